@@ -1,0 +1,39 @@
+# Neural Audio Fingerprint (arXiv 2010.11910), reproduced as one workflow.
+#
+#   results/{dataset}/data/                                     the data set, checked and packed
+#   results/{dataset}/runs/{run}/                               a trained model; {run} is aug=full_bsz=120_dim=64_...
+#   results/{dataset}/fingerprints/{run}/epoch={epoch}/         fingerprints of test_db, test_query and dummy
+#   results/{dataset}/indexes/{run}/epoch={epoch}/{index}.faiss
+#   results/{dataset}/scores/{run}/epoch={epoch}/{index}.json   one cell: a run searched with an index type
+#   results/{dataset}/scoreboard/                               a table and plots a study; index.html shows all
+from pathlib import Path
+
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+
+configfile: f"{workflow.basedir}/config.yaml"
+
+
+include: "rules/common.smk"
+include: "rules/targets.smk"
+include: "rules/data.smk"
+include: "rules/train.smk"
+include: "rules/fingerprint.smk"
+include: "rules/search.smk"
+include: "rules/scoreboard.smk"
+
+
+rule all:
+    """The scoreboard page and all that it needs."""
+    input:
+        f"{RESULTS}/scoreboard/index.html",
+        [study_files(study) for study in STUDIES],
+    localrule: True
+
+
+onsuccess:
+    summary = Path(RESULTS) / "scoreboard/summary.txt"
+    if summary.exists():
+        print(f"\n{summary.read_text(encoding='utf-8')}")

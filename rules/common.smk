@@ -1,0 +1,122 @@
+# Validation, the tables of runs and cells, and input functions. No rules.
+import ast
+import sys
+
+from snakemake.exceptions import WorkflowError
+
+HERE = Path(workflow.basedir)
+SCRIPTS = HERE / "scripts"
+sys.path.insert(0, str(SCRIPTS))  # rule scripts find the library by themselves, the Snakefile does not
+
+from nafp import grid  # noqa: E402
+from nafp.errors import UserError  # noqa: E402
+
+try:
+    grid.check_config(config, HERE / "schemas/config.schema.yaml")
+except UserError as error:
+    raise WorkflowError(f"config: {error}") from None
+
+IS_DEMO = config["dataset"] == "demo"
+DATASET = "demo" if IS_DEMO else config["dataset"]["name"]
+RESULTS = f"results/{DATASET}"
+CORPUS = f"{RESULTS}/data/corpus" if IS_DEMO else config["dataset"]["root"].rstrip("/")
+if not IS_DEMO and not Path(CORPUS, "music").is_dir():
+    raise WorkflowError(
+        f"dataset.root: {CORPUS} has no folder music/; it should hold aug/ and music/ as the paper's data set does"
+    )
+
+STUDIES = {name: study for name, study in config["studies"].items() if study}
+CELLS = {name: grid.study_cells(study, config) for name, study in STUDIES.items()}
+VARIED = {name: grid.varied_fields(study) for name, study in STUDIES.items()}
+EPOCH = config["search"]["epoch"]
+TEST_SPLITS = ("test_db", "test_query", "dummy")
+POOLS = {"background": "bg", "speech": "speech", "impulse_response": "ir"}
+CORES = min(workflow.cores or 8, 8)
+
+
+wildcard_constraints:
+    run=f"aug=({'|'.join(config['chains'])})_bsz=\\d+_dim=\\d+_loss=({'|'.join(config['losses'])})_seed=\\d+",
+    epoch="best|last",
+    index="|".join(config["indexes"]),
+    study="|".join(STUDIES) or "none",
+    split="[a-z_]+",
+
+
+def code(script):
+    """The library modules that a script imports, directly or not: a change in one of them reruns the script."""
+    found, waiting = set(), [SCRIPTS / f"{script}.py"]
+    while waiting:
+        for node in ast.walk(ast.parse(waiting.pop().read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "nafp":
+                names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+                modules = {SCRIPTS / f"{name.replace('.', '/')}.py" for name in names}
+                modules = {module for module in modules if module.is_file()} - found
+                found |= modules
+                waiting += modules
+    templates = {template for module in found for template in module.parent.glob(f"{module.stem}.*.j2")}
+    return sorted(map(str, found | templates))
+
+
+def log_of(job):
+    """Where a job's log lies; a job is a rule and its wildcards, ``train/{run}``."""
+    return f"{RESULTS}/logs/{job}.log"
+
+
+def benchmark_of(job):
+    """Where a job's time and memory are recorded."""
+    return f"{RESULTS}/benchmarks/{job}.tsv"
+
+
+def packed(split):
+    """The packed array of a split; its clip table lies beside it."""
+    return f"{RESULTS}/data/packed/{split}.npy"
+
+
+def run_fields(wildcards):
+    """The fields of the run that a job is for."""
+    fields = grid.parse_run(wildcards.run)
+    if fields["bsz"] % 2 or fields["bsz"] < 4:
+        raise WorkflowError(
+            f"bsz={fields['bsz']}: a batch is N/2 anchors and as many replicas, so N is even and at least 4"
+        )
+    return fields
+
+
+def chain_pools(steps):
+    """The kinds of sound that a chain's steps mix in: bg, ir, speech."""
+    return sorted({POOLS[name] for step in steps for name in step if name in POOLS})
+
+
+def training_splits(wildcards):
+    """Packed splits that a training job reads, by the names it uses: train, val_db, val_query, and its chain's pools."""
+    pools = chain_pools(config["chains"][run_fields(wildcards)["aug"]])
+    return {name: packed(name) for name in ("train", "val_db", "val_query")} | {
+        pool: packed(f"{pool}_train") for pool in pools
+    }
+
+
+def cell_file(cell, kind="json"):
+    """The path of one cell's scores."""
+    return f"{RESULTS}/scores/{cell.run}/epoch={EPOCH}/{cell.index}.{kind}"
+
+
+def study_cells(wildcards):
+    """The cells of one study, in its order."""
+    return [cell_file(cell) for cell in CELLS[wildcards.study]]
+
+
+def runs_of(study):
+    """Names of the runs of a study, in its order."""
+    return list(dict.fromkeys(cell.run for cell in CELLS[study]))
+
+
+def figures_of(study):
+    """The figures of a study: what it varies decides which ones say something."""
+    figures = ["hit_rate"] + (["speed"] if "index" in VARIED[study] else [])
+    return figures + (["learning"] if len(runs_of(study)) > 1 else [])
+
+
+def study_files(study):
+    """All that a study produces."""
+    figures = [f"{RESULTS}/scoreboard/{study}.{figure}.svg" for figure in figures_of(study)]
+    return [f"{RESULTS}/scoreboard/{study}.csv", f"{RESULTS}/scoreboard/{study}.md", *figures]

@@ -1,0 +1,74 @@
+rule tabulate:
+    """One study's table, with the published numbers beside it."""
+    input:
+        cells=study_cells,
+        published=HERE / "published/nafp.csv",
+        code=code("tabulate"),
+    output:
+        csv=f"{RESULTS}/scoreboard/{{study}}.csv",
+        markdown=f"{RESULTS}/scoreboard/{{study}}.md",
+    log:
+        log_of("tabulate/{study}"),
+    benchmark:
+        benchmark_of("tabulate/{study}")
+    conda:
+        "../envs/scoreboard.yaml"
+    params:
+        varied=lambda wildcards: VARIED[wildcards.study],
+    script:
+        "../scripts/tabulate.py"
+
+
+rule plot:
+    """One figure of a study: hit_rate, speed or learning."""
+    input:
+        cells=study_cells,
+        histories=lambda wildcards: [f"{RESULTS}/runs/{run}/history.csv" for run in runs_of(wildcards.study)],
+        published=HERE / "published/nafp.csv",
+        code=code("plot"),
+    output:
+        f"{RESULTS}/scoreboard/{{study}}.{{figure}}.svg",
+    log:
+        log_of("plot/{study}.{figure}"),
+    benchmark:
+        benchmark_of("plot/{study}.{figure}")
+    wildcard_constraints:
+        figure="hit_rate|speed|learning",
+    conda:
+        "../envs/scoreboard.yaml"
+    params:
+        varied=lambda wildcards: VARIED[wildcards.study],
+        runs=lambda wildcards: runs_of(wildcards.study),
+    script:
+        "../scripts/plot.py"
+
+
+rule build_page:
+    """The page that shows all studies, and the lines that a run of the workflow ends with."""
+    input:
+        cells=[cell_file(cell) for study in STUDIES for cell in CELLS[study]],
+        figures=[f"{RESULTS}/scoreboard/{study}.{figure}.svg" for study in STUDIES for figure in figures_of(study)],
+        published=HERE / "published/nafp.csv",
+        code=code("build_page"),
+    output:
+        page=f"{RESULTS}/scoreboard/index.html",
+        summary=f"{RESULTS}/scoreboard/summary.txt",
+    log:
+        log_of("build_page"),
+    conda:
+        "../envs/scoreboard.yaml"
+    params:
+        dataset=DATASET,
+        studies={
+            study: {
+                "question": STUDIES[study].get("question", study.replace("_", " ")),
+                "varied": VARIED[study],
+                "cells": [cell_file(cell) for cell in CELLS[study]],
+                "figures": {f: f"{RESULTS}/scoreboard/{study}.{f}.svg" for f in figures_of(study)},
+            }
+            for study in STUDIES
+        },
+        config=dict(config),
+        benchmarks=f"{RESULTS}/benchmarks",
+    script:
+        "../scripts/build_page.py"

@@ -1,0 +1,50 @@
+# The names that a person types. No commands.
+
+
+rule data:
+    """The data set, checked and packed."""
+    input:
+        f"{RESULTS}/data/verification.json",
+        [packed(split) for split in ("train", "val_db", "val_query", *TEST_SPLITS)],
+    localrule: True
+
+
+rule models:
+    """Every run of every study, trained."""
+    input:
+        sorted({f"{RESULTS}/runs/{run}/epoch={EPOCH}.safetensors" for study in STUDIES for run in runs_of(study)}),
+    localrule: True
+
+
+rule fingerprints:
+    """The test fingerprints of every run."""
+    input:
+        sorted(
+            {
+                f"{RESULTS}/fingerprints/{run}/epoch={EPOCH}/{split}.npy"
+                for study in STUDIES
+                for run in runs_of(study)
+                for split in TEST_SPLITS
+            }
+        ),
+    localrule: True
+
+
+rule scores:
+    """Every cell of every study."""
+    input:
+        sorted({cell_file(cell) for study in STUDIES for cell in CELLS[study]}),
+    localrule: True
+
+
+for study in STUDIES:
+
+    rule:
+        """One study: its table and plots."""
+        name:
+            study
+        input:
+            study_files(study),
+        localrule: True
+
+    workflow.get_rule(study).docstring = STUDIES[study].get("question", f"The study {study}.")

@@ -1,0 +1,50 @@
+"""Rewrite requirements.txt from requirements.in, and the conda environments from requirements.txt. Needs uv.
+
+python scripts/lock.py
+"""
+
+import subprocess
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+UV = ["uv", "pip", "compile", "--quiet", "--universal", "--fork-strategy", "fewest", "--python-version", "3.11"]
+CONDA = {"python": "3.12", "pip": "25.3"}
+STAGES = {  # what the scripts of a stage import, directly or through the library
+    "data": ["numpy", "pandas", "scipy", "soundfile", "tqdm"],
+    "train": ["numpy", "pandas", "pyyaml", "safetensors", "scipy", "soundfile", "torch", "tqdm"],
+    "search": ["faiss-cpu", "faiss-gpu", "numpy", "pandas", "pyarrow", "soundfile", "tqdm"],
+    "scoreboard": ["jinja2", "matplotlib", "numpy", "pandas", "scipy", "seaborn", "tabulate"],
+}
+
+
+def compile_lock() -> None:
+    """requirements.in -> requirements.txt, with hashes."""
+    files = ["--generate-hashes", "--no-header", "requirements.in", "--output-file", "requirements.txt"]
+    subprocess.run([*UV, *files], cwd=ROOT, check=True)
+
+
+def closure(packages: list[str]) -> list[str]:
+    """The pins, taken from requirements.txt, of the packages and all that they need."""
+    direct = [line for line in (ROOT / "requirements.in").read_text().splitlines() if line.startswith("faiss")]
+    wanted = [name for name in packages if not name.startswith("faiss")]
+    wanted += [line.split("  #")[0] for line in direct if "faiss-gpu" in packages]
+    options = ["--constraint", "requirements.txt", "--no-annotate", "--no-header", "-"]
+    done = subprocess.run(
+        [*UV, *options], cwd=ROOT, check=True, input="\n".join(wanted), capture_output=True, text=True
+    )
+    return [line for line in done.stdout.splitlines() if "==" in line]
+
+
+def write_environment(stage: str, packages: list[str]) -> None:
+    """envs/<stage>.yaml: python and pip from conda-forge, the rest pinned for pip as in the lock."""
+    lines = ["# Written by scripts/lock.py; the pins are those of requirements.txt.", "channels:"]
+    lines += ["  - conda-forge", "  - nodefaults", "dependencies:"]
+    lines += [f"  - {name}={version}" for name, version in CONDA.items()]
+    lines += ["  - pip:", *(f"      - {pin}" for pin in closure(packages))]
+    (ROOT / f"envs/{stage}.yaml").write_text("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    compile_lock()
+    for stage, packages in STAGES.items():
+        write_environment(stage, packages)

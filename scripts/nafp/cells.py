@@ -1,0 +1,120 @@
+"""The measurements behind the scoreboard: one JSON per cell, read into one long table.
+
+A *cell* is one run of the training grid searched with one index type. Hit rates are top-1, in percent, unless a column
+says otherwise; query lengths are in seconds.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from nafp.metrics import wilson_interval
+
+_CELL = ["dataset", "run", "epoch", "index", "protocol", "queries", "database_segments", "seconds", "match", "hits"]
+_RATES = ["hit_rate_pct", "low_pct", "high_pct"]
+_COSTS = ["ms_per_query", "build_s", "index_bytes"]
+_COLUMNS = _CELL + _RATES + _COSTS
+MEASURED = {"run", "queries", "hits", *_RATES, *_COSTS}
+_MATCH = {"top1_exact": "exact", "top1_near": "near"}  # others: "top10_exact" -> "top10"
+
+
+def load_cells(paths: Iterable[str | Path]) -> pd.DataFrame:
+    """Read cell files into a long table: one row per cell x query length x match, in the order of `paths`.
+
+    Columns: dataset, run, the run's fields (aug, bsz, ...), epoch, index, protocol, queries, database_segments, seconds,
+    match ("exact", "near", "top3", "top10"), hits, hit_rate_pct, low_pct and high_pct (95 % Wilson interval, percent),
+    ms_per_query, build_s (seconds), index_bytes. Raises ValueError for a malformed cell or one that is given twice.
+    """
+    rows, seen = [], {}
+    for path in paths:
+        cell = json.loads(Path(path).read_text(encoding="utf-8"))
+        identity = tuple(cell.get(key) for key in ("dataset", "run", "epoch", "index", "protocol"))
+        if identity in seen:
+            raise ValueError(f"{path}: the same cell as {seen[identity]}; seeds would be counted twice")
+        seen[identity] = path
+        rows += _cell_rows(cell, path)
+    if not rows:
+        return pd.DataFrame(columns=_COLUMNS)
+    cells = pd.DataFrame(rows)
+    fields = [name for name in cells.columns if name not in _COLUMNS]
+    cells["hit_rate_pct"] = 100 * cells["hits"] / cells["queries"]
+    low, high = wilson_interval(cells["hits"].to_numpy(), cells["queries"].to_numpy())
+    cells["low_pct"], cells["high_pct"] = 100 * np.asarray(low), 100 * np.asarray(high)
+    return cells[_CELL[:2] + fields + _CELL[2:] + _RATES + _COSTS]
+
+
+def _cell_rows(cell: Mapping[str, Any], path: str | Path) -> list[dict[str, Any]]:
+    absent = {"dataset", "run", "fields", "index", "database", "queries", "seconds", "hits"} - set(cell)
+    if absent:
+        raise ValueError(f"{path}: no {', '.join(sorted(absent))} in this cell")
+    clash = set(cell["fields"]) & set(_COLUMNS)
+    if clash:
+        raise ValueError(f"{path}: a run field may not be called {', '.join(sorted(clash))}")
+    seconds, queries = cell["seconds"], cell["queries"]
+    times = cell.get("ms_per_query") or [np.nan] * len(seconds)
+    for name, values in {**cell["hits"], "ms_per_query": times}.items():
+        if len(values) != len(seconds):
+            raise ValueError(f"{path}: {name} has {len(values)} values for {len(seconds)} query lengths")
+    if any(not 0 <= hit <= queries for hits in cell["hits"].values() for hit in hits) or queries < 1:
+        raise ValueError(f"{path}: hits must lie between 0 and the {queries} queries")
+    shared = {
+        "dataset": cell["dataset"],
+        "run": cell["run"],
+        **cell["fields"],
+        **{name: cell.get(name) for name in ("epoch", "index", "protocol", "queries")},
+        **{name: cell.get(name, np.nan) for name in ("build_s", "index_bytes")},
+        "database_segments": sum(cell["database"].values()),
+    }
+    return [
+        {
+            **shared,
+            "match": _MATCH.get(name, name.removesuffix("_exact")),
+            "seconds": s,
+            "hits": hit,
+            "ms_per_query": ms,
+        }
+        for name, hits in cell["hits"].items()
+        for s, hit, ms in zip(seconds, hits, times, strict=True)
+    ]
+
+
+def pool_seeds(cells: pd.DataFrame, keep_seeds: bool = False) -> pd.DataFrame:
+    """Pool rows of `load_cells` that differ only in the seed: hits and queries are summed, times and sizes averaged.
+
+    Adds `seeds`, the number pooled. All seeds answer the same queries, so low_pct and high_pct are the Wilson interval of
+    the pooled rate over one seed's queries: more seeds do not make the test set larger.
+    """
+    if cells.empty:
+        return cells.assign(seeds=pd.Series(dtype="Int64"))
+    dropped = MEASURED if keep_seeds else MEASURED | {"seed"}
+    keys = [name for name in cells.columns if name not in dropped]
+    sums = {"hits": ("hits", "sum"), "queries": ("queries", "sum"), "seeds": ("run", "nunique")}
+    means = {name: (name, "mean") for name in _COSTS}
+    pooled = cells.groupby(keys, sort=False, dropna=False).agg(**sums, **means).reset_index()
+    rate, distinct = pooled["hits"] / pooled["queries"], pooled["queries"] / pooled["seeds"]
+    low, high = wilson_interval((rate * distinct).to_numpy(), distinct.to_numpy())
+    return pooled.assign(hit_rate_pct=100 * rate, low_pct=100 * np.asarray(low), high_pct=100 * np.asarray(high))
+
+
+def shown_fields(cells: pd.DataFrame, varied: Sequence[str] = ()) -> list[str]:
+    """Names of the columns that tell the rows of a study apart: the varied ones, then all that happen to differ."""
+    candidates = [
+        name for name in cells.columns if name not in MEASURED | {"match", "seconds", "database_segments", "seed"}
+    ]
+    differing = [name for name in candidates if cells[name].nunique(dropna=False) > 1]
+    return [name for name in dict.fromkeys([*varied, *differing]) if name in cells.columns]
+
+
+def label(row: Mapping[str, Any], fields: Iterable[str]) -> str:
+    """Short name of a configuration: `label(row, ["aug", "bsz"])` is "aug full, N=120"."""
+    symbols = {"bsz": "N=", "dim": "d=", "index": "", "loss": ""}
+    parts = [(symbols.get(name, f"{name} "), row[name]) for name in fields if not pd.isna(row[name])]
+    return ", ".join(f"{prefix}{plain(value)}" for prefix, value in parts)
+
+
+def plain(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, (int, float, np.number)) and abs(value) < 1e6 else str(value)

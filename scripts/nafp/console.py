@@ -1,0 +1,47 @@
+"""What a rule's script shows: everything on the terminal, and in the rule's log file too."""
+
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import TextIO
+
+from nafp.errors import UserError
+
+
+class Tee:
+    """A text stream that writes to a terminal and a log; the redrawing of progress bars goes to the terminal only."""
+
+    def __init__(self, terminal: TextIO, log: TextIO):
+        self.terminal, self.log = terminal, log
+
+    def write(self, text: str) -> int:
+        if not text.startswith("\r"):
+            self.log.write(text)
+            self.log.flush()
+        return self.terminal.write(text)
+
+    def __getattr__(self, name: str):
+        return getattr(self.terminal, name)
+
+
+@contextmanager
+def logged(log: str | Path) -> Iterator[None]:
+    """Run a script's work with its output copied to ``log``; a UserError ends it with one sentence, not a traceback."""
+    with (
+        open(log, "w", encoding="utf-8") as file,
+        redirect_stdout(Tee(sys.stdout, file)),
+        redirect_stderr(Tee(sys.stderr, file)),
+    ):
+        try:
+            yield
+            return
+        except UserError as error:
+            print(f"error: {error}", file=sys.stderr)
+        except OSError as error:  # disk full, no permission: the system's own sentence is the clearest
+            where = f"{error.filename}: " if error.filename else ""
+            print(f"error: {where}{error.strerror or error}", file=sys.stderr)
+        except Exception:
+            traceback.print_exc()
+        sys.exit(1)

@@ -1,0 +1,44 @@
+"""Pure functions from ranks and counts to hit rates and intervals."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.stats import norm
+
+
+def wilson_interval(hits, n, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
+    """Wilson score interval of a proportion: counts (broadcastable arrays) -> (low, high), fractions in 0..1.
+
+    NaN where ``n`` is 0.
+    """
+    hits, n = np.asarray(hits, float), np.asarray(n, float)
+    z = norm.ppf(0.5 + level / 2)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        p = hits / n
+        centre = (p + z**2 / (2 * n)) / (1 + z**2 / n)
+        half = z / (1 + z**2 / n) * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
+        return np.clip(centre - half, 0, 1), np.clip(centre + half, 0, 1)
+
+
+def diagonal_sums(scores: np.ndarray, length: int) -> np.ndarray:
+    """(n, m) -> (n - length + 1, m - length + 1): entry (i, j) is the sum of scores[i + l, j + l] over l < length."""
+    rows, columns = scores.shape
+    total = np.zeros((rows - length + 1, columns - length + 1), scores.dtype)
+    for step in range(length):
+        total += scores[step : step + len(total), step : step + total.shape[1]]
+    return total
+
+
+def mini_search(db: np.ndarray, query: np.ndarray, lengths: Sequence[int], at: Sequence[int] = (1, 3, 10)) -> dict:
+    """Exact search of every sequence of ``query`` (n, d) in ``db`` (n, d), where row i of one answers row i of the other.
+
+    Similarities are inner products, summed over the sequence. Returns for every length {"top1": fraction, ...} and
+    "mean_rank" (from 0), averaged over all n - length + 1 sequences. It is what training validates with.
+    """
+    similarity = query @ db.T
+    results = {}
+    for length in lengths:
+        scores = diagonal_sums(similarity, length)
+        rank = (scores > np.diag(scores)[:, None]).sum(axis=1)
+        results[length] = {f"top{k}": float((rank < k).mean()) for k in at} | {"mean_rank": float(rank.mean())}
+    return results

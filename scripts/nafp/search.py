@@ -1,0 +1,205 @@
+"""Sequence search: nearest neighbours of every segment, offset compensation, candidate scores (paper 3.5).
+
+All segments of all query sequences are searched in one call. Each neighbour proposes the place where the sequence would
+begin; every proposed place is scored with the whole sequence against the uncompressed fingerprints.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import faiss
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from nafp.corpus import count_segments
+from nafp.errors import UserError
+
+NEIGHBOURS = 20  # per segment
+KEPT = 10  # candidates kept per query
+CHUNK_BYTES = 2**27  # of candidate windows that are gathered at a time
+NOTHING = -1  # id of an absent candidate
+PROTOCOLS = ("clip", "release")
+
+
+@dataclass(frozen=True)
+class Database:
+    """Fingerprints that an index was built from: dummy (m, d) rows 0..m-1, then db (n, d); never copied as a whole."""
+
+    dummy: np.ndarray
+    db: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.dummy) + len(self.db)
+
+    def rows(self, ids: np.ndarray) -> np.ndarray:
+        """Fingerprints of the given rows, (...,) -> (..., d)."""
+        out = np.empty((*ids.shape, self.db.shape[1]), np.float32)
+        in_db = ids >= len(self.dummy)
+        out[~in_db] = self.dummy[ids[~in_db]]
+        out[in_db] = self.db[ids[in_db] - len(self.dummy)]
+        return out
+
+
+@dataclass(frozen=True)
+class Result:
+    """Search of q sequences of one length: the ``KEPT`` best places, best first, and their scores.
+
+    ``place``: (q, KEPT) rows of the database, -1 where there are fewer candidates; ``score``: (q, KEPT) mean inner
+    products, -inf there; ``ms``: milliseconds a query, its share of the neighbour search included.
+    """
+
+    length: int
+    place: np.ndarray
+    score: np.ndarray
+    ms: float
+
+
+def choose_starts(
+    samples: np.ndarray, test_ids: str | int, protocol: str, lengths: Sequence[int], seed: int = 0
+) -> np.ndarray:
+    """(q,) sorted numbers of the query segments where a test sequence starts.
+
+    ``samples``: length of each query clip. ``test_ids``: "all", a count drawn with ``seed``, or a file (.npy or one
+    number a line). Protocol ``clip``: the longest sequence stays inside its clip, so that all lengths have the same
+    starts. Protocol ``release``: any segment, as in the published evaluation, where sequences run across clip borders
+    and the last ones are cut short.
+    """
+    counts = count_segments(samples)
+    allowed = np.arange(counts.sum())
+    if protocol == "clip":
+        left = np.concatenate([np.arange(n, 0, -1) for n in counts])
+        allowed = allowed[left >= max(lengths)]
+        if not len(allowed):
+            raise UserError(
+                f"no query clip has the {max(lengths)} segments of the longest sequence; "
+                "shorten search.lengths or use longer clips"
+            )
+    if test_ids == "all":
+        return allowed
+    if isinstance(test_ids, int):
+        if test_ids > len(allowed):
+            raise UserError(f"test_ids asks for {test_ids} sequences; only {len(allowed)} are possible")
+        return np.sort(np.random.default_rng(seed).choice(allowed, test_ids, replace=False))
+    return check_starts(read_ids(Path(test_ids)), allowed, test_ids, protocol)
+
+
+def read_ids(path: Path) -> np.ndarray:
+    """Segment numbers from a ``.npy`` file or from text with one number a line."""
+    try:
+        ids = np.load(path) if path.suffix == ".npy" else np.loadtxt(path, dtype=np.int64, ndmin=1)
+    except (OSError, ValueError) as error:
+        raise UserError(f"test_ids: {path} is not a list of segment numbers ({error})") from error
+    if ids.ndim != 1 or not np.issubdtype(ids.dtype, np.integer):
+        raise UserError(f"test_ids: {path} holds {ids.dtype} of shape {ids.shape}, not a list of whole numbers")
+    return ids.astype(np.int64)
+
+
+def check_starts(ids: np.ndarray, allowed: np.ndarray, source: str, protocol: str) -> np.ndarray:
+    """The ids, if all of them are allowed starts."""
+    bad = ids[~np.isin(ids, allowed)]
+    if len(bad) or not len(ids):
+        what = f"{len(bad)} of {len(ids)} ids (the first is {bad[0]})" if len(bad) else "an empty list"
+        raise UserError(f"test_ids: {source} has {what} that cannot start a sequence under protocol {protocol!r}")
+    return ids
+
+
+def search_sequences(
+    index: faiss.Index, database: Database, query: np.ndarray, starts: np.ndarray, lengths: Sequence[int]
+) -> list[Result]:
+    """Search the sequences query[start : start + length] for every start and length: one Result a length.
+
+    ``query``: (n, d). A sequence that runs past the end of ``query``, and a window past the end of the database, are
+    scored on the overlap, as in the published evaluation.
+    """
+    needed = np.unique(starts[:, None] + np.arange(max(lengths)))
+    needed = needed[needed < len(query)]
+    began = time.perf_counter()
+    _, found = index.search(np.ascontiguousarray(query[needed]), min(NEIGHBOURS, len(database)))
+    ms_per_segment = (time.perf_counter() - began) / len(needed) * 1e3
+    neighbours = np.full((len(query), found.shape[1]), NOTHING)
+    neighbours[needed] = found
+
+    results = []
+    for length in tqdm(lengths, desc="scoring", unit="length"):
+        began = time.perf_counter()
+        place, score = score_sequences(neighbours, database, query, starts, length)
+        ms = (time.perf_counter() - began) / len(starts) * 1e3 + length * ms_per_segment
+        results.append(Result(length, place, score, ms))
+    return results
+
+
+def score_sequences(
+    neighbours: np.ndarray, database: Database, query: np.ndarray, starts: np.ndarray, length: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Best places and scores, (q, KEPT) each, of the sequences of one length."""
+    candidates = propose(neighbours, starts, length)
+    per_query = candidates.shape[1] * length * query.shape[1] * 4
+    chunk = max(1, CHUNK_BYTES // per_query)
+    best = [
+        keep_best(
+            candidates[at : at + chunk],
+            mean_scores(candidates[at : at + chunk], database, query, starts[at : at + chunk], length),
+        )
+        for at in range(0, len(starts), chunk)
+    ]
+    return tuple(np.concatenate(parts) for parts in zip(*best, strict=True))
+
+
+def propose(neighbours: np.ndarray, starts: np.ndarray, length: int) -> np.ndarray:
+    """(q, c) places where each sequence may begin: each neighbour, moved back by its segment's position; -1 for none."""
+    position = np.arange(length)
+    segment = starts[:, None] + position
+    inside = segment < len(neighbours)
+    found = neighbours[np.where(inside, segment, 0)]  # (q, length, k)
+    place = np.where(inside[:, :, None] & (found >= 0), found - position[:, None], NOTHING)
+    place = np.sort(np.maximum(place, NOTHING).reshape(len(starts), -1), axis=1)
+    place[:, 1:][place[:, 1:] == place[:, :-1]] = NOTHING
+    place = np.sort(place, axis=1)
+    return place[:, int((place < 0).all(axis=0).sum()) :] if (place >= 0).any() else place[:, -1:]
+
+
+def mean_scores(
+    candidates: np.ndarray, database: Database, query: np.ndarray, starts: np.ndarray, length: int
+) -> np.ndarray:
+    """(q, c) mean inner product of each sequence with the window at each candidate; -inf where there is none."""
+    position = np.arange(length)
+    segment, row = starts[:, None] + position, candidates[:, :, None] + position
+    overlap = (segment < len(query))[:, None, :] & (row < len(database))
+    sequence = query[np.minimum(segment, len(query) - 1)]  # (q, length, d)
+    windows = database.rows(np.clip(row, 0, len(database) - 1))  # (q, c, length, d)
+    dots = np.einsum("qcld,qld->qcl", windows, sequence, optimize=False)
+    score = np.where(overlap, dots, 0).sum(axis=2) / np.maximum(overlap.sum(axis=2), 1)
+    return np.where(candidates >= 0, score, -np.inf)
+
+
+def keep_best(candidates: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The ``KEPT`` highest scores of each row and their candidates, best first; missing ones are -1 and -inf."""
+    order = np.argsort(-scores, axis=1, kind="stable")[:, :KEPT]
+    missing = ((0, 0), (0, KEPT - order.shape[1]))
+    place = np.pad(np.take_along_axis(candidates, order, axis=1), missing, constant_values=NOTHING)
+    return place, np.pad(np.take_along_axis(scores, order, axis=1), missing, constant_values=-np.inf)
+
+
+def hits(place: np.ndarray, truth: np.ndarray) -> dict[str, np.ndarray]:
+    """(q, KEPT) places and (q,) right places -> (q,) booleans: top1_exact, top1_near (within a segment), top3_, top10_."""
+    right = place == truth[:, None]
+    return {
+        "top1_exact": right[:, 0],
+        "top1_near": (place[:, 0] >= 0) & (np.abs(place[:, 0] - truth) <= 1),
+        "top3_exact": right[:, :3].any(axis=1),
+        "top10_exact": right[:, :10].any(axis=1),
+    }
+
+
+def per_query_table(results: Sequence[Result], starts: np.ndarray, truth: np.ndarray) -> pd.DataFrame:
+    """One row a query and length: query, length, truth, hits, and the best places and scores as columns."""
+    tables = []
+    for result in results:
+        columns = {"query": starts, "length": result.length, "truth": truth, **hits(result.place, truth)}
+        columns |= {f"place{i + 1}": result.place[:, i] for i in range(KEPT)}
+        columns |= {f"score{i + 1}": result.score[:, i].astype(np.float32) for i in range(KEPT)}
+        tables.append(pd.DataFrame(columns))
+    return pd.concat(tables, ignore_index=True)

@@ -1,0 +1,43 @@
+"""Score one cell."""
+
+import json
+from pathlib import Path
+
+import faiss
+import numpy as np
+import pandas as pd
+
+from nafp.console import logged
+from nafp.index import read_index
+from nafp.search import Database, choose_starts, per_query_table, search_sequences
+
+with logged(snakemake.log[0]):
+    inputs, search = snakemake.input, snakemake.params.search
+    faiss.omp_set_num_threads(snakemake.threads)
+    dummy, db, query = (np.load(path, mmap_mode="r") for path in (inputs.dummy, inputs.db, inputs.query))
+    samples = pd.read_csv(inputs.clips)["samples"].to_numpy()
+    lengths = search["lengths"]
+    starts = choose_starts(samples, search["test_ids"], search["protocol"], lengths, search["seed"])
+    results = search_sequences(read_index(inputs.index), Database(dummy, db), query, starts, lengths)
+    table = per_query_table(results, starts, truth=starts + len(dummy))
+    table.to_parquet(snakemake.output.hits, index=False)
+
+    measures = ["top1_exact", "top1_near", "top3_exact", "top10_exact"]
+    counts = table.groupby("length", sort=False)[measures].sum()
+    cell = {
+        "dataset": snakemake.params.dataset,
+        "run": snakemake.wildcards.run,
+        "fields": snakemake.params.fields,
+        "epoch": snakemake.wildcards.epoch,
+        "index": snakemake.wildcards.index,
+        "protocol": search["protocol"],
+        "database": {"dummy": len(dummy), "db": len(db)},
+        "queries": len(starts),
+        "lengths": lengths,
+        "seconds": [(length + 1) / 2 for length in lengths],
+        "hits": {name: counts[name].tolist() for name in measures},
+        "ms_per_query": [round(result.ms, 4) for result in results],
+        **json.loads(Path(inputs.facts).read_text(encoding="utf-8")),
+    }
+    Path(snakemake.output.cell).write_text(json.dumps(cell, indent=1) + "\n", encoding="utf-8")
+    print((100 * counts / len(starts)).round(1).to_string())

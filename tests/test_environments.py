@@ -1,0 +1,86 @@
+"""The conda environments are parts of the lock, and hold what their scripts import."""
+
+import ast
+import re
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+ENVIRONMENTS = sorted((ROOT / "envs").glob("*.yaml"))
+DISTRIBUTIONS = {"yaml": "pyyaml", "faiss": "faiss-gpu"}  # import name -> distribution, where they differ
+
+
+def pins(lines: list[str]) -> dict[str, str]:
+    """name -> "version ; marker" of lines like ``numpy==2.4.6 ; marker \\``."""
+    matches = (re.match(r"([\w.-]+)==(.*?)\s*\\?$", line) for line in lines)
+    return {m[1].lower(): m[2] for m in matches if m}
+
+
+def environment_pins(path: Path) -> dict[str, str]:
+    return pins(yaml.safe_load(path.read_text())["dependencies"][-1]["pip"])
+
+
+def rule_environments() -> dict[str, str]:
+    """script -> environment, from the rules."""
+    text = "\n".join(path.read_text() for path in (ROOT / "rules").glob("*.smk"))
+    found = re.findall(r'conda:\s*"\.\./envs/(\w+)\.yaml".*?script:\s*"\.\./scripts/(\w+)\.py"', text, flags=re.DOTALL)
+    return {script: environment for environment, script in found}
+
+
+def third_party(path: Path, seen: set[Path]) -> set[str]:
+    """Distributions that a file imports, itself or through the library."""
+    if path in seen:
+        return set()
+    seen.add(path)
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        modules = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom):
+            modules = [node.module, *(f"{node.module}.{a.name}" for a in node.names)]
+        for module in modules:
+            local = ROOT / "scripts" / f"{module.replace('.', '/')}.py"
+            if local.is_file():
+                names |= third_party(local, seen)
+            elif module.split(".")[0] not in {"nafp", *sys.stdlib_module_names}:
+                names.add(module.split(".")[0])
+    return {DISTRIBUTIONS.get(name, name) for name in names}
+
+
+@pytest.mark.parametrize("path", ENVIRONMENTS, ids=lambda path: path.stem)
+def test_pins_are_those_of_the_lock(path):
+    lock = pins((ROOT / "requirements.txt").read_text().splitlines())
+    ours = environment_pins(path)
+    assert ours
+    # a marker may be narrower in a part than in the whole, the version may not differ
+    assert {n: v.split(" ;")[0] for n, v in ours.items()} == {n: lock[n].split(" ;")[0] for n in ours}
+
+
+@pytest.mark.parametrize("path", ENVIRONMENTS, ids=lambda path: path.stem)
+def test_environment_is_conda_forge_with_python_and_pip_pinned(path):
+    environment = yaml.safe_load(path.read_text())
+    assert environment["channels"] == ["conda-forge", "nodefaults"]
+    assert [dependency.split("=")[0] for dependency in environment["dependencies"][:-1]] == ["python", "pip"]
+
+
+def test_every_script_has_an_environment_with_its_imports():
+    scripts = rule_environments()
+    rules = {path.stem for path in (ROOT / "scripts").glob("*.py")} - {"lock"}
+    assert set(scripts) == rules
+    for script, environment in scripts.items():
+        needed = third_party(ROOT / f"scripts/{script}.py", set())
+        assert needed <= set(environment_pins(ROOT / f"envs/{environment}.yaml")), script
+
+
+def test_the_library_knows_nothing_of_snakemake():
+    for path in (ROOT / "scripts/nafp").glob("*.py"):
+        assert "snakemake" not in third_party(path, set())
+
+
+def test_every_locked_package_has_hashes():
+    lock = (ROOT / "requirements.txt").read_text()
+    for block in re.split(r"\n(?=[a-z])", lock):
+        if "==" in block.splitlines()[0]:
+            assert "--hash=sha256:" in block, block.splitlines()[0]

@@ -1,0 +1,204 @@
+"""Indexes and sequence search against brute force, the reference's raw scores, and bad input."""
+
+import faiss
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from recipes import needs_parity, reference
+
+from nafp.errors import UserError
+from nafp.index import INDEXES, build_index, read_index, write_index
+from nafp.search import KEPT, Database, choose_starts, hits, per_query_table, search_sequences
+
+OPTIONS = {
+    "l2": {},
+    "ivf": {"nlist": 8, "nprobe": 8},
+    "ivfpq": {"nlist": 4, "nprobe": 4, "codes": 8, "bits": 4},
+    "ivfpq-rr": {"nlist": 4, "nprobe": 4, "codes": 8, "bits": 4, "factor": 8},
+    "hnsw": {"links": 16, "ef_construction": 80, "ef_search": 64},
+}
+
+
+def unit(x: np.ndarray) -> np.ndarray:
+    return (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32)
+
+
+def vectors(seed: int, n: int, dim: int = 16) -> np.ndarray:
+    return unit(np.random.default_rng(seed).standard_normal((n, dim)))
+
+
+def brute_force(database: np.ndarray, query: np.ndarray, start: int, length: int) -> list[tuple[int, float]]:
+    """One sequence as the paper describes it, in plain Python: (place, score), best first."""
+    sequence = query[start : start + length]
+    candidates = set()
+    for position, vector in enumerate(sequence):
+        distance = ((database - vector) ** 2).sum(axis=1)
+        nearest = np.argsort(distance, kind="stable")[:20]
+        candidates |= {int(i) - position for i in nearest if i >= position}
+    scored = []
+    for place in sorted(candidates):
+        window = database[place : place + len(sequence)]
+        scored.append((place, float(np.mean((sequence[: len(window)] * window).sum(axis=1)))))
+    return sorted(scored, key=lambda pair: -pair[1])[:KEPT]
+
+
+@given(st.integers(0, 10**6), st.sampled_from([(60, 20), (9, 7), (5, 40)]), st.sampled_from([1, 2, 5]))
+@settings(max_examples=30, deadline=None)
+def test_batched_search_equals_brute_force(seed, sizes, length):
+    dummy, db = vectors(seed, sizes[0]), vectors(seed + 1, sizes[1])
+    query = unit(db + 0.3 * np.random.default_rng(seed + 2).standard_normal(db.shape))
+    starts = np.arange(len(query))  # the last sequences are cut short
+    index = build_index("l2", {}, dummy, db)
+    (result,) = search_sequences(index, Database(dummy, db), query, starts, [length])
+    for row, start in enumerate(starts):
+        expected = brute_force(np.concatenate([dummy, db]), query, start, length)
+        found = result.place[row] >= 0
+        assert found.sum() == len(expected)
+        np.testing.assert_allclose(result.score[row][found], [score for _, score in expected], atol=1e-6)
+        assert result.place[row, 0] == expected[0][0]
+    assert np.isneginf(result.score[result.place < 0]).all()
+
+
+def test_chunks_do_not_change_the_result(monkeypatch):
+    dummy, db = vectors(0, 300), vectors(1, 100)
+    index, starts = build_index("l2", {}, dummy, db), np.arange(90)
+    whole = search_sequences(index, Database(dummy, db), db, starts, [3, 11])
+    monkeypatch.setattr("nafp.search.CHUNK_BYTES", 1)
+    for a, b in zip(whole, search_sequences(index, Database(dummy, db), db, starts, [3, 11]), strict=True):
+        np.testing.assert_array_equal(a.place, b.place)
+        np.testing.assert_allclose(a.score, b.score, atol=1e-6)
+
+
+def test_hits_by_hand():
+    place = np.full((4, KEPT), -1)
+    place[0, 0], place[1, 0], place[2, 2], place[3, 9] = 7, 6, 7, 7
+    found = hits(place, np.array([7, 7, 7, 7]))
+    assert found["top1_exact"].tolist() == [True, False, False, False]
+    assert found["top1_near"].tolist() == [True, True, False, False]
+    assert found["top3_exact"].tolist() == [True, False, True, False]
+    assert found["top10_exact"].tolist() == [True, False, True, True]
+    assert not hits(np.full((1, KEPT), -1), np.array([0]))["top1_near"].any()  # -1 is no neighbour of 0
+
+
+def test_per_query_table_holds_every_hit():
+    dummy, db = vectors(0, 200), vectors(1, 50)
+    starts = np.arange(40)
+    results = search_sequences(build_index("l2", {}, dummy, db), Database(dummy, db), db, starts, [1, 3])
+    table = per_query_table(results, starts, starts + 200)
+    assert len(table) == 80
+    assert table["top1_exact"].all()
+    assert (table["place1"] == table["truth"]).all()
+
+
+@pytest.mark.parametrize("name", INDEXES)
+def test_every_index_finds_itself_and_survives_the_disk(name, tmp_path):
+    dummy, db = vectors(0, 1000), vectors(1, 200)
+    index = build_index(name, OPTIONS[name], dummy, db)
+    write_index(index, tmp_path / "x.faiss")
+    found = read_index(tmp_path / "x.faiss").search(db, 5)[1]
+    np.testing.assert_array_equal(found, index.search(db, 5)[1])
+    assert (found[:, 0] == np.arange(1000, 1200)).mean() > (0.5 if name == "ivfpq" else 0.98)
+    assert list(tmp_path.iterdir()) == [tmp_path / "x.faiss"]
+
+
+def test_too_few_training_vectors_give_a_smaller_index_and_say_so(capsys):
+    index = build_index("ivfpq", {"nlist": 256, "nprobe": 40, "codes": 8, "bits": 8}, vectors(0, 100), vectors(1, 10))
+    assert faiss.extract_index_ivf(index).nlist == 2
+    said = capsys.readouterr().out
+    assert "100 training vectors support 2 inverted lists, not 256" in said
+    assert "codes of 6 bits, not 8" in said
+
+
+def test_codes_must_divide_the_dimension():
+    with pytest.raises(UserError, match="codes: 7 does not divide the fingerprint's 16 dimensions"):
+        build_index("ivfpq", {"nlist": 4, "nprobe": 4, "codes": 7, "bits": 8}, vectors(0, 100), vectors(1, 10))
+
+
+def test_dummy_and_database_must_agree():
+    with pytest.raises(UserError, match="16 dimensions, the database's 8"):
+        build_index("l2", {}, vectors(0, 10), vectors(1, 10, dim=8))
+
+
+def test_starts_of_the_clip_protocol_stay_inside_clips():
+    samples = [40000, 12000, 40000]  # 9, 2 and 9 segments
+    assert choose_starts(samples, "all", "clip", [1, 8]).tolist() == [0, 1, 11, 12]
+    assert choose_starts(samples, "all", "release", [1, 8]).tolist() == list(range(20))
+    drawn = choose_starts(samples, 3, "clip", [1, 8], seed=1)
+    assert len(set(drawn)) == 3
+    assert drawn.tolist() == choose_starts(samples, 3, "clip", [1, 8], seed=1).tolist()
+
+
+def test_starts_from_files(tmp_path):
+    np.save(tmp_path / "ids.npy", np.array([0, 11]))
+    (tmp_path / "ids.txt").write_text("0\n11\n")
+    for name in ("ids.npy", "ids.txt"):
+        assert choose_starts([40000, 12000, 40000], str(tmp_path / name), "clip", [8]).tolist() == [0, 11]
+
+
+@pytest.mark.parametrize(
+    "write, says",
+    [
+        (lambda p: p.write_text("0\nseven\n"), "is not a list of segment numbers"),
+        (lambda p: p.write_text("0\n10\n"), r"1 of 2 ids \(the first is 10\) that cannot start a sequence"),
+        (lambda p: None, "is not a list of segment numbers"),
+    ],
+)
+def test_bad_test_ids(tmp_path, write, says):
+    write(tmp_path / "ids.txt")
+    with pytest.raises(UserError, match=says):
+        choose_starts([40000, 12000, 40000], str(tmp_path / "ids.txt"), "clip", [8])
+
+
+def test_impossible_choices_are_refused():
+    with pytest.raises(UserError, match="no query clip has the 19 segments"):
+        choose_starts([40000], "all", "clip", [19])
+    with pytest.raises(UserError, match="asks for 5 sequences; only 2 are possible"):
+        choose_starts([40000], 5, "clip", [8])
+
+
+# ---------------------------------------------------------------- the reference's raw scores
+
+
+def correlated(g: np.random.Generator, n: int) -> np.ndarray:
+    steps = g.standard_normal((n, 128))
+    out = np.empty_like(steps)
+    out[0] = steps[0]
+    for t in range(1, n):
+        out[t] = 0.8 * out[t - 1] + np.sqrt(1 - 0.8 * 0.8) * steps[t]
+    return out
+
+
+def reference_vectors(recipe: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(dummy, db, query) of a recipe, checked against its first rows and column sums."""
+    new, facts = np.random.default_rng, reference("eval")
+    sigma = float(facts[f"{recipe}_sigma"])
+    if recipe == "a":
+        dummy, db = unit(new(100).standard_normal((20000, 128))), unit(new(101).standard_normal((3000, 128)))
+        error = new(102).standard_normal((3000, 128))
+    else:
+        dummy, db, g = unit(correlated(new(200), 20000)), unit(correlated(new(201), 3000)), new(202)
+        error = 0.6 * g.standard_normal((3000, 128))
+        error += 0.8 * np.repeat(g.standard_normal((51, 128)), 59, axis=0)[:3000]
+    query = unit(db.astype(np.float64) + sigma * error)
+    for name, array in (("dummy", dummy), ("db", db), ("query", query)):
+        np.testing.assert_array_equal(array[:3], facts[f"{recipe}_{name}_first3"])
+    return dummy, db, query
+
+
+@needs_parity
+@pytest.mark.parametrize("recipe", ["a", "b"])
+@pytest.mark.parametrize("name, options, points", [("l2", {}, 0), ("ivfpq", {"codes": 64, "bits": 8}, 0.5)])
+def test_reference_scores(recipe, name, options, points):
+    """Exactly equal for l2; within half a point for IVF-PQ, whose k-means may differ between builds of Faiss."""
+    dummy, db, query = reference_vectors(recipe)
+    theirs, raw = reference("eval"), reference("eval_scores")[f"{recipe}_{name}_raw_score"]
+    lengths = [int(n) for n in theirs["test_seq_len"]]
+    index = build_index(name, options and {"nlist": 256, "nprobe": 40, **options}, dummy, db)
+    results = search_sequences(index, Database(dummy, db), query, theirs["test_ids"], lengths)
+    found = [hits(r.place, theirs["test_ids"] + len(dummy)) for r in results]
+    measures = ("top1_exact", "top1_near", "top3_exact", "top10_exact")
+    ours = np.stack([one[measure] for measure in measures for one in found], axis=1)
+    if points == 0:
+        np.testing.assert_array_equal(ours, raw)
+    assert np.abs(100 * ours.mean(axis=0) - 100 * raw.mean(axis=0)).max() <= points

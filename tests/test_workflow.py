@@ -1,0 +1,282 @@
+"""The real workflow, on a tiny configuration in a folder of its own: end to end, what reruns, what is refused."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile as sf
+import yaml
+from wavs import data_set, write
+
+from nafp.corpus import SPLITS
+
+ROOT = Path(__file__).parents[1]
+PARTS = ("Snakefile", "config.yaml", "rules", "scripts", "schemas", "envs", "published", "profiles")
+FULL, NONE = (f"aug={aug}_bsz=16_dim=16_loss=ntxent_seed=0" for aug in ("full", "none"))
+
+
+def copy_project(folder: Path) -> Path:
+    """The workflow without results, so that a test may edit it."""
+    for part in PARTS:
+        source = ROOT / part
+        if source.is_dir():
+            shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy2(source, folder / part)
+    shutil.copy2(ROOT / "tests/tiny.yaml", folder / "tiny.yaml")
+    return folder
+
+
+def snakemake(folder: Path, *arguments: str, config: str = "tiny.yaml") -> subprocess.CompletedProcess:
+    """Run Snakemake in a copy of the project; stdout and stderr together."""
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", "--configfile", config, *arguments]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("SNAKEMAKE")}
+    return subprocess.run(
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=600
+    )
+
+
+def planned(folder: Path, *arguments: str) -> dict[str, int]:
+    """Rule -> number of jobs that Snakemake would run."""
+    output = snakemake(folder, "-n", "--quiet", "rules", *arguments).stdout
+    if "Job stats:" not in output:
+        assert "Nothing to be done" in output, output
+        return {}
+    table = output.split("Job stats:")[1].split("\n\n")[0].splitlines()[3:]
+    jobs = {line.split()[0]: int(line.split()[1]) for line in table if len(line.split()) == 2}
+    return {rule: count for rule, count in jobs.items() if rule not in ("total", "all")}
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory) -> Path:
+    """The tiny experiment, run to its end. Tests must leave it as it is."""
+    folder = copy_project(tmp_path_factory.mktemp("project"))
+    done = snakemake(folder)
+    assert done.returncode == 0, done.stdout[-6000:]
+    assert "scoreboard/index.html" in done.stdout
+    return folder
+
+
+@pytest.fixture
+def edited(finished):
+    """The finished experiment, and a function that edits one of its files until the test ends."""
+    saved = {}
+
+    def edit(name: str, old: str, new: str) -> None:
+        path = finished / name
+        saved.setdefault(path, (path.read_text(), path.stat()))
+        assert old in path.read_text()
+        path.write_text(path.read_text().replace(old, new))
+
+    yield finished, edit
+    for path, (text, stat) in saved.items():
+        path.write_text(text)
+        os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+
+# ---------------------------------------------------------------- end to end
+
+
+def test_every_part_is_there(finished):
+    results = finished / "results/demo"
+    board = results / "scoreboard"
+    assert {p.name for p in board.iterdir()} == {
+        *("index.html", "summary.txt"),
+        *("table3.csv", "table3.md", "table3.hit_rate.svg", "table3.learning.svg"),
+        *("index_types.csv", "index_types.md", "index_types.hit_rate.svg", "index_types.speed.svg"),
+    }
+    assert {p.name for p in (results / "runs" / FULL).iterdir()} == {
+        *("config.yaml", "history.csv", "epoch=best.safetensors", "epoch=last.safetensors")
+    }
+    assert not list(results.rglob("*.part"))
+    assert (results / f"logs/train/{FULL}.log").read_text().count("validation top1_1s") == 2
+
+
+def test_fingerprints_are_unit_vectors_one_a_segment(finished):
+    folder = finished / f"results/demo/fingerprints/{FULL}/epoch=best"
+    for split, clips in (("test_db", 4), ("test_query", 4), ("dummy", 8)):
+        vectors = np.load(folder / f"{split}.npy", mmap_mode="r")
+        assert vectors.shape == (clips * 15, 16)  # 8 s are 15 segments
+        np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+
+
+def test_cells_can_be_counted_again_from_the_per_query_table(finished):
+    for path in (finished / "results/demo/scores").rglob("*.json"):
+        cell, table = json.loads(path.read_text()), pd.read_parquet(path.with_suffix(".hits.parquet"))
+        assert cell["queries"] == 4 * (15 - 5 + 1)
+        for i, length in enumerate(cell["lengths"]):
+            rows = table[table["length"] == length]
+            near = ((rows["place1"] - rows["truth"]).abs() <= 1) & (rows["place1"] >= 0)
+            assert cell["hits"]["top1_exact"][i] == (rows["place1"] == rows["truth"]).sum()
+            assert cell["hits"]["top1_near"][i] == near.sum()
+
+
+def test_queries_are_degraded_songs_of_the_same_length(finished):
+    root = finished / "results/demo/data/corpus" / "music/test-query-db-500-30s"
+    for path in (root / "db").rglob("*.wav"):
+        song, query = (sf.read(p)[0] for p in (path, root / "query" / path.relative_to(root / "db")))
+        assert len(song) == len(query)
+        assert np.abs(query).max() > 0.5
+        assert not np.array_equal(song, query)
+
+
+def test_table_shows_ours_and_the_published_rows(finished):
+    table = pd.read_csv(finished / "results/demo/scoreboard/table3.csv")
+    assert (table["source"] == "this run").sum() == 4  # two runs, exact and near
+    paper = table[
+        (table["source"] == "paper") & (table["N"] == 640) & (table["d"] == 128) & (table["match"] == "exact")
+    ]
+    assert paper["1 s"].tolist() == [62.2]
+    assert table.loc[table["source"] != "this run", "comparable"].str.startswith("no").all()
+
+
+# ---------------------------------------------------------------- what reruns
+
+
+def test_nothing_is_left_to_do(finished):
+    assert planned(finished) == {}
+
+
+def test_learning_rate_reruns_training_and_what_follows(edited):
+    folder, edit = edited
+    edit("config.yaml", "learning_rate: 2.0e-3", "learning_rate: 1.0e-3")
+    jobs = planned(folder)
+    assert jobs["train"] == 2
+    assert jobs["fingerprint"] == 6
+    assert not jobs.keys() & {"compose_demo", "synthesise_queries", "verify", "pack"}
+
+
+def test_one_more_index_runs_its_cells_only(edited):
+    folder, edit = edited
+    edit("tiny.yaml", "index: [l2, ivfpq]", "index: [l2, ivfpq, hnsw]")
+    jobs = planned(folder)
+    assert (jobs.pop("build_index"), jobs.pop("score")) == (1, 1)
+    assert jobs.keys() == {"tabulate", "plot", "build_page"}
+
+
+def test_one_more_seed_runs_its_runs_only(edited):
+    folder, edit = edited
+    edit("tiny.yaml", "table3: {aug: [full, none], bsz: 16}", "table3: {aug: [full, none], bsz: 16, seed: [0, 1]}")
+    jobs = planned(folder)
+    assert jobs["train"] == 2
+    assert jobs["fingerprint"] == 6
+    assert jobs["score"] == 2
+    assert "pack" not in jobs
+
+
+@pytest.mark.parametrize(
+    "module, reruns, spares",
+    [
+        ("index", {"build_index", "score"}, {"train", "fingerprint", "pack"}),
+        ("plots", {"plot"}, {"train", "score", "tabulate"}),
+        ("losses", {"train", "fingerprint"}, {"pack", "verify"}),
+        ("demo_sounds", {"compose_demo", "pack", "train"}, set()),
+    ],
+)
+def test_a_library_module_reruns_what_imports_it(edited, module, reruns, spares):
+    folder, edit = edited
+    edit(f"scripts/nafp/{module}.py", '"""\n', '"""\n# edited\n')
+    jobs = planned(folder).keys()
+    assert reruns <= jobs
+    assert not spares & jobs
+
+
+def test_one_cell_by_its_path(finished):
+    other = "aug=tb_bsz=32_dim=16_loss=ntxent_seed=5"  # in no study
+    jobs = planned(finished, f"results/demo/scores/{other}/epoch=last/ivf.json")
+    assert jobs == {"train": 1, "fingerprint": 3, "build_index": 1, "score": 1}
+
+
+# ---------------------------------------------------------------- interruption
+
+
+def test_a_killed_training_goes_on_where_it_was(finished, tmp_path):
+    """SIGKILL after the first epoch; the second job finishes with the weights of an undisturbed one."""
+    folder = tmp_path / "project"
+    shutil.copytree(finished, folder, copy_function=shutil.copy2)
+    run = folder / "results/demo/runs" / FULL
+    whole = (run / "epoch=last.safetensors").read_bytes()
+    target = f"results/demo/runs/{FULL}/epoch=last.safetensors"
+    shutil.rmtree(run)
+    module = folder / "scripts/nafp/train.py"
+    original, saved = module.read_text(), "        trainer.save_state(state_path)\n"
+    assert saved in original
+    module.write_text(original.replace(saved, f"{saved}        import os; os.kill(os.getpid(), 9)\n"))
+    assert snakemake(folder, target).returncode != 0
+    assert [p.suffix for p in run.iterdir()] == [".pt"]
+    module.write_text(original)
+    done = snakemake(folder, target)
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert "going on after epoch 1 of 2" in done.stdout
+    assert (run / "epoch=last.safetensors").read_bytes() == whole
+    assert not list(run.glob("*.pt"))
+
+
+# ---------------------------------------------------------------- what is refused
+
+
+def tiny(folder: Path, **changes) -> str:
+    """A config like tiny.yaml with some sections replaced; returns its name."""
+    config = yaml.safe_load((ROOT / "tests/tiny.yaml").read_text()) | changes
+    (folder / "changed.yaml").write_text(yaml.safe_dump(config))
+    return "changed.yaml"
+
+
+@pytest.mark.parametrize(
+    "changes, says",
+    [
+        ({"run": {"aug": "ful", "bsz": 16}}, "unknown augmentation 'ful' in run; known: none, t, tb, tbi, full"),
+        ({"dataset": {"name": "mine", "root": "nowhere"}}, "dataset.root: nowhere has no folder music/"),
+        ({"trane": {}}, "unknown key 'trane' in config; known:"),
+    ],
+)
+def test_a_wrong_config_fails_before_anything_runs(tmp_path, changes, says):
+    folder = copy_project(tmp_path)
+    done = snakemake(folder, "-n", config=tiny(folder, **changes))
+    assert done.returncode != 0
+    assert says in done.stdout
+    assert "Traceback" not in done.stdout
+    assert not (folder / "results").exists()
+
+
+def test_an_unknown_study_and_an_odd_batch(finished):
+    done = snakemake(finished, "-n", "table9")
+    assert done.returncode != 0
+    assert "table9" in done.stdout
+    done = snakemake(
+        finished, "-n", "results/demo/runs/aug=full_bsz=15_dim=16_loss=ntxent_seed=0/epoch=last.safetensors"
+    )
+    assert done.returncode != 0
+    assert "N is even and at least 4" in done.stdout
+
+
+def test_bad_files_are_all_listed_and_nothing_is_packed(tmp_path):
+    folder = copy_project(tmp_path)
+    root = data_set(folder / "music", seconds=8)
+    write(root / SPLITS["train"] / "000.wav", channels=2)
+    write(root / SPLITS["dummy"] / "001.wav", rate=44100)
+    for path in (root / SPLITS["test_query"]).iterdir():
+        path.unlink()
+    done = snakemake(folder, "data", config=tiny(folder, dataset={"name": "mine", "root": "music"}))
+    assert done.returncode != 0
+    for says in ("2 channels, expected 1", "44100 Hz", "no WAV files (split 'test_query')", "3 problem(s)"):
+        assert says in done.stdout
+    assert says in (folder / "results/mine/logs/verify.log").read_text()
+    assert not (folder / "results/mine/data/packed").exists()
+    assert not (folder / "results/mine/data/manifest.csv").exists()
+
+
+def test_a_batch_larger_than_the_split_is_refused_by_the_job(tmp_path):
+    folder = copy_project(tmp_path)
+    data_set(folder / "music", seconds=8)
+    target = "results/mine/runs/aug=none_bsz=400_dim=16_loss=ntxent_seed=0/epoch=last.safetensors"
+    done = snakemake(folder, target, config=tiny(folder, dataset={"name": "mine", "root": "music"}))
+    assert done.returncode != 0
+    assert "bsz 400 needs 200 anchors, but the training split has only 30 segments" in done.stdout
+    assert not (folder / target).parent.exists() or not list((folder / target).parent.iterdir())
