@@ -1,15 +1,17 @@
 # Validation, the tables of runs and cells, and input functions. No rules.
 import ast
+import os
 import sys
 
 from snakemake.exceptions import WorkflowError
 
-HERE = Path(workflow.basedir)
+HERE = Path(os.path.relpath(workflow.basedir))  # relative, so that a moved folder stays up to date
 SCRIPTS = HERE / "scripts"
-sys.path.insert(0, str(SCRIPTS))  # rule scripts find the library by themselves, the Snakefile does not
+sys.path.insert(0, str(SCRIPTS.resolve()))  # rule scripts find the library by themselves, the Snakefile does not
 
 from nafp import grid  # noqa: E402
 from nafp.errors import UserError  # noqa: E402
+from nafp.layout import MUSIC, SPLITS  # noqa: E402
 
 try:
     grid.check_config(config, HERE / "schemas/config.schema.yaml")

@@ -1,14 +1,4 @@
 # From files to packed splits.
-MUSIC = ("train", "val_db", "test_db", "dummy")
-FOLDERS = {
-    "train": "music/train-10k-30s",
-    "val_db": "music/val-query-db-500-30s/db",
-    "val_query": "music/val-query-db-500-30s/query",
-    "test_db": "music/test-query-db-500-30s/db",
-    "test_query": "music/test-query-db-500-30s/query",
-    "dummy": "music/test-dummy-db-100k-full",
-}
-
 if IS_DEMO:
 
     rule compose_demo:
@@ -17,10 +7,10 @@ if IS_DEMO:
             code=code("compose_demo"),
         output:
             aug=directory(f"{CORPUS}/aug"),
-            train=directory(f"{CORPUS}/{FOLDERS['train']}"),
-            val_db=directory(f"{CORPUS}/{FOLDERS['val_db']}"),
-            test_db=directory(f"{CORPUS}/{FOLDERS['test_db']}"),
-            dummy=directory(f"{CORPUS}/{FOLDERS['dummy']}"),
+            train=directory(f"{CORPUS}/{SPLITS['train']}"),
+            val_db=directory(f"{CORPUS}/{SPLITS['val_db']}"),
+            test_db=directory(f"{CORPUS}/{SPLITS['test_db']}"),
+            dummy=directory(f"{CORPUS}/{SPLITS['dummy']}"),
         log:
             log_of("compose_demo"),
         benchmark:
@@ -33,6 +23,8 @@ if IS_DEMO:
             songs=config["demo"]["songs"],
             seed=config["demo"]["seed"],
             clip_s=config["demo"]["clip_s"],
+        message:
+            "composing the demo corpus"
         script:
             "../scripts/compose_demo.py"
 
@@ -57,6 +49,8 @@ if IS_DEMO:
             steps=config["demo"]["queries"],
             pools=chain_pools(config["demo"]["queries"]),
             seed=config["demo"]["seed"],
+        message:
+            "degrading the {wildcards.part} songs into queries"
         script:
             "../scripts/synthesise_queries.py"
 
@@ -64,7 +58,7 @@ if IS_DEMO:
 rule verify:
     """Check every file of the data set and list all that is wrong."""
     input:
-        folders=[f"{CORPUS}/{folder}" for folder in (*FOLDERS.values(), "aug") if IS_DEMO],
+        folders=[f"{CORPUS}/{folder}" for folder in ("aug", *map(SPLITS.get, MUSIC)) if IS_DEMO],
         code=code("verify"),
     output:
         manifest=f"{RESULTS}/data/manifest.csv",
@@ -78,6 +72,8 @@ rule verify:
     threads: CORES
     params:
         root=lambda wildcards: CORPUS,
+    message:
+        "checking every file below {params.root}"
     script:
         "../scripts/verify.py"
 
@@ -98,5 +94,7 @@ rule pack:
         "../envs/data.yaml"
     params:
         root=lambda wildcards: CORPUS,
+    message:
+        "packing {wildcards.split}"
     script:
         "../scripts/pack.py"

@@ -22,5 +22,7 @@ rule fingerprint:
         features=config["features"],
         model=config["model"],
         dim=lambda wildcards: run_fields(wildcards)["dim"],
+    message:
+        "fingerprinting {wildcards.split} with {wildcards.run}"
     script:
         "../scripts/fingerprint.py"

@@ -1,22 +1,24 @@
-rule tabulate:
+rule make_table:
     """One study's table, with the published numbers beside it."""
     input:
         cells=study_cells,
         published=HERE / "published/nafp.csv",
-        code=code("tabulate"),
+        code=code("make_table"),
     output:
         csv=f"{RESULTS}/scoreboard/{{study}}.csv",
         markdown=f"{RESULTS}/scoreboard/{{study}}.md",
     log:
-        log_of("tabulate/{study}"),
+        log_of("make_table/{study}"),
     benchmark:
-        benchmark_of("tabulate/{study}")
+        benchmark_of("make_table/{study}")
     conda:
         "../envs/scoreboard.yaml"
     params:
         varied=lambda wildcards: VARIED[wildcards.study],
+    message:
+        "writing the table of {wildcards.study}"
     script:
-        "../scripts/tabulate.py"
+        "../scripts/make_table.py"
 
 
 rule plot:
@@ -39,6 +41,8 @@ rule plot:
     params:
         varied=lambda wildcards: VARIED[wildcards.study],
         runs=lambda wildcards: runs_of(wildcards.study),
+    message:
+        "drawing {wildcards.study}.{wildcards.figure}"
     script:
         "../scripts/plot.py"
 
@@ -70,5 +74,7 @@ rule build_page:
         },
         config=dict(config),
         benchmarks=f"{RESULTS}/benchmarks",
+    message:
+        "building the scoreboard page"
     script:
         "../scripts/build_page.py"

@@ -22,6 +22,8 @@ rule build_index:
         runtime="12h",
     params:
         options=lambda wildcards: config["indexes"][wildcards.index],
+    message:
+        "building {wildcards.index} for {wildcards.run}"
     script:
         "../scripts/build_index.py"
 
@@ -58,5 +60,7 @@ rule score:
         dataset=DATASET,
         fields=run_fields,
         search={name: config["search"][name] for name in ("lengths", "protocol", "test_ids", "seed")},
+    message:
+        "searching {wildcards.index} for {wildcards.run}"
     script:
         "../scripts/score.py"

@@ -28,5 +28,7 @@ rule train:
             "chain": config["chains"][run_fields(wildcards)["aug"]],
             "loss_options": config["losses"][run_fields(wildcards)["loss"]],
         },
+    message:
+        "training {wildcards.run}"
     script:
         "../scripts/train.py"

@@ -10,8 +10,9 @@ from wavs import data_set, write
 
 from nafp import corpus
 from nafp.audio import check_wav
-from nafp.corpus import SPLITS, Split, count_segments, find_problems, make_manifest, pack
+from nafp.corpus import Split, count_segments, find_problems, make_manifest, pack
 from nafp.errors import UserError
+from nafp.layout import SPLITS
 
 
 def problems_of(root):

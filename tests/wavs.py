@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import soundfile as sf
 
-from nafp.corpus import SPLITS
+from nafp.layout import SPLITS
 
 
 def write(

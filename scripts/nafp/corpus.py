@@ -13,26 +13,10 @@ from tqdm import tqdm
 from nafp.audio import SAMPLE_RATE, check_wav, read_wav
 from nafp.errors import UserError
 from nafp.files import written_whole
+from nafp.layout import MUSIC, QUERY_OF, SPLITS
 
 SEGMENT = SAMPLE_RATE  # 1 s
 HOP = SEGMENT // 2
-
-SPLITS = {  # split -> folder of the data set
-    "train": "music/train-10k-30s",
-    "val_db": "music/val-query-db-500-30s/db",
-    "val_query": "music/val-query-db-500-30s/query",
-    "test_db": "music/test-query-db-500-30s/db",
-    "test_query": "music/test-query-db-500-30s/query",
-    "dummy": "music/test-dummy-db-100k-full",
-    "bg_train": "aug/bg/tr",
-    "bg_test": "aug/bg/ts",
-    "ir_train": "aug/ir/tr",
-    "ir_test": "aug/ir/ts",
-    "speech_train": "aug/speech/common_voice_8k/en/train",
-    "speech_test": "aug/speech/common_voice_8k/en/test",
-}
-MUSIC = tuple(split for split, folder in SPLITS.items() if folder.startswith("music/"))
-PAIRS = (("val_db", "val_query"), ("test_db", "test_query"))
 
 
 # ---------------------------------------------------------------- finding and checking
@@ -67,7 +51,7 @@ def find_problems(manifest: pd.DataFrame, root: Path) -> list[str]:
     problems = [f"{root / row.path}: {row.problem}" for row in bad.itertuples()]
     present = set(manifest["split"])
     problems += [f"{root / SPLITS[split]}: no WAV files (split {split!r})" for split in MUSIC if split not in present]
-    for db, query in PAIRS:
+    for db, query in QUERY_OF.items():
         if {db, query} <= present:
             problems += unpaired(manifest, root, db, query)
     return problems

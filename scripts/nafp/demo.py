@@ -4,7 +4,6 @@ Any machine can so run the whole pipeline without a download or an account. Ever
 (seed, shelf, number) alone: a rerun is bit-identical, however many workers write and however large the splits are.
 """
 
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import nullcontext
@@ -14,14 +13,15 @@ from multiprocessing import get_all_start_methods, get_context
 from pathlib import Path
 
 import numpy as np
-import soundfile
 from numpy.random import Generator
 from tqdm import tqdm
 
+from nafp.audio import write_wav
 from nafp.demo_band import render
 from nafp.demo_scenes import NOISES, mic_ir, room_ir, speech
 from nafp.demo_song import plan_song
 from nafp.demo_sounds import SAMPLE_RATE
+from nafp.layout import SPLITS
 
 NOISE_S = 10.0
 SPEECH_S = 6.0
@@ -79,25 +79,23 @@ def _kinds(names: list[str]) -> Callable[[int], str]:
     return lambda number: f"{names[number % len(names)]}_{number:03d}"
 
 
-SPEECH_FOLDER = "aug/speech/common_voice_8k/en"
 SHELVES = (
-    Shelf("aug/bg/tr", 1, 48, partial(_noise, TRAIN_NOISES), _kinds(TRAIN_NOISES)),
-    Shelf("aug/bg/ts", 2, 16, partial(_noise, TEST_NOISES), _kinds(TEST_NOISES)),
-    Shelf("aug/ir/tr/room", 3, 24, _room, _numbered("room")),
-    Shelf("aug/ir/ts/room", 4, 8, _room, _numbered("room")),
-    Shelf("aug/ir/tr/mic", 5, 12, _mic, _numbered("mic")),
-    Shelf("aug/ir/ts/mic", 6, 6, _mic, _numbered("mic")),
-    Shelf(f"{SPEECH_FOLDER}/train", 7, 16, _speech, _numbered("babble")),
-    Shelf(f"{SPEECH_FOLDER}/dev", 8, 4, _speech, _numbered("babble")),
-    Shelf(f"{SPEECH_FOLDER}/test", 9, 8, _speech, _numbered("babble")),
+    Shelf(SPLITS["bg_train"], 1, 48, partial(_noise, TRAIN_NOISES), _kinds(TRAIN_NOISES)),
+    Shelf(SPLITS["bg_test"], 2, 16, partial(_noise, TEST_NOISES), _kinds(TEST_NOISES)),
+    Shelf(f"{SPLITS['ir_train']}/room", 3, 24, _room, _numbered("room")),
+    Shelf(f"{SPLITS['ir_test']}/room", 4, 8, _room, _numbered("room")),
+    Shelf(f"{SPLITS['ir_train']}/mic", 5, 12, _mic, _numbered("mic")),
+    Shelf(f"{SPLITS['ir_test']}/mic", 6, 6, _mic, _numbered("mic")),
+    Shelf(SPLITS["speech_train"], 7, 16, _speech, _numbered("babble")),
+    Shelf(SPLITS["speech_test"], 9, 8, _speech, _numbered("babble")),
 )
 
 # split -> (folder, kind); the order numbers the songs. The `query` folders are made from these songs elsewhere.
 SONG_SHELVES = {
-    "train": ("music/train-10k-30s", 11),
-    "val": ("music/val-query-db-500-30s/db", 12),
-    "test": ("music/test-query-db-500-30s/db", 13),
-    "dummy": ("music/test-dummy-db-100k-full", 14),
+    "train": (SPLITS["train"], 11),
+    "val": (SPLITS["val_db"], 12),
+    "test": (SPLITS["test_db"], 13),
+    "dummy": (SPLITS["dummy"], 14),
 }
 
 
@@ -123,8 +121,6 @@ def write_corpus(root: Path, songs: dict[str, int], seed: int = 0, clip_s: float
     if min(songs.values()) < 0 or clip_s <= 0 or workers < 1:
         raise ValueError("song counts must not be negative; clip_s and workers must be positive")
     jobs = [*_scene_jobs(Path(root), seed), *_song_jobs(Path(root), songs, seed, clip_s)]
-    for folder in {job.path.parent for job in jobs}:
-        folder.mkdir(parents=True, exist_ok=True)
     with _pool(workers) as pool:
         # The pool is filled before the bar appears: tqdm starts a thread, and forking is safest without threads.
         done = map(_write, jobs) if pool is None else pool.map(_write, jobs, chunksize=4)
@@ -159,11 +155,5 @@ def _pool(workers: int) -> Executor | nullcontext:
 
 
 def _write(job: Job) -> None:
-    """Compose and write one file, under a temporary name until it is whole."""
     samples = job.compose(np.random.default_rng(job.entropy), job.entropy[-1])
-    part = job.path.with_name(f".{job.path.name}.{os.getpid()}.part")
-    try:
-        soundfile.write(part, np.round(samples * 32767).astype(np.int16), SAMPLE_RATE, "PCM_16", format="WAV")
-        os.replace(part, job.path)
-    finally:
-        part.unlink(missing_ok=True)
+    write_wav(job.path, np.round(samples * 32767).astype(np.int16))

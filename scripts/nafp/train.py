@@ -1,5 +1,6 @@
 """The training loop: one model per run of the grid, resumable after every epoch."""
 
+import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -199,7 +200,7 @@ def train(
 
 def write_results(trainer: Trainer, last: Path, best: Path, history: Path) -> None:
     """Write the weights of the last and of the best epoch (safetensors) and the history (CSV)."""
-    settings = {key: str(value) for key, value in asdict(trainer.settings).items()}
+    settings = {"settings": json.dumps(asdict(trainer.settings))}  # one entry: the order of several is random
     for path, weights in ((last, trainer.weights()), (best, trainer.best)):
         with written_whole(path) as part:
             save_file(weights, part, metadata=settings)
