@@ -158,7 +158,8 @@ def propose(neighbours: np.ndarray, starts: np.ndarray, length: int) -> np.ndarr
     place = np.sort(np.maximum(place, NOTHING).reshape(len(starts), -1), axis=1)
     place[:, 1:][place[:, 1:] == place[:, :-1]] = NOTHING
     place = np.sort(place, axis=1)
-    return place[:, int((place < 0).all(axis=0).sum()) :] if (place >= 0).any() else place[:, -1:]
+    unused = int((place < 0).all(axis=0).sum())  # columns that no query needs, all at the left
+    return place[:, min(unused, place.shape[1] - 1) :]
 
 
 def mean_scores(
