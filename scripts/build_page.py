@@ -30,7 +30,7 @@ with logged(snakemake.log[0]):
                 "caption": caption(cells, wide),
             }
         )
-    figures = headline(load_cells(sorted(set(snakemake.input.cells))))
+    figures = headline(load_cells(dict.fromkeys(snakemake.input.cells)))
     origin = provenance.collect(params.config, Path(params.benchmarks))
     page = render_page(f"Neural Audio Fingerprint: {params.dataset}", figures, studies, origin)
     Path(snakemake.output.page).write_text(page, encoding="utf-8")
