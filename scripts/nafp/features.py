@@ -53,10 +53,6 @@ class LogMel(nn.Module):
         self.register_buffer("filters", torch.from_numpy(filters), persistent=False)  # (mels, bins)
         self.register_buffer("window", torch.hann_window(n_fft), persistent=False)  # periodic
 
-    def frames(self, samples: int) -> int:
-        """Number of frames of a segment of ``samples`` samples."""
-        return samples // self.hop + 1
-
     def magnitude(self, x: Tensor) -> Tensor:
         """(B, T) -> (B, mels, frames) linear mel magnitudes."""
         padded = nn.functional.pad(x, (self.n_fft // 2, self.n_fft // 2))

@@ -21,7 +21,6 @@ NEIGHBOURS = 20  # per segment
 KEPT = 10  # candidates kept per query
 CHUNK_BYTES = 2**27  # of candidate windows that are gathered at a time
 NOTHING = -1  # id of an absent candidate
-PROTOCOLS = ("clip", "release")
 
 
 @dataclass(frozen=True)
