@@ -97,14 +97,9 @@ def training_splits(wildcards):
     }
 
 
-def cell_file(cell, kind="json"):
-    """The path of one cell's scores."""
-    return f"{RESULTS}/scores/{cell.run}/epoch={EPOCH}/{cell.index}.{kind}"
-
-
-def study_cells(wildcards):
-    """The cells of one study, in its order."""
-    return [cell_file(cell) for cell in CELLS[wildcards.study]]
+def cells_of(study):
+    """The scores of a study's cells, in its order."""
+    return [f"{RESULTS}/scores/{cell.run}/epoch={EPOCH}/{cell.index}.json" for cell in CELLS[study]]
 
 
 def runs_of(study):
@@ -113,12 +108,12 @@ def runs_of(study):
 
 
 def figures_of(study):
-    """The figures of a study: what it varies decides which ones say something."""
+    """Figure -> file, for a study: what it varies decides which ones say something."""
     figures = ["hit_rate"] + (["speed"] if "index" in VARIED[study] else [])
-    return figures + (["learning"] if len(runs_of(study)) > 1 else [])
+    figures += ["learning"] if len(runs_of(study)) > 1 else []
+    return {figure: f"{RESULTS}/scoreboard/{study}.{figure}.svg" for figure in figures}
 
 
 def study_files(study):
     """All that a study produces."""
-    figures = [f"{RESULTS}/scoreboard/{study}.{figure}.svg" for figure in figures_of(study)]
-    return [f"{RESULTS}/scoreboard/{study}.csv", f"{RESULTS}/scoreboard/{study}.md", *figures]
+    return [f"{RESULTS}/scoreboard/{study}.{kind}" for kind in ("csv", "md")] + list(figures_of(study).values())

@@ -1,7 +1,7 @@
 rule make_table:
     """One study's table, with the published numbers beside it."""
     input:
-        cells=study_cells,
+        cells=lambda wildcards: cells_of(wildcards.study),
         published=HERE / "published/nafp.csv",
         code=code("make_table"),
     output:
@@ -24,7 +24,7 @@ rule make_table:
 rule plot:
     """One figure of a study: hit_rate, speed or learning."""
     input:
-        cells=study_cells,
+        cells=lambda wildcards: cells_of(wildcards.study),
         histories=lambda wildcards: [f"{RESULTS}/runs/{run}/history.csv" for run in runs_of(wildcards.study)],
         published=HERE / "published/nafp.csv",
         code=code("plot"),
@@ -50,8 +50,8 @@ rule plot:
 rule build_page:
     """The page that shows all studies, and the lines that a run of the workflow ends with."""
     input:
-        cells=[cell_file(cell) for study in STUDIES for cell in CELLS[study]],
-        figures=[f"{RESULTS}/scoreboard/{study}.{figure}.svg" for study in STUDIES for figure in figures_of(study)],
+        cells=[cell for study in STUDIES for cell in cells_of(study)],
+        figures=[figure for study in STUDIES for figure in figures_of(study).values()],
         published=HERE / "published/nafp.csv",
         code=code("build_page"),
     output:
@@ -67,8 +67,8 @@ rule build_page:
             study: {
                 "question": STUDIES[study].get("question", study.replace("_", " ")),
                 "varied": VARIED[study],
-                "cells": [cell_file(cell) for cell in CELLS[study]],
-                "figures": {f: f"{RESULTS}/scoreboard/{study}.{f}.svg" for f in figures_of(study)},
+                "cells": cells_of(study),
+                "figures": figures_of(study),
             }
             for study in STUDIES
         },

@@ -33,7 +33,7 @@ rule fingerprints:
 rule scores:
     """Every cell of every study."""
     input:
-        sorted({cell_file(cell) for study in STUDIES for cell in CELLS[study]}),
+        sorted({cell for study in STUDIES for cell in cells_of(study)}),
     localrule: True
 
 

@@ -231,7 +231,7 @@ def tiny(folder: Path, **changes) -> str:
 @pytest.mark.parametrize(
     "changes, says",
     [
-        ({"run": {"aug": "ful", "bsz": 16}}, "unknown augmentation 'ful' in run; known: "),
+        ({"run": {"aug": "ful", "bsz": 16}}, "unknown augmentation 'ful' in run; known: full, none, t, tb, tbi"),
         ({"dataset": {"name": "mine", "root": "nowhere"}}, "dataset.root: nowhere has no folder music/"),
         ({"trane": {}}, "unknown key 'trane' in config; known:"),
     ],
