@@ -33,7 +33,7 @@ VARIED = {name: grid.varied_fields(study) for name, study in STUDIES.items()}
 EPOCH = config["search"]["epoch"]
 TEST_SPLITS = ("test_db", "test_query", "dummy")
 POOLS = {"background": "bg", "speech": "speech", "impulse_response": "ir"}
-CORES = min(workflow.cores or 8, 8)
+THREADS = 8  # of the jobs that can use them; Snakemake gives fewer where there are fewer
 
 
 wildcard_constraints:

@@ -17,7 +17,7 @@ if IS_DEMO:
             benchmark_of("compose_demo")
         conda:
             "../envs/data.yaml"
-        threads: CORES
+        threads: THREADS
         params:
             root=lambda wildcards, output: str(Path(output.aug).parent),
             songs=config["demo"]["songs"],
@@ -69,7 +69,7 @@ rule verify:
         benchmark_of("verify")
     conda:
         "../envs/data.yaml"
-    threads: CORES
+    threads: THREADS
     params:
         root=lambda wildcards: CORPUS,
     message:

@@ -13,7 +13,7 @@ rule fingerprint:
         benchmark_of("fingerprint/{run}/epoch={epoch}/{split}")
     conda:
         "../envs/train.yaml"
-    threads: CORES
+    threads: THREADS
     resources:
         gpu=1,
         mem="8GB",

@@ -14,7 +14,7 @@ rule train:
         benchmark_of("train/{run}")
     conda:
         "../envs/train.yaml"
-    threads: CORES
+    threads: THREADS
     resources:
         gpu=1,
         mem="8GB",

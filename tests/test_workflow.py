@@ -193,6 +193,14 @@ def test_one_cell_by_its_path(finished):
     assert jobs == {"train": 1, "fingerprint": 3, "build_index": 1, "score": 1}
 
 
+def test_commands_that_run_no_job_need_no_number_of_cores(finished):
+    for command in (["--unlock"], ["--list-rules"], ["-n"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "snakemake", *command], cwd=finished, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+
+
 # ---------------------------------------------------------------- interruption
 
 
