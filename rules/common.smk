@@ -11,7 +11,7 @@ sys.path.insert(0, str(SCRIPTS.resolve()))  # rule scripts find the library by t
 
 from nafp import grid  # noqa: E402
 from nafp.errors import UserError  # noqa: E402
-from nafp.layout import MUSIC, SPLITS  # noqa: E402
+from nafp.layout import MUSIC, POOL_OF_STEP, SPLITS  # noqa: E402
 
 try:
     grid.check_config(config, HERE / "schemas/config.schema.yaml")
@@ -29,16 +29,16 @@ if not IS_DEMO and not Path(CORPUS, "music").is_dir():
 
 STUDIES = {name: study for name, study in config["studies"].items() if study}
 CELLS = {name: grid.study_cells(study, config) for name, study in STUDIES.items()}
-VARIED = {name: grid.varied_fields(study) for name, study in STUDIES.items()}
+VARIED = {name: grid.varied_fields(study, config) for name, study in STUDIES.items()}
 EPOCH = config["search"]["epoch"]
 TEST_SPLITS = ("test_db", "test_query", "dummy")
-POOLS = {"background": "bg", "speech": "speech", "impulse_response": "ir"}
 THREADS = 8  # of the jobs that can use them; Snakemake gives fewer where there are fewer
 
 
 wildcard_constraints:
-    run=f"aug=({'|'.join(config['chains'])})_bsz=\\d+_dim=\\d+_loss=({'|'.join(config['losses'])})_seed=\\d+",
-    epoch="best|last",
+    run=f"aug=({'|'.join(config['chains'])})_bsz=\\d+_dim=\\d+_loss=({'|'.join(config['losses'])})"
+    f"_recipe=({'|'.join(config['recipes'])})_seed=\\d+",
+    epoch="best|last|\\d+",
     index="|".join(config["indexes"]),
     study="|".join(STUDIES) or "none",
     split="[a-z_]+",
@@ -77,24 +77,49 @@ def packed(split):
 def run_fields(wildcards):
     """The fields of the run that a job is for."""
     fields = grid.parse_run(wildcards.run)
-    if fields["bsz"] % 2 or fields["bsz"] < 4:
-        raise WorkflowError(
-            f"bsz={fields['bsz']}: a batch is N/2 anchors and as many replicas, so N is even and at least 4"
-        )
+    if problems := grid.problems_of(fields, config):
+        raise WorkflowError("; ".join(problems))
     return fields
+
+
+def recipe(wildcards):
+    """The sections features, model and train of the config, as the job's run has them."""
+    return grid.of_recipe(config, run_fields(wildcards)["recipe"])
 
 
 def chain_pools(steps):
     """The kinds of sound that a chain's steps mix in: bg, ir, speech."""
-    return sorted({POOLS[name] for step in steps for name in step if name in POOLS})
+    return sorted({POOL_OF_STEP[name] for step in steps for name in step if name in POOL_OF_STEP})
+
+
+def training_settings(wildcards):
+    """All that a run is trained with (nafp.train.Settings)."""
+    fields, sections = run_fields(wildcards), recipe(wildcards)
+    options = dict(config["losses"][fields["loss"]])
+    settings = {
+        **{name: fields[name] for name in ("bsz", "dim", "loss", "seed")},
+        **{name: value for name, value in sections["train"].items() if name != "gpus"},
+        "features": sections["features"],
+        "model": sections["model"],
+        "chain": config["chains"][fields["aug"]],
+        "positives": grid.positives(options),
+        "loss_options": {name: value for name, value in options.items() if name != "positives"},
+    }
+    validation = dict(settings["validation"])
+    queries = validation.pop("queries")
+    return settings | {"validation": validation | {"chain": config["chains"].get(queries)}}
 
 
 def training_splits(wildcards):
-    """Packed splits that a training job reads, by the names it uses: train, val_db, val_query, and its chain's pools."""
-    pools = chain_pools(config["chains"][run_fields(wildcards)["aug"]])
-    return {name: packed(name) for name in ("train", "val_db", "val_query")} | {
-        pool: packed(f"{pool}_train") for pool in pools
-    }
+    """What a training job reads, by the names it uses.
+
+    train, val_db, val_query; the sounds of its chain: bg, ir, speech; those of its validation queries: val_bg, ...
+    """
+    settings = training_settings(wildcards)
+    splits = {name: packed(name) for name in ("train", "val_db", "val_query")}
+    splits |= {pool: packed(f"{pool}_train") for pool in chain_pools(settings["chain"])}
+    splits |= {f"val_{pool}": packed(f"{pool}_test") for pool in chain_pools(settings["validation"]["chain"] or [])}
+    return splits | ({"start": settings["start"]} if settings["start"] else {})
 
 
 def cells_of(study):

@@ -19,8 +19,8 @@ rule fingerprint:
         mem="8GB",
         runtime="12h",
     params:
-        features=config["features"],
-        model=config["model"],
+        features=lambda wildcards: recipe(wildcards)["features"],
+        model=lambda wildcards: recipe(wildcards)["model"],
         dim=lambda wildcards: run_fields(wildcards)["dim"],
     message:
         "fingerprinting {wildcards.split} with {wildcards.run}"

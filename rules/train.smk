@@ -1,5 +1,5 @@
 rule train:
-    """Train one run of the grid; an interrupted job goes on after its last finished epoch."""
+    """Train one run of the grid; an interrupted job goes on where it was."""
     input:
         unpack(training_splits),
         code=code("train"),
@@ -16,19 +16,32 @@ rule train:
         "../envs/train.yaml"
     threads: THREADS
     resources:
-        gpu=1,
+        gpu=lambda wildcards: recipe(wildcards)["train"]["gpus"],
         mem="8GB",
         runtime="36h",
     params:
-        settings=lambda wildcards: {
-            **{name: value for name, value in run_fields(wildcards).items() if name != "aug"},
-            **config["train"],
-            "features": config["features"],
-            "model": config["model"],
-            "chain": config["chains"][run_fields(wildcards)["aug"]],
-            "loss_options": config["losses"][run_fields(wildcards)["loss"]],
-        },
+        settings=training_settings,
+        gpus=lambda wildcards: recipe(wildcards)["train"]["gpus"],
     message:
         "training {wildcards.run}"
     script:
         "../scripts/train.py"
+
+
+rule take_checkpoint:
+    """The weights after one epoch by its number, if train.checkpoints keeps them."""
+    input:
+        f"{RESULTS}/runs/{{run}}/epoch=last.safetensors",
+    output:
+        f"{RESULTS}/runs/{{run}}/epoch={{epoch}}.safetensors",
+    log:
+        log_of("take_checkpoint/{run}/epoch={epoch}"),
+    wildcard_constraints:
+        epoch="\\d+",
+    localrule: True
+    conda:
+        "../envs/train.yaml"
+    message:
+        "taking epoch {wildcards.epoch} of {wildcards.run}"
+    script:
+        "../scripts/take_checkpoint.py"

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from nafp.augment import AudioPool, Chain
+from nafp.augment import Chain
 from nafp.console import logged
 from nafp.corpus import Split
+from nafp.pools import AudioPool
 from nafp.queries import write_queries
 
 with logged(snakemake.log[0]):

@@ -7,41 +7,63 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nafp import augment
+from nafp import augment, masks
+from nafp.audio import CODECS
 from nafp.corpus import Split
+from nafp.errors import UserError
+from nafp.pools import AudioPool
 
 
 def rng(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def pool(*clips: np.ndarray, kinds: tuple[str, ...] = ()) -> augment.AudioPool:
+def pool(*clips: np.ndarray, kinds: tuple[str, ...] = ()) -> AudioPool:
     """A pool of int16 clips, each in a folder of its kind."""
     starts = np.cumsum([0, *map(len, clips)])
     paths = [f"{kind}/{i}.wav" for i, kind in enumerate(kinds or ["x"] * len(clips))]
     table = pd.DataFrame({"path": paths, "start": starts[:-1], "samples": [len(c) for c in clips]})
-    return augment.AudioPool(Split(np.concatenate(clips).astype(np.int16), table))
+    return AudioPool(Split(np.concatenate(clips).astype(np.int16), table))
+
+
+def applied(step, x: torch.Tensor, seed: int = 0, pool: AudioPool | None = None) -> torch.Tensor:
+    """What a wave step makes of x."""
+    return step.apply(x, step.draw(len(x), x.shape[1], pool, rng(seed)), pool)
+
+
+def masked(step, images: torch.Tensor, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    """What an image step makes of images, and where its holes are."""
+    draws = step.draw(images.shape, rng(seed))
+    return step.apply(images, draws), step.mask(images, draws).expand(images.shape)
 
 
 def noise(n: int = 20000, level: int = 3000, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(-level, level, n)
 
 
-@given(st.integers(-4000, 0), st.integers(0, 4000), st.integers(0, 2**32))
-def test_time_offset_stays_inside_the_clip_and_near(low, high, seed):
+@given(st.integers(-4000, 0), st.integers(0, 4000), st.integers(0, 2**32), st.integers(1, 4))
+def test_time_offset_stays_inside_the_clip_and_near(low, high, seed, positives):
     bounds = torch.full((64,), low), torch.full((64,), high)
-    anchor, replica = augment.TimeOffset(0.2)(*bounds, rng(seed))
-    for offset in (anchor, replica):
-        assert offset.min() >= low
-        assert offset.max() <= high
-    assert anchor.abs().max() <= 1600
-    assert (anchor - replica).abs().max() <= 1600
+    offsets = augment.TimeOffset(0.2).draw(*bounds, positives, rng(seed))
+    assert offsets.shape == (64, 1 + positives)
+    assert offsets.min() >= low
+    assert offsets.max() <= high
+    assert offsets[:, 0].abs().max() <= 1600
+    assert (offsets[:, :1] - offsets).abs().max() <= 1600
 
 
 def test_time_offset_reaches_both_ends():
-    anchor, replica = augment.TimeOffset(0.001)(torch.full((4000,), -4000), torch.full((4000,), 4000), rng())
-    assert set(anchor.tolist()) == set(range(-8, 9))
-    assert set((replica - anchor).tolist()) == set(range(-8, 9))
+    offsets = augment.TimeOffset(0.001).draw(torch.full((4000,), -4000), torch.full((4000,), 4000), 1, rng())
+    assert set(offsets[:, 0].tolist()) == set(range(-8, 9))
+    assert set((offsets[:, 1] - offsets[:, 0]).tolist()) == set(range(-8, 9))
+
+
+def test_frozen_offsets_belong_to_the_segment():
+    bounds, ids = (torch.full((3,), -4000), torch.full((3,), 4000)), torch.tensor([7, 8, 9])
+    step = augment.TimeOffset(frozen=True)
+    first, again = step.draw(*bounds, 1, rng(0), ids), step.draw(*bounds, 1, rng(1), ids.flip(0))
+    assert torch.equal(first, again.flip(0))
+    assert not torch.equal(augment.TimeOffset().draw(*bounds, 1, rng(0)), augment.TimeOffset().draw(*bounds, 1, rng(1)))
 
 
 @pytest.mark.parametrize("snr", [-5.0, 0.0, 7.0])
@@ -62,63 +84,123 @@ def test_silent_noise_and_silent_signal_stay_finite():
 
 def test_background_and_speech_draw_from_their_pools():
     x = torch.randn(4, 8000)
-    pools = {"bg": pool(noise(seed=1)), "speech": pool(noise(seed=2))}
-    background = augment.Background((0, 0))(x, pools, rng())
-    speech = augment.Speech((0, 0))(x, pools, rng())
+    chains = [
+        augment.Chain([{name: {"snr_db": [0, 0]}}], {"bg": pool(noise(seed=1)), "speech": pool(noise(seed=2))})
+        for name in ("background", "speech")
+    ]
+    background, speech = (chain.degrade(x, chain.draw_wave(4, 8000, rng())) for chain in chains)
     assert not torch.equal(background, speech)
     assert not torch.equal(background, x)
 
 
 def test_excerpts_come_from_one_clip_each():
     clips = [np.full(9000, value) for value in (100, 200, 300)]
-    cut = pool(*clips).random_excerpts(200, 8000, rng()) * 32768
+    sounds = pool(*clips)
+    cut = sounds.cut(sounds.random_starts(200, 8000, rng()), 8000) * 32768
     assert set(cut[:, 0].round().int().tolist()) == {100, 200, 300}
     assert (cut == cut[:, :1]).all()
 
 
+def test_music_before_a_segment_is_zeros_before_its_clip():
+    clips = pool(np.arange(1, 9001), np.arange(10001, 19001))
+    starts, clip_starts = torch.tensor([100, 9000, 9300, 9999]), torch.tensor([0, 9000, 9000, 9000])
+    found = (clips.cut_with_past(starts, 50, 300, clip_starts) * 32768).round().int()
+    for row, start, first in zip(found, starts.tolist(), clip_starts.tolist(), strict=True):
+        whole = np.concatenate([np.arange(1, 9001), np.arange(10001, 19001)])
+        expected = [int(whole[i]) if i >= first else 0 for i in range(start - 300, start + 50)]
+        assert row.tolist() == expected
+
+
 @pytest.mark.parametrize("mode", ["linear", "circular"])
 def test_convolution_against_the_sum(mode):
-    x, response = torch.randn(2, 50), torch.randn(2, 7)
+    x, response = torch.randn(2, 50), np.random.default_rng(0).integers(-9000, 9000, 7)
     expected = torch.zeros(2, 50)
     for n in range(50):
         for k in range(7):
             if n - k >= 0 or mode == "circular":
-                expected[:, n] += x[:, n - k] * response[:, k]
-    torch.testing.assert_close(augment.convolve(x, response, mode), expected, atol=1e-5, rtol=0)
+                expected[:, n] += x[:, n - k] * response[k] / 32768
+    found = applied(augment.ImpulseResponse(mode=mode), x, pool=pool(response))
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+
+
+def test_a_response_longer_than_the_signal_is_not_wrapped():
+    x, response = torch.randn(2, 50), np.random.default_rng(0).integers(-9000, 9000, 140)
+    expected = np.stack([np.convolve(row, response / 32768)[:50] for row in x.numpy()])
+    found = applied(augment.ImpulseResponse(max_samples=None), x, pool=pool(response))
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_reverberation_is_fed_by_the_past():
+    """An echo after 100 samples brings what came before the segment into it."""
+    echo = pool(np.array([0] * 100 + [32767]))
+    x = torch.randn(1, 8100)
+    found = applied(augment.ImpulseResponse(), x, pool=echo)[:, -8000:]
+    torch.testing.assert_close(found, x[:, :8000] * 32767 / 32768, atol=1e-4, rtol=0)
+
+
+def test_levels_are_those_of_the_segment_not_of_its_past():
+    x = torch.cat([100 * torch.randn(2, 500), torch.randn(2, 8000)], dim=1)
+    torch.testing.assert_close(augment.scale_peak(x, 0.5)[:, -8000:].abs().amax(dim=1), torch.tensor([0.5, 0.5]))
+    n = torch.randn(2, 8500)
+    added = (augment.mix_at_snr(x, n, torch.zeros(2, 1)) - x)[:, -8000:]
+    torch.testing.assert_close(augment.rms(added), augment.rms(x), atol=1e-3, rtol=1e-3)
 
 
 def test_impulse_response_chooses_its_kind():
-    pools = {"ir": pool(np.array([32767] + [0] * 9), np.array([0, 32767] + [0] * 8), kinds=("room", "mic"))}
+    responses = pool(np.array([32767] + [0] * 9), np.array([0, 32767] + [0] * 8), kinds=("room", "mic"))
     x = torch.randn(8, 100)
-    room = augment.ImpulseResponse(kinds=["room"])(x, pools, rng())
-    mic = augment.ImpulseResponse(kinds=["mic"])(x, pools, rng())
+    room = applied(augment.ImpulseResponse(kinds=["room"]), x, pool=responses)
+    mic = applied(augment.ImpulseResponse(kinds=["mic"]), x, pool=responses)
     torch.testing.assert_close(room, x * 32767 / 32768, atol=1e-5, rtol=0)
     torch.testing.assert_close(mic[:, 1:], x[:, :-1] * 32767 / 32768, atol=1e-5, rtol=0)
-    with pytest.raises(ValueError, match="no clips of kind hall"):
-        augment.ImpulseResponse(kinds=["hall"])(x, pools, rng())
+    with pytest.raises(UserError, match="no impulse responses of kind hall; there are: mic, room"):
+        applied(augment.ImpulseResponse(kinds=["hall"]), x, pool=responses)
 
 
 def test_gain_sets_the_peak():
-    peaks = augment.Gain((-20, -6))(torch.randn(500, 100), {}, rng()).abs().amax(dim=1)
+    peaks = applied(augment.Gain(peak_db=(-20, -6)), torch.randn(500, 100)).abs().amax(dim=1)
     decibels = 20 * torch.log10(peaks)
     assert -20.001 <= decibels.min() < -19
     assert -7 < decibels.max() <= -5.999
 
 
-@given(st.integers(0, 2**32), st.sampled_from(["min", "mean", "zeros", "random", [-3.0, -2.0]]))
+@pytest.mark.parametrize("step, passed, stopped", [(augment.LowPass, 200, 3000), (augment.HighPass, 3000, 200)])
+def test_filters_halve_the_power_at_the_cutoff(step, passed, stopped):
+    t = torch.arange(8000) / 8000
+    tones = torch.stack([torch.sin(2 * torch.pi * hz * t) for hz in (passed, 800, stopped)])
+    found = applied(step(cutoff_hz=(800, 800)), tones)[:, 1000:-1000]
+    decibels = 20 * torch.log10(augment.rms(found) / augment.rms(tones))[:, 0]
+    torch.testing.assert_close(decibels[:2], torch.tensor([0.0, -3.01]), atol=0.1, rtol=0)
+    assert decibels[2] < -40
+
+
+@pytest.mark.parametrize("codec, at_least_db", [(name, {"ulaw": 30, "adpcm": 15}.get(name, 5)) for name in CODECS])
+def test_codecs_change_the_signal_but_do_not_move_it(codec, at_least_db):
+    t = np.arange(8000) / 8000
+    x = sum(np.sin(2 * np.pi * hz * t + hz) for hz in (230, 517, 1290)) * (0.2 + 0.1 * np.sin(2 * np.pi * 3 * t))
+    x = torch.from_numpy(x[None].astype(np.float32)).repeat(2, 1)
+    found = applied(augment.Codec(names=[codec]), x)
+    assert found.shape == x.shape
+    error = 20 * torch.log10(augment.rms(x) / augment.rms(found - x))
+    assert (at_least_db < error).all()
+    assert (error < 60).all()
+
+
+@given(st.integers(0, 2**32), st.sampled_from(["min", "mean", "batch_mean", "zeros", "random", [-3.0, -2.0]]))
 @settings(max_examples=20)
 def test_masks_change_only_their_holes(seed, fill):
     images = torch.randn(3, 64, 32) - 5
-    step = augment.Cutout(mels=(5, 20), frames=(3, 11), fill=fill)
-    masked, hole = step(images, rng(seed)), step.mask(images.shape, rng(seed))
-    torch.testing.assert_close(masked[~hole], images[~hole])
-    for image, after, where in zip(images, masked, hole, strict=True):
+    after_all, hole = masked(masks.Cutout(mels=(5, 20), frames=(3, 11), fill=fill), images, seed)
+    torch.testing.assert_close(after_all[~hole], images[~hole])
+    for image, after, where in zip(images, after_all, hole, strict=True):
         values = after[where]
         match fill:
             case "min":
                 assert (values == image.min()).all()
             case "mean":
                 torch.testing.assert_close(values, torch.full_like(values, image.mean().item()))
+            case "batch_mean":
+                torch.testing.assert_close(values, torch.full_like(values, images.mean().item()))
             case "zeros":
                 assert (values == 0).all()
             case "random":
@@ -130,34 +212,64 @@ def test_masks_change_only_their_holes(seed, fill):
 
 
 def test_frequency_and_time_masks_span_the_other_axis():
-    bands = augment.FrequencyMask()(torch.randn(4, 256, 32), rng())
-    rows = augment.FrequencyMask().mask((4, 256, 32), rng())
+    rows = masked(masks.FrequencyMask(), torch.randn(4, 256, 32))[1]
     assert (rows == rows[:, :, :1]).all()
-    assert bands.shape == (4, 256, 32)
-    columns = augment.TimeMask().mask((4, 256, 32), rng())
+    columns = masked(masks.TimeMask(), torch.randn(4, 256, 32))[1]
     assert (columns == columns[:, :1]).all()
-    two = augment.TimeMask(frames=(1, 1), holes=2).mask((200, 8, 32), rng())[:, 0].sum(dim=1)
+    two = masked(masks.TimeMask(frames=(1, 1), holes=2), torch.zeros(200, 8, 32))[1][:, 0].sum(dim=1)
     assert set(two.tolist()) == {1, 2}
 
 
+def test_shared_holes_are_the_same_in_the_whole_batch():
+    images = torch.randn(6, 64, 32)
+    assert (hole := masked(masks.Cutout(mels=(5, 20), shared=True), images)[1]).eq(hole[:1]).all()
+    assert not (hole := masked(masks.Cutout(mels=(5, 20)), images)[1]).eq(hole[:1]).all()
+
+
+def test_random_fill_differs_between_images():
+    after, hole = masked(masks.Cutout(mels=None, frames=None, fill=[0, 1]), torch.zeros(3, 16, 8))
+    assert hole.all()
+    assert len({tuple(image.flatten().tolist()) for image in after}) == 3
+    assert 0.4 < after.mean() < 0.6
+
+
 def test_probability_switches_single_items():
+    chain = augment.Chain([{"cutout": {"mels": [3, 3], "frames": [3, 3], "fill": "zeros", "p": 0.25}}])
     images = torch.ones(2000, 8, 8)
-    masked = augment.Chain([{"cutout": {"mels": [3, 3], "frames": [3, 3], "fill": "zeros", "p": 0.25}}]).mask(
-        images, rng()
-    )
-    share = (masked != 1).any(dim=(1, 2)).float().mean()
+    share = (chain.mask(images, chain.draw_image(images.shape, rng())) != 1).any(dim=(1, 2)).float().mean()
     assert 0.2 < share < 0.3
 
 
 def test_chain_without_steps_changes_nothing():
     chain, x = augment.Chain([]), torch.randn(2, 8000)
-    assert chain.degrade(x, rng()) is x
-    assert chain.offsets(torch.tensor([-5]), torch.tensor([5]), rng())[1].tolist() == [0]
+    assert chain.degrade(x, chain.draw_wave(2, 8000, rng())) is x
+    assert chain.draw_offsets(torch.tensor([-5]), torch.tensor([5]), 1, rng(), torch.tensor([0])).tolist() == [[0, 0]]
+
+
+STEPS = [
+    {"background": {"p": 0.5}},
+    {"impulse_response": {}},
+    {"gain": {}},
+    {"low_pass": {}},
+    {"codec": {"p": 0.5}},
+    {"cutout": {"fill": "random"}},
+    {"time_mask": {"p": 0.5}},
+]
 
 
 def test_same_seed_same_replicas():
-    steps = [{"background": {}}, {"impulse_response": {}}, {"gain": {}}, {"cutout": {"fill": "random"}}]
-    chain = augment.Chain(steps, {"bg": pool(noise()), "ir": pool(noise(300))})
+    chain = augment.Chain(STEPS, {"bg": pool(noise()), "ir": pool(noise(300))})
     x = torch.randn(6, 8000)
-    torch.testing.assert_close(chain.degrade(x, rng(5)), chain.degrade(x, rng(5)), atol=0, rtol=0)
-    assert not torch.equal(chain.degrade(x, rng(5)), chain.degrade(x, rng(6)))
+    found = [chain.degrade(x, chain.draw_wave(6, 8000, rng(seed))) for seed in (5, 5, 6)]
+    torch.testing.assert_close(found[0], found[1], atol=0, rtol=0)
+    assert not torch.equal(found[0], found[2])
+
+
+def test_some_rows_are_degraded_as_they_are_among_all():
+    chain = augment.Chain(STEPS, {"bg": pool(noise()), "ir": pool(noise(300))})
+    x, images, rows = torch.randn(6, 8000), torch.randn(6, 256, 32), torch.tensor([1, 4, 5])
+    wave, image = chain.draw_wave(6, 8000, rng()), chain.draw_image(images.shape, rng())
+    some = chain.degrade(x[rows], augment.rows_of(wave, rows))
+    torch.testing.assert_close(some, chain.degrade(x, wave)[rows], atol=1e-6, rtol=0)
+    some = chain.mask(images[rows], augment.rows_of(image, rows))
+    torch.testing.assert_close(some, chain.mask(images, image)[rows], atol=0, rtol=0)

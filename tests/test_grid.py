@@ -1,12 +1,13 @@
 """The config: what it means as runs and cells, and what it says when it is wrong."""
 
 import copy
+import dataclasses
 from pathlib import Path
 
 import pytest
 import yaml
 
-from nafp import augment, grid, index, losses
+from nafp import audio, augment, grid, index, losses, optim, train
 from nafp.errors import UserError
 
 ROOT = Path(__file__).parents[1]
@@ -44,35 +45,51 @@ def test_the_default_config_is_right():
             "unknown index 'ivfqp' in study 'index_types'; known: l2, ivf, ivfpq,",
         ),
         ("studies.Mine", {"bsz": 120}, "study 'Mine': a name is lower-case letters, digits and _"),
-        ("studies.table3.batch", [120], "unknown key 'batch' in studies.table3; known: aug, bsz, dim, index, loss,"),
-        ("train.epoch", 3, "unknown key 'epoch' in train; known: epochs, final_lr_fraction, learning_rate,"),
+        (
+            "studies.table3.batch",
+            [120],
+            "unknown key 'batch' in studies.table3; known: aug, bsz, dim, index, loss, question, recipe, runs, seed",
+        ),
+        ("train.epoch", 3, "unknown key 'epoch' in train; known: checkpoints, compile, data, epochs,"),
         ("train.epochs", 0, "train.epochs: 0 is out of range; allowed: 1 to any"),
         ("train.learning_rate", "fast", "train.learning_rate: 'fast' is not of type number"),
         ("run.bsz", 121, "run.bsz: 121 is not a multiple of 2"),
         ("studies.table3.bsz", [120, 121], "studies.table3.bsz.1: 121 is not a multiple of 2"),
         ("search.protocol", "clips", "search.protocol: 'clips' is not known; known: clip, release"),
-        ("chains.full", [{"backgrund": {}}], "unknown key 'backgrund' in chains.full.0; known: background, cutout,"),
+        (
+            "chains.full",
+            [{"backgrund": {}}],
+            "unknown key 'backgrund' in chains.full.0; known: background, codec, cutout,",
+        ),
         ("chains.full", [{"cutout": {"p": 1.5}}], "chains.full.0.cutout.p: 1.5 is out of range; allowed: 0 to 1"),
         (
             "chains.full",
             [{"cutout": {"fill": "max"}}],
             "chains.full.0.cutout.fill: 'max' is not known; known: min, mean,",
         ),
+        ("run.recipe", "fast", "unknown recipe 'fast' in run; known: base"),
+        ("studies.table3.runs", [{"aug": "fll"}], "unknown augmentation 'fll' in study 'table3', run 0; known: none,"),
+        ("train.validation.queries", "fles", "unknown chain 'fles' in train.validation.queries; known: files, none,"),
+        ("studies.table3.dim", [64, 48], "dim=48 does not divide the 128 features of an encoder of width 16;"),
+        ("studies.table3.loss", "triplet", "bsz=120: each anchor comes with 6 replicas, so N is a multiple of 7"),
+        ("recipes.base", {"train": {"epoch": 3}}, "unknown key 'epoch' in recipes.base.train; known: checkpoints,"),
         ("dataset", "dmo", "dataset: 'dmo' is not known; known: demo"),
         ("dataset", {"name": "mine"}, "dataset: 'root' is missing"),
         ("dataset", {"name": "a/b", "root": "x"}, "dataset.name: 'a/b' does not match"),
     ],
 )
 def test_a_wrong_config_is_said_in_one_sentence(path, value, says):
+    config = changed(path, value)
+    config["losses"]["triplet"]["positives"] = 6
     with pytest.raises(UserError) as error:
-        grid.check_config(changed(path, value), SCHEMA)
+        grid.check_config(config, SCHEMA)
     assert str(error.value).startswith(says)
     assert "\n" not in str(error.value)
 
 
 def test_run_names_round_trip():
-    run = {"aug": "full", "bsz": 120, "dim": 64, "loss": "ntxent", "seed": 0}
-    assert grid.run_name(run) == "aug=full_bsz=120_dim=64_loss=ntxent_seed=0"
+    run = {"aug": "full", "bsz": 120, "dim": 64, "loss": "ntxent", "recipe": "base", "seed": 0}
+    assert grid.run_name(run) == "aug=full_bsz=120_dim=64_loss=ntxent_recipe=base_seed=0"
     assert grid.parse_run(grid.run_name(run)) == run
     with pytest.raises(UserError, match="'full_120' is not a run"):
         grid.parse_run("full_120")
@@ -87,7 +104,35 @@ def test_a_study_is_all_combinations_of_what_it_varies():
         ("none", 240, "ivf"),
         ("none", 120, "ivf"),
     ]
-    assert grid.varied_fields(study) == ["bsz", "aug"]
+    assert grid.varied_fields(study, CONFIG) == ["bsz", "aug"]
+
+
+def test_a_study_may_list_its_runs():
+    config = changed("recipes.exact", {"train": {"data": {"rest": "never"}}})
+    study = {"seed": [0, 1], "runs": [{"aug": "none"}, {"recipe": "exact"}, {"aug": "none"}]}
+    cells = [grid.parse_run(cell.run) for cell in grid.study_cells(study, config)]
+    assert [(c["aug"], c["recipe"], c["seed"]) for c in cells] == [
+        ("none", "base", 0),
+        ("none", "base", 1),
+        ("full", "exact", 0),
+        ("full", "exact", 1),
+    ]
+    assert grid.varied_fields(study, config) == ["seed", "aug", "recipe"]
+
+
+def test_a_recipe_replaces_keys_at_any_depth():
+    config = changed("recipes.exact", {"model": {"width": 8}, "train": {"data": {"rest": "never"}}})
+    sections = grid.of_recipe(config, "exact")
+    assert sections["model"] == CONFIG["model"] | {"width": 8}
+    assert sections["train"]["data"] == CONFIG["train"]["data"] | {"rest": "never"}
+    assert sections["train"]["epochs"] == CONFIG["train"]["epochs"]
+    assert config["train"]["data"]["rest"] == "later"
+    assert grid.of_recipe(config, "base")["features"] == CONFIG["features"]
+
+
+@pytest.mark.parametrize("overlay", sorted((ROOT / "config").glob("*.yaml")), ids=lambda path: path.stem)
+def test_overlays_are_right(overlay):
+    grid.check_config(grid.with_changes(CONFIG, yaml.safe_load(overlay.read_text())), SCHEMA)
 
 
 def test_the_schema_knows_the_registries():
@@ -100,3 +145,10 @@ def test_the_schema_knows_the_registries():
         assert set(steps[name]["properties"]) == fields - ({"p"} if name == "time_offset" else set())
     assert set(schema["properties"]["indexes"]["properties"]) == set(index.INDEXES)
     assert set(schema["properties"]["losses"]["properties"]) == set(losses.LOSSES)
+    known = schema["$defs"]["train"]["properties"]
+    assert set(known["optimizer"]["properties"]["name"]["enum"]) == set(optim.OPTIMIZERS)
+    assert set(known["schedule"]["properties"]["name"]["enum"]) == set(optim.SCHEDULES)
+    assert set(known["precision"]["enum"]) == set(train.PRECISIONS)
+    assert set(known) - {"gpus"} <= {field.name for field in dataclasses.fields(train.Settings)}
+    codecs = steps["codec"]["properties"]["names"]["items"]["enum"]
+    assert set(codecs) == set(audio.CODECS)

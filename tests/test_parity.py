@@ -18,12 +18,12 @@ from recipes import (
 )
 from scipy.stats import ks_2samp
 
-from nafp import augment
+from nafp import augment, masks
 from nafp.corpus import HOP, Split, count_segments
 from nafp.features import LogMel, mel_filters
-from nafp.losses import nt_xent
+from nafp.losses import distances, nt_xent, triplet
 from nafp.metrics import mini_search
-from nafp.optim import KerasAdam, cosine_lr
+from nafp.optim import OPTIMIZERS, KerasAdam, Lamb, learning_rate
 
 
 @pytest.fixture(scope="module")
@@ -107,11 +107,12 @@ def test_nt_xent(rep, suffix):
 
 
 @needs_parity
-def test_gradients_and_updates_of_a_training_step():
+@pytest.mark.parametrize("name, lr", [("adam", 1e-4), ("lamb", 1e-3)])
+def test_gradients_and_updates_of_a_training_step(name, lr):
     steps = reference("trainstep")
     model = reference_model().train()
     images = torch.from_numpy(reference("model")["input"][..., 0])
-    optimizer = KerasAdam(model.parameters(), lr=1e-4)
+    optimizer = OPTIMIZERS[name](model.parameters(), lr=lr)
     losses = []
     for step in range(2):
         loss = nt_xent(*model(images).chunk(2), 0.05)
@@ -126,7 +127,7 @@ def test_gradients_and_updates_of_a_training_step():
             norms = [gradients[name].grad.norm().item() for name in reference_parameters(128) if "encoder" in name]
             np.testing.assert_allclose(norms, steps["grad_l2"][: len(norms)], rtol=2e-3)
         optimizer.step()
-    np.testing.assert_allclose(losses, steps["adam_losses"][:2], rtol=1e-3)
+    np.testing.assert_allclose(losses, steps[f"{name}_losses"][:2], rtol=1e-3)
 
 
 @needs_parity
@@ -143,9 +144,43 @@ def test_adam(name, suffix, scale):
 
 
 @needs_parity
+@pytest.mark.parametrize("lr", ["1e-4", "1e-2"])
+@pytest.mark.parametrize("name", ["matrix", "vector", "zero_vector"])
+def test_lamb(name, lr):
+    vectors = reference("lamb")
+    parameter = torch.nn.Parameter(torch.from_numpy(vectors[f"{name}_init"].copy()))
+    optimizer = Lamb([parameter], lr=float(lr))
+    for gradient, after in zip(vectors[f"{name}_grads"], vectors[f"{name}_lamb_lr{lr}_steps"], strict=True):
+        parameter.grad = torch.from_numpy(gradient)
+        optimizer.step()
+        close(parameter, after, 5e-7)
+
+
+@needs_parity
+@pytest.mark.parametrize("mining", ["semi_hard", "all"])
+def test_triplet(mining):
+    vectors = reference("triplet")
+    anchor, positive = (torch.from_numpy(vectors[name]).requires_grad_() for name in ("emb_anchor", "emb_pos"))
+    close(distances(anchor, torch.cat([positive, anchor]))[:, :16], vectors["pairwise_dist"][:, :16], 1e-6)
+    loss = triplet(anchor, positive, float(vectors["margin"]), f"release_{mining}")
+    loss.backward()
+    close(loss, vectors[f"{mining}_loss"], 2e-7)
+    close(anchor.grad, vectors[f"{mining}_grad_anchor"], 1e-6)
+    close(positive.grad, vectors[f"{mining}_grad_pos"], 1e-6)
+
+
+@needs_parity
+@pytest.mark.parametrize("scope, name", [("batch", "batch"), ("segment", "alone")])
+def test_log_mel_between_minus_one_and_one(scope, name):
+    vectors = reference("melspec")
+    ours = LogMel(scale="melspec_maxnorm", max_scope=scope)(torch.from_numpy(vectors["x"]))
+    close(ours, vectors[f"melspec_maxnorm_{name}"][..., 0], 1e-5)
+
+
+@needs_parity
 def test_cosine_schedule():
     vectors = reference("adam_cosine")
-    ours = [cosine_lr(int(step), 1e-4, 1000, 1e-6) for step in vectors["cosine_steps"]]
+    ours = [learning_rate(int(step), 1000, 1e-4, "cos", 1e-10) for step in vectors["cosine_steps"]]
     np.testing.assert_allclose(ours, vectors["cosine_lr"], rtol=3e-3, atol=1e-13)
 
 
@@ -164,19 +199,23 @@ def test_background_mix(snr):
 @needs_parity
 def test_circular_impulse_response():
     vectors = reference("augment")
-    x, response = torch.from_numpy(vectors["x"]), torch.from_numpy(vectors["ir"])
-    close(augment.scale_peak(augment.convolve(x, response, "circular"), 1.0), vectors["ir_out"], 2e-6)
+    step = augment.ImpulseResponse(mode="circular")
+    bank = torch.fft.rfft(torch.from_numpy(vectors["ir"]), 8000)
+    step.bank = lambda pool, samples: bank  # the reference's responses are float32, a pool's int16
+    convolved = step.apply(torch.from_numpy(vectors["x"]), {"response": torch.arange(4)}, None)
+    close(augment.scale_peak(convolved, 1.0), vectors["ir_out"], 2e-6)
 
 
 @needs_parity
 @pytest.mark.parametrize(
     "step, name",
-    [(augment.Cutout(), "cutout"), (augment.FrequencyMask(), "horizontal"), (augment.TimeMask(), "vertical")],
+    [(masks.Cutout(), "cutout"), (masks.FrequencyMask(), "horizontal"), (masks.TimeMask(), "vertical")],
 )
 def test_masks_are_distributed_as_in_the_reference(step, name):
     """First and last masked row and column, 2,000 draws each (the reference never centres a hole on the last one)."""
     theirs = reference("specaug")[f"{name}_h0_h1_w0_w1_inclusive"]
-    mask = step.mask((2000, 256, 32), torch.Generator().manual_seed(0))
+    images = torch.zeros(2000, 256, 32)
+    mask = step.mask(images, step.draw(images.shape, torch.Generator().manual_seed(0))).expand(images.shape)
     for first, axis in ((0, 2), (2, 1)):
         masked = mask.any(dim=axis).int()
         ours = masked.argmax(dim=1), masked.shape[1] - 1 - masked.flip(1).argmax(dim=1)

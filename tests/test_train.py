@@ -1,160 +1,211 @@
-"""The loop: what a batch holds, determinism, resume, guards; fingerprints and mini-search."""
+"""The loop: what a batch holds, determinism, resume in memory, guards; model, schedules, fingerprints, mini-search."""
 
-import math
+import dataclasses
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from safetensors.torch import load_file
+from audio_splits import FEATURES, MODEL, SPLITS, settings, split
+from hypothesis import given
+from hypothesis import strategies as st
 
-from nafp.augment import AudioPool
+from nafp.augment import Chain
+from nafp.batches import Batches, generator
+from nafp.checkpoints import Checkpoints
 from nafp.corpus import Split
 from nafp.errors import UserError
+from nafp.features import LogMel
 from nafp.fingerprint import build_model, fingerprint, fingerprint_to_file, load_model
-from nafp.losses import nt_xent
 from nafp.metrics import diagonal_sums, mini_search, wilson_interval
-from nafp.model import Fingerprinter
-from nafp.optim import cosine_lr
-from nafp.train import Settings, Trainer, generator, train, write_results
+from nafp.model import AxisConv, Fingerprinter
+from nafp.optim import learning_rate
+from nafp.train import Trainer, train
 
-FEATURES = {"n_mels": 64}
-MODEL = {"variant": "release", "width": 4}
 CPU = torch.device("cpu")
 
 
-def split(seed: int, clips: int = 3, samples: int = 24000) -> Split:
-    """Clips of noise under a slowly moving tone."""
-    g, t = np.random.default_rng(seed), np.arange(samples) / 8000
-    sweep = t * (1 + 0.1 * t)
-    audio = [3000 * np.sin(2 * np.pi * g.uniform(300, 1000) * sweep) + g.normal(0, 500, samples) for _ in range(clips)]
-    table = pd.DataFrame(
-        {"path": [f"x/{i}.wav" for i in range(clips)], "start": samples * np.arange(clips), "samples": samples}
-    )
-    return Split(np.concatenate(audio).astype(np.int16), table)
+def trainer(splits=SPLITS, checkpoints=None, **changes) -> Trainer:
+    return Trainer(settings(**changes), splits, CPU, checkpoints)
 
 
-SPLITS = {"train": split(0), "val_db": split(1), "val_query": split(1), "bg": split(2)}
-
-
-def settings(**changes) -> Settings:
-    defaults = {
-        "features": FEATURES,
-        "model": MODEL,
-        "chain": [{"time_offset": {}}, {"background": {}}, {"cutout": {"mels": [4, 8]}}],
-        "epochs": 3,
-        "learning_rate": 1e-3,
-        "final_lr_fraction": 0.01,
-        "val_segments": 100,
-        "val_lengths": (1, 3),
-        "bsz": 8,
-        "dim": 8,
-        "loss": "ntxent",
-        "loss_options": {"tau": 0.05},
-        "seed": 0,
-    }
-    return Settings(**(defaults | changes))
-
-
-def trainer(**changes) -> Trainer:
-    return Trainer(settings(**changes), SPLITS["train"], {"bg": AudioPool(SPLITS["bg"])}, CPU)
+def trained(folder, **changes) -> Trainer:
+    return train(trainer(checkpoints=Checkpoints(folder / "states"), **changes), "run", folder / "board")
 
 
 def same(a: dict, b: dict) -> bool:
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
+def whole_epoch(t: Trainer) -> None:
+    assert sum(t.run_epoch()) == t.batches.steps
+    t.finish_epoch()
+
+
+# ---------------------------------------------------------------- batches
+
+
 def test_a_batch_is_anchors_and_then_their_replicas():
     t = trainer(chain=[])
-    images = t.batch(np.array([0, 4, 7, 2]), generator(0))
+    images = t.batches.images(t.batches.plan(np.array([0, 4, 7, 2]), generator(0)))
     assert images.shape == (8, 64, 32)
     torch.testing.assert_close(images[:4], images[4:])
-    expected = (
-        torch.from_numpy(np.stack([SPLITS["train"].audio[s : s + 8000] for s in (0, 16000, 32000, 8000)])) / 32768
-    )
+    starts = (0, 16000, 32000, 8000)
+    expected = torch.from_numpy(np.stack([SPLITS["train"].audio[s : s + 8000] for s in starts])) / 32768
     torch.testing.assert_close(images[:4], t.network[0](expected))
 
 
+def test_several_replicas_of_an_anchor_lie_side_by_side():
+    batches = trainer(chain=[], bsz=8, positives=3).batches
+    images = batches.images(batches.plan(np.array([0, 4]), generator(0)))
+    torch.testing.assert_close(images[2:5], images[:1].expand(3, -1, -1))
+    torch.testing.assert_close(images[5:8], images[1:2].expand(3, -1, -1))
+
+
+@pytest.mark.parametrize("past_s", [0.0, 0.8])
+def test_some_rows_of_a_batch_are_the_same_rows(past_s):
+    batches = trainer(data={"past_s": past_s}).batches
+    plan, rows = batches.plan(np.array([0, 4, 7, 2]), generator(0)), torch.tensor([1, 4, 7])
+    torch.testing.assert_close(batches.images(plan, rows), batches.images(plan)[rows], atol=1e-6, rtol=0)
+
+
 def test_one_epoch_sees_every_segment_once_but_the_rest():
-    t, seen = trainer(bsz=8), []
-    batch = t.batch
-    t.batch = lambda chosen, rng: seen.extend(chosen) or batch(chosen, rng)
-    t.run_epoch(lambda loss: None)
-    assert len(seen) == len(set(seen)) == 12  # 15 segments, 4 a step
+    orders = [trainer().batches.order(epoch) for epoch in (0, 1)]
+    for order in orders:
+        assert order.shape == (3, 4)  # 15 segments, 4 a step
+        assert len(np.unique(order)) == 12
+    assert {*orders[0].flat} != {*orders[1].flat}  # the rest differs
 
 
-def test_training_learns(tmp_path):
-    t = train(settings(epochs=12), SPLITS, CPU, tmp_path / "state.pt")
-    assert t.history[-1]["loss"] < 0.5 * t.history[0]["loss"]
-    assert t.history[-1]["lr"] < 0.1 * t.history[0]["lr"]
+def test_the_last_segments_are_never_seen_if_one_asks_for_it():
+    batches = trainer(data={"rest": "never"}).batches
+    assert {*batches.order(0).flat} == {*batches.order(5).flat} == set(range(12))
+
+
+def test_one_random_segment_of_each_clip():
+    batches = trainer(bsz=6, data={"one_per_clip": True}).batches
+    orders = [batches.order(epoch) for epoch in range(40)]
+    assert all(sorted(order.ravel() // 5) == [0, 1, 2] for order in orders)  # 5 segments a clip
+    assert {i for order in orders for i in order.flat} == set(range(15))
+
+
+@given(fraction=st.floats(0.05, 1))
+def test_a_fraction_of_the_songs_is_part_of_every_larger_one(fraction):
+    data = split(3, clips=20, samples=12000)
+    clips = [
+        {*Batches(data, LogMel(n_mels=64), Chain([]), 4, 1, 0, CPU, fraction=f).segments.clip}
+        for f in (max(fraction, 0.1), 1)
+    ]
+    assert len(clips[0]) == max(round(20 * max(fraction, 0.1)), 1)
+    assert clips[0] <= clips[1] == set(range(20))
+
+
+# ---------------------------------------------------------------- training
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"loss": "triplet", "loss_options": {"margin": 0.4, "mining": "release_semi_hard"}, "positives": 3},
+        {"optimizer": {"name": "lamb"}, "learning_rate": 3e-3},
+        {"precision": "bfloat16", "schedule": {"name": "constant"}},
+        {"model": {"variant": "paper", "width": 4}, "schedule": {"name": "cos-restart"}, "micro_batch": 3},
+    ],
+)
+def test_training_learns(tmp_path, changes):
+    history = trained(tmp_path, epochs=12, chain=[], **changes).history
+    assert history[-1]["loss"] < 0.3 * history[0]["loss"]
+    assert list(history[0])[:5] == ["epoch", "loss", "lr", "seconds", "anchors_per_s"]
+    assert {"val_top1_1s", "val_f_top1_1s", "val_l2f_top1_2s"} <= history[0].keys()
+    assert list((tmp_path / "board").iterdir())
 
 
 def test_same_seed_same_weights(tmp_path):
-    runs = [train(settings(epochs=1, seed=s), SPLITS, CPU, tmp_path / f"{i}.pt") for i, s in enumerate((3, 3, 4))]
-    weights = [run.weights() for run in runs]
+    weights = [trained(tmp_path / str(i), epochs=1, seed=seed).weights() for i, seed in enumerate((3, 3, 4))]
     assert same(weights[0], weights[1])
     assert not same(weights[0], weights[2])
 
 
-def test_a_resumed_run_ends_like_an_undisturbed_one(tmp_path):
-    whole = train(settings(), SPLITS, CPU, tmp_path / "whole.pt")
-    interrupted = trainer()
-    for _ in range(2):
-        interrupted.note(
-            interrupted.run_epoch(lambda loss: None) | interrupted.validate(SPLITS["val_db"], SPLITS["val_query"])
-        )
-    interrupted.save_state(tmp_path / "part.pt")
-    resumed = train(settings(), SPLITS, CPU, tmp_path / "part.pt")
-    assert same(whole.weights(), resumed.weights())
-    assert same(whole.best, resumed.best)
-    assert [r["loss"] for r in whole.history] == [r["loss"] for r in resumed.history]
+def test_pieces_change_nothing_but_rounding(tmp_path):
+    whole, pieces = (trained(tmp_path / str(n), epochs=1, micro_batch=n).weights() for n in (None, 3))
+    for name in whole:
+        torch.testing.assert_close(whole[name], pieces[name], atol=2e-5, rtol=1e-4)
 
 
-def test_the_best_epoch_is_kept():
+def test_the_best_epoch_is_the_first_with_the_best_validation():
     t = trainer()
-    for value in (20.0, 50.0, 50.0, 30.0):
-        with torch.no_grad():
-            t.network[1].heads.bias2.fill_(len(t.history))
-        t.note({"epoch": len(t.history) + 1, "val_top1_1s": value})
-    assert t.best["heads.bias2"][0] == 1
+    t.history = [{"epoch": i + 1, "val_top1_1s": value} for i, value in enumerate((20.0, 50.0, 50.0, 30.0))]
+    assert t.best == 2
 
 
-def test_results_are_written_and_read_back(tmp_path):
-    t = train(settings(epochs=1), SPLITS, CPU, tmp_path / "state.pt")
-    write_results(t, tmp_path / "last.safetensors", tmp_path / "best.safetensors", tmp_path / "history.csv")
-    assert same(load_file(tmp_path / "last.safetensors"), t.weights())
-    assert pd.read_csv(tmp_path / "history.csv")["epoch"].tolist() == [1]
-    assert not list(tmp_path.glob("*.part"))
+def test_validation_queries_can_be_made_by_a_chain():
+    made = {**SPLITS, "val_bg": split(9)}
+    chain = [{"background": {"snr_db": [60, 60]}}]
+    t = trainer(made, validation={"segments": 10, "lengths": [1], "chain": chain})
+    assert t.validation(t.network)["val_top1_1s"] == 100
+    torch.testing.assert_close(*(torch.from_numpy(t.validation.embed(t.network, True)[1]) for _ in range(2)))
+
+
+def test_training_begins_with_given_weights(tmp_path):
+    done = trained(tmp_path, epochs=1)
+    start = str(done.checkpoints.weights(1))
+    assert same(trainer(start=start).weights(), done.weights())
+    with pytest.raises(UserError, match="train.start: .* cannot be used"):
+        trainer(start=start, dim=4)
 
 
 @pytest.mark.parametrize(
     "changes, says",
     [
-        ({"bsz": 7}, "bsz 7 is odd"),
-        ({"bsz": 40}, "bsz 40 needs 20 anchors, but the training split has only 15 segments"),
+        ({"bsz": 7}, "bsz 7 is not a multiple of 2"),
+        ({"bsz": 40}, "bsz 40 needs 20 anchors, but the training split has only 15 segments; use .* at most 30"),
+        ({"bsz": 8, "data": {"one_per_clip": True}}, "has only 3 clips"),
+        ({"dim": 24}, "dim 24 does not divide the 32 features"),
     ],
 )
-def test_impossible_batches_are_refused(changes, says):
+def test_what_cannot_be_trained_is_refused(changes, says):
     with pytest.raises(UserError, match=says):
         trainer(**changes)
 
 
-def test_a_loss_that_is_not_finite_stops_the_run():
-    t = trainer()
+def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
+    t = trained(tmp_path, epochs=1)
     with torch.no_grad():
         t.network[1].heads.weight2.fill_(float("nan"))
-    with pytest.raises(UserError, match="the loss became nan at epoch 1, step 1, learning rate 1.00e-03"):
-        t.run_epoch(lambda loss: None)
+    with pytest.raises(
+        UserError, match=r"nan at epoch 2, step 1, learning rate .* last good state is .*epoch=1_step=0"
+    ):
+        next(t.run_epoch())
 
 
-# ---------------------------------------------------------------- model, loss, schedule
+def test_out_of_memory_says_what_to_set():
+    t = trainer()
+
+    def failing(images):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    t.embed = failing
+    with pytest.raises(UserError, match="out of memory with 8 segments at a time; set train.micro_batch to 4 or auto"):
+        next(t.run_epoch())
 
 
-def test_nt_xent_by_hand():
-    """Two pairs, orthogonal to each other: each row has logits 1/tau (partner), 0 and 0."""
-    a = torch.eye(2)
-    expected = 2 * math.log(1 + 2 * math.exp(-1 / 0.5))
-    torch.testing.assert_close(nt_xent(a, a, tau=0.5), torch.tensor(expected))
+def test_automatic_pieces_fit_the_memory(monkeypatch, capsys):
+    t = trainer(micro_batch="auto")
+    t.choose_piece()
+    assert t.piece is None
+    assert "MB a segment" in capsys.readouterr().out
+    monkeypatch.setattr("nafp.gradients.free_memory", lambda device: 1_000_000)
+    t.choose_piece()
+    said = capsys.readouterr().out
+    assert t.piece in (2, 3, 4)
+    assert f"pieces of {t.piece} of 8 rows" in said
+    monkeypatch.setattr("nafp.gradients.free_memory", lambda device: 1000)
+    with pytest.raises(UserError, match="one segment needs .* MB of memory to train"):
+        t.choose_piece()
+
+
+# ---------------------------------------------------------------- model, schedules
 
 
 def test_default_model_has_the_papers_size():
@@ -162,10 +213,21 @@ def test_default_model_has_the_papers_size():
 
 
 @pytest.mark.parametrize("variant", ["release", "paper"])
-def test_fingerprints_are_unit_vectors(variant):
-    vectors = Fingerprinter(16, 4, variant, 64, 32)(torch.randn(5, 64, 32))
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_fingerprints_are_unit_vectors(variant, dtype):
+    model = Fingerprinter(16, 4, variant, 64, 32)
+    model.dtype = dtype
+    vectors = model(torch.randn(5, 64, 32))
     assert vectors.shape == (5, 16)
+    assert vectors.dtype == torch.float32
     torch.testing.assert_close(vectors.norm(dim=1), torch.ones(5))
+
+
+@pytest.mark.parametrize("axis, length, stride", [(1, 8, 2), (1, 7, 2), (2, 8, 2), (2, 5, 1), (2, 1, 2)])
+def test_a_convolution_is_a_matrix_product(axis, length, stride):
+    conv = AxisConv(6, 10, axis, length, stride)
+    x = torch.randn(2, *((length, 3) if axis == 1 else (3, length)), 6)
+    torch.testing.assert_close(conv.as_matmul(x, conv.weight, conv.bias), conv(x), atol=1e-5, rtol=1e-5)
 
 
 def test_variants_differ_in_the_order_of_norm_and_activation():
@@ -174,14 +236,35 @@ def test_variants_differ_in_the_order_of_norm_and_activation():
     assert encoder(torch.randn(2, 64, 32, 1)).min() == 0  # ReLU comes last
     with pytest.raises(ValueError, match="unknown model variant 'new'"):
         Fingerprinter(variant="new")
-    with pytest.raises(ValueError, match="dim 24 does not divide the 32 features"):
-        Fingerprinter(24, 4)
 
 
-def test_cosine_schedule_by_hand():
-    assert cosine_lr(0, 1.0, 10, 0.1) == 1.0
-    assert cosine_lr(5, 1.0, 10, 0.1) == pytest.approx(0.55)
-    assert cosine_lr(10, 1.0, 10, 0.1) == cosine_lr(99, 1.0, 10, 0.1) == pytest.approx(0.1)
+@pytest.mark.parametrize(
+    "schedule, expected",
+    [
+        ({"name": "cos"}, {0: 1.0, 5: 0.55, 10: 0.1, 99: 0.1}),
+        ({"name": "constant"}, {0: 1.0, 99: 1.0}),
+        # periods of 1, 2, 4, ... steps: each begins at 1 and is half-way down in its middle
+        ({"name": "cos-restart", "first": 0.1, "factor": 2}, {0: 1.0, 1: 1.0, 2: 0.55, 3: 1.0, 5: 0.55, 7: 1.0}),
+        ({"name": "constant", "warmup": 4}, {0: 0.2, 3: 0.8, 4: 1.0, 9: 1.0}),
+    ],
+)
+def test_schedules_by_hand(schedule, expected):
+    found = {step: 1e-3 * learning_rate(step, 10, 1000.0, final_lr=100.0, **schedule) for step in expected}
+    assert found == pytest.approx(expected)
+
+
+def test_the_learning_rate_grows_with_the_batch():
+    assert settings(bsz=320, learning_rate=1e-4, lr_bsz=640).peak_learning_rate == pytest.approx(5e-5)
+    assert settings(bsz=320, learning_rate=1e-4).peak_learning_rate == 1e-4
+
+
+def test_identity_is_what_the_weights_depend_on():
+    base = settings(epochs=3, schedule={"name": "cos", "epochs": 3})
+    for same_weights in ({"epochs": 9}, {"micro_batch": 4}, {"checkpoints": {"every": 2}}):
+        assert dataclasses.replace(base, **same_weights).identity() == base.identity()
+    for other in ({"seed": 1}, {"chain": []}, {"precision": "bfloat16"}):
+        assert dataclasses.replace(base, **other).identity() != base.identity()
+    assert settings(epochs=4).identity() != settings(epochs=3).identity()  # another schedule
 
 
 # ---------------------------------------------------------------- fingerprints and metrics
@@ -203,23 +286,30 @@ def test_fingerprints_do_not_depend_on_their_batch(tmp_path):
 
 
 def test_model_file_round_trip(tmp_path):
-    t = trainer()
-    t.note({"epoch": 1})
-    write_results(t, tmp_path / "last.safetensors", tmp_path / "best.safetensors", tmp_path / "h.csv")
-    network = load_model(tmp_path / "best.safetensors", FEATURES, MODEL, 8)
+    t = trained(tmp_path, epochs=1)
+    network = load_model(t.checkpoints.weights(1), FEATURES, MODEL, 8)
     x = torch.randn(2, 8000)
     torch.testing.assert_close(network(x), t.network.eval()(x))
+
+
+def test_clips_shorter_than_a_segment_are_trained_on():
+    audio = np.random.default_rng(0).integers(-9000, 9000, 4 * 8000).astype(np.int16)
+    clips = pd.DataFrame({"path": [f"x/{i}.wav" for i in range(4)], "start": 8000 * np.arange(4), "samples": 5000})
+    t = trainer({"train": Split(audio, clips), "bg": SPLITS["bg"]}, bsz=8)
+    whole_epoch(t)
+    assert np.isfinite(t.history[0]["loss"])
 
 
 def test_diagonal_sums_by_hand():
     np.testing.assert_array_equal(diagonal_sums(np.array([[1, 2, 3], [4, 5, 6], [7, 8, 9]]), 2), [[6, 8], [12, 14]])
 
 
-def test_mini_search_finds_what_is_there():
+@pytest.mark.parametrize("metric", ["dot", "l2"])
+def test_mini_search_finds_what_is_there(metric):
     db = np.eye(6, dtype=np.float32)
-    assert mini_search(db, db, [1, 3])[3] == {"top1": 1.0, "top3": 1.0, "top10": 1.0, "mean_rank": 0.0}
+    assert mini_search(db, db, [1, 3], metric=metric)[3] == {"top1": 1.0, "top3": 1.0, "top10": 1.0, "mean_rank": 0.0}
     wrong = np.roll(db, 1, axis=0)
-    assert mini_search(db, wrong, [1])[1]["top1"] == 0.0
+    assert mini_search(db, wrong, [1], metric=metric)[1]["top1"] == 0.0
 
 
 @pytest.mark.parametrize("hits, n, low, high", [(0, 10, 0.0, 0.2775), (10, 10, 0.7225, 1.0), (50, 100, 0.4038, 0.5962)])

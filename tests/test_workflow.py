@@ -18,7 +18,7 @@ from nafp.layout import SPLITS
 
 ROOT = Path(__file__).parents[1]
 PARTS = ("Snakefile", "config.yaml", "rules", "scripts", "schemas", "envs", "published", "profiles")
-FULL, NONE = (f"aug={aug}_bsz=16_dim=16_loss=ntxent_seed=0" for aug in ("full", "none"))
+FULL, NONE = (f"aug={aug}_bsz=16_dim=16_loss=ntxent_recipe=base_seed=0" for aug in ("full", "none"))
 
 
 def copy_project(folder: Path) -> Path:
@@ -188,7 +188,7 @@ def test_a_library_module_reruns_what_imports_it(edited, module, reruns, spares)
 
 
 def test_one_cell_by_its_path(finished):
-    other = "aug=tb_bsz=32_dim=16_loss=ntxent_seed=5"  # in no study
+    other = "aug=tb_bsz=32_dim=16_loss=ntxent_recipe=base_seed=5"  # in no study
     jobs = planned(finished, f"results/demo/scores/{other}/epoch=last/ivf.json")
     assert jobs == {"train": 1, "fingerprint": 3, "build_index": 1, "score": 1}
 
@@ -258,7 +258,7 @@ def test_an_unknown_study_and_an_odd_batch(finished):
     assert done.returncode != 0
     assert "table9" in done.stdout
     done = snakemake(
-        finished, "-n", "results/demo/runs/aug=full_bsz=15_dim=16_loss=ntxent_seed=0/epoch=last.safetensors"
+        finished, "-n", "results/demo/runs/aug=full_bsz=15_dim=16_loss=ntxent_recipe=base_seed=0/epoch=last.safetensors"
     )
     assert done.returncode != 0
     assert "N is even and at least 4" in done.stdout
@@ -283,7 +283,7 @@ def test_bad_files_are_all_listed_and_nothing_is_packed(tmp_path):
 def test_a_batch_larger_than_the_split_is_refused_by_the_job(tmp_path):
     folder = copy_project(tmp_path)
     data_set(folder / "music", seconds=8)
-    target = "results/mine/runs/aug=none_bsz=400_dim=16_loss=ntxent_seed=0/epoch=last.safetensors"
+    target = "results/mine/runs/aug=none_bsz=400_dim=16_loss=ntxent_recipe=base_seed=0/epoch=last.safetensors"
     done = snakemake(folder, target, config=tiny(folder, dataset={"name": "mine", "root": "music"}))
     assert done.returncode != 0
     assert "bsz 400 needs 200 anchors, but the training split has only 30 segments" in done.stdout

@@ -1,6 +1,9 @@
 """Audio files: what the pipeline accepts, how it reads and writes them."""
 
+import io
 import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,8 +11,16 @@ import numpy as np
 import soundfile as sf
 
 from nafp.files import written_whole
+from nafp.layout import SAMPLE_RATE
 
-SAMPLE_RATE = 8000
+CODECS = {  # name -> container and coding of libsndfile; none of them delays the signal
+    "ulaw": ("WAV", "ULAW"),  # telephone, 64 kbit/s
+    "adpcm": ("WAV", "IMA_ADPCM"),
+    "gsm": ("WAV", "GSM610"),  # mobile telephone, 13 kbit/s
+    "mp3": ("MP3", "MPEG_LAYER_III"),
+    "vorbis": ("OGG", "VORBIS"),
+    "opus": ("OGG", "OPUS"),
+}
 
 
 @dataclass(frozen=True)
@@ -69,3 +80,18 @@ def write_wav(path: Path, samples: np.ndarray) -> None:
     """Write (T,) int16 samples as a mono 8 kHz WAV file, under a temporary name until it is complete."""
     with written_whole(path) as part:
         sf.write(part, samples, SAMPLE_RATE, subtype="PCM_16", format="WAV")
+
+
+def code_and_decode(x: np.ndarray, codecs: Sequence[str]) -> np.ndarray:
+    """(B, T) float32 in [-1, 1] -> the same after one of CODECS each, of the same length."""
+
+    def one(samples: np.ndarray, codec: str) -> np.ndarray:
+        container, coding = CODECS[codec]
+        file = io.BytesIO()
+        sf.write(file, samples, SAMPLE_RATE, format=container, subtype=coding)
+        file.seek(0)
+        decoded = sf.read(file, dtype="float32")[0][: len(samples)]
+        return np.pad(decoded, (0, len(samples) - len(decoded)))
+
+    with ThreadPoolExecutor() as pool:
+        return np.stack(list(pool.map(one, x, codecs)))

@@ -1,11 +1,12 @@
 """The augmentation chain: from a segment of a song to its degraded replica (paper 3.3).
 
-A chain is an ordered list of steps. A step is one small dataclass whose fields are its settings; it works on a whole
-batch, on the device that holds it. All random numbers come from the generator that is passed in (on the CPU, so that
-the same seed draws the same numbers on any device). Steps act in three places:
+A chain is an ordered list of steps. A step is one small dataclass whose fields are its settings. It first *draws* the
+random numbers of a whole batch, on the CPU, so that one seed draws the same on any device and for any split of the batch
+into pieces; then it is *applied* to the batch, or to some rows of it, on the device that holds them. Steps act in three
+places:
 
 * ``crop``: where the anchor and its replica are cut out of the clip;
-* ``wave``: the replica's samples, (B, T) float32;
+* ``wave``: the replica's samples, (B, T) float32; only the last second of T is the segment, what precedes it is the past;
 * ``image``: the log-mel images of both, (B, mels, frames).
 """
 
@@ -13,12 +14,15 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from nafp.corpus import SAMPLE_RATE, Split
-
-Range = Sequence[float]
+from nafp.audio import CODECS, code_and_decode
+from nafp.corpus import SAMPLE_RATE, SEGMENT
+from nafp.layout import POOL_OF_STEP
+from nafp.masks import Cutout, Draws, FrequencyMask, Range, TimeMask
+from nafp.pools import AudioPool
 
 
 def uniform(shape: Sequence[int] | int, low, high, rng: Generator) -> Tensor:
@@ -26,81 +30,80 @@ def uniform(shape: Sequence[int] | int, low, high, rng: Generator) -> Tensor:
     return low + (high - low) * torch.rand(shape, generator=rng)
 
 
-def integers(low: Tensor, high: Tensor, rng: Generator) -> Tensor:
-    """One integer in [low, high] for each pair of bounds, both included."""
-    return low + (torch.rand(low.shape, generator=rng, dtype=torch.float64) * (high - low + 1)).long()
-
-
 def rms(x: Tensor) -> Tensor:
-    """(B, T) -> (B, 1) root mean square."""
-    return x.square().mean(dim=1, keepdim=True).sqrt()
+    """(B, T) -> (B, 1) root mean square of the segment."""
+    return x[:, -SEGMENT:].square().mean(dim=1, keepdim=True).sqrt()
 
 
 def scale_peak(x: Tensor, peak: Tensor | float) -> Tensor:
-    """Scale each row of (B, T) to a peak of ``peak``; silence stays silence."""
-    present = x.abs().amax(dim=1, keepdim=True)
+    """Scale each row of (B, T) to a peak of ``peak`` in its segment; silence stays silence."""
+    present = x[:, -SEGMENT:].abs().amax(dim=1, keepdim=True)
     return x * torch.where(present > 0, peak / present, 0)
 
 
-class AudioPool:
-    """A packed split as a source of excerpts: int16 on ``device``, cut out by index, returned as float32 in [-1, 1]."""
-
-    def __init__(self, split: Split, device: torch.device | str = "cpu"):
-        self.audio = torch.from_numpy(split.audio).to(device)
-        self.start = torch.from_numpy(split.clips["start"].to_numpy().copy())
-        self.samples = torch.from_numpy(split.clips["samples"].to_numpy().copy())
-        self.kind = [path.split("/")[-2] for path in split.clips["path"]]
-        self.device = device
-
-    def cut(self, starts: Tensor, length: int) -> Tensor:
-        """Excerpts of ``length`` samples from the given positions in the packed array: (B,) -> (B, length)."""
-        return self.audio.unfold(0, length, 1)[starts.to(self.device)].float() / 32768
-
-    def random_excerpts(self, count: int, length: int, rng: Generator) -> Tensor:
-        """(count, length): a random place of a random clip each; a clip shorter than a segment ends in zeros."""
-        clip = torch.randint(len(self.start), (count,), generator=rng)
-        last = (self.samples[clip] - length).clamp(min=0)
-        return self.cut(self.start[clip] + integers(torch.zeros_like(last), last, rng), length)
-
-    def whole_clips(self, max_samples: int, kinds: Sequence[str] | None = None) -> Tensor:
-        """(clips, longest) the clips' first ``max_samples`` samples, padded with zeros; only of the given kinds."""
-        chosen = [i for i, kind in enumerate(self.kind) if not kinds or kind in kinds]
-        if not chosen:
-            raise ValueError(f"no clips of kind {', '.join(kinds or ['any'])}; the pool has {sorted(set(self.kind))}")
-        lengths = [min(int(self.samples[i]), max_samples) for i in chosen]
-        clips = torch.zeros(len(chosen), max(lengths), device=self.device)
-        for row, i, n in zip(clips, chosen, lengths, strict=True):
-            row[:n] = self.audio[self.start[i] : self.start[i] + n].float() / 32768
-        return clips
+# ---------------------------------------------------------------- crop
 
 
 @dataclass
 class TimeOffset:
-    """Cut the anchor up to ``max_s`` from its place and the replica up to ``max_s`` from the anchor, inside the clip."""
+    """Cut the anchor up to ``max_s`` from its place and the replica up to ``max_s`` from the anchor, inside the clip.
+
+    ``frozen``: a segment's offsets are the same in every epoch and run, as in the published code, which seeds its
+    generator with the segment's number.
+    """
 
     stage = "crop"
     max_s: float = 0.2  # paper 3.3
+    frozen: bool = False
 
-    def __call__(self, low: Tensor, high: Tensor, rng: Generator) -> tuple[Tensor, Tensor]:
-        """Bounds (B,) of the offset in samples -> offsets (B,) of anchor and replica, in samples."""
+    def draw(self, low: Tensor, high: Tensor, positives: int, rng: Generator, ids: Tensor | None = None) -> Tensor:
+        """Bounds (B,) of the offset in samples -> (B, 1 + positives) offsets of the anchor and of its replicas."""
         most = round(self.max_s * SAMPLE_RATE)
-        anchor = integers(low.clamp(min=-most), high.clamp(max=most), rng)
-        replica = integers(torch.maximum(low, anchor - most), torch.minimum(high, anchor + most), rng)
-        return anchor, replica
+        if self.frozen:
+            u = np.stack([np.random.default_rng(int(i)).random(1 + positives) for i in ids])
+            u = torch.from_numpy(u)
+        else:
+            u = torch.rand((len(low), 1 + positives), generator=rng, dtype=torch.float64)
+        low, high = low[:, None], high[:, None]
+        first, last = low.clamp(min=-most), high.clamp(max=most)
+        anchor = first + (u[:, :1] * (last - first + 1)).long()
+        first, last = torch.maximum(low, anchor - most), torch.minimum(high, anchor + most)
+        return torch.cat([anchor, first + (u[:, 1:] * (last - first + 1)).long()], dim=1)
+
+
+# ---------------------------------------------------------------- wave
 
 
 @dataclass
-class Background:
-    """Add an excerpt of the pool at a signal-to-noise ratio uniform in ``snr_db``; the signal keeps its level."""
+class WaveStep:
+    """What the steps on samples share: the probability, and the pool of sounds that a step takes from ("" if none)."""
 
     stage = "wave"
-    snr_db: Range = (0, 10)
     p: float = 1.0
-    pool: str = field(default="bg", init=False)
+    pool: str = field(default="", init=False)
 
-    def __call__(self, x: Tensor, pools: Mapping[str, AudioPool], rng: Generator) -> Tensor:
-        noise = pools[self.pool].random_excerpts(len(x), x.shape[1], rng).to(x.device)
-        return mix_at_snr(x, noise, uniform((len(x), 1), *self.snr_db, rng).to(x.device))
+    def draw(self, count: int, length: int, pool: AudioPool | None, rng: Generator) -> dict[str, Tensor]:
+        """Random numbers for ``count`` rows of ``length`` samples: name -> (count, ...)."""
+        return {}
+
+    def apply(self, x: Tensor, draws: Draws, pool: AudioPool | None) -> Tensor:
+        """(B, T) -> (B, T), with the draws of these rows."""
+        raise NotImplementedError
+
+
+@dataclass
+class Background(WaveStep):
+    """Add an excerpt of the pool at a signal-to-noise ratio uniform in ``snr_db``; the signal keeps its level."""
+
+    snr_db: Range = (0, 10)
+    pool: str = field(default=POOL_OF_STEP["background"], init=False)
+
+    def draw(self, count, length, pool, rng):
+        starts = pool.random_starts(count, length, rng)
+        return {"start": starts, "snr_db": uniform((count, 1), *self.snr_db, rng)}
+
+    def apply(self, x, draws, pool):
+        return mix_at_snr(x, pool.cut(draws["start"], x.shape[1]), draws["snr_db"].to(x.device))
 
 
 def mix_at_snr(x: Tensor, noise: Tensor, snr_db: Tensor) -> Tensor:
@@ -114,122 +117,105 @@ def mix_at_snr(x: Tensor, noise: Tensor, snr_db: Tensor) -> Tensor:
 class Speech(Background):
     """Background speech, mixed as background noise is."""
 
-    pool: str = field(default="speech", init=False)
+    pool: str = field(default=POOL_OF_STEP["speech"], init=False)
 
 
 @dataclass
-class ImpulseResponse:
+class ImpulseResponse(WaveStep):
     """Convolve with a random impulse response of the given kinds (folder names: room, mic).
 
     ``linear`` cuts the tail at the segment's end; ``circular`` wraps it to the beginning, as the published code does
-    with the first 600 samples.
+    with the first 600 samples. ``max_samples: null`` takes the responses whole.
     """
 
-    stage = "wave"
     kinds: Sequence[str] | None = None
     mode: str = "linear"
-    max_samples: int = SAMPLE_RATE
-    p: float = 1.0
-    pool: str = field(default="ir", init=False)
+    max_samples: int | None = SAMPLE_RATE
+    pool: str = field(default=POOL_OF_STEP["impulse_response"], init=False)
 
     def __post_init__(self):
-        self._responses: dict[int, Tensor] = {}  # one bank per pool: reading it for each batch would dominate
+        self._banks: dict[tuple, Tensor] = {}  # of each pool: transforming it again for each batch would dominate
 
-    def __call__(self, x: Tensor, pools: Mapping[str, AudioPool], rng: Generator) -> Tensor:
-        pool = pools[self.pool]
-        if id(pool) not in self._responses:
-            self._responses[id(pool)] = pool.whole_clips(self.max_samples, self.kinds).to(x.device)
-        bank = self._responses[id(pool)]
-        return convolve(x, bank[torch.randint(len(bank), (len(x),), generator=rng).to(x.device)], self.mode)
+    def bank(self, pool: AudioPool, samples: int) -> Tensor:
+        """(responses, bins) the spectra of the pool's responses for a convolution with (B, samples)."""
+        key = id(pool), samples
+        if key not in self._banks:
+            clips = pool.whole_clips(self.max_samples, self.kinds)
+            self._banks[key] = torch.fft.rfft(clips[:, :samples], fft_length(samples, clips.shape[1], self.mode))
+        return self._banks[key]
+
+    def draw(self, count, length, pool, rng):
+        return {"response": torch.randint(len(self.bank(pool, length)), (count,), generator=rng)}
+
+    def apply(self, x, draws, pool):
+        bank = self.bank(pool, x.shape[1])
+        n = 2 * (bank.shape[1] - 1)
+        spectrum = torch.fft.rfft(x, n) * bank[draws["response"].to(bank.device)]
+        return torch.fft.irfft(spectrum, n)[:, : x.shape[1]]
 
 
-def convolve(x: Tensor, response: Tensor, mode: str = "linear") -> Tensor:
-    """Convolve the rows of (B, T) with those of (B, L), by FFT; the result has x's length."""
-    samples, taps = x.shape[1], response.shape[1]
-    n = max(samples, taps) if mode == "circular" else 2 ** math.ceil(math.log2(samples + taps - 1))
-    return torch.fft.irfft(torch.fft.rfft(x, n) * torch.fft.rfft(response, n), n)[:, :samples]
+def fft_length(samples: int, taps: int, mode: str) -> int:
+    """Length of the transforms that convolve ``samples`` with ``taps``; even."""
+    if mode == "circular":
+        return samples + samples % 2
+    return 2 ** math.ceil(math.log2(samples + min(taps, samples) - 1))
 
 
 @dataclass
-class Gain:
+class Gain(WaveStep):
     """Scale each replica to a peak uniform (in dB) in ``peak_db`` of full scale."""
 
-    stage = "wave"
     peak_db: Range = (-12, 0)
-    p: float = 1.0
 
-    def __call__(self, x: Tensor, pools: Mapping[str, AudioPool], rng: Generator) -> Tensor:
-        return scale_peak(x, 10 ** (uniform((len(x), 1), *self.peak_db, rng).to(x.device) / 20))
+    def draw(self, count, length, pool, rng):
+        return {"peak_db": uniform((count, 1), *self.peak_db, rng)}
 
-
-@dataclass
-class Cutout:
-    """Mask ``holes`` rectangles in each image, with sizes in mel bins and frames drawn from inclusive ranges.
-
-    A size of None spans the axis. The centre is uniform and the hole is cut at the image's edges.
-    """
-
-    stage = "image"
-    mels: Range | None = (25, 101)
-    frames: Range | None = (3, 11)
-    fill: str | Range = "min"  # min, mean, zeros (the loudest value of a log-mel image!), random, or a range
-    holes: int = 1
-    p: float = 1.0
-
-    def __call__(self, images: Tensor, rng: Generator) -> Tensor:
-        mask = self.mask(images.shape, rng).to(images.device)
-        return torch.where(mask, fill_values(images, self.fill, rng), images)
-
-    def mask(self, shape: Sequence[int], rng: Generator) -> Tensor:
-        """(B, mels, frames) True where a hole is."""
-        batch, n_mels, n_frames = shape
-        mask = torch.zeros(shape, dtype=torch.bool)
-        for _ in range(self.holes):
-            rows = self.span(batch, n_mels, self.mels, rng)
-            columns = self.span(batch, n_frames, self.frames, rng)
-            mask |= rows[:, :, None] & columns[:, None, :]
-        return mask
-
-    @staticmethod
-    def span(batch: int, length: int, sizes: Range | None, rng: Generator) -> Tensor:
-        """(B, length) True within size // 2 of a random centre."""
-        if sizes is None:
-            return torch.ones(batch, length, dtype=torch.bool)
-        half = torch.randint(int(sizes[0]), int(sizes[1]) + 1, (batch, 1), generator=rng) // 2
-        centre = torch.randint(length, (batch, 1), generator=rng)
-        return (torch.arange(length) - centre).abs() <= half
+    def apply(self, x, draws, pool):
+        return scale_peak(x, 10 ** (draws["peak_db"].to(x.device) / 20))
 
 
 @dataclass
-class FrequencyMask(Cutout):
-    """Mask a band of mel bins over all frames ("horizontal" in the published code)."""
+class LowPass(WaveStep):
+    """A zero-phase Butterworth low-pass of the given order, its cutoff log-uniform in ``cutoff_hz`` (-3 dB there)."""
 
-    mels: Range | None = (5, 19)
-    frames: Range | None = field(default=None, init=False)
+    cutoff_hz: Range = (1500, 4000)
+    order: int = 4
+    sign = 1
+
+    def draw(self, count, length, pool, rng):
+        low, high = (math.log(hz) for hz in self.cutoff_hz)
+        return {"cutoff_hz": uniform((count, 1), low, high, rng).exp()}
+
+    def apply(self, x, draws, pool):
+        n = 2 ** math.ceil(math.log2(2 * x.shape[1]))
+        hz = torch.fft.rfftfreq(n, 1 / SAMPLE_RATE, device=x.device)
+        ratio = (hz / draws["cutoff_hz"].to(x.device)).clamp(min=1e-6) ** (2 * self.order * self.sign)
+        return torch.fft.irfft(torch.fft.rfft(x, n) / (1 + ratio).sqrt(), n)[:, : x.shape[1]]
 
 
 @dataclass
-class TimeMask(Cutout):
-    """Mask a run of frames over all mel bins ("vertical" in the published code)."""
+class HighPass(LowPass):
+    """A zero-phase Butterworth high-pass of the given order, its cutoff log-uniform in ``cutoff_hz`` (-3 dB there)."""
 
-    mels: Range | None = field(default=None, init=False)
-    frames: Range | None = (5, 15)
+    cutoff_hz: Range = (50, 500)
+    sign = -1
 
 
-def fill_values(images: Tensor, fill: str | Range, rng: Generator) -> Tensor:
-    """What a hole contains, broadcastable to (B, mels, frames); ``min``, ``mean`` and ``random`` are of each image."""
-    low = images.amin(dim=(1, 2), keepdim=True)
-    if fill == "min":
-        return low
-    if fill == "mean":
-        return images.mean(dim=(1, 2), keepdim=True)
-    if fill == "zeros":
-        return torch.zeros_like(low)
-    noise = torch.rand(images.shape, generator=rng).to(images.device)
-    if fill == "random":
-        return low + (images.amax(dim=(1, 2), keepdim=True) - low) * noise
-    return fill[0] + (fill[1] - fill[0]) * noise
+@dataclass
+class Codec(WaveStep):
+    """Code and decode each replica with one of the named codecs. Runs on the CPU, item by item: some ms each."""
 
+    names: Sequence[str] = tuple(CODECS)
+
+    def draw(self, count, length, pool, rng):
+        return {"codec": torch.randint(len(self.names), (count,), generator=rng)}
+
+    def apply(self, x, draws, pool):
+        coded = code_and_decode(x.cpu().numpy(), [self.names[i] for i in draws["codec"].tolist()])
+        return torch.from_numpy(coded).to(x.device)
+
+
+# ---------------------------------------------------------------- the chain
 
 STEPS = {
     "time_offset": TimeOffset,
@@ -237,6 +223,9 @@ STEPS = {
     "speech": Speech,
     "impulse_response": ImpulseResponse,
     "gain": Gain,
+    "low_pass": LowPass,
+    "high_pass": HighPass,
+    "codec": Codec,
     "cutout": Cutout,
     "frequency_mask": FrequencyMask,
     "time_mask": TimeMask,
@@ -254,29 +243,49 @@ class Chain:
         built = [STEPS[name](**(settings or {})) for step in steps for name, settings in step.items()]
         self.crop, self.wave, self.image = ([s for s in built if s.stage == at] for at in ("crop", "wave", "image"))
 
-    def offsets(self, low: Tensor, high: Tensor, rng: Generator) -> tuple[Tensor, Tensor]:
-        """Bounds (B,) -> offsets (B,) in samples of anchor and replica; both 0 without a time offset."""
-        offsets = torch.zeros_like(low), torch.zeros_like(low)
+    def draw_offsets(self, low: Tensor, high: Tensor, positives: int, rng: Generator, ids: Tensor) -> Tensor:
+        """Bounds (B,), segment numbers (B,) -> (B, 1 + positives) offsets in samples; 0 without a time offset."""
+        offsets = torch.zeros((len(low), 1 + positives), dtype=torch.long)
         for step in self.crop:
-            offsets = step(low, high, rng)
+            offsets = step.draw(low, high, positives, rng, ids)
         return offsets
 
-    def degrade(self, x: Tensor, rng: Generator) -> Tensor:
-        """(B, T) -> (B, T) the replica's samples."""
-        for step in self.wave:
-            x = sometimes(x, step(x, self.pools, rng), step.p, rng)
+    def draw_wave(self, count: int, length: int, rng: Generator) -> list[dict[str, Tensor]]:
+        """The random numbers of every wave step, for ``count`` rows of ``length`` samples."""
+        return [
+            step.draw(count, length, self.pools.get(step.pool), rng) | switched_on(count, step.p, rng)
+            for step in self.wave
+        ]
+
+    def draw_image(self, shape: Sequence[int], rng: Generator) -> list[dict[str, Tensor]]:
+        """The random numbers of every image step, for (B, mels, frames) images."""
+        return [step.draw(shape, rng) | switched_on(shape[0], step.p, rng) for step in self.image]
+
+    def degrade(self, x: Tensor, draws: Sequence[Draws]) -> Tensor:
+        """(B, T) -> (B, T) the replicas' samples."""
+        for step, drawn in zip(self.wave, draws, strict=True):
+            x = where_on(x, step.apply(x, drawn, self.pools.get(step.pool)), drawn)
         return x
 
-    def mask(self, images: Tensor, rng: Generator) -> Tensor:
+    def mask(self, images: Tensor, draws: Sequence[Draws]) -> Tensor:
         """(B, mels, frames) -> the same, with holes."""
-        for step in self.image:
-            images = sometimes(images, step(images, rng), step.p, rng)
+        for step, drawn in zip(self.image, draws, strict=True):
+            images = where_on(images, step.apply(images, drawn), drawn)
         return images
 
 
-def sometimes(before: Tensor, after: Tensor, p: float, rng: Generator) -> Tensor:
-    """Take each item from ``after`` with probability ``p``, else from ``before``."""
-    if p >= 1:
+def switched_on(count: int, p: float, rng: Generator) -> dict[str, Tensor]:
+    """Which rows a step of probability ``p`` acts on: nothing to know if it acts on all."""
+    return {} if p >= 1 else {"on": torch.rand(count, generator=rng) < p}
+
+
+def where_on(before: Tensor, after: Tensor, draws: Draws) -> Tensor:
+    """The rows of ``after`` where a step is on, else those of ``before``."""
+    if "on" not in draws:
         return after
-    chosen = torch.rand(len(before), *[1] * (before.ndim - 1), generator=rng) < p
-    return torch.where(chosen.to(before.device), after, before)
+    return torch.where(draws["on"].to(before.device).view(-1, *[1] * (before.ndim - 1)), after, before)
+
+
+def rows_of(draws: Sequence[Draws], rows: Tensor | slice) -> list[dict[str, Tensor]]:
+    """The draws of some rows of the batch."""
+    return [{name: values[rows] for name, values in drawn.items()} for drawn in draws]

@@ -8,11 +8,11 @@ from safetensors.torch import load_file
 from torch import nn
 from tqdm import tqdm
 
-from nafp.augment import AudioPool
 from nafp.corpus import SEGMENT, Split
 from nafp.features import LogMel
 from nafp.files import written_whole
 from nafp.model import Fingerprinter
+from nafp.pools import AudioPool
 
 BATCH = 256
 

@@ -1,21 +1,25 @@
 """The experiment as tables: studies in the config -> runs to train and cells to score.
 
-A *run* is a model to train and is named by its fields, ``aug=full_bsz=120_dim=64_loss=ntxent_seed=0``. A *cell* is a run
-searched with one index type. A *study* is what it varies: ``{"bsz": [240, 120], "aug": "full"}``.
+A *run* is a model to train and is named by its fields, ``aug=full_bsz=120_dim=64_loss=ntxent_recipe=base_seed=0``. A
+*cell* is a run searched with one index type. A *study* is what it varies: ``{"bsz": [240, 120], "aug": "full"}``. A
+*recipe* is what else a run changes: ``{"train": {"precision": "bfloat16"}}``.
 """
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
+from math import gcd
 from pathlib import Path
 
 import yaml
 from jsonschema import Draft202012Validator, ValidationError
 
 from nafp.errors import UserError
+from nafp.layout import SAMPLE_RATE
+from nafp.shapes import encoder_features
 
-RUN_FIELDS = ("aug", "bsz", "dim", "loss", "seed")
+RUN_FIELDS = ("aug", "bsz", "dim", "loss", "recipe", "seed")
 
 
 @dataclass(frozen=True)
@@ -35,22 +39,50 @@ def parse_run(name: str) -> dict:
     """A run's name in a path -> its fields; numbers become int."""
     match = re.fullmatch("_".join(f"{field}=(?P<{field}>.+?)" for field in RUN_FIELDS), name)
     if not match:
-        raise UserError(f"{name!r} is not a run; a run is named like aug=full_bsz=120_dim=64_loss=ntxent_seed=0")
+        raise UserError(
+            f"{name!r} is not a run; a run is named like aug=full_bsz=120_dim=64_loss=ntxent_recipe=base_seed=0"
+        )
     return {field: int(value) if value.isdecimal() else value for field, value in match.groupdict().items()}
 
 
+def with_changes(section: Mapping, changes: Mapping) -> dict:
+    """A section of the config with some of its keys, at any depth, replaced."""
+    merged = dict(section)
+    for key, value in changes.items():
+        deeper = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = with_changes(merged[key], value) if deeper else value
+    return merged
+
+
+def of_recipe(config: Mapping, recipe: str) -> dict:
+    """The config's ``features``, ``model`` and ``train`` as a recipe has them."""
+    sections = {name: config[name] for name in ("features", "model", "train")}
+    return with_changes(sections, config["recipes"][recipe])
+
+
+def combinations(study: Mapping, config: Mapping) -> list[dict]:
+    """The fields of every cell of a study: all combinations of what it varies, for each of its ``runs``, on top of the
+    config's ``run`` and ``search.index``."""
+    default = {**config["run"], "index": config["search"]["index"]}
+    varied = {name: value for name, value in study.items() if name not in ("question", "runs")}
+    found = []
+    for one in study.get("runs", [{}]):
+        fields = {**default, **varied, **one}
+        choices = [value if isinstance(value, list) else [value] for value in fields.values()]
+        found += [dict(zip(fields, chosen, strict=True)) for chosen in product(*choices)]
+    return found
+
+
 def study_cells(study: Mapping, config: Mapping) -> list[Cell]:
-    """All combinations of what a study varies, on top of the config's ``run`` and ``search.index``."""
-    fields = {**config["run"], "index": config["search"]["index"]}
-    fields |= {name: value for name, value in study.items() if name != "question"}
-    choices = [value if isinstance(value, list) else [value] for value in fields.values()]
-    combinations = (dict(zip(fields, chosen, strict=True)) for chosen in product(*choices))
-    return list(dict.fromkeys(Cell(run_name(c), c["index"]) for c in combinations))
+    """The cells of a study, in its order, each once."""
+    return list(dict.fromkeys(Cell(run_name(c), c["index"]) for c in combinations(study, config)))
 
 
-def varied_fields(study: Mapping) -> list[str]:
-    """The names of the fields that a study gives more than one value."""
-    return [name for name, value in study.items() if isinstance(value, list) and len(value) > 1]
+def varied_fields(study: Mapping, config: Mapping) -> list[str]:
+    """The names of the fields that differ between a study's cells; those it names first, in its order."""
+    cells = combinations(study, config)
+    names = dict.fromkeys([*study, *cells[0]])
+    return [name for name in names if name in cells[0] and len({cell[name] for cell in cells}) > 1]
 
 
 def check_config(config: Mapping, schema_path: Path) -> None:
@@ -99,18 +131,58 @@ def sentence_of_alternatives(error: ValidationError, where: str) -> str:
 
 
 def unknown_names(config: Mapping) -> list[str]:
-    """Names used in ``run``, ``search`` and ``studies`` that the config does not define."""
-    known = {"aug": config["chains"], "index": config["indexes"], "loss": config["losses"]}
-    what = {"aug": "augmentation", "index": "index", "loss": "loss"}
+    """Names used in ``run``, ``search``, ``train`` and ``studies`` that the config does not define."""
+    known = {"aug": "chains", "index": "indexes", "loss": "losses", "recipe": "recipes"}
+    what = {"aug": "augmentation"}
     problems = []
     places = {"run": config["run"], "search": {"index": config["search"]["index"]}}
-    places |= {f"study {name!r}": study for name, study in config["studies"].items() if study}
+    for name, study in config["studies"].items():
+        if study:
+            places[f"study {name!r}"] = study
+            places |= {f"study {name!r}, run {i}": run for i, run in enumerate(study.get("runs", []))}
     for place, fields in places.items():
-        for field, names in known.items():
-            values = fields.get(field, [])
+        for field, section in known.items():
+            values, names = fields.get(field, []), config[section]
             for value in values if isinstance(values, list) else [values]:
                 if value not in names:
-                    problems.append(f"unknown {what[field]} {value!r} in {place}; known: {', '.join(names)}")
+                    problems.append(f"unknown {what.get(field, field)} {value!r} in {place}; known: {', '.join(names)}")
+    for name in config["recipes"]:
+        queries = of_recipe(config, name)["train"]["validation"]["queries"]
+        if queries not in ("files", *config["chains"]):
+            problems.append(
+                f"unknown chain {queries!r} in train.validation.queries; known: files, {', '.join(config['chains'])}"
+            )
     reserved = [name for name in config["studies"] if not re.fullmatch(r"[a-z][a-z0-9_]*", name)]
     problems += [f"study {name!r}: a name is lower-case letters, digits and _" for name in reserved]
+    return problems or impossible_runs(config)
+
+
+def impossible_runs(config: Mapping) -> list[str]:
+    """Runs of the studies that could not be trained, one sentence each."""
+    runs = {cell.run for study in config["studies"].values() if study for cell in study_cells(study, config)}
+    return [problem for run in sorted(runs) for problem in problems_of(parse_run(run), config)]
+
+
+def problems_of(fields: Mapping, config: Mapping) -> list[str]:
+    """Why a run of these fields could not be trained."""
+    sections, problems = of_recipe(config, fields["recipe"]), []
+    features, width = sections["features"], sections["model"]["width"]
+    count = encoder_features(width, features["n_mels"], SAMPLE_RATE // features["hop"] + 1)
+    if count % fields["dim"]:
+        problems.append(
+            f"dim={fields['dim']} does not divide the {count} features of an encoder of width {width}; "
+            f"change the dimension, or model.width to a multiple of {fields['dim'] // gcd(fields['dim'], count // width)}"
+        )
+    replicas = positives(config["losses"][fields["loss"]])
+    if fields["bsz"] % (1 + replicas) or fields["bsz"] < 2 * (1 + replicas):
+        each = "a replica" if replicas == 1 else f"{replicas} replicas"
+        problems.append(
+            f"bsz={fields['bsz']}: each anchor comes with {each}, so N is a multiple of {1 + replicas} "
+            f"and at least {2 * (1 + replicas)}"
+        )
     return problems
+
+
+def positives(loss_options: Mapping) -> int:
+    """Replicas of each anchor that a loss is given."""
+    return loss_options.get("positives", 1)

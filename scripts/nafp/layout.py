@@ -1,5 +1,6 @@
-"""The folders of the paper's data set."""
+"""The folders of the paper's data set, and what lies in them."""
 
+SAMPLE_RATE = 8000
 SPLITS = {  # split -> folder
     "train": "music/train-10k-30s",
     "val_db": "music/val-query-db-500-30s/db",
@@ -16,3 +17,4 @@ SPLITS = {  # split -> folder
 }
 MUSIC = tuple(split for split, folder in SPLITS.items() if folder.startswith("music/"))
 QUERY_OF = {"val_db": "val_query", "test_db": "test_query"}
+POOL_OF_STEP = {"background": "bg", "speech": "speech", "impulse_response": "ir"}  # augmentation step -> its sounds

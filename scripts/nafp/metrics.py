@@ -29,13 +29,18 @@ def diagonal_sums(scores: np.ndarray, length: int) -> np.ndarray:
     return total
 
 
-def mini_search(db: np.ndarray, query: np.ndarray, lengths: Sequence[int], at: Sequence[int] = (1, 3, 10)) -> dict:
+def mini_search(
+    db: np.ndarray, query: np.ndarray, lengths: Sequence[int], at: Sequence[int] = (1, 3, 10), metric: str = "dot"
+) -> dict:
     """Exact search of every sequence of ``query`` (n, d) in ``db`` (n, d), where row i of one answers row i of the other.
 
-    Similarities are inner products, summed over the sequence. Returns for every length {"top1": fraction, ...} and
-    "mean_rank" (from 0), averaged over all n - length + 1 sequences. It is what training validates with.
+    ``metric``: inner products (``dot``) or squared distances (``l2``), summed over the sequence. Returns for every length
+    {"top1": fraction, ...} and "mean_rank" (from 0), averaged over all n - length + 1 sequences. It is what training
+    validates with.
     """
     similarity = query @ db.T
+    if metric == "l2":
+        similarity = 2 * similarity - np.square(query).sum(axis=1)[:, None] - np.square(db).sum(axis=1)
     results = {}
     for length in lengths:
         scores = diagonal_sums(similarity, length)

@@ -8,18 +8,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-CHANNEL_FACTORS = (1, 1, 2, 2, 4, 4, 8, 8)  # times the width
-TIME_STRIDES = (2, 2, 2, 2, 1, 2, 1, 2)  # of the 1x3 convolution; the 3x1 convolution always strides frequency by 2
+from nafp.errors import UserError
+from nafp.shapes import CHANNEL_FACTORS, TIME_STRIDES, same_padding
+
 HEAD_UNITS = 32
 NORM_EPSILON = 1e-3
 VARIANTS = ("release", "paper")
-
-
-def same_padding(length: int, stride: int, kernel: int = 3) -> tuple[int, int, int]:
-    """(output length, padding before, padding after) of a TensorFlow "SAME" convolution."""
-    out = -(-length // stride)
-    total = max((out - 1) * stride + kernel - length, 0)
-    return out, total // 2, total - total // 2
+MATMUL_CHANNELS = 64  # from here on a bfloat16 convolution on a CPU is faster as a matrix product (benchmarks/train.md)
 
 
 class AxisConv(nn.Module):
@@ -37,8 +32,22 @@ class AxisConv(nn.Module):
         nn.init.xavier_uniform_(self.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = F.conv2d(F.pad(x.permute(0, 3, 1, 2), self.padding), self.weight, self.bias, self.stride)
+        weight, bias = self.weight.to(x.dtype), self.bias.to(x.dtype)
+        if x.dtype == torch.bfloat16 and x.device.type == "cpu" and x.shape[-1] >= MATMUL_CHANNELS:
+            return self.as_matmul(x, weight, bias)
+        y = F.conv2d(F.pad(x.permute(0, 3, 1, 2), self.padding), weight, bias, self.stride)
         return y.permute(0, 2, 3, 1)
+
+    def as_matmul(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        """The convolution as a product with the three shifted slices of x, side by side."""
+        before, after = self.padding[:2] if self.axis == 2 else self.padding[2:]
+        padded = F.pad(x, (0, 0, before, after) if self.axis == 2 else (0, 0, 0, 0, before, after))
+        stride = max(self.stride)
+        ends = range(stride * (self.out_length - 1) + 1, stride * (self.out_length - 1) + 4)
+        slices = [
+            padded[:, k:end:stride] if self.axis == 1 else padded[:, :, k:end:stride] for k, end in enumerate(ends)
+        ]
+        return F.linear(torch.cat(slices, dim=-1), weight.flatten(2).permute(0, 2, 1).flatten(1), bias)
 
 
 class NormAndActivation(nn.Module):
@@ -50,7 +59,11 @@ class NormAndActivation(nn.Module):
         self.release = variant == "release"
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.norm(F.elu(x)) if self.release else F.relu(self.norm(x))
+        if self.release:
+            x = F.elu(x)
+        norm = self.norm
+        x = F.layer_norm(x, norm.normalized_shape, norm.weight.to(x.dtype), norm.bias.to(x.dtype), norm.eps)
+        return x if self.release else F.relu(x)
 
 
 class DivideAndEncode(nn.Module):
@@ -59,7 +72,7 @@ class DivideAndEncode(nn.Module):
     def __init__(self, features: int, dim: int):
         super().__init__()
         if features % dim:
-            raise ValueError(f"dim {dim} does not divide the {features} features of the encoder; change dim or width")
+            raise UserError(f"dim {dim} does not divide the {features} features of the encoder; change dim or width")
         self.weight1 = nn.Parameter(torch.empty(dim, features // dim, HEAD_UNITS))
         self.bias1 = nn.Parameter(torch.zeros(dim, HEAD_UNITS))
         self.weight2 = nn.Parameter(torch.empty(dim, HEAD_UNITS))
@@ -75,10 +88,11 @@ class DivideAndEncode(nn.Module):
 
 
 class Fingerprinter(nn.Module):
-    """(B, mels, frames) log-mel images -> (B, dim) unit vectors.
+    """(B, mels, frames) log-mel images -> (B, dim) float32 unit vectors.
 
     ``width`` is the number of channels of the first block (128 in the paper). The default has 16,939,008 parameters:
-    the layer norms hold a scale and an offset for every frequency, time and channel.
+    the layer norms hold a scale and an offset for every frequency, time and channel. ``dtype`` is what the encoder
+    computes in; parameters, heads and the result stay float32.
     """
 
     def __init__(
@@ -99,8 +113,12 @@ class Fingerprinter(nn.Module):
             layers += [along_freq, NormAndActivation((freq, time, c_out), variant)]
             c_in = c_out
         self.encoder = nn.Sequential(*layers)
+        self.dtype = torch.float32
         self.heads = DivideAndEncode(freq * time * c_in, dim)
 
+    def encode(self, log_mel: Tensor) -> Tensor:
+        """(B, mels, frames) -> (B, features) float32: f of the paper, what the heads divide."""
+        return self.encoder(log_mel.unsqueeze(-1).to(self.dtype)).flatten(1).float()
+
     def forward(self, log_mel: Tensor) -> Tensor:
-        features = self.encoder(log_mel.unsqueeze(-1)).flatten(1)
-        return F.normalize(self.heads(features).float(), eps=1e-6)
+        return F.normalize(self.heads(self.encode(log_mel)), eps=1e-6)

@@ -30,6 +30,8 @@ def degrade_clip(song: np.ndarray, chain: Chain, rng: torch.Generator) -> np.nda
     padded = torch.nn.functional.pad(x, (0, max(SEGMENT - len(x), -len(x) % SEGMENT)))
     starts = torch.arange(0, len(padded), SEGMENT)
     room = (len(x) - SEGMENT - starts).clamp(min=0)
-    displaced, _ = chain.offsets(-starts, room, rng)  # the anchor's offset: from where the second lies in the song
-    pieces = chain.degrade(padded.unfold(0, SEGMENT, 1)[starts + displaced], rng)
+    ids = torch.arange(len(starts))
+    displaced = chain.draw_offsets(-starts, room, 0, rng, ids)[:, 0]  # from where the second lies in the song
+    draws = chain.draw_wave(len(starts), SEGMENT, rng)
+    pieces = chain.degrade(padded.unfold(0, SEGMENT, 1)[starts + displaced], draws)
     return (pieces.clamp(-1, 1) * 32767).round().to(torch.int16).flatten()[: len(x)].numpy()

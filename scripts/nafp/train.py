@@ -1,207 +1,314 @@
-"""The training loop: one model per run of the grid, resumable after every epoch."""
+"""The training loop: one model per run of the grid, exact to the bit after any interruption (on a CPU)."""
 
-import json
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
-from safetensors.torch import save_file
-from tqdm import tqdm
+from safetensors.torch import load_file
+from torch import Tensor
 
-from nafp.augment import AudioPool, Chain
-from nafp.corpus import SEGMENT, Split
+from nafp.augment import Chain
+from nafp.batches import Batches, Plan, generator
+from nafp.checkpoints import Checkpoints, kept_epochs
+from nafp.corpus import Split
 from nafp.errors import UserError
-from nafp.files import written_whole
-from nafp.fingerprint import build_model, fingerprint
+from nafp.fingerprint import build_model
+from nafp.gradients import backward, largest_piece, sum_over_processes, world
+from nafp.journal import Journal
 from nafp.losses import LOSSES
-from nafp.metrics import mini_search
-from nafp.optim import KerasAdam, cosine_lr
+from nafp.optim import OPTIMIZERS, learning_rate
+from nafp.pools import AudioPool
+from nafp.validation import Validation
+
+CHECK_EVERY = 16  # steps whose losses are looked at together: reading one makes the host wait for the GPU
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What one run is trained with."""
+    """What one run is trained with; ``schemas/config.schema.yaml`` explains each."""
 
     features: dict  # of features.LogMel
     model: dict  # of model.Fingerprinter
     chain: list  # steps of augment.Chain
-    epochs: int
-    learning_rate: float
-    final_lr_fraction: float  # of the cosine schedule
-    val_segments: int  # of the validation split used in the mini-search
-    val_lengths: tuple[int, ...]  # in segments; the first one decides which epoch is best
-    bsz: int  # N of the paper: N/2 anchors and as many replicas
+    bsz: int  # N of the paper: anchors and their replicas
     dim: int
     loss: str
     loss_options: dict
     seed: int
+    epochs: int
+    learning_rate: float
+    schedule: dict  # of optim.learning_rate, and "epochs" it takes (None: all)
+    optimizer: dict
+    lr_bsz: int | None = None  # learning_rate is that of this batch size, and grows in proportion
+    positives: int = 1  # replicas of an anchor
+    data: dict = field(default_factory=dict)  # of batches.Batches
+    validation: dict = field(default_factory=dict)  # of validation.Validation; "chain": steps or None
+    precision: str = "float32"
+    compile: bool = False
+    tf32: bool = False
+    micro_batch: int | str | None = None
+    checkpoints: dict = field(default_factory=lambda: {"every": None, "last": 1, "minutes": 10})
+    start: str | None = None  # weights to begin with
 
+    @property
+    def horizon(self) -> int:
+        """Epochs that the schedule takes."""
+        return self.schedule.get("epochs") or self.epochs
 
-def generator(*key: int) -> torch.Generator:
-    """A random generator that is a function of the key alone: what is drawn does not depend on what was drawn before."""
-    state = np.random.SeedSequence(key).generate_state(1, np.uint64)[0]
-    return torch.Generator().manual_seed(int(state >> np.uint64(1)))
+    @property
+    def peak_learning_rate(self) -> float:
+        """Of the schedule, for this batch size."""
+        return self.learning_rate * (self.bsz / self.lr_bsz if self.lr_bsz else 1)
+
+    def identity(self) -> dict:
+        """What the weights after an epoch depend on: neither how many more follow nor how a batch is cut to pieces."""
+        settings = asdict(self)
+        for name in ("epochs", "micro_batch", "checkpoints"):
+            del settings[name]
+        return settings | {"schedule": {**self.schedule, "epochs": self.horizon}}
 
 
 class Trainer:
     """The state of one run and the epochs that move it on.
 
     Epoch e, step s draws from ``generator(seed, e, s)``, so that a resumed run sees the same batches as one that was
-    never interrupted.
+    never interrupted, and every process of a distributed run sees the same plan.
     """
 
-    def __init__(self, settings: Settings, train: Split, pools: dict[str, AudioPool], device: torch.device):
-        self.settings, self.device = settings, device
-        self.segments = train.segments
-        self.anchors = settings.bsz // 2
-        self.steps = len(self.segments) // self.anchors  # of an epoch; the shuffled rest waits for the next one
-        if settings.bsz % 2:
-            raise UserError(f"bsz {settings.bsz} is odd; a batch is N/2 anchors and as many replicas")
-        if not self.steps:
-            raise UserError(
-                f"bsz {settings.bsz} needs {self.anchors} anchors, but the training split has only "
-                f"{len(self.segments)} segments; use a batch size of at most {2 * len(self.segments)}"
-            )
-        torch.manual_seed(settings.seed)  # the initial weights
-        self.network = build_model(settings.features, settings.model, settings.dim).to(device)
-        self.optimizer = KerasAdam(self.network.parameters(), lr=settings.learning_rate)
-        self.chain = Chain(settings.chain, pools)
-        self.audio = AudioPool(train, device)
+    def __init__(
+        self,
+        settings: Settings,
+        splits: Mapping[str, Split],
+        device: torch.device,
+        checkpoints: Checkpoints | None = None,
+    ):
+        self.settings, self.device, self.checkpoints = s, _, _ = settings, device, checkpoints
+        torch.manual_seed(s.seed)  # the initial weights
+        self.network = build_model(s.features, s.model, s.dim)
+        if s.start:
+            load_start(self.network[1], Path(s.start))
+        self.network.to(device)
+        self.network[1].dtype = PRECISIONS[s.precision]
+        options = {name: value for name, value in s.optimizer.items() if name != "name"}
+        self.optimizer = OPTIMIZERS[s.optimizer["name"]](self.network.parameters(), lr=s.peak_learning_rate, **options)
+        pools = {kind: AudioPool(split, device) for kind, split in splits.items() if kind in ("bg", "ir", "speech")}
+        chain = Chain(s.chain, pools)
+        self.batches = Batches(splits["train"], self.network[0], chain, s.bsz, s.positives, s.seed, device, **s.data)
+        self.validation = validation(s, splits, device)
+        self.embed = torch.compile(self.network[1]) if s.compile else self.network[1]
+        self.rank, self.processes = world()
+        if s.bsz % self.processes:
+            raise UserError(f"bsz {s.bsz} cannot be shared by {self.processes} processes; use a multiple of them")
+        if self.processes > 1 and s.features.get("max_scope") == "batch":
+            raise UserError("features.max_scope: batch needs the whole batch in one process; use segment, or one GPU")
+        self.piece: int | None = None
         self.history: list[dict] = []
-        self.best: dict | None = None
+        self.step = 0  # done in the running epoch
+        self.losses: list[float] = []  # of these
+        self.seconds = 0.0  # that these took
+        self.similarity = torch.zeros(1, 1)
 
     @property
     def epoch(self) -> int:
         """Number of epochs done."""
         return len(self.history)
 
-    def batch(self, chosen: np.ndarray, rng: torch.Generator) -> torch.Tensor:
-        """Indexes (n,) of segments -> (2n, mels, frames): the images of the anchors, then of their replicas."""
-        start, low, high = (torch.from_numpy(getattr(self.segments, name)[chosen]) for name in ("start", "low", "high"))
-        anchor, replica = self.chain.offsets(low, high, rng)
-        waves = self.audio.cut(torch.cat([start + anchor, start + replica]), SEGMENT)
-        waves[len(chosen) :] = self.chain.degrade(waves[len(chosen) :], rng)
-        return self.chain.mask(self.network[0](waves), rng)
+    @property
+    def best(self) -> int:
+        """The epoch that validated best; of several the first."""
+        criterion = next((key for key in self.history[0] if key.startswith("val_")), None)
+        if criterion is None:
+            return self.epoch
+        return 1 + int(np.argmax([record[criterion] for record in self.history]))
 
-    def run_epoch(self, report: Callable[[float], None]) -> dict:
-        """One pass over the shuffled segments; ``report`` is called with the loss of every step."""
-        s = self.settings
-        order = torch.randperm(len(self.segments), generator=generator(s.seed, self.epoch)).numpy()
+    # ---------------------------------------------------------------- one step
+
+    def choose_piece(self) -> None:
+        """Settle how many rows are embedded at a time."""
+        rows = self.settings.bsz // self.processes
+        self.piece = self.settings.micro_batch
+        if self.piece == "auto":
+            images = torch.zeros((2, *self.network[0].shape), device=self.device)
+            self.piece, said = largest_piece(self.network[1], images, rows)
+            print(said, flush=True)
+        if self.piece and self.piece >= rows:
+            self.piece = None
+
+    def loss_of(self, embeddings: Tensor) -> Tensor:
+        """(N, d), anchors first -> the loss."""
+        org, rep = embeddings[: self.batches.anchors], embeddings[self.batches.anchors :]
+        return LOSSES[self.settings.loss](org, rep, **self.settings.loss_options)
+
+    def plan(self, chosen: np.ndarray) -> Plan:
+        """The plan of the next step."""
+        return self.batches.plan(chosen, generator(self.settings.seed, self.epoch, self.step))
+
+    def lr(self) -> float:
+        """The learning rate of the next step."""
+        s, steps = self.settings, self.batches.steps
+        schedule = {name: value for name, value in s.schedule.items() if name != "epochs"}
+        return learning_rate(self.epoch * steps + self.step, s.horizon * steps, s.peak_learning_rate, **schedule)
+
+    def train_step(self, chosen: np.ndarray) -> Tensor:
+        """Update the weights with the batch of these segments; returns its loss."""
+        plan = self.plan(chosen)
+        images = self.batches.images(plan, torch.arange(self.rank, len(plan), self.processes))
+        self.optimizer.zero_grad(set_to_none=True)
+        with out_of_memory_explained(self.piece or len(images)):
+            loss, embeddings = backward(self.embed, images, self.loss_of, self.piece)
+        sum_over_processes(list(self.network.parameters()))
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.lr()
+        self.optimizer.step()
+        self.step += 1
+        if self.step == self.batches.steps:
+            self.similarity = embeddings[: self.batches.anchors] @ embeddings[self.batches.anchors :].T
+        return loss
+
+    # ---------------------------------------------------------------- epochs
+
+    def run_epoch(self) -> Iterator[int]:
+        """Do the rest of the running epoch; yields how many steps were done since the last yield."""
         self.network.train()
-        losses, started = [], time.perf_counter()
-        for step in range(self.steps):
-            rng = generator(s.seed, self.epoch, step)
-            lr = cosine_lr(self.epoch * self.steps + step, s.learning_rate, s.epochs * self.steps, s.final_lr_fraction)
-            for group in self.optimizer.param_groups:
-                group["lr"] = lr
-            images = self.batch(order[step * self.anchors : (step + 1) * self.anchors], rng)
-            anchors, replicas = self.network[1](images).chunk(2)
-            loss = LOSSES[s.loss](anchors, replicas, **s.loss_options)
-            self.optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            self.optimizer.step()
-            losses.append(loss.item())
-            if not np.isfinite(losses[-1]):
-                raise UserError(
-                    f"the loss became {losses[-1]} at epoch {self.epoch + 1}, step {step + 1}, learning rate {lr:.2e}; "
-                    "lower train.learning_rate"
-                )
-            report(losses[-1])
-        seconds = time.perf_counter() - started
-        return {"epoch": self.epoch + 1, "loss": float(np.mean(losses)), "lr": lr, "seconds": round(seconds, 2)}
+        order = self.batches.order(self.epoch)
+        while self.step < self.batches.steps:
+            started, lr = time.perf_counter(), self.lr()
+            some = range(self.step, min(self.step + CHECK_EVERY, self.batches.steps))
+            losses = torch.stack([self.train_step(order[i]) for i in some]).tolist()
+            self.check(losses, some.start, lr)
+            self.losses += losses
+            self.seconds += time.perf_counter() - started
+            yield len(some)
 
-    def validate(self, db: Split, query: Split) -> dict:
-        """Mini-search on the first ``val_segments`` of the validation split: {"val_top1_1s": percent, ...}."""
-        vectors = []
-        self.network.eval()
-        for split in (db, query):
-            out = np.empty((min(len(split.segments), self.settings.val_segments), self.settings.dim), np.float32)
-            fingerprint(self.network, split, self.device, out, disable=True)
-            vectors.append(out)
-        lengths = [n for n in self.settings.val_lengths if n <= len(vectors[0])]
-        found = mini_search(*vectors, lengths)
-        return {f"val_top1_{(n + 1) / 2:g}s": 100 * found[n]["top1"] for n in lengths}
+    def check(self, losses: list[float], first_step: int, lr: float) -> None:
+        """Stop at a loss that is not a number."""
+        bad = next((i for i, loss in enumerate(losses) if not np.isfinite(loss)), None)
+        if bad is None:
+            return
+        states = self.checkpoints.states() if self.checkpoints else []
+        good = f"the last good state is {states[-1]}" if states else "no state was saved yet"
+        raise UserError(
+            f"the loss became {losses[bad]} at epoch {self.epoch + 1}, step {first_step + bad + 1}, learning rate {lr:.2e}; "
+            f"{good}. Lower train.learning_rate, or lengthen train.schedule.warmup"
+        )
 
-    def weights(self) -> dict[str, torch.Tensor]:
+    def finish_epoch(self) -> dict:
+        """Validate, and add a row to the history."""
+        self.step = self.batches.steps - 1  # of the last update, for its learning rate
+        record = {
+            "epoch": self.epoch + 1,
+            "loss": float(np.mean(self.losses)),
+            "lr": self.lr(),
+            "seconds": round(self.seconds, 2),
+            "anchors_per_s": round(len(self.losses) * self.batches.anchors / self.seconds, 1),
+        }
+        if self.validation and self.rank == 0:
+            record |= self.validation(self.network)
+        self.history.append(record)
+        self.step, self.losses, self.seconds = 0, [], 0.0
+        return record
+
+    # ---------------------------------------------------------------- states
+
+    def weights(self) -> dict[str, Tensor]:
         """A copy of the fingerprinter's weights on the CPU."""
         return {name: value.detach().cpu().clone().contiguous() for name, value in self.network[1].state_dict().items()}
 
-    def note(self, record: dict) -> None:
-        """Add an epoch to the history, and keep its weights if it validates best so far."""
-        criterion = next((key for key in record if key.startswith("val_")), None)
-        if self.best is None or criterion is None or record[criterion] > max(r[criterion] for r in self.history):
-            self.best = self.weights()
-        self.history.append(record)
-
-    def save_state(self, path: Path) -> None:
-        """Write all that a resumed run needs, under a temporary name until it is complete."""
-        state = {
+    def state(self) -> dict:
+        """All that a resumed run needs."""
+        return {
             "model": self.network[1].state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "history": self.history,
-            "best": self.best,
+            "step": self.step,
+            "losses": self.losses,
+            "seconds": self.seconds,
+            "piece": self.piece,
         }
-        with written_whole(path) as part:
-            torch.save(state, part)
 
-    def load_state(self, path: Path) -> None:
-        """Go on from ``save_state``."""
-        state = torch.load(path, map_location=self.device, weights_only=True)
+    def restore(self, state: Mapping) -> None:
+        """Go on from a state."""
         self.network[1].load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.history, self.best = state["history"], state["best"]
+        for name in ("history", "step", "losses", "seconds", "piece"):
+            setattr(self, name, state[name])
 
 
-def train(
-    settings: Settings,
-    splits: dict[str, Split],
-    device: torch.device,
-    state_path: Path,
-    name: str = "",
-) -> Trainer:
-    """Train one run to its last epoch, from ``state_path`` if an interrupted job left it there.
-
-    ``splits``: train, val_db, val_query, and bg, ir, speech as far as the chain needs them. The state is kept until the
-    caller has written the results (``state_path.unlink``).
-    """
-    pools = {kind: AudioPool(splits[kind], device) for kind in ("bg", "ir", "speech") if kind in splits}
-    trainer = Trainer(settings, splits["train"], pools, device)
-    if state_path.exists():
-        trainer.load_state(state_path)
-        print(f"{name}: going on after epoch {trainer.epoch} of {settings.epochs}", flush=True)
-    bar = tqdm(
-        total=settings.epochs * trainer.steps,
-        initial=trainer.epoch * trainer.steps,
-        desc=name,
-        unit_scale=trainer.anchors,
-        unit="anchor",
-        mininterval=2,
-        dynamic_ncols=True,
-    )
-    while trainer.epoch < settings.epochs:
-
-        def report(loss: float, epoch: int = trainer.epoch + 1) -> None:
-            bar.set_postfix_str(f"epoch {epoch}/{settings.epochs}, loss {loss:.3f}", refresh=False)
-            bar.update()
-
-        record = trainer.run_epoch(report)
-        record |= trainer.validate(splits["val_db"], splits["val_query"])
-        trainer.note(record)
-        trainer.save_state(state_path)
-        shown = ", ".join(f"{key[4:]} {value:.1f} %" for key, value in record.items() if key.startswith("val_"))
-        tqdm.write(f"{name}: epoch {record['epoch']}/{settings.epochs}, loss {record['loss']:.3f}, validation {shown}")
-    bar.close()
+def train(trainer: Trainer, name: str, board: Path) -> Trainer:
+    """Train to the last epoch, from the newest state in the trainer's checkpoints if there is one."""
+    s, checkpoints = trainer.settings, trainer.checkpoints
+    trainer.choose_piece()
+    state = checkpoints.load_state(trainer.device)
+    if state and len(state["history"]) <= s.epochs:
+        trainer.restore(state)
+        if trainer.rank == 0:
+            where = f"epoch {trainer.epoch}" + (f", step {trainer.step} of the next" if trainer.step else "")
+            print(f"{name}: going on after {where} of {s.epochs}", flush=True)
+    first = trainer.rank == 0
+    steps = trainer.batches.steps
+    done = trainer.epoch * steps + trainer.step
+    journal = Journal(name, board, s.epochs * steps, done, trainer.batches.anchors) if first else None
+    saved = time.monotonic()
+    while trainer.epoch < s.epochs:
+        for count in trainer.run_epoch():
+            if not first:
+                continue
+            at, speed = trainer.epoch * steps + trainer.step, len(trainer.losses) * trainer.batches.anchors
+            journal.steps(count, at, trainer.epoch + 1, trainer.losses[-1], trainer.lr(), speed / trainer.seconds)
+            minutes = s.checkpoints.get("minutes")
+            if minutes is not None and time.monotonic() - saved > 60 * minutes and trainer.step < steps:
+                checkpoints.save_state(trainer.state(), trainer.epoch, trainer.step)
+                saved = time.monotonic()
+        record = trainer.finish_epoch()
+        if first:
+            journal.epoch(record, trainer.epoch * steps, trainer.similarity)
+            checkpoints.save_weights(trainer.weights(), trainer.epoch, s.identity())
+            checkpoints.save_state(trainer.state(), trainer.epoch, 0)
+            policy = kept_epochs(trainer.epoch, s.checkpoints.get("every"), s.checkpoints.get("last", 1))
+            checkpoints.prune(policy | {trainer.best})
+            saved = time.monotonic()
+    if journal:
+        journal.close()
     return trainer
 
 
-def write_results(trainer: Trainer, last: Path, best: Path, history: Path) -> None:
-    """Write the weights of the last and of the best epoch (safetensors) and the history (CSV)."""
-    settings = {"settings": json.dumps(asdict(trainer.settings))}  # one entry: the order of several is random
-    for path, weights in ((last, trainer.weights()), (best, trainer.best)):
-        with written_whole(path) as part:
-            save_file(weights, part, metadata=settings)
-    pd.DataFrame(trainer.history).to_csv(history, index=False)
+def validation(settings: Settings, splits: Mapping[str, Split], device: torch.device) -> Validation | None:
+    """The search test of a run, if it has a validation split."""
+    if "val_db" not in splits:
+        return None
+    options = dict(settings.validation)
+    steps = options.pop("chain", None)
+    pools = {
+        k.removeprefix("val_"): AudioPool(v, device)
+        for k, v in splits.items()
+        if k in ("val_bg", "val_ir", "val_speech")
+    }
+    chain = Chain(steps, pools) if steps is not None else None
+    return Validation(splits["val_db"], splits.get("val_query"), chain, device, **options)
+
+
+def load_start(model: torch.nn.Module, path: Path) -> None:
+    """Begin with the weights of a file, which must be those of the same model."""
+    try:
+        model.load_state_dict(load_file(path))
+    except Exception as error:
+        raise UserError(f"train.start: {path} cannot be used: {str(error).splitlines()[0]}") from error
+
+
+@contextmanager
+def out_of_memory_explained(rows: int) -> Iterator[None]:
+    """Say which ``micro_batch`` to set instead of how many bytes were wanted."""
+    try:
+        yield
+    except RuntimeError as error:
+        if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+            raise UserError(
+                f"out of memory with {rows} segments at a time; set train.micro_batch to {max(rows // 2, 1)} or auto: "
+                "the batch is then computed in pieces, with the same result"
+            ) from error
+        raise

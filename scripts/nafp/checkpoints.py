@@ -1,0 +1,122 @@
+"""What a training keeps on disk while it works, so that it can be killed at any moment and go on.
+
+A folder ``.states/{key}`` beside the results, named by all that the weights depend on, holds
+
+* ``epoch=3_step=120.{checksum}.pt``: the newest two states; a damaged one is noticed and the one before it is used;
+* ``epoch=3.safetensors``: weights after finished epochs, as many as the policy keeps, and those of the best epoch.
+"""
+
+import hashlib
+import io
+import json
+import os
+import shutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+from nafp.errors import UserError
+from nafp.files import written_whole
+
+STATES_KEPT = 2
+
+
+class Checkpoints:
+    """The states and weights of one run."""
+
+    def __init__(self, folder: Path | str):
+        self.folder = Path(folder)
+
+    # ---------------------------------------------------------------- states
+
+    def states(self) -> list[Path]:
+        """State files, the newest last."""
+        return sorted(self.folder.glob("epoch=*_step=*.pt"), key=_progress)
+
+    def save_state(self, state: Mapping, epoch: int, step: int) -> Path:
+        """Write a state under a name with its checksum, and drop all but the newest two."""
+        buffer = io.BytesIO()
+        torch.save(dict(state), buffer)
+        checksum = hashlib.sha256(buffer.getbuffer()).hexdigest()[:16]
+        path = self.folder / f"epoch={epoch}_step={step}.{checksum}.pt"
+        with written_whole(path) as part, open(part, "wb") as out:
+            out.write(buffer.getbuffer())
+            out.flush()
+            os.fsync(out.fileno())
+        for old in self.states()[:-STATES_KEPT]:
+            old.unlink()
+        return path
+
+    def load_state(self, device: torch.device) -> dict | None:
+        """The newest undamaged state, or None; says which ones are damaged and removes them, and what was half written."""
+        for part in self.folder.glob("*.part"):
+            part.unlink(missing_ok=True)
+        for path in reversed(self.states()):
+            data = path.read_bytes()
+            if hashlib.sha256(data).hexdigest()[:16] == path.suffixes[-2][1:]:
+                return torch.load(io.BytesIO(data), map_location=device, weights_only=True)
+            print(f"{path}: damaged (its checksum is wrong), going back to the state before it", flush=True)
+            path.unlink(missing_ok=True)
+        return None
+
+    # ---------------------------------------------------------------- weights
+
+    def weights(self, epoch: int) -> Path:
+        """Where the weights after an epoch lie, if they are kept."""
+        return self.folder / f"epoch={epoch}.safetensors"
+
+    def save_weights(self, weights: Mapping[str, torch.Tensor], epoch: int, settings: Mapping) -> None:
+        """Write the weights after an epoch, with the settings they were trained with."""
+        with written_whole(self.weights(epoch)) as part:
+            save_file(dict(weights), part, metadata={"settings": json.dumps(settings)})  # several entries: random order
+
+    def epochs(self) -> list[int]:
+        """The epochs whose weights are kept."""
+        return sorted(int(path.stem.removeprefix("epoch=")) for path in self.folder.glob("epoch=*.safetensors"))
+
+    def prune(self, keep: Iterable[int]) -> None:
+        """Remove the weights of all epochs but these."""
+        for epoch in set(self.epochs()) - set(keep):
+            self.weights(epoch).unlink()
+
+    def publish(self, epoch: int, path: Path | str) -> None:
+        """Make an epoch's weights a result: a hard link where the file system has them, else a copy."""
+        with written_whole(path) as part:
+            try:
+                os.link(self.weights(epoch), part)
+            except OSError:
+                shutil.copyfile(self.weights(epoch), part)
+            os.utime(part)  # newer than the job's inputs
+
+    def drop_others(self) -> None:
+        """Remove the states of trainings with other settings, data or code, which nothing can continue any more."""
+        for folder in self.folder.parent.iterdir():
+            if folder != self.folder:
+                shutil.rmtree(folder)
+
+
+def publish_epoch(run: Path, epoch: int, path: Path) -> None:
+    """Make the weights of an epoch of a finished run a result, or say which ones are kept."""
+    folders = sorted((run / ".states").iterdir()) if (run / ".states").is_dir() else []
+    kept = sorted({number for folder in folders for number in Checkpoints(folder).epochs()})
+    for folder in folders:
+        if epoch in Checkpoints(folder).epochs():
+            Checkpoints(folder).publish(epoch, path)
+            return
+    raise UserError(
+        f"{run}: the weights after epoch {epoch} were not kept, only those of {', '.join(map(str, kept)) or 'none'}; "
+        "set train.checkpoints.every or last and train again"
+    )
+
+
+def kept_epochs(done: int, every: int | None, last: int) -> set[int]:
+    """The policy: of ``done`` epochs, each ``every``-th one and the ``last`` few; the newest in any case."""
+    regular = range(every, done + 1, every) if every else ()
+    return {*regular, *range(max(done - last, 0) + 1, done + 1), done}
+
+
+def _progress(path: Path) -> tuple[int, int]:
+    epoch, step = path.name.split(".")[0].split("_")
+    return int(epoch.removeprefix("epoch=")), int(step.removeprefix("step="))

@@ -1,0 +1,53 @@
+"""What a training shows while it runs: a progress bar, and TensorBoard."""
+
+import shutil
+from pathlib import Path
+
+import torch
+from torch.utils.tensorboard import SummaryWriter
+from tqdm import tqdm
+
+MATRIX_ROWS = 256  # of the similarity matrix that is shown
+
+
+class Journal:
+    """One run's progress bar and TensorBoard folder. A resumed run goes on in both, a new one begins the folder anew."""
+
+    def __init__(self, name: str, folder: Path, steps: int, done: int, anchors: int):
+        if not done:
+            shutil.rmtree(folder, ignore_errors=True)
+        self.board = SummaryWriter(str(folder), purge_step=done)
+        self.bar = tqdm(
+            total=steps,
+            initial=done,
+            desc=name,
+            unit_scale=anchors,
+            unit="anchor",
+            mininterval=2,
+            dynamic_ncols=True,
+        )
+
+    def steps(self, count: int, step: int, epoch: int, loss: float, lr: float, anchors_per_s: float) -> None:
+        """``count`` more steps are done; ``step`` is the last one's number over all epochs."""
+        for tag, value in (("train/loss", loss), ("train/learning_rate", lr), ("train/anchors_per_s", anchors_per_s)):
+            self.board.add_scalar(tag, value, step)
+        self.bar.set_postfix_str(f"epoch {epoch}, loss {loss:.3f}", refresh=False)
+        self.bar.update(count)
+
+    def epoch(self, record: dict, step: int, similarity: torch.Tensor) -> None:
+        """An epoch is done: its row of the history, and the (anchors, replicas) similarities of its last batch."""
+        for key, value in record.items():
+            if key.startswith("val"):
+                feature, measure = key.split("_top1_")
+                space = {"val": "g(f)", "val_f": "f", "val_l2f": "L2(f)"}[feature]
+                self.board.add_scalar(f"mini-search {space}/top1_{measure}", value, step)
+        shown = similarity[:MATRIX_ROWS, :MATRIX_ROWS].float().cpu()
+        self.board.add_image("similarity of anchors and replicas", (shown.clamp(-1, 1)[None] + 1) / 2, step)
+        self.board.flush()
+        rates = ", ".join(f"{key[4:]} {value:.1f} %" for key, value in record.items() if key.startswith("val_top1"))
+        tqdm.write(f"{self.bar.desc}: epoch {record['epoch']}, loss {record['loss']:.3f}, validation {rates}")
+
+    def close(self) -> None:
+        """Finish the bar and the event file."""
+        self.bar.close()
+        self.board.close()

@@ -1,0 +1,9 @@
+"""Make the weights after one epoch a result."""
+
+from pathlib import Path
+
+from nafp.checkpoints import publish_epoch
+from nafp.console import logged
+
+with logged(snakemake.log[0]):
+    publish_epoch(Path(snakemake.input[0]).parent, int(snakemake.wildcards.epoch), Path(snakemake.output[0]))

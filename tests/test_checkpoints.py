@@ -1,0 +1,86 @@
+"""States and weights on disk: the newest two, damage, policy, publication."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.torch import load_file
+
+from nafp.checkpoints import Checkpoints, kept_epochs, publish_epoch
+from nafp.errors import UserError
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def checkpoints(tmp_path) -> Checkpoints:
+    found = Checkpoints(tmp_path / "run/.states/key")
+    for epoch, step in ((1, 0), (9, 70), (10, 0)):
+        found.save_state({"number": torch.tensor(epoch), "step": step}, epoch, step)
+    return found
+
+
+def test_the_newest_two_states_are_kept(checkpoints):
+    assert [path.name.split(".")[0] for path in checkpoints.states()] == ["epoch=9_step=70", "epoch=10_step=0"]
+    assert checkpoints.load_state(CPU)["number"] == 10
+
+
+def flip(path):
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    "damage", [flip, lambda path: path.write_bytes(path.read_bytes()[:-100]), lambda p: p.write_bytes(b"")]
+)
+def test_a_damaged_state_is_noticed_and_the_one_before_it_used(checkpoints, damage, capsys):
+    newest = checkpoints.states()[-1]
+    damage(newest)
+    assert checkpoints.load_state(CPU) == {"number": torch.tensor(9), "step": 70}
+    assert f"{newest}: damaged" in capsys.readouterr().out
+    damage(checkpoints.states()[-1])
+    assert checkpoints.load_state(CPU) is None
+
+
+def test_a_half_written_state_is_no_state(checkpoints):
+    newest = checkpoints.states()[-1]
+    newest.rename(newest.with_name(newest.name + ".part"))
+    assert checkpoints.load_state(CPU)["number"] == 9
+
+
+@pytest.mark.parametrize(
+    "done, every, last, kept",
+    [(10, None, 1, {10}), (10, 4, 1, {4, 8, 10}), (10, None, 3, {8, 9, 10}), (2, 5, 4, {1, 2}), (10, 5, 0, {5, 10})],
+)
+def test_policy(done, every, last, kept):
+    assert kept_epochs(done, every, last) == kept
+
+
+@given(st.integers(1, 60), st.integers(1, 20), st.integers(1, 5))
+def test_policy_never_wants_what_it_dropped(epochs, every, last):
+    kept = set()
+    for done in range(1, epochs + 1):
+        wanted = kept_epochs(done, every, last)
+        assert wanted <= kept | {done}
+        kept = wanted
+
+
+def test_weights_of_an_epoch_become_a_result(checkpoints, tmp_path):
+    for epoch in (1, 2, 3):
+        checkpoints.save_weights({"w": torch.full((2,), float(epoch))}, epoch, {"seed": 0})
+    checkpoints.prune({1, 3})
+    run = tmp_path / "run"
+    publish_epoch(run, 1, run / "epoch=1.safetensors")
+    assert load_file(run / "epoch=1.safetensors")["w"].tolist() == [1, 1]
+    with pytest.raises(UserError, match="epoch 2 were not kept, only those of 1, 3; set train.checkpoints.every"):
+        publish_epoch(run, 2, run / "epoch=2.safetensors")
+    assert not (run / "epoch=2.safetensors").exists()
+
+
+def test_states_of_other_settings_are_dropped(checkpoints):
+    other = Checkpoints(checkpoints.folder.with_name("other"))
+    other.save_state({}, 1, 0)
+    checkpoints.drop_others()
+    assert not other.folder.exists()
+    assert checkpoints.states()
