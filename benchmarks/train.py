@@ -26,8 +26,9 @@ from nafp import compute
 from nafp.batches import generator
 from nafp.corpus import Split
 from nafp.gradients import backward
+from nafp.settings import Settings
 from nafp.shapes import encoder_flops
-from nafp.train import PRECISIONS, Settings, Trainer
+from nafp.train import PRECISIONS, Trainer
 
 FULL_CHAIN = [
     {"time_offset": {}},

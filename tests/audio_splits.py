@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from nafp.corpus import Split
-from nafp.train import Settings
+from nafp.settings import Settings
 
 FEATURES = {"n_mels": 64}
 MODEL = {"variant": "release", "width": 4}

@@ -9,6 +9,7 @@ import yaml
 
 from nafp import audio, augment, grid, index, losses, optim, train
 from nafp.errors import UserError
+from nafp.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 SCHEMA = ROOT / "schemas/config.schema.yaml"
@@ -149,6 +150,6 @@ def test_the_schema_knows_the_registries():
     assert set(known["optimizer"]["properties"]["name"]["enum"]) == set(optim.OPTIMIZERS)
     assert set(known["schedule"]["properties"]["name"]["enum"]) == set(optim.SCHEDULES)
     assert set(known["precision"]["enum"]) == set(train.PRECISIONS)
-    assert set(known) - {"gpus"} <= {field.name for field in dataclasses.fields(train.Settings)}
+    assert set(known) - {"gpus"} <= {field.name for field in dataclasses.fields(Settings)}
     codecs = steps["codec"]["properties"]["names"]["items"]["enum"]
     assert set(codecs) == set(audio.CODECS)

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 
 from nafp import job as jobs
 from nafp.errors import UserError
-from nafp.train import Settings
+from nafp.settings import Settings
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 DRIVER = """

@@ -33,12 +33,20 @@ def copy_project(folder: Path) -> Path:
     return folder
 
 
-def snakemake(folder: Path, *arguments: str, config: str = "tiny.yaml") -> subprocess.CompletedProcess:
+def snakemake(
+    folder: Path, *arguments: str, config: str = "tiny.yaml", environment: dict | None = None
+) -> subprocess.CompletedProcess:
     """Run Snakemake in a copy of the project; stdout and stderr together."""
     command = [sys.executable, "-m", "snakemake", *arguments, "--cores", "2", "--configfile", config]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("SNAKEMAKE")}
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("SNAKEMAKE")}
     return subprocess.run(
-        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=600
+        command,
+        cwd=folder,
+        env=clean | (environment or {}),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=600,
     )
 
 
@@ -92,7 +100,7 @@ def test_every_part_is_there(finished):
         *("index_types.csv", "index_types.md", "index_types.hit_rate.svg", "index_types.speed.svg"),
     }
     assert {p.name for p in (results / "runs" / FULL).iterdir()} == {
-        *("config.yaml", "history.csv", "epoch=best.safetensors", "epoch=last.safetensors")
+        *("config.yaml", "history.csv", "epoch=best.safetensors", "epoch=last.safetensors", "tensorboard", ".states")
     }
     assert not list(results.rglob("*.part"))
     assert (results / f"logs/train/{FULL}.log").read_text().count("validation top1_1s") == 2
@@ -160,6 +168,14 @@ def test_one_more_index_runs_its_cells_only(edited):
     assert jobs.keys() == {"make_table", "plot", "build_page"}
 
 
+def test_a_recipe_runs_its_runs_only(edited):
+    folder, edit = edited
+    edit("tiny.yaml", "  table3: {", "  recipes_compared: {recipe: [base, narrow]}\n  table3: {")
+    edit("tiny.yaml", "run: {bsz: 16", "recipes: {narrow: {model: {width: 2}, train: {epochs: 1}}}\nrun: {bsz: 16")
+    jobs = planned(folder)
+    assert (jobs["train"], jobs["fingerprint"], jobs["score"]) == (1, 3, 1)
+
+
 def test_one_more_seed_runs_its_runs_only(edited):
     folder, edit = edited
     edit("tiny.yaml", "table3: {aug: [full, none], bsz: 16}", "table3: {aug: [full, none], bsz: 16, seed: [0, 1]}")
@@ -204,26 +220,51 @@ def test_commands_that_run_no_job_need_no_number_of_cores(finished):
 # ---------------------------------------------------------------- interruption
 
 
+KILLER = """
+import os, signal, sys
+fsync, saves = os.fsync, []
+def counted(descriptor):
+    if "nafp.train" in sys.modules:
+        saves.append(descriptor)
+        if len(saves) == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+    fsync(descriptor)
+os.fsync = counted
+"""
+
+
 def test_a_killed_training_goes_on_where_it_was(finished, tmp_path):
-    """SIGKILL after the first epoch; the second job finishes with the weights of an undisturbed one."""
+    """SIGKILL in the middle of the second save; the second job finishes with the weights of an undisturbed one."""
     folder = tmp_path / "project"
     shutil.copytree(finished, folder, copy_function=shutil.copy2)
     run = folder / "results/demo/runs" / FULL
     whole = (run / "epoch=last.safetensors").read_bytes()
     target = f"results/demo/runs/{FULL}/epoch=last.safetensors"
     shutil.rmtree(run)
-    module = folder / "scripts/nafp/train.py"
-    original, saved = module.read_text(), "        trainer.save_state(state_path)\n"
-    assert saved in original
-    module.write_text(original.replace(saved, f"{saved}        import os; os.kill(os.getpid(), 9)\n"))
-    assert snakemake(folder, target).returncode != 0
-    assert [p.suffix for p in run.iterdir()] == [".pt"]
-    module.write_text(original)
+    (tmp_path / "sitecustomize.py").write_text(KILLER)
+    killed = snakemake(folder, target, environment={"PYTHONPATH": str(tmp_path)})
+    assert killed.returncode != 0
+    assert len(list(run.glob(".states/*/epoch=1_step=0.*.pt"))) == 1
+    assert not list(run.glob("*.safetensors"))
     done = snakemake(folder, target)
     assert done.returncode == 0, done.stdout[-3000:]
     assert "going on after epoch 1 of 2" in done.stdout
     assert (run / "epoch=last.safetensors").read_bytes() == whole
-    assert not list(run.glob("*.pt"))
+
+
+def test_the_weights_after_an_epoch_by_its_number(finished, tmp_path):
+    folder = tmp_path / "project"
+    shutil.copytree(finished, folder, copy_function=shutil.copy2)
+    runs = f"results/demo/runs/{FULL}"
+    done = snakemake(folder, f"{runs}/epoch=1.safetensors")
+    assert done.returncode == 0, done.stdout[-3000:]
+    (kept,) = (folder / runs / ".states").glob("*/epoch=1.safetensors")
+    assert (folder / runs / "epoch=1.safetensors").read_bytes() == kept.read_bytes()
+    cell = f"results/demo/scores/{FULL}/epoch=1/l2.json"
+    assert planned(folder, cell) == {"fingerprint": 3, "build_index": 1, "score": 1}
+    missing = snakemake(folder, f"{runs}/epoch=7.safetensors")
+    assert missing.returncode != 0
+    assert "the weights after epoch 7 were not kept, only those of 1, 2; set train.checkpoints.every" in missing.stdout
 
 
 # ---------------------------------------------------------------- what is refused
@@ -261,7 +302,7 @@ def test_an_unknown_study_and_an_odd_batch(finished):
         finished, "-n", "results/demo/runs/aug=full_bsz=15_dim=16_loss=ntxent_recipe=base_seed=0/epoch=last.safetensors"
     )
     assert done.returncode != 0
-    assert "N is even and at least 4" in done.stdout
+    assert "each anchor comes with a replica, so N is a multiple of 2 and at least 4" in done.stdout
 
 
 def test_bad_files_are_all_listed_and_nothing_is_packed(tmp_path):

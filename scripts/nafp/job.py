@@ -20,7 +20,9 @@ from nafp.checkpoints import Checkpoints
 from nafp.corpus import SEGMENT, Split
 from nafp.errors import UserError
 from nafp.files import written_whole
-from nafp.train import Settings, Trainer, train
+from nafp.gradients import world
+from nafp.settings import Settings
+from nafp.train import Trainer, train
 
 
 def run(job: Mapping, processes: int = 1) -> None:
@@ -45,7 +47,8 @@ def run(job: Mapping, processes: int = 1) -> None:
 def train_and_publish(job: Mapping) -> None:
     """Train from the newest state there is, and put the results where they belong."""
     settings, outputs = Settings(**job["settings"]), {name: Path(path) for name, path in job["outputs"].items()}
-    device = compute.set_up(job["threads"], int(os.environ.get("LOCAL_RANK", 0)), settings.tf32)
+    threads = max(job["threads"] // world()[1], 1)
+    device = compute.set_up(threads, int(os.environ.get("LOCAL_RANK", 0)), settings.tf32)
     splits = {name: Split.open(path) for name, path in job["splits"].items()}
     check(splits, settings)
     folder = outputs["history"].parent
@@ -65,7 +68,7 @@ def check(splits: Mapping[str, Split], settings: Settings) -> None:
     """Refuse empty splits and say which clips are shorter than a segment, before anything is computed."""
     for name, split in splits.items():
         if not len(split.clips):
-            raise UserError(f"the split {name!r} has no files, but this run needs it: its chain is {settings.chain}")
+            raise UserError(f"the split {name!r} has no files, but this run needs it, by its chain or for validation")
     clips = splits["train"].clips
     short = clips["path"][clips["samples"] < SEGMENT].tolist()
     if short:

@@ -1,9 +1,9 @@
 """The training loop: one model per run of the grid, exact to the bit after any interruption (on a CPU)."""
 
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -22,55 +22,11 @@ from nafp.journal import Journal
 from nafp.losses import LOSSES
 from nafp.optim import OPTIMIZERS, learning_rate
 from nafp.pools import AudioPool
+from nafp.settings import Settings
 from nafp.validation import Validation
 
 CHECK_EVERY = 16  # steps whose losses are looked at together: reading one makes the host wait for the GPU
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What one run is trained with; ``schemas/config.schema.yaml`` explains each."""
-
-    features: dict  # of features.LogMel
-    model: dict  # of model.Fingerprinter
-    chain: list  # steps of augment.Chain
-    bsz: int  # N of the paper: anchors and their replicas
-    dim: int
-    loss: str
-    loss_options: dict
-    seed: int
-    epochs: int
-    learning_rate: float
-    schedule: dict  # of optim.learning_rate, and "epochs" it takes (None: all)
-    optimizer: dict
-    lr_bsz: int | None = None  # learning_rate is that of this batch size, and grows in proportion
-    positives: int = 1  # replicas of an anchor
-    data: dict = field(default_factory=dict)  # of batches.Batches
-    validation: dict = field(default_factory=dict)  # of validation.Validation; "chain": steps or None
-    precision: str = "float32"
-    compile: bool = False
-    tf32: bool = False
-    micro_batch: int | str | None = None
-    checkpoints: dict = field(default_factory=lambda: {"every": None, "last": 1, "minutes": 10})
-    start: str | None = None  # weights to begin with
-
-    @property
-    def horizon(self) -> int:
-        """Epochs that the schedule takes."""
-        return self.schedule.get("epochs") or self.epochs
-
-    @property
-    def peak_learning_rate(self) -> float:
-        """Of the schedule, for this batch size."""
-        return self.learning_rate * (self.bsz / self.lr_bsz if self.lr_bsz else 1)
-
-    def identity(self) -> dict:
-        """What the weights after an epoch depend on: neither how many more follow nor how a batch is cut to pieces."""
-        settings = asdict(self)
-        for name in ("epochs", "micro_batch", "checkpoints"):
-            del settings[name]
-        return settings | {"schedule": {**self.schedule, "epochs": self.horizon}}
 
 
 class Trainer:
@@ -87,7 +43,8 @@ class Trainer:
         device: torch.device,
         checkpoints: Checkpoints | None = None,
     ):
-        self.settings, self.device, self.checkpoints = s, _, _ = settings, device, checkpoints
+        self.settings, self.device, self.checkpoints = settings, device, checkpoints
+        s = settings
         torch.manual_seed(s.seed)  # the initial weights
         self.network = build_model(s.features, s.model, s.dim)
         if s.start:
@@ -117,6 +74,15 @@ class Trainer:
     def epoch(self) -> int:
         """Number of epochs done."""
         return len(self.history)
+
+    @property
+    def steps_done(self) -> int:
+        """Over all epochs."""
+        return self.epoch * self.batches.steps + self.step
+
+    def speed(self) -> float:
+        """Anchors per second in the running epoch."""
+        return len(self.losses) * self.batches.anchors / self.seconds
 
     @property
     def best(self) -> int:
@@ -150,9 +116,9 @@ class Trainer:
 
     def lr(self) -> float:
         """The learning rate of the next step."""
-        s, steps = self.settings, self.batches.steps
+        s = self.settings
         schedule = {name: value for name, value in s.schedule.items() if name != "epochs"}
-        return learning_rate(self.epoch * steps + self.step, s.horizon * steps, s.peak_learning_rate, **schedule)
+        return learning_rate(self.steps_done, s.horizon * self.batches.steps, s.peak_learning_rate, **schedule)
 
     def train_step(self, chosen: np.ndarray) -> Tensor:
         """Update the weights with the batch of these segments; returns its loss."""
@@ -205,7 +171,7 @@ class Trainer:
             "loss": float(np.mean(self.losses)),
             "lr": self.lr(),
             "seconds": round(self.seconds, 2),
-            "anchors_per_s": round(len(self.losses) * self.batches.anchors / self.seconds, 1),
+            "anchors_per_s": round(self.speed(), 1),
         }
         if self.validation and self.rank == 0:
             record |= self.validation(self.network)
@@ -235,46 +201,57 @@ class Trainer:
         """Go on from a state."""
         self.network[1].load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
-        for name in ("history", "step", "losses", "seconds", "piece"):
+        for name in ("history", "step", "losses", "seconds"):
             setattr(self, name, state[name])
+        if self.settings.micro_batch == "auto":  # what fits may have changed, the rounding must not
+            self.piece = state["piece"]
 
 
 def train(trainer: Trainer, name: str, board: Path) -> Trainer:
     """Train to the last epoch, from the newest state in the trainer's checkpoints if there is one."""
-    s, checkpoints = trainer.settings, trainer.checkpoints
     trainer.choose_piece()
-    state = checkpoints.load_state(trainer.device)
-    if state and len(state["history"]) <= s.epochs:
-        trainer.restore(state)
-        if trainer.rank == 0:
-            where = f"epoch {trainer.epoch}" + (f", step {trainer.step} of the next" if trainer.step else "")
-            print(f"{name}: going on after {where} of {s.epochs}", flush=True)
-    first = trainer.rank == 0
-    steps = trainer.batches.steps
-    done = trainer.epoch * steps + trainer.step
-    journal = Journal(name, board, s.epochs * steps, done, trainer.batches.anchors) if first else None
+    resume(trainer, name)
+    if trainer.rank:  # one process writes, the others only compute
+        while trainer.epoch < trainer.settings.epochs:
+            deque(trainer.run_epoch(), maxlen=0)
+            trainer.finish_epoch()
+        return trainer
+    steps, epochs = trainer.batches.steps, trainer.settings.epochs
+    journal = Journal(name, board, epochs * steps, trainer.steps_done, trainer.batches.anchors)
     saved = time.monotonic()
-    while trainer.epoch < s.epochs:
+    while trainer.epoch < epochs:
         for count in trainer.run_epoch():
-            if not first:
-                continue
-            at, speed = trainer.epoch * steps + trainer.step, len(trainer.losses) * trainer.batches.anchors
-            journal.steps(count, at, trainer.epoch + 1, trainer.losses[-1], trainer.lr(), speed / trainer.seconds)
-            minutes = s.checkpoints.get("minutes")
-            if minutes is not None and time.monotonic() - saved > 60 * minutes and trainer.step < steps:
-                checkpoints.save_state(trainer.state(), trainer.epoch, trainer.step)
+            journal.steps(
+                count, trainer.steps_done, trainer.epoch + 1, trainer.losses[-1], trainer.lr(), trainer.speed()
+            )
+            late = time.monotonic() - saved > 60 * trainer.settings.checkpoints["minutes"]
+            if late and trainer.step < steps:
+                trainer.checkpoints.save_state(trainer.state(), trainer.epoch, trainer.step)
                 saved = time.monotonic()
         record = trainer.finish_epoch()
-        if first:
-            journal.epoch(record, trainer.epoch * steps, trainer.similarity)
-            checkpoints.save_weights(trainer.weights(), trainer.epoch, s.identity())
-            checkpoints.save_state(trainer.state(), trainer.epoch, 0)
-            policy = kept_epochs(trainer.epoch, s.checkpoints.get("every"), s.checkpoints.get("last", 1))
-            checkpoints.prune(policy | {trainer.best})
-            saved = time.monotonic()
-    if journal:
-        journal.close()
+        journal.epoch(record, trainer.steps_done, trainer.similarity)
+        save_epoch(trainer)
+        saved = time.monotonic()
+    journal.close()
     return trainer
+
+
+def resume(trainer: Trainer, name: str) -> None:
+    """Go on from the newest state, if there is one of at most the epochs that are wanted."""
+    state, epochs = trainer.checkpoints.load_state(trainer.device), trainer.settings.epochs
+    if state and len(state["history"]) <= epochs:
+        trainer.restore(state)
+        if trainer.rank == 0:
+            part = f", step {trainer.step} of the next" if trainer.step else ""
+            print(f"{name}: going on after epoch {trainer.epoch}{part} of {epochs}", flush=True)
+
+
+def save_epoch(trainer: Trainer) -> None:
+    """Save weights and state after an epoch, and drop what the policy does not keep."""
+    checkpoints, policy = trainer.checkpoints, trainer.settings.checkpoints
+    checkpoints.save_weights(trainer.weights(), trainer.epoch, trainer.settings.identity())
+    checkpoints.save_state(trainer.state(), trainer.epoch, 0)
+    checkpoints.prune(kept_epochs(trainer.epoch, policy["every"], policy["last"]) | {trainer.best})
 
 
 def validation(settings: Settings, splits: Mapping[str, Split], device: torch.device) -> Validation | None:
