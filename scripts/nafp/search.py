@@ -112,8 +112,12 @@ def search_sequences(
 
     ``query``: (n, d). A sequence that runs past the end of ``query``, and a window past the end of the database, are
     scored on the overlap, as in the published evaluation.
+
+    A candidate of a short sequence is one of every longer sequence from the same start, with the same inner products
+    first. So the longest length is computed, and the others are read from its partial sums.
     """
-    needed = np.unique(starts[:, None] + np.arange(max(lengths)))
+    longest = max(lengths)
+    needed = np.unique(starts[:, None] + np.arange(longest))
     needed = needed[needed < len(query)]
     began = time.perf_counter()
     _, found = index.search(np.ascontiguousarray(query[needed]), min(NEIGHBOURS, len(database)))
@@ -121,58 +125,79 @@ def search_sequences(
     neighbours = np.full((len(query), found.shape[1]), NOTHING)
     neighbours[needed] = found
 
-    results = []
-    for length in tqdm(lengths, desc="scoring", unit="length"):
-        began = time.perf_counter()
-        place, score = score_sequences(neighbours, database, query, starts, length)
-        ms = (time.perf_counter() - began) / len(starts) * 1e3 + length * ms_per_segment
-        results.append(Result(length, place, score, ms))
-    return results
+    began = time.perf_counter()
+    chunk = max(1, CHUNK_BYTES // (longest**2 * found.shape[1] * np.dtype(np.int64).itemsize))
+    best = [
+        score_sequences(neighbours, database, query, starts[at : at + chunk], lengths)
+        for at in tqdm(range(0, len(starts), chunk), desc="scoring", unit="chunk")
+    ]
+    ms = (time.perf_counter() - began) / len(starts) * 1e3
+    work = np.square(lengths) / np.square(lengths).sum()  # inner products: a sequence's segments times its candidates
+    return [
+        Result(n, *(np.concatenate(part) for part in zip(*of_length, strict=True)), ms * share + n * ms_per_segment)
+        for n, share, of_length in zip(lengths, work, zip(*best, strict=True), strict=True)
+    ]
 
 
 def score_sequences(
-    neighbours: np.ndarray, database: Database, query: np.ndarray, starts: np.ndarray, length: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Best places and scores, (q, KEPT) each, of the sequences of one length."""
-    candidates = propose(neighbours, starts, length)
-    per_query = candidates.shape[1] * length * query.shape[1] * 4
-    chunk = max(1, CHUNK_BYTES // per_query)
-    best = [
-        keep_best(
-            candidates[at : at + chunk],
-            mean_scores(candidates[at : at + chunk], database, query, starts[at : at + chunk], length),
-        )
-        for at in range(0, len(starts), chunk)
-    ]
-    return tuple(np.concatenate(parts) for parts in zip(*best, strict=True))
+    neighbours: np.ndarray, database: Database, query: np.ndarray, starts: np.ndarray, lengths: Sequence[int]
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Best places and scores, (q, KEPT) each, of the sequences of every length."""
+    place, position = propose(neighbours, starts, max(lengths))
+    dots = inner_products(place, database, query, starts, max(lengths))
+    overlap = np.isfinite(dots)
+    total, count = np.where(overlap, dots, 0), overlap
+    total, count = np.cumsum(total, axis=1, dtype=np.float32), np.cumsum(count, axis=1, dtype=np.int32)
+    best = []
+    for n in lengths:
+        score = total[:, n - 1] / np.maximum(count[:, n - 1], 1)
+        best.append(keep_best(place, np.where((place >= 0) & (position < n), score, -np.inf)))
+    return best
 
 
-def propose(neighbours: np.ndarray, starts: np.ndarray, length: int) -> np.ndarray:
-    """(q, c) places where each sequence may begin: each neighbour, moved back by its segment's position; -1 for none."""
+def propose(neighbours: np.ndarray, starts: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
+    """Places where each sequence may begin: each neighbour, moved back by its segment's position in the sequence.
+
+    Returns (q, c) places in ascending order, -1 for none, and the first position that proposes each.
+    """
     position = np.arange(length)
     segment = starts[:, None] + position
     inside = segment < len(neighbours)
     found = neighbours[np.where(inside, segment, 0)]  # (q, length, k)
-    place = np.where(inside[:, :, None] & (found >= 0), found - position[:, None], NOTHING)
-    place = np.sort(np.maximum(place, NOTHING).reshape(len(starts), -1), axis=1)
-    place[:, 1:][place[:, 1:] == place[:, :-1]] = NOTHING
-    place = np.sort(place, axis=1)
-    unused = int((place < 0).all(axis=0).sum())  # columns that no query needs, all at the left
-    return place[:, min(unused, place.shape[1] - 1) :]
+    place = found - position[:, None]
+    absent = ~inside[:, :, None] | (found < 0) | (place < 0)
+    key = np.where(absent, np.iinfo(np.int64).max, place * length + position[:, None]).reshape(len(starts), -1)
+    key.sort(axis=1)
+    place, position = key // length, key % length
+    again = np.zeros(place.shape, bool)
+    again[:, 1:] = place[:, 1:] == place[:, :-1]
+    absent = again | (key == np.iinfo(np.int64).max)
+    order = np.argsort(absent, axis=1, kind="stable")[:, : max(int((~absent).sum(axis=1).max()), 1)]
+    place = np.take_along_axis(np.where(absent, NOTHING, place), order, axis=1)
+    return place, np.take_along_axis(position, order, axis=1)
 
 
-def mean_scores(
-    candidates: np.ndarray, database: Database, query: np.ndarray, starts: np.ndarray, length: int
+def inner_products(
+    place: np.ndarray, database: Database, query: np.ndarray, starts: np.ndarray, length: int
 ) -> np.ndarray:
-    """(q, c) mean inner product of each sequence with the window at each candidate; -inf where there is none."""
-    position = np.arange(length)
-    segment, row = starts[:, None] + position, candidates[:, :, None] + position
-    overlap = (segment < len(query))[:, None, :] & (row < len(database))
-    sequence = query[np.minimum(segment, len(query) - 1)]  # (q, length, d)
-    windows = database.rows(np.clip(row, 0, len(database) - 1))  # (q, c, length, d)
-    dots = np.einsum("qcld,qld->qcl", windows, sequence, optimize=False)
-    score = np.where(overlap, dots, 0).sum(axis=2) / np.maximum(overlap.sum(axis=2), 1)
-    return np.where(candidates >= 0, score, -np.inf)
+    """(q, length, c) inner products of segment l of each sequence with row l of the window at each place.
+
+    -inf where there is no candidate, or where sequence or window has ended.
+    """
+    segment = starts[:, None] + np.arange(length)
+    rows = np.where(place[:, None, :] >= 0, place[:, None, :] + np.arange(length)[:, None], NOTHING)
+    rows[(rows >= len(database)) | (segment >= len(query))[:, :, None]] = NOTHING
+    sequences = np.ascontiguousarray(query[np.minimum(segment, len(query) - 1)], np.float32)
+    dots = np.full(rows.shape, -np.inf, np.float32)
+    for vectors, first in ((database.dummy, 0), (database.db, len(database.dummy))):
+        ids = np.where((rows >= first) & (rows < first + len(vectors)), rows - first, NOTHING)
+        if len(vectors):
+            part = np.empty(rows.shape, np.float32)
+            faiss.fvec_inner_products_by_idx(
+                *map(faiss.swig_ptr, (part, sequences, vectors, ids)), query.shape[1], ids.size // ids.shape[2], ids.shape[2]
+            )
+            np.maximum(dots, part, out=dots)
+    return dots
 
 
 def keep_best(candidates: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
