@@ -46,8 +46,8 @@ if IS_DEMO:
             "../envs/train.yaml"
         params:
             root=lambda wildcards, input: str(Path(input.aug).parent),
-            steps=config["demo"]["queries"],
-            pools=chain_pools(config["demo"]["queries"]),
+            steps=lambda wildcards: config["demo"]["queries"][wildcards.part],
+            pools=lambda wildcards: chain_pools(config["demo"]["queries"][wildcards.part]),
             seed=config["demo"]["seed"],
         message:
             "degrading the {wildcards.part} songs into queries"

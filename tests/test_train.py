@@ -82,6 +82,18 @@ def test_the_last_segments_are_never_seen_if_one_asks_for_it():
     assert {*batches.order(0).flat} == {*batches.order(5).flat} == set(range(12))
 
 
+def test_neighbours_lie_together():
+    batches = trainer(bsz=30, data={"neighbours": 5}).batches
+    for epoch in range(6):
+        (order,) = batches.order(epoch)
+        assert sorted(order) == list(range(15))
+        place = np.argsort(order)
+        for i in range(14):
+            if (i + 1 + epoch) % 5:  # else a run ends here
+                assert place[i + 1] == place[i] + 1
+    assert batches.order(0).tolist() != batches.order(1).tolist()
+
+
 def test_one_random_segment_of_each_clip():
     batches = trainer(bsz=6, data={"one_per_clip": True}).batches
     orders = [batches.order(epoch) for epoch in range(40)]

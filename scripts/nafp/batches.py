@@ -50,9 +50,10 @@ class Batches:
         one_per_clip: bool = False,
         past_s: float = 0.0,
         rest: str = "later",
+        neighbours: int = 1,
     ):
         self.log_mel, self.chain, self.seed = log_mel, chain, seed
-        self.positives, self.one_per_clip, self.rest = positives, one_per_clip, rest
+        self.positives, self.one_per_clip, self.rest, self.neighbours = positives, one_per_clip, rest, neighbours
         self.past = round(past_s * SAMPLE_RATE)
         self.split, self.audio = split, AudioPool(split, device)
         self.clip_start = torch.from_numpy(split.clips["start"].to_numpy().copy())
@@ -75,8 +76,9 @@ class Batches:
     def order(self, epoch: int) -> np.ndarray:
         """(steps, anchors) numbers of the segments of an epoch.
 
-        ``rest="never"``: as in the published code, segments beyond a whole number of batches are left out before
-        shuffling, so that the last ones are never trained on.
+        They are shuffled in runs of ``neighbours``, which are then each other's negatives; where the runs begin changes
+        from epoch to epoch. ``rest="never"``: as in the published code, segments beyond a whole number of batches are
+        left out before shuffling, so that the last ones are never trained on.
         """
         rng = generator(self.seed, epoch)
         count = self.steps * self.anchors
@@ -85,8 +87,10 @@ class Batches:
             chosen = first + (torch.rand(len(first), generator=rng, dtype=torch.float64).numpy() * counts).astype(int)
         else:
             chosen = np.arange(count if self.rest == "never" else len(self.segments))
-        shuffled = chosen[torch.randperm(len(chosen), generator=rng).numpy()]
-        return shuffled[:count].reshape(self.steps, self.anchors)
+        run = (np.arange(len(chosen)) + epoch) // self.neighbours
+        run -= run[0]
+        place = torch.randperm(run[-1] + 1, generator=rng).numpy()[run]
+        return chosen[np.argsort(place, kind="stable")][:count].reshape(self.steps, self.anchors)
 
     def plan(self, chosen: np.ndarray, rng: torch.Generator) -> Plan:
         """Numbers (n,) of segments -> all random numbers of their batch."""
