@@ -37,6 +37,7 @@ rule score:
         db=f"{VECTORS}/test_db.npy",
         query=f"{VECTORS}/test_query.npy",
         clips=f"{RESULTS}/data/packed/test_query.csv",
+        songs=[f"{RESULTS}/data/packed/{split}.csv" for split in ("dummy", "test_db")],
         test_ids=(
             []
             if config["search"]["test_ids"] == "all" or isinstance(config["search"]["test_ids"], int)

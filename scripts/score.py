@@ -9,7 +9,7 @@ import pandas as pd
 
 from nafp.console import logged
 from nafp.index import read_index
-from nafp.search import Database, choose_starts, per_query_table, search_sequences
+from nafp.search import Database, choose_starts, per_query_table, search_sequences, songs_of_rows
 
 with logged(snakemake.log[0]):
     inputs, search = snakemake.input, snakemake.params.search
@@ -19,11 +19,13 @@ with logged(snakemake.log[0]):
     lengths = search["lengths"]
     starts = choose_starts(samples, search["test_ids"], search["protocol"], lengths, search["seed"])
     results = search_sequences(read_index(inputs.index), Database(dummy, db), query, starts, lengths)
-    table = per_query_table(results, starts, truth=starts + len(dummy))
+    songs = songs_of_rows(*(pd.read_csv(path)["samples"] for path in inputs.songs))
+    table = per_query_table(results, starts, starts + len(dummy), songs)
     table.to_parquet(snakemake.output.hits, index=False)
 
-    measures = ["top1_exact", "top1_near", "top3_exact", "top10_exact"]
-    counts = table.groupby("length", sort=False)[measures].sum()
+    measures = ["top1_exact", "top1_near", "top3_exact", "top10_exact", "top1_song"]
+    lengthwise = table.groupby("length", sort=False)
+    counts = lengthwise[measures].sum()
     cell = {
         "dataset": snakemake.params.dataset,
         "run": snakemake.wildcards.run,
@@ -36,6 +38,8 @@ with logged(snakemake.log[0]):
         "lengths": lengths,
         "seconds": [(length + 1) / 2 for length in lengths],
         "hits": {name: counts[name].tolist() for name in measures},
+        "mrr": lengthwise["rr"].mean().round(4).tolist(),
+        "offset_ms": lengthwise["offset_ms"].mean().round(1).tolist(),  # of the answers in the right song
         "ms_per_query": [round(result.ms, 4) for result in results],
         **json.loads(Path(inputs.facts).read_text(encoding="utf-8")),
     }

@@ -9,13 +9,27 @@ from recipes import needs_parity, reference
 
 from nafp.errors import UserError
 from nafp.index import INDEXES, build_index, read_index, write_index
-from nafp.search import KEPT, Database, choose_starts, hits, per_query_table, search_sequences
+from nafp.metrics import mcnemar
+from nafp.search import (
+    KEPT,
+    Database,
+    choose_starts,
+    hits,
+    offset_error_ms,
+    per_query_table,
+    reciprocal_rank,
+    search_sequences,
+    songs_of_rows,
+)
 
 OPTIONS = {
     "l2": {},
     "ivf": {"nlist": 8, "nprobe": 8},
     "ivfpq": {"nlist": 4, "nprobe": 4, "codes": 8, "bits": 4},
     "ivfpq-rr": {"nlist": 4, "nprobe": 4, "codes": 8, "bits": 4, "factor": 8},
+    "sq8": {},
+    "ivfpq-fastscan": {"nlist": 4, "nprobe": 4, "codes": 8},
+    "ivf-rabitq": {"nlist": 4, "nprobe": 4},
     "hnsw": {"links": 16, "ef_construction": 80, "ef_search": 64},
 }
 
@@ -81,13 +95,35 @@ def test_hits_by_hand():
     assert not hits(np.full((1, KEPT), -1), np.array([0]))["top1_near"].any()  # -1 is no neighbour of 0
 
 
+def test_song_level_rank_and_offset_by_hand():
+    songs = songs_of_rows([12000, 8000], [16000])  # 2, 1 and 3 segments
+    assert songs.tolist() == [0, 0, 1, 2, 2, 2]
+    place = np.full((4, KEPT), -1)
+    place[0, :2], place[1, 0], place[2, :3] = (3, 5), 2, (5, 4, 3)
+    truth = np.array([5, 5, 3, 3])
+    assert hits(place, truth, songs)["top1_song"].tolist() == [True, False, True, False]
+    assert reciprocal_rank(place, truth).tolist() == [1 / 2, 0, 1 / 3, 0]
+    np.testing.assert_array_equal(offset_error_ms(place, truth, songs), [1000, np.nan, 1000, np.nan])
+
+
+def test_mcnemar_by_hand():
+    """Of 6 queries that differ, 1 is for a: p = 2 (C(6,0) + C(6,1)) / 2^6."""
+    a = np.array([1, 1, 0, 0, 0, 0, 0, 1], bool)
+    b = np.array([1, 0, 1, 1, 1, 1, 1, 1], bool)
+    assert mcnemar(a, b) == (1, 5, pytest.approx(14 / 64))
+    assert mcnemar(a, a) == (0, 0, 1.0)
+
+
 def test_per_query_table_holds_every_hit():
     dummy, db = vectors(0, 200), vectors(1, 50)
     starts = np.arange(40)
     results = search_sequences(build_index("l2", {}, dummy, db), Database(dummy, db), db, starts, [1, 3])
-    table = per_query_table(results, starts, starts + 200)
+    table = per_query_table(results, starts, starts + 200, np.repeat(np.arange(10), 25))
     assert len(table) == 80
     assert table["top1_exact"].all()
+    assert table["top1_song"].all()
+    assert (table["rr"] == 1).all()
+    assert (table["offset_ms"] == 0).all()
     assert (table["place1"] == table["truth"]).all()
 
 
@@ -98,7 +134,8 @@ def test_every_index_finds_itself_and_survives_the_disk(name, tmp_path):
     write_index(index, tmp_path / "x.faiss")
     found = read_index(tmp_path / "x.faiss").search(db, 5)[1]
     np.testing.assert_array_equal(found, index.search(db, 5)[1])
-    assert (found[:, 0] == np.arange(1000, 1200)).mean() > (0.5 if name == "ivfpq" else 0.98)
+    coarse = {"ivfpq": 0.5, "ivfpq-fastscan": 0.5, "ivf-rabitq": 0.2}
+    assert (found[:, 0] == np.arange(1000, 1200)).mean() > coarse.get(name, 0.98)
     assert list(tmp_path.iterdir()) == [tmp_path / "x.faiss"]
 
 

@@ -19,7 +19,7 @@ _RATES = ["hit_rate_pct", "low_pct", "high_pct"]
 _COSTS = ["ms_per_query", "build_s", "index_bytes"]
 _COLUMNS = _CELL + _RATES + _COSTS
 MEASURED = {"run", "queries", "hits", *_RATES, *_COSTS}
-_MATCH = {"top1_exact": "exact", "top1_near": "near"}  # others: "top10_exact" -> "top10"
+_MATCH = {"top1_exact": "exact", "top1_near": "near", "top1_song": "song"}  # others: "top10_exact" -> "top10"
 
 
 def load_cells(paths: Iterable[str | Path]) -> pd.DataFrame:

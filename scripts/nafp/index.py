@@ -71,12 +71,36 @@ def hnsw(dim: int, n_train: int, links: int, ef_construction: int, ef_search: in
     return index
 
 
+def sq8(dim: int, n_train: int) -> faiss.Index:
+    """Exhaustive search of vectors rounded to 8 bits a dimension."""
+    return faiss.index_factory(dim, "SQ8")
+
+
+def ivfpq_fastscan(dim: int, n_train: int, nlist: int, nprobe: int, codes: int) -> faiss.Index:
+    """Inverted lists of ``codes`` numbers of 4 bits each, compared in registers (Faiss "fast scan", arXiv 1704.07355)."""
+    if dim % codes:
+        raise UserError(f"codes: {codes} does not divide the fingerprint's {dim} dimensions")
+    index = faiss.index_factory(dim, f"IVF{coarse_lists(nlist, n_train)},PQ{codes}x4fs")
+    index.nprobe = nprobe
+    return index
+
+
+def ivf_rabitq(dim: int, n_train: int, nlist: int, nprobe: int) -> faiss.Index:
+    """Inverted lists of one bit a dimension after a random rotation (RaBitQ, arXiv 2405.12497)."""
+    index = faiss.index_factory(dim, f"RR{dim},IVF{coarse_lists(nlist, n_train)},RaBitQ")
+    faiss.extract_index_ivf(index).nprobe = nprobe
+    return index
+
+
 INDEXES: dict[str, Callable[..., faiss.Index]] = {
     "l2": l2,
     "ivf": ivf,
     "ivfpq": ivfpq,
     "ivfpq-rr": ivfpq_rr,
     "hnsw": hnsw,
+    "sq8": sq8,
+    "ivfpq-fastscan": ivfpq_fastscan,
+    "ivf-rabitq": ivf_rabitq,
 }
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.stats import norm
+from scipy.stats import binomtest, norm
 
 
 def wilson_interval(hits, n, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
@@ -18,6 +18,13 @@ def wilson_interval(hits, n, level: float = 0.95) -> tuple[np.ndarray, np.ndarra
         centre = (p + z**2 / (2 * n)) / (1 + z**2 / n)
         half = z / (1 + z**2 / n) * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
         return np.clip(centre - half, 0, 1), np.clip(centre + half, 0, 1)
+
+
+def mcnemar(a: np.ndarray, b: np.ndarray) -> tuple[int, int, float]:
+    """Two systems' hits (n,) on the same queries -> (only a hit, only b hit, exact two-sided p of McNemar's test)."""
+    only_a, only_b = int((a & ~b).sum()), int((~a & b).sum())
+    differing = only_a + only_b
+    return only_a, only_b, float(binomtest(only_a, differing).pvalue) if differing else 1.0
 
 
 def diagonal_sums(scores: np.ndarray, length: int) -> np.ndarray:

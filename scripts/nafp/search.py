@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from nafp.corpus import count_segments
+from nafp.corpus import HOP, SAMPLE_RATE, count_segments
 from nafp.errors import UserError
 
 NEIGHBOURS = 20  # per segment
@@ -208,22 +208,51 @@ def keep_best(candidates: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, n
     return place, np.pad(np.take_along_axis(scores, order, axis=1), missing, constant_values=-np.inf)
 
 
-def hits(place: np.ndarray, truth: np.ndarray) -> dict[str, np.ndarray]:
-    """(q, KEPT) places and (q,) right places -> (q,) booleans: top1_exact, top1_near (within a segment), top3_, top10_."""
-    right = place == truth[:, None]
-    return {
+def songs_of_rows(*samples: np.ndarray) -> np.ndarray:
+    """Lengths of the clips of each split of a database, in samples -> (rows,) the number of each row's song."""
+    counts = count_segments(np.concatenate(samples))
+    return np.repeat(np.arange(len(counts)), counts)
+
+
+def hits(place: np.ndarray, truth: np.ndarray, songs: np.ndarray | None = None) -> dict[str, np.ndarray]:
+    """(q, KEPT) places and (q,) right places -> (q,) booleans.
+
+    top1_exact, top1_near (within a segment), top3_exact, top10_exact, and with ``songs`` (rows,) of the database
+    top1_song: the right song at any place (paper 4.1).
+    """
+    right, found = place == truth[:, None], place[:, 0] >= 0
+    levels = {
         "top1_exact": right[:, 0],
-        "top1_near": (place[:, 0] >= 0) & (np.abs(place[:, 0] - truth) <= 1),
+        "top1_near": found & (np.abs(place[:, 0] - truth) <= 1),
         "top3_exact": right[:, :3].any(axis=1),
         "top10_exact": right[:, :10].any(axis=1),
     }
+    if songs is not None:
+        levels["top1_song"] = found & (songs[place[:, 0]] == songs[truth])
+    return levels
 
 
-def per_query_table(results: Sequence[Result], starts: np.ndarray, truth: np.ndarray) -> pd.DataFrame:
-    """One row a query and length: query, length, truth, hits, and the best places and scores as columns."""
+def reciprocal_rank(place: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """(q, KEPT), (q,) -> (q,) 1 / rank of the right place, 0 if it is not among the places."""
+    right = place == truth[:, None]
+    return np.where(right.any(axis=1), 1 / (1 + right.argmax(axis=1)), 0.0)
+
+
+def offset_error_ms(place: np.ndarray, truth: np.ndarray, songs: np.ndarray) -> np.ndarray:
+    """(q,) milliseconds between the best place and the right one in the right song; NaN in another song."""
+    same = (place[:, 0] >= 0) & (songs[place[:, 0]] == songs[truth])
+    return np.where(same, np.abs(place[:, 0] - truth) * HOP / SAMPLE_RATE * 1e3, np.nan)
+
+
+def per_query_table(
+    results: Sequence[Result], starts: np.ndarray, truth: np.ndarray, songs: np.ndarray
+) -> pd.DataFrame:
+    """One row a query and length: query, length, truth, hits, rr (reciprocal rank), offset_ms, best places and scores."""
     tables = []
     for result in results:
-        columns = {"query": starts, "length": result.length, "truth": truth, **hits(result.place, truth)}
+        columns = {"query": starts, "length": result.length, "truth": truth, **hits(result.place, truth, songs)}
+        columns |= {"rr": reciprocal_rank(result.place, truth)}
+        columns |= {"offset_ms": offset_error_ms(result.place, truth, songs)}
         columns |= {f"place{i + 1}": result.place[:, i] for i in range(KEPT)}
         columns |= {f"score{i + 1}": result.score[:, i].astype(np.float32) for i in range(KEPT)}
         tables.append(pd.DataFrame(columns))

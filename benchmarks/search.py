@@ -1,0 +1,93 @@
+"""The whole evaluation, batched, against a plain loop over queries as the paper describes it: one table.
+
+PYTHONPATH=scripts python benchmarks/search.py [--threads 2] >> benchmarks/search.md
+
+500 starts x 6 lengths over 20,000 + 3,000 random unit vectors of 128 dimensions, each query a noisy copy of its database
+row. Both give the same answers, which is checked; index building is not counted.
+"""
+
+import argparse
+import datetime
+import os
+import statistics
+import time
+
+import faiss
+import numpy as np
+import pandas as pd
+
+from nafp.index import build_index
+from nafp.provenance import processor
+from nafp.search import Database, search_sequences
+
+LENGTHS = (1, 3, 5, 9, 11, 19)
+TYPES = {
+    "l2": {},
+    "ivf": {"nlist": 256, "nprobe": 40},
+    "ivfpq": {"nlist": 256, "nprobe": 40, "codes": 64, "bits": 8},
+    "hnsw": {"links": 16, "ef_construction": 80, "ef_search": 64},
+}
+
+
+def unit(x: np.ndarray) -> np.ndarray:
+    """Rows divided by their norms."""
+    return (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32)
+
+
+def plain_loop(index: faiss.Index, rows: np.ndarray, query: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    """(lengths, q) best places, one sequence after the other: search, compensate offsets, score each candidate."""
+    best = np.empty((len(LENGTHS), len(starts)), int)
+    for i, length in enumerate(LENGTHS):
+        for j, start in enumerate(starts):
+            sequence = query[start : start + length]
+            found = index.search(sequence, 20)[1]
+            candidates = np.unique(found - np.arange(len(sequence))[:, None])
+            candidates = candidates[candidates >= 0]
+            scores = []
+            for candidate in candidates:
+                window = rows[candidate : candidate + len(sequence)]
+                scores.append(np.mean(np.sum(sequence[: len(window)] * window, axis=1)))
+            best[i, j] = candidates[np.argmax(scores)]
+    return best
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--repeats", type=int, default=5, help="of the batched search; the median is shown")
+    options = parser.parse_args()
+    faiss.omp_set_num_threads(options.threads)
+    seeded = np.random.default_rng
+    dummy, db = (unit(seeded(seed).standard_normal((n, 128))) for seed, n in ((0, 20000), (1, 3000)))
+    query = unit(db + 0.22 * seeded(2).standard_normal(db.shape))
+    starts = np.sort(seeded(3).permutation(len(db) - max(LENGTHS) + 1)[:500])
+    lines = []
+    for name, settings in TYPES.items():
+        index = build_index(name, settings, dummy, db)
+        times = []
+        for _ in range(options.repeats):
+            began = time.perf_counter()
+            results = search_sequences(index, Database(dummy, db), query, starts, LENGTHS)
+            times.append(time.perf_counter() - began)
+        began = time.perf_counter()
+        expected = plain_loop(index, np.concatenate([dummy, db]), query, starts)
+        slow = time.perf_counter() - began
+        same = np.mean([result.place[:, 0] for result in results] == expected)
+        fast = statistics.median(times)
+        lines.append(
+            {
+                "index": name,
+                "plain loop, s": f"{slow:.2f}",
+                "batched, s": f"{fast:.3f}",
+                "ratio": f"{slow / fast:.0f}",
+                "ms a query": f"{1e3 * fast / (len(starts) * len(LENGTHS)):.3f}",
+                "same answers": f"{same:.1%}",
+                "exact at 1 s": f"{np.mean(results[0].place[:, 0] == starts + len(dummy)):.1%}",
+            }
+        )
+    print(f"\n## {datetime.date.today()}, {processor()}, {options.threads} threads, faiss {faiss.__version__}\n")
+    print(pd.DataFrame(lines).to_markdown(index=False, disable_numparse=True))
+
+
+if __name__ == "__main__":
+    main()
