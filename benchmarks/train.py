@@ -10,13 +10,11 @@ arithmetic (three forward passes) at the rate of this machine's own large matrix
 import argparse
 import datetime
 import os
-import platform
 import resource
 import statistics
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -26,6 +24,7 @@ from nafp import compute
 from nafp.batches import generator
 from nafp.corpus import Split
 from nafp.gradients import backward
+from nafp.provenance import processor
 from nafp.settings import Settings
 from nafp.shapes import encoder_flops
 from nafp.train import PRECISIONS, Trainer
@@ -148,12 +147,8 @@ def measure(
 
 def machine(device: torch.device, threads: int) -> str:
     """What it ran on."""
-    name = platform.processor() or platform.machine()
-    if Path("/proc/cpuinfo").exists():
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        name = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), name)
     gpu = f", {torch.cuda.get_device_name()}" if device.type == "cuda" else ", no GPU"
-    return f"{datetime.date.today()}, {name}, {threads} of {os.cpu_count()} CPUs{gpu}, torch {torch.__version__}"
+    return f"{datetime.date.today()}, {processor()}, {threads} of {os.cpu_count()} CPUs{gpu}, torch {torch.__version__}"
 
 
 def main() -> None:

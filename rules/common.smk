@@ -93,7 +93,7 @@ def chain_pools(steps):
 
 
 def training_settings(wildcards):
-    """All that a run is trained with (nafp.train.Settings)."""
+    """All that a run is trained with (nafp.settings.Settings)."""
     fields, sections = run_fields(wildcards), recipe(wildcards)
     options = dict(config["losses"][fields["loss"]])
     settings = {

@@ -28,7 +28,7 @@ from nafp.train import Trainer, train
 def run(job: Mapping, processes: int = 1) -> None:
     """Do a job, in this process or in several.
 
-    ``job``: name; settings (of train.Settings); splits: name -> packed array; code: the modules that the result depends
+    ``job``: name; settings (of settings.Settings); splits: name -> packed array; code: the modules that the result depends
     on; outputs: last, best (weights), history, config; threads.
     """
     if processes == 1:

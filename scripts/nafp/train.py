@@ -44,6 +44,7 @@ class Trainer:
         checkpoints: Checkpoints | None = None,
     ):
         self.settings, self.device, self.checkpoints = settings, device, checkpoints
+        self.rank, self.processes = world()
         s = settings
         torch.manual_seed(s.seed)  # the initial weights
         self.network = build_model(s.features, s.model, s.dim)
@@ -56,9 +57,8 @@ class Trainer:
         pools = {kind: AudioPool(split, device) for kind, split in splits.items() if kind in ("bg", "ir", "speech")}
         chain = Chain(s.chain, pools)
         self.batches = Batches(splits["train"], self.network[0], chain, s.bsz, s.positives, s.seed, device, **s.data)
-        self.validation = validation(s, splits, device)
+        self.validation = validation(s, splits, device) if self.rank == 0 else None
         self.embed = torch.compile(self.network[1]) if s.compile else self.network[1]
-        self.rank, self.processes = world()
         if s.bsz % self.processes:
             raise UserError(f"bsz {s.bsz} cannot be shared by {self.processes} processes; use a multiple of them")
         if self.processes > 1 and s.features.get("max_scope") == "batch":
@@ -173,7 +173,7 @@ class Trainer:
             "seconds": round(self.seconds, 2),
             "anchors_per_s": round(self.speed(), 1),
         }
-        if self.validation and self.rank == 0:
+        if self.validation:
             record |= self.validation(self.network)
         self.history.append(record)
         self.step, self.losses, self.seconds = 0, [], 0.0
