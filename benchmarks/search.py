@@ -10,15 +10,18 @@ import argparse
 import datetime
 import os
 import statistics
+import tempfile
 import time
+from pathlib import Path
 
 import faiss
 import numpy as np
 import pandas as pd
 
-from nafp.index import build_index
+from nafp.index import Index, build_index, read_index
 from nafp.provenance import processor
-from nafp.search import Database, search_sequences
+from nafp.search import search_sequences
+from nafp.vectors import Database
 
 LENGTHS = (1, 3, 5, 9, 11, 19)
 TYPES = {
@@ -34,13 +37,13 @@ def unit(x: np.ndarray) -> np.ndarray:
     return (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32)
 
 
-def plain_loop(index: faiss.Index, rows: np.ndarray, query: np.ndarray, starts: np.ndarray) -> np.ndarray:
+def plain_loop(index: Index, rows: np.ndarray, query: np.ndarray, starts: np.ndarray) -> np.ndarray:
     """(lengths, q) best places, one sequence after the other: search, compensate offsets, score each candidate."""
     best = np.empty((len(LENGTHS), len(starts)), int)
     for i, length in enumerate(LENGTHS):
         for j, start in enumerate(starts):
             sequence = query[start : start + length]
-            found = index.search(sequence, 20)[1]
+            found = index.nearest(sequence, 20)
             candidates = np.unique(found - np.arange(len(sequence))[:, None])
             candidates = candidates[candidates >= 0]
             scores = []
@@ -59,15 +62,18 @@ def main() -> None:
     faiss.omp_set_num_threads(options.threads)
     seeded = np.random.default_rng
     dummy, db = (unit(seeded(seed).standard_normal((n, 128))) for seed, n in ((0, 20000), (1, 3000)))
+    database = Database(dummy, db)
     query = unit(db + 0.22 * seeded(2).standard_normal(db.shape))
     starts = np.sort(seeded(3).permutation(len(db) - max(LENGTHS) + 1)[:500])
     lines = []
     for name, settings in TYPES.items():
-        index = build_index(name, settings, dummy, db)
+        with tempfile.TemporaryDirectory() as folder:
+            build_index(name, settings, database, Path(folder) / name)
+            index = read_index(name, settings, Path(folder) / name, database)
         times = []
         for _ in range(options.repeats):
             began = time.perf_counter()
-            results = search_sequences(index, Database(dummy, db), query, starts, LENGTHS)
+            results = search_sequences(index, database, query, starts, LENGTHS)
             times.append(time.perf_counter() - began)
         began = time.perf_counter()
         expected = plain_loop(index, np.concatenate([dummy, db]), query, starts)

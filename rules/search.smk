@@ -8,7 +8,7 @@ rule build_index:
         db=f"{VECTORS}/test_db.npy",
         code=code("build_index"),
     output:
-        index=f"{RESULTS}/indexes/{{run}}/epoch={{epoch}}/{{index}}.faiss",
+        index=directory(f"{RESULTS}/indexes/{{run}}/epoch={{epoch}}/{{index}}"),
         facts=f"{RESULTS}/indexes/{{run}}/epoch={{epoch}}/{{index}}.json",
     log:
         log_of("build_index/{run}/epoch={epoch}/{index}"),
@@ -22,6 +22,8 @@ rule build_index:
         runtime="12h",
     params:
         options=lambda wildcards: config["indexes"][wildcards.index],
+        seed=config["search"]["seed"],
+        train_max=config["search"]["train_max"],
     message:
         "building {wildcards.index} for {wildcards.run}"
     script:
@@ -31,7 +33,7 @@ rule build_index:
 rule score:
     """Search all test sequences in one index and count the hits."""
     input:
-        index=f"{RESULTS}/indexes/{{run}}/epoch={{epoch}}/{{index}}.faiss",
+        index=f"{RESULTS}/indexes/{{run}}/epoch={{epoch}}/{{index}}",
         facts=f"{RESULTS}/indexes/{{run}}/epoch={{epoch}}/{{index}}.json",
         dummy=f"{VECTORS}/dummy.npy",
         db=f"{VECTORS}/test_db.npy",
@@ -60,6 +62,7 @@ rule score:
     params:
         dataset=DATASET,
         fields=run_fields,
+        options=lambda wildcards: config["indexes"][wildcards.index],
         search={name: config["search"][name] for name in ("lengths", "protocol", "test_ids", "seed")},
     message:
         "searching {wildcards.index} for {wildcards.run}"

@@ -5,19 +5,19 @@ import time
 from pathlib import Path
 
 import faiss
-import numpy as np
 
 from nafp.console import logged
-from nafp.index import build_index, write_index
+from nafp.index import build_index
+from nafp.vectors import Database, open_vectors
 
 with logged(snakemake.log[0]):
+    params, folder = snakemake.params, Path(snakemake.output.index)
     faiss.omp_set_num_threads(snakemake.threads)
-    dummy, db = (np.load(path, mmap_mode="r") for path in (snakemake.input.dummy, snakemake.input.db))
+    database = Database(open_vectors(snakemake.input.dummy), open_vectors(snakemake.input.db))
     began = time.perf_counter()
-    index = build_index(snakemake.wildcards.index, snakemake.params.options, dummy, db)
+    build_index(snakemake.wildcards.index, params.options, database, folder, params.seed, params.train_max)
     seconds = time.perf_counter() - began
-    path = Path(snakemake.output.index)
-    write_index(index, path)
-    facts = {"build_s": round(seconds, 3), "index_bytes": path.stat().st_size}
+    facts = {"build_s": round(seconds, 3), "index_bytes": sum(file.stat().st_size for file in folder.iterdir())}
     Path(snakemake.output.facts).write_text(json.dumps(facts) + "\n", encoding="utf-8")
-    print(f"{path}: {index.ntotal} fingerprints, {facts['index_bytes'] / index.ntotal:.0f} bytes each, {seconds:.2f} s")
+    each = facts["index_bytes"] / len(database)
+    print(f"{folder}: {len(database)} fingerprints, {each:.0f} bytes each, {seconds:.2f} s")

@@ -4,23 +4,25 @@ import json
 from pathlib import Path
 
 import faiss
-import numpy as np
 import pandas as pd
 
 from nafp.console import logged
 from nafp.index import read_index
-from nafp.search import Database, choose_starts, per_query_table, search_sequences, songs_of_rows
+from nafp.search import choose_starts, per_query_table, recall, search_sequences, songs_of_rows
+from nafp.vectors import Database, open_vectors
 
 with logged(snakemake.log[0]):
     inputs, search = snakemake.input, snakemake.params.search
     faiss.omp_set_num_threads(snakemake.threads)
-    dummy, db, query = (np.load(path, mmap_mode="r") for path in (inputs.dummy, inputs.db, inputs.query))
+    database = Database(open_vectors(inputs.dummy), open_vectors(inputs.db))
+    query = open_vectors(inputs.query)
+    index = read_index(snakemake.wildcards.index, snakemake.params.options, inputs.index, database)
     samples = pd.read_csv(inputs.clips)["samples"].to_numpy()
     lengths = search["lengths"]
     starts = choose_starts(samples, search["test_ids"], search["protocol"], lengths, search["seed"])
-    results = search_sequences(read_index(inputs.index), Database(dummy, db), query, starts, lengths)
+    results = search_sequences(index, database, query, starts, lengths)
     songs = songs_of_rows(*(pd.read_csv(path)["samples"] for path in inputs.songs))
-    table = per_query_table(results, starts, starts + len(dummy), songs)
+    table = per_query_table(results, starts, starts + len(database.dummy), songs)
     table.to_parquet(snakemake.output.hits, index=False)
 
     measures = ["top1_exact", "top1_near", "top3_exact", "top10_exact", "top1_song"]
@@ -33,11 +35,12 @@ with logged(snakemake.log[0]):
         "epoch": snakemake.wildcards.epoch,
         "index": snakemake.wildcards.index,
         "protocol": search["protocol"],
-        "database": {"dummy": len(dummy), "db": len(db)},
+        "database": {"dummy": len(database.dummy), "db": len(database.db)},
         "queries": len(starts),
         "lengths": lengths,
         "seconds": [(length + 1) / 2 for length in lengths],
         "hits": {name: counts[name].tolist() for name in measures},
+        "recall": recall(index, database, query),
         "mrr": lengthwise["rr"].mean().round(4).tolist(),
         "offset_ms": lengthwise["offset_ms"].mean().round(1).tolist(),  # of the answers in the right song
         "ms_per_query": [round(result.ms, 4) for result in results],

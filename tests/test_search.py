@@ -8,19 +8,21 @@ from hypothesis import strategies as st
 from recipes import needs_parity, reference
 
 from nafp.errors import UserError
-from nafp.index import INDEXES, build_index, read_index, write_index
+from nafp.index import INDEXES, Index, build_index, read_index
 from nafp.metrics import mcnemar
 from nafp.search import (
     KEPT,
-    Database,
     choose_starts,
+    exact_neighbours,
     hits,
     offset_error_ms,
     per_query_table,
+    recall,
     reciprocal_rank,
     search_sequences,
     songs_of_rows,
 )
+from nafp.vectors import Database, open_vectors
 
 OPTIONS = {
     "l2": {},
@@ -30,6 +32,7 @@ OPTIONS = {
     "sq8": {},
     "ivfpq-fastscan": {"nlist": 4, "nprobe": 4, "codes": 8},
     "ivf-rabitq": {"nlist": 4, "nprobe": 4},
+    "ivfpq-rr-ondisk": {"nlist": 4, "nprobe": 4, "codes": 8, "bits": 4, "factor": 8},
     "hnsw": {"links": 16, "ef_construction": 80, "ef_search": 64},
 }
 
@@ -40,6 +43,25 @@ def unit(x: np.ndarray) -> np.ndarray:
 
 def vectors(seed: int, n: int, dim: int = 16) -> np.ndarray:
     return unit(np.random.default_rng(seed).standard_normal((n, dim)))
+
+
+@pytest.fixture
+def built(tmp_path):
+    """A function that builds an index in a folder and opens it."""
+
+    def build(name: str, options: dict, dummy: np.ndarray, db: np.ndarray, **more) -> tuple[Index, Database]:
+        database = Database(dummy, db)
+        build_index(name, options, database, tmp_path / name, **more)
+        return read_index(name, options, tmp_path / name, database), database
+
+    return build
+
+
+def exact(dummy: np.ndarray, db: np.ndarray) -> tuple[Index, Database]:
+    """Exact search, in memory."""
+    flat = faiss.IndexFlatL2(dummy.shape[1])
+    flat.add(np.concatenate([dummy, db]))
+    return Index(flat), Database(dummy, db)
 
 
 def brute_force(database: np.ndarray, query: np.ndarray, start: int, length: int) -> list[tuple[int, float]]:
@@ -63,8 +85,7 @@ def test_batched_search_equals_brute_force(seed, sizes, length):
     dummy, db = vectors(seed, sizes[0]), vectors(seed + 1, sizes[1])
     query = unit(db + 0.3 * np.random.default_rng(seed + 2).standard_normal(db.shape))
     starts = np.arange(len(query))  # the last sequences are cut short
-    index = build_index("l2", {}, dummy, db)
-    (result,) = search_sequences(index, Database(dummy, db), query, starts, [length])
+    (result,) = search_sequences(*exact(dummy, db), query, starts, [length])
     for row, start in enumerate(starts):
         expected = brute_force(np.concatenate([dummy, db]), query, start, length)
         found = result.place[row] >= 0
@@ -76,10 +97,10 @@ def test_batched_search_equals_brute_force(seed, sizes, length):
 
 def test_chunks_do_not_change_the_result(monkeypatch):
     dummy, db = vectors(0, 300), vectors(1, 100)
-    index, starts = build_index("l2", {}, dummy, db), np.arange(90)
-    whole = search_sequences(index, Database(dummy, db), db, starts, [3, 11])
+    found, starts = exact(dummy, db), np.arange(90)
+    whole = search_sequences(*found, db, starts, [3, 11])
     monkeypatch.setattr("nafp.search.CHUNK_BYTES", 1)
-    for a, b in zip(whole, search_sequences(index, Database(dummy, db), db, starts, [3, 11]), strict=True):
+    for a, b in zip(whole, search_sequences(*found, db, starts, [3, 11]), strict=True):
         np.testing.assert_array_equal(a.place, b.place)
         np.testing.assert_allclose(a.score, b.score, atol=1e-6)
 
@@ -117,7 +138,7 @@ def test_mcnemar_by_hand():
 def test_per_query_table_holds_every_hit():
     dummy, db = vectors(0, 200), vectors(1, 50)
     starts = np.arange(40)
-    results = search_sequences(build_index("l2", {}, dummy, db), Database(dummy, db), db, starts, [1, 3])
+    results = search_sequences(*exact(dummy, db), db, starts, [1, 3])
     table = per_query_table(results, starts, starts + 200, np.repeat(np.arange(10), 25))
     assert len(table) == 80
     assert table["top1_exact"].all()
@@ -128,33 +149,110 @@ def test_per_query_table_holds_every_hit():
 
 
 @pytest.mark.parametrize("name", INDEXES)
-def test_every_index_finds_itself_and_survives_the_disk(name, tmp_path):
-    dummy, db = vectors(0, 1000), vectors(1, 200)
-    index = build_index(name, OPTIONS[name], dummy, db)
-    write_index(index, tmp_path / "x.faiss")
-    found = read_index(tmp_path / "x.faiss").search(db, 5)[1]
-    np.testing.assert_array_equal(found, index.search(db, 5)[1])
+def test_every_index_finds_itself_and_survives_the_disk(name, built, tmp_path):
+    index, database = built(name, OPTIONS[name], vectors(0, 1000), vectors(1, 200))
+    found = index.nearest(database.db, 5)
+    again = read_index(name, OPTIONS[name], tmp_path / name, database)
+    np.testing.assert_array_equal(again.nearest(database.db, 5), found)
     coarse = {"ivfpq": 0.5, "ivfpq-fastscan": 0.5, "ivf-rabitq": 0.2}
     assert (found[:, 0] == np.arange(1000, 1200)).mean() > coarse.get(name, 0.98)
-    assert list(tmp_path.iterdir()) == [tmp_path / "x.faiss"]
+    assert list(tmp_path.iterdir()) == [tmp_path / name]
 
 
-def test_too_few_training_vectors_give_a_smaller_index_and_say_so(capsys):
-    index = build_index("ivfpq", {"nlist": 256, "nprobe": 40, "codes": 8, "bits": 8}, vectors(0, 100), vectors(1, 10))
-    assert faiss.extract_index_ivf(index).nlist == 2
+def test_on_disk_in_pieces_is_in_memory_at_once(built, monkeypatch):
+    dummy, db = vectors(0, 1000), vectors(1, 200)
+    options = OPTIONS["ivfpq"]
+    memory, _ = built("ivfpq", options, dummy, db)
+    monkeypatch.setattr("nafp.index.ADD_CHUNK", 150)
+    disk, database = built("ivfpq-rr-ondisk", options | {"factor": 1}, dummy, db)
+    for one, two in zip(memory.nearest(db, 10), disk.nearest(db, 10), strict=True):
+        assert set(one) == set(two)  # the same, in the order of their exact distances
+    truth = exact_neighbours(database, db, 1)
+    ranked, _ = built("ivfpq-rr-ondisk", options | {"factor": 50}, dummy, db)
+    np.testing.assert_array_equal(ranked.nearest(db, 1), truth)
+
+
+def test_exact_neighbours_and_recall(monkeypatch):
+    dummy, db = vectors(0, 500), vectors(1, 100)
+    index, database = exact(dummy, db)
+    query = unit(db + 0.3 * vectors(2, 100))
+    expected = index.nearest(query, 20)
+    monkeypatch.setattr("nafp.search.EXACT_ROWS", 70)
+    np.testing.assert_array_equal(exact_neighbours(database, query, 20), expected)
+    assert recall(index, database, query) == {"nearest": 1.0, "neighbours": 1.0}
+    half = faiss.IndexFlatL2(16)
+    half.add(np.concatenate([dummy, db[:50]]))
+    found = recall(Index(half), database, db)
+    assert found["nearest"] == 0.5
+    assert 0.8 < found["neighbours"] < 1
+
+
+def test_training_takes_a_sample_that_its_seed_decides(built):
+    dummy, db = vectors(0, 2000), vectors(1, 50)
+    found = [built("ivfpq", OPTIONS["ivfpq"], dummy, db, seed=s, train_max=200)[0].nearest(db, 20) for s in (0, 0, 1)]
+    np.testing.assert_array_equal(found[0], found[1])
+    assert not np.array_equal(found[0], found[2])
+
+
+def test_too_few_training_vectors_give_a_smaller_index_and_say_so(built, capsys):
+    options = {"nlist": 256, "nprobe": 40, "codes": 8, "bits": 8}
+    index, _ = built("ivfpq", options, vectors(0, 100), vectors(1, 10))
+    assert faiss.extract_index_ivf(index.index).nlist == 2
     said = capsys.readouterr().out
     assert "100 training vectors support 2 inverted lists, not 256" in said
     assert "codes of 6 bits, not 8" in said
 
 
-def test_codes_must_divide_the_dimension():
+def test_codes_must_divide_the_dimension(built, tmp_path):
+    options = {"nlist": 4, "nprobe": 4, "codes": 7, "bits": 8}
     with pytest.raises(UserError, match="codes: 7 does not divide the fingerprint's 16 dimensions"):
-        build_index("ivfpq", {"nlist": 4, "nprobe": 4, "codes": 7, "bits": 8}, vectors(0, 100), vectors(1, 10))
+        built("ivfpq", options, vectors(0, 100), vectors(1, 10))
+    assert not list(tmp_path.iterdir())
 
 
-def test_dummy_and_database_must_agree():
+def test_what_does_not_belong_together_is_refused(built, tmp_path):
     with pytest.raises(UserError, match="16 dimensions, the database's 8"):
-        build_index("l2", {}, vectors(0, 10), vectors(1, 10, dim=8))
+        Database(vectors(0, 10), vectors(1, 10, dim=8))
+    with pytest.raises(UserError, match="the database is empty"):
+        Database(vectors(0, 0), vectors(1, 0))
+    index, database = built("l2", {}, vectors(0, 10), vectors(1, 10))
+    with pytest.raises(UserError, match="the queries have 8 dimensions, the index 16"):
+        index.nearest(vectors(2, 3, dim=8), 1)
+    with pytest.raises(UserError, match="holds 20 fingerprints, but the database has 13"):
+        read_index("l2", {}, tmp_path / "l2", Database(vectors(0, 3), vectors(1, 10)))
+    path = tmp_path / "l2/index.faiss"
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(UserError, match="cannot be read, it is damaged or missing; delete .* and build it again"):
+        read_index("l2", {}, tmp_path / "l2", database)
+
+
+@pytest.mark.parametrize(
+    "array, says",
+    [
+        (np.full((3, 4), np.nan, np.float32), "row 0 has length nan, but fingerprints are unit vectors"),
+        (np.eye(4, dtype=np.float32) * [[1], [1], [2], [1]], "holds float64"),
+        ((np.eye(4) * [[1], [1], [2], [1]]).astype(np.float32), "row 2 has length 2"),
+        (np.ones(4, np.float32), r"holds float32 of shape \(4,\)"),
+    ],
+)
+def test_bad_fingerprints(tmp_path, array, says):
+    np.save(tmp_path / "x.npy", array)
+    with pytest.raises(UserError, match=says):
+        open_vectors(tmp_path / "x.npy")
+
+
+def test_a_truncated_file_of_fingerprints(tmp_path):
+    np.save(tmp_path / "x.npy", vectors(0, 100))
+    (tmp_path / "x.npy").write_bytes((tmp_path / "x.npy").read_bytes()[:1000])
+    with pytest.raises(UserError, match="is not a NumPy array of fingerprints"):
+        open_vectors(tmp_path / "x.npy")
+
+
+def test_more_neighbours_than_fingerprints():
+    dummy, db = vectors(0, 3), vectors(1, 4)
+    (result,) = search_sequences(*exact(dummy, db), db, np.arange(4), [1])
+    assert (result.place[:, 0] == np.arange(3, 7)).all()
+    assert (result.place[:, 7:] == -1).all()
 
 
 def test_starts_of_the_clip_protocol_stay_inside_clips():
@@ -226,13 +324,13 @@ def reference_vectors(recipe: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 @needs_parity
 @pytest.mark.parametrize("recipe", ["a", "b"])
 @pytest.mark.parametrize("name, options, points", [("l2", {}, 0), ("ivfpq", {"codes": 64, "bits": 8}, 0.5)])
-def test_reference_scores(recipe, name, options, points):
+def test_reference_scores(recipe, name, options, points, built):
     """Exactly equal for l2; within half a point for IVF-PQ, whose k-means may differ between builds of Faiss."""
     dummy, db, query = reference_vectors(recipe)
     theirs, raw = reference("eval"), reference("eval_scores")[f"{recipe}_{name}_raw_score"]
     lengths = [int(n) for n in theirs["test_seq_len"]]
-    index = build_index(name, options and {"nlist": 256, "nprobe": 40, **options}, dummy, db)
-    results = search_sequences(index, Database(dummy, db), query, theirs["test_ids"], lengths)
+    found = built(name, options and {"nlist": 256, "nprobe": 40, **options}, dummy, db)
+    results = search_sequences(*found, query, theirs["test_ids"], lengths)
     found = [hits(r.place, theirs["test_ids"] + len(dummy)) for r in results]
     measures = ("top1_exact", "top1_near", "top3_exact", "top10_exact")
     ours = np.stack([one[measure] for measure in measures for one in found], axis=1)

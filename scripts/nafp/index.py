@@ -4,14 +4,16 @@ Every index holds the dummy fingerprints first and the database's behind them. W
 dummy fingerprints alone. Distances are squared Euclidean; for unit vectors their order is that of the inner product.
 """
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import faiss
 import numpy as np
+from faiss.contrib.ondisk import merge_ondisk
 
 from nafp.errors import UserError
-from nafp.files import written_whole
+from nafp.vectors import Database
 
 SAMPLES_PER_CENTROID = 39  # below it Faiss warns that k-means is unreliable
 ADD_CHUNK = 2**18  # vectors added at a time, so that a memory-mapped database need not fit into memory
@@ -101,28 +103,104 @@ INDEXES: dict[str, Callable[..., faiss.Index]] = {
     "sq8": sq8,
     "ivfpq-fastscan": ivfpq_fastscan,
     "ivf-rabitq": ivf_rabitq,
+    "ivfpq-rr-ondisk": ivfpq,
 }
 
 
-def build_index(name: str, options: dict, dummy: np.ndarray, db: np.ndarray) -> faiss.Index:
-    """Train the named index on ``dummy`` (m, d) and add ``dummy``, then ``db`` (n, d): ids 0..m-1, then m..m+n-1."""
-    if dummy.shape[1] != db.shape[1]:
-        raise UserError(f"the dummy fingerprints have {dummy.shape[1]} dimensions, the database's {db.shape[1]}")
-    index = INDEXES[name](dummy.shape[1], len(dummy), **options)
+ON_DISK = {"ivfpq-rr-ondisk"}
+
+
+class Index:
+    """A built index, ready to search.
+
+    ``factor``: if given, ``factor`` times k neighbours are ranked again by their inner product with the vectors of
+    ``database``, which lie on disk.
+    """
+
+    def __init__(self, index: faiss.Index, database: Database | None = None, factor: float | None = None):
+        self.index, self.database, self.factor = index, database, factor
+
+    def __len__(self) -> int:
+        return self.index.ntotal
+
+    def nearest(self, query: np.ndarray, k: int) -> np.ndarray:
+        """(n, d) -> (n, k) ids, the nearest first; -1 where there are fewer."""
+        query = np.ascontiguousarray(query, np.float32)
+        if query.shape[1] != self.index.d:
+            raise UserError(f"the queries have {query.shape[1]} dimensions, the index {self.index.d}")
+        if self.factor is None:
+            return self.index.search(query, k)[1]
+        ids = self.index.search(query, min(round(self.factor * k), len(self)))[1]
+        order = np.argsort(-self.database.inner_products(query, ids), axis=1, kind="stable")[:, :k]
+        return np.take_along_axis(ids, order, axis=1)
+
+
+def build_index(
+    name: str, options: Mapping, database: Database, folder: Path, seed: int = 0, train_max: int = 10**6
+) -> None:
+    """Build the named index of a database in a folder, under a temporary name until it is complete.
+
+    What needs training is trained on the dummy fingerprints, on a random sample of at most ``train_max``.
+    """
+    options = {key: value for key, value in options.items() if not (name in ON_DISK and key == "factor")}
+    sample = training_sample(database, seed, train_max)
+    index = INDEXES[name](database.dim, len(sample), **options)
     if not index.is_trained:
-        index.train(np.ascontiguousarray(dummy, np.float32))
-    for vectors in (dummy, db):
-        for first in range(0, len(vectors), ADD_CHUNK):
-            index.add(np.ascontiguousarray(vectors[first : first + ADD_CHUNK], np.float32))
-    return index
+        index.train(sample)
+    part = folder.with_name(f"{folder.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    try:
+        if name in ON_DISK:
+            fill_on_disk(index, database, part)
+        else:
+            for _, vectors in database.chunks(ADD_CHUNK):
+                index.add(vectors)
+        faiss.write_index(index, str(part / "index.faiss"))
+        shutil.rmtree(folder, ignore_errors=True)
+        part.rename(folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
 
 
-def write_index(index: faiss.Index, path: Path) -> None:
-    """Write an index to disk, under a temporary name until it is complete."""
-    with written_whole(path) as part:
-        faiss.write_index(index, str(part))
+def training_sample(database: Database, seed: int, most: int) -> np.ndarray:
+    """At most ``most`` dummy fingerprints, drawn with ``seed``."""
+    dummy = database.dummy
+    if len(dummy) <= most:
+        return np.ascontiguousarray(dummy, np.float32)
+    return np.ascontiguousarray(dummy[np.sort(np.random.default_rng(seed).choice(len(dummy), most, replace=False))])
 
 
-def read_index(path: Path | str) -> faiss.Index:
-    """Read an index, memory-mapped where its type allows."""
-    return faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
+def fill_on_disk(index: faiss.Index, database: Database, folder: Path) -> None:
+    """Add a database to an empty trained index whose inverted lists are one file, without holding them in memory.
+
+    Chunks become indexes of their own on disk, and their lists are then joined list by list.
+    """
+    empty = faiss.serialize_index(index)
+    parts = []
+    for first, vectors in database.chunks(ADD_CHUNK):
+        one = faiss.deserialize_index(empty)
+        one.add_with_ids(vectors, np.arange(first, first + len(vectors)))
+        parts.append(folder / f"part-{first}.faiss")
+        faiss.write_index(one, str(parts[-1]))
+    merge_ondisk(index, [str(path) for path in parts], str(folder / "lists.bin"))
+    for path in parts:
+        path.unlink()
+
+
+def read_index(name: str, options: Mapping, folder: Path | str, database: Database) -> Index:
+    """Open an index, memory-mapped where its type allows; UserError if it is damaged or of another database."""
+    path = Path(folder) / "index.faiss"
+    flags = faiss.IO_FLAG_ONDISK_SAME_DIR if name in ON_DISK else faiss.IO_FLAG_MMAP_IFC
+    try:
+        index = faiss.read_index(str(path), flags)
+    except RuntimeError as error:
+        raise UserError(
+            f"{path}: cannot be read, it is damaged or missing; delete {folder} and build it again"
+        ) from error
+    if index.ntotal != len(database):
+        raise UserError(
+            f"{path}: holds {index.ntotal} fingerprints, but the database has {len(database)}; delete {folder} and "
+            "build it again"
+        )
+    return Index(index, database, options["factor"]) if name in ON_DISK else Index(index)

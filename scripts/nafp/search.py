@@ -16,30 +16,14 @@ from tqdm import tqdm
 
 from nafp.corpus import HOP, SAMPLE_RATE, count_segments
 from nafp.errors import UserError
+from nafp.index import Index
+from nafp.vectors import NOTHING, Database
 
 NEIGHBOURS = 20  # per segment
 KEPT = 10  # candidates kept per query
+RECALL_SEGMENTS = 1000  # whose exact neighbours are computed
+EXACT_ROWS = 2**18  # of the database compared with them at a time
 CHUNK_BYTES = 2**27  # of candidate windows that are gathered at a time
-NOTHING = -1  # id of an absent candidate
-
-
-@dataclass(frozen=True)
-class Database:
-    """Fingerprints that an index was built from: dummy (m, d) rows 0..m-1, then db (n, d); never copied as a whole."""
-
-    dummy: np.ndarray
-    db: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.dummy) + len(self.db)
-
-    def rows(self, ids: np.ndarray) -> np.ndarray:
-        """Fingerprints of the given rows, (...,) -> (..., d)."""
-        out = np.empty((*ids.shape, self.db.shape[1]), np.float32)
-        in_db = ids >= len(self.dummy)
-        out[~in_db] = self.dummy[ids[~in_db]]
-        out[in_db] = self.db[ids[in_db] - len(self.dummy)]
-        return out
 
 
 @dataclass(frozen=True)
@@ -106,7 +90,7 @@ def check_starts(ids: np.ndarray, allowed: np.ndarray, source: str, protocol: st
 
 
 def search_sequences(
-    index: faiss.Index, database: Database, query: np.ndarray, starts: np.ndarray, lengths: Sequence[int]
+    index: Index, database: Database, query: np.ndarray, starts: np.ndarray, lengths: Sequence[int]
 ) -> list[Result]:
     """Search the sequences query[start : start + length] for every start and length: one Result a length.
 
@@ -120,7 +104,7 @@ def search_sequences(
     needed = np.unique(starts[:, None] + np.arange(longest))
     needed = needed[needed < len(query)]
     began = time.perf_counter()
-    _, found = index.search(np.ascontiguousarray(query[needed]), min(NEIGHBOURS, len(database)))
+    found = index.nearest(query[needed], min(NEIGHBOURS, len(database)))
     ms_per_segment = (time.perf_counter() - began) / len(needed) * 1e3
     neighbours = np.full((len(query), found.shape[1]), NOTHING)
     neighbours[needed] = found
@@ -137,6 +121,30 @@ def search_sequences(
         Result(n, *(np.concatenate(part) for part in zip(*of_length, strict=True)), ms * share + n * ms_per_segment)
         for n, share, of_length in zip(lengths, work, zip(*best, strict=True), strict=True)
     ]
+
+
+def exact_neighbours(database: Database, query: np.ndarray, k: int) -> np.ndarray:
+    """(n, d) -> (n, k) rows of the database with the largest inner products, by brute force, piece by piece."""
+    query = np.ascontiguousarray(query, np.float32)
+    best, ids = np.full((len(query), k), -np.inf, np.float32), np.full((len(query), k), NOTHING)
+    for first, vectors in database.chunks(EXACT_ROWS):
+        found = faiss.knn(query, vectors, min(k, len(vectors)), faiss.METRIC_INNER_PRODUCT)
+        best, ids = np.concatenate([best, found[0]], axis=1), np.concatenate([ids, found[1] + first], axis=1)
+        order = np.argsort(-best, axis=1, kind="stable")[:, :k]
+        best, ids = np.take_along_axis(best, order, axis=1), np.take_along_axis(ids, order, axis=1)
+    return ids
+
+
+def recall(index: Index, database: Database, query: np.ndarray) -> dict[str, float]:
+    """What the index finds of the exact neighbours, for at most RECALL_SEGMENTS of the query segments, evenly spaced.
+
+    ``nearest``: share of segments whose nearest neighbour is found first; ``neighbours``: share of their NEIGHBOURS found.
+    """
+    chosen = query[np.unique(np.linspace(0, len(query) - 1, min(RECALL_SEGMENTS, len(query))).astype(int))]
+    k = min(NEIGHBOURS, len(database))
+    exact, found = exact_neighbours(database, chosen, k), index.nearest(chosen, k)
+    both = (exact[:, :, None] == found[:, None, :]).any(axis=2)
+    return {"nearest": float((exact[:, 0] == found[:, 0]).mean()), "neighbours": float(both.mean())}
 
 
 def score_sequences(
@@ -187,17 +195,8 @@ def inner_products(
     segment = starts[:, None] + np.arange(length)
     rows = np.where(place[:, None, :] >= 0, place[:, None, :] + np.arange(length)[:, None], NOTHING)
     rows[(rows >= len(database)) | (segment >= len(query))[:, :, None]] = NOTHING
-    sequences = np.ascontiguousarray(query[np.minimum(segment, len(query) - 1)], np.float32)
-    dots = np.full(rows.shape, -np.inf, np.float32)
-    for vectors, first in ((database.dummy, 0), (database.db, len(database.dummy))):
-        ids = np.where((rows >= first) & (rows < first + len(vectors)), rows - first, NOTHING)
-        if len(vectors):
-            part = np.empty(rows.shape, np.float32)
-            faiss.fvec_inner_products_by_idx(
-                *map(faiss.swig_ptr, (part, sequences, vectors, ids)), query.shape[1], ids.size // ids.shape[2], ids.shape[2]
-            )
-            np.maximum(dots, part, out=dots)
-    return dots
+    sequences = query[np.minimum(segment, len(query) - 1)].reshape(-1, query.shape[1])
+    return database.inner_products(sequences, rows.reshape(len(sequences), -1)).reshape(rows.shape)
 
 
 def keep_best(candidates: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,0 +1,83 @@
+"""Fingerprints on disk, and a database of them: opened, checked, never copied as a whole."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import faiss
+import numpy as np
+
+from nafp.errors import UserError
+
+CHECKED_ROWS = 2**18  # looked at together
+NORM_TOLERANCE = 1e-3
+NOTHING = -1  # id of an absent row
+
+
+def open_vectors(path: Path | str) -> np.ndarray:
+    """Map a (n, d) float32 ``.npy`` file of unit vectors, after a look at every row.
+
+    Raises UserError for a file that is no such array, and for rows that are not finite or not of length 1.
+    """
+    try:
+        vectors = np.load(path, mmap_mode="r")
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: is not a NumPy array of fingerprints ({error}); make it again") from error
+    if vectors.ndim != 2 or vectors.dtype != np.float32:
+        raise UserError(f"{path}: holds {vectors.dtype} of shape {vectors.shape}, not float32 fingerprints, one a row")
+    for first in range(0, len(vectors), CHECKED_ROWS):
+        norms = np.linalg.norm(vectors[first : first + CHECKED_ROWS], axis=1)
+        bad = np.flatnonzero(~(np.abs(norms - 1) <= NORM_TOLERANCE))  # NaN is not near 1 either
+        if len(bad):
+            raise UserError(
+                f"{path}: row {first + bad[0]} has length {norms[bad[0]]:.4g}, but fingerprints are unit vectors; "
+                "divide each row by its norm, or make the file again"
+            )
+    return vectors
+
+
+@dataclass(frozen=True)
+class Database:
+    """Fingerprints that an index is built from: dummy (m, d) rows 0..m-1, then db (n, d)."""
+
+    dummy: np.ndarray
+    db: np.ndarray
+
+    def __post_init__(self):
+        if self.dummy.shape[1] != self.db.shape[1]:
+            raise UserError(
+                f"the dummy fingerprints have {self.dummy.shape[1]} dimensions, the database's {self.db.shape[1]}; "
+                "both must come from one model"
+            )
+        if not len(self):
+            raise UserError("the database is empty: there are neither dummy nor database fingerprints")
+
+    def __len__(self) -> int:
+        return len(self.dummy) + len(self.db)
+
+    @property
+    def dim(self) -> int:
+        """Dimensions of a fingerprint."""
+        return self.db.shape[1]
+
+    def parts(self) -> list[tuple[int, np.ndarray]]:
+        """(first row, fingerprints) of what is not empty."""
+        return [(first, part) for first, part in ((0, self.dummy), (len(self.dummy), self.db)) if len(part)]
+
+    def chunks(self, rows: int):
+        """(first row, (<= rows, d) fingerprints) of the whole database, piece by piece."""
+        for start, part in self.parts():
+            for first in range(0, len(part), rows):
+                yield start + first, np.ascontiguousarray(part[first : first + rows], np.float32)
+
+    def inner_products(self, query: np.ndarray, ids: np.ndarray) -> np.ndarray:
+        """Each query row (n, d) with the rows ids (n, c) of the database -> (n, c); -inf where an id is -1."""
+        query = np.ascontiguousarray(query, np.float32)
+        if query.shape[1] != self.dim:
+            raise UserError(f"the queries have {query.shape[1]} dimensions, the database's fingerprints {self.dim}")
+        found, part_of = np.full(ids.shape, -np.inf, np.float32), np.empty(ids.shape, np.float32)
+        for first, part in self.parts():
+            here = np.where((ids >= first) & (ids < first + len(part)), ids - first, NOTHING).astype(np.int64)
+            arguments = map(faiss.swig_ptr, (part_of, query, part, here))
+            faiss.fvec_inner_products_by_idx(*arguments, self.dim, *ids.shape)
+            np.maximum(found, part_of, out=found)
+        return found
