@@ -3,7 +3,7 @@
 #   results/{dataset}/data/                                     the data set, checked and packed
 #   results/{dataset}/runs/{run}/                               a trained model; {run} is aug=full_bsz=120_dim=64_...
 #   results/{dataset}/fingerprints/{run}/epoch={epoch}/         fingerprints of test_db, test_query and dummy
-#   results/{dataset}/indexes/{run}/epoch={epoch}/{index}.faiss
+#   results/{dataset}/indexes/{run}/epoch={epoch}/{index}/  an index, and what it cost in {index}.json
 #   results/{dataset}/scores/{run}/epoch={epoch}/{index}.json   one cell: a run searched with an index type
 #   results/{dataset}/scoreboard/                               a table and plots a study; index.html shows all
 from pathlib import Path

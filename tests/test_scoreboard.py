@@ -191,13 +191,16 @@ def test_markdown_escapes_names(cells_of, published):
 
 
 def test_an_index_study_shows_what_an_index_costs(cells_of, published):
-    cells = cells_of({"index": "l2"}, {"index": "hnsw", "ms_per_query": [0.2, 0.8], "build_s": None})
+    cells = cells_of(
+        {"index": "l2"}, {"index": "hnsw", "ms_per_query": [0.2, 0.8], "build_s": None, "recall": {"nearest": 0.987}}
+    )
     table = scoreboard.table(cells, published, "indexes", ["index"])
     exact = table[table["match"] == "exact"]
     assert list(exact["index"]) == ["l2", "hnsw"]
     assert list(exact["MB"]) == [1.18, 1.18]
     assert list(exact["ms per query (10 s)"]) == [0.4, 0.8]
     assert list(scoreboard.formatted(exact.reset_index(drop=True))["build s"]) == ["0.5", "–"]
+    assert list(scoreboard.formatted(exact.reset_index(drop=True))["recall %"]) == ["–", "98.7"]
 
 
 def test_short_configurations_have_their_own_lengths(cells_of, published):

@@ -248,6 +248,20 @@ def test_a_truncated_file_of_fingerprints(tmp_path):
         open_vectors(tmp_path / "x.npy")
 
 
+@pytest.mark.parametrize("name", ["l2", "ivfpq-rr-ondisk"])
+def test_nothing_that_evaluation_reads_is_written(name, tmp_path):
+    for i, part in enumerate(("dummy", "db", "query")):
+        np.save(tmp_path / f"{part}.npy", vectors(i, 300))
+    database = Database(*(open_vectors(tmp_path / f"{part}.npy") for part in ("dummy", "db")))
+    build_index(name, OPTIONS[name], database, tmp_path / "index")
+    before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in tmp_path.rglob("*") if path.is_file()}
+    index = read_index(name, OPTIONS[name], tmp_path / "index", database)
+    search_sequences(index, database, open_vectors(tmp_path / "query.npy"), np.arange(300), [1, 5])
+    recall(index, database, database.db)
+    after = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in tmp_path.rglob("*") if path.is_file()}
+    assert after == before
+
+
 def test_more_neighbours_than_fingerprints():
     dummy, db = vectors(0, 3), vectors(1, 4)
     (result,) = search_sequences(*exact(dummy, db), db, np.arange(4), [1])

@@ -123,6 +123,9 @@ def test_cells_can_be_counted_again_from_the_per_query_table(finished):
             near = ((rows["place1"] - rows["truth"]).abs() <= 1) & (rows["place1"] >= 0)
             assert cell["hits"]["top1_exact"][i] == (rows["place1"] == rows["truth"]).sum()
             assert cell["hits"]["top1_near"][i] == near.sum()
+            assert cell["hits"]["top1_song"][i] == rows["offset_ms"].notna().sum()
+            assert cell["mrr"][i] == pytest.approx(rows["rr"].mean(), abs=1e-4)
+        assert cell["recall"]["nearest"] == 1 or cell["index"] != "l2"
 
 
 def test_queries_are_degraded_songs_of_the_same_length(finished):
@@ -162,7 +165,7 @@ def test_learning_rate_reruns_training_and_what_follows(edited):
 
 def test_one_more_index_runs_its_cells_only(edited):
     folder, edit = edited
-    edit("tiny.yaml", "index: [l2, ivfpq]", "index: [l2, ivfpq, hnsw]")
+    edit("tiny.yaml", "index: [l2, ivfpq,", "index: [l2, ivfpq, hnsw,")
     jobs = planned(folder)
     assert (jobs.pop("build_index"), jobs.pop("score")) == (1, 1)
     assert jobs.keys() == {"make_table", "plot", "build_page"}

@@ -16,7 +16,7 @@ from nafp.metrics import wilson_interval
 
 _CELL = ["dataset", "run", "epoch", "index", "protocol", "queries", "database_segments", "seconds", "match", "hits"]
 _RATES = ["hit_rate_pct", "low_pct", "high_pct"]
-_COSTS = ["ms_per_query", "build_s", "index_bytes"]
+_COSTS = ["ms_per_query", "build_s", "index_bytes", "recall_pct"]
 _COLUMNS = _CELL + _RATES + _COSTS
 MEASURED = {"run", "queries", "hits", *_RATES, *_COSTS}
 _MATCH = {"top1_exact": "exact", "top1_near": "near", "top1_song": "song"}  # others: "top10_exact" -> "top10"
@@ -27,7 +27,7 @@ def load_cells(paths: Iterable[str | Path]) -> pd.DataFrame:
 
     Columns: dataset, run, the run's fields (aug, bsz, ...), epoch, index, protocol, queries, database_segments, seconds,
     match ("exact", "near", "top3", "top10"), hits, hit_rate_pct, low_pct and high_pct (95 % Wilson interval, percent),
-    ms_per_query, build_s (seconds), index_bytes. Raises ValueError for a malformed cell or one that is given twice.
+    ms_per_query, build_s (seconds), index_bytes, recall_pct (of the nearest neighbour). Raises ValueError for a malformed cell or one that is given twice.
     """
     rows, seen = [], {}
     for path in paths:
@@ -67,6 +67,7 @@ def _cell_rows(cell: Mapping[str, Any], path: str | Path) -> list[dict[str, Any]
         **cell["fields"],
         **{name: cell.get(name) for name in ("epoch", "index", "protocol", "queries")},
         **{name: cell.get(name, np.nan) for name in ("build_s", "index_bytes")},
+        "recall_pct": 100 * cell["recall"]["nearest"] if "recall" in cell else np.nan,
         "database_segments": sum(cell["database"].values()),
     }
     return [
