@@ -26,8 +26,9 @@ def load_cells(paths: Iterable[str | Path]) -> pd.DataFrame:
     """Read cell files into a long table: one row per cell x query length x match, in the order of `paths`.
 
     Columns: dataset, run, the run's fields (aug, bsz, ...), epoch, index, protocol, queries, database_segments, seconds,
-    match ("exact", "near", "top3", "top10"), hits, hit_rate_pct, low_pct and high_pct (95 % Wilson interval, percent),
-    ms_per_query, build_s (seconds), index_bytes, recall_pct (of the nearest neighbour). Raises ValueError for a malformed cell or one that is given twice.
+    match ("exact", "near", "song", "top3", "top10"), hits, hit_rate_pct, low_pct and high_pct (95 % Wilson interval,
+    percent), ms_per_query, build_s (seconds), index_bytes, recall_pct (nearest neighbours found, percent). Raises
+    ValueError for a malformed cell or one that is given twice.
     """
     rows, seen = [], {}
     for path in paths:
