@@ -78,3 +78,23 @@ rule build_page:
         "building the scoreboard page"
     script:
         "../scripts/build_page.py"
+
+
+rule plot_scale:
+    """Hit rate and search time over the size of the database, and what they predict for a larger one."""
+    input:
+        tables=[
+            f"{RESULTS}/scores/{grid.run_name(config['run'])}/epoch={EPOCH}/{index}.scale.csv"
+            for index in config["scale"]["index"]
+        ],
+        code=code("plot_scale"),
+    output:
+        f"{RESULTS}/scoreboard/scale.svg",
+    log:
+        log_of("plot_scale"),
+    conda:
+        "../envs/scoreboard.yaml"
+    message:
+        "drawing the scale study"
+    script:
+        "../scripts/plot_scale.py"

@@ -1,3 +1,5 @@
+SEARCH = {name: value for name, value in config["search"].items() if name not in ("index", "epoch")}
+TEST_IDS = [] if SEARCH["test_ids"] == "all" or isinstance(SEARCH["test_ids"], int) else SEARCH["test_ids"]
 VECTORS = f"{RESULTS}/fingerprints/{{run}}/epoch={{epoch}}"
 
 
@@ -40,11 +42,7 @@ rule score:
         query=f"{VECTORS}/test_query.npy",
         clips=f"{RESULTS}/data/packed/test_query.csv",
         songs=[f"{RESULTS}/data/packed/{split}.csv" for split in ("dummy", "test_db")],
-        test_ids=(
-            []
-            if config["search"]["test_ids"] == "all" or isinstance(config["search"]["test_ids"], int)
-            else config["search"]["test_ids"]
-        ),
+        test_ids=TEST_IDS,
         code=code("score"),
     output:
         cell=f"{RESULTS}/scores/{{run}}/epoch={{epoch}}/{{index}}.json",
@@ -63,8 +61,40 @@ rule score:
         dataset=DATASET,
         fields=run_fields,
         options=lambda wildcards: config["indexes"][wildcards.index],
-        search={name: config["search"][name] for name in ("lengths", "protocol", "test_ids", "seed")},
+        search=SEARCH,
     message:
         "searching {wildcards.index} for {wildcards.run}"
     script:
         "../scripts/score.py"
+
+
+rule measure_scale:
+    """Search one index over growing parts of the dummy database."""
+    input:
+        dummy=f"{VECTORS}/dummy.npy",
+        db=f"{VECTORS}/test_db.npy",
+        query=f"{VECTORS}/test_query.npy",
+        clips=f"{RESULTS}/data/packed/test_query.csv",
+        test_ids=TEST_IDS,
+        code=code("measure_scale"),
+    output:
+        hits=f"{RESULTS}/scores/{{run}}/epoch={{epoch}}/{{index}}.scale.parquet",
+        table=f"{RESULTS}/scores/{{run}}/epoch={{epoch}}/{{index}}.scale.csv",
+    log:
+        log_of("measure_scale/{run}/epoch={epoch}/{index}"),
+    benchmark:
+        benchmark_of("measure_scale/{run}/epoch={epoch}/{index}")
+    conda:
+        "../envs/search.yaml"
+    threads: 2
+    resources:
+        mem="8GB",
+        runtime="12h",
+    params:
+        options=lambda wildcards: config["indexes"][wildcards.index],
+        fractions=config["scale"]["fractions"],
+        search=SEARCH,
+    message:
+        "searching {wildcards.index} for {wildcards.run} in databases of several sizes"
+    script:
+        "../scripts/measure_scale.py"

@@ -37,6 +37,13 @@ rule scores:
     localrule: True
 
 
+rule scale:
+    """How hit rate and search time change with the size of the database."""
+    input:
+        f"{RESULTS}/scoreboard/scale.svg",
+    localrule: True
+
+
 for study in STUDIES:
 
     rule:

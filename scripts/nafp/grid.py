@@ -135,7 +135,7 @@ def unknown_names(config: Mapping) -> list[str]:
     known = {"aug": "chains", "index": "indexes", "loss": "losses", "recipe": "recipes"}
     what = {"aug": "augmentation"}
     problems = []
-    places = {"run": config["run"], "search": {"index": config["search"]["index"]}}
+    places = {"run": config["run"], "search": {"index": config["search"]["index"]}, "scale": config["scale"]}
     for name, study in config["studies"].items():
         if study:
             places[f"study {name!r}"] = study

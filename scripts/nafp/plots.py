@@ -235,6 +235,38 @@ def learning_curves(histories: Mapping[str, pd.DataFrame], path: str | Path) -> 
         _save(figure, path)
 
 
+def scale(tables: Mapping[str, pd.DataFrame], path: str | Path) -> None:
+    """Draw exact hit rate (%) and milliseconds a query over the number of segments, one colour per index type.
+
+    Each table is one of `nafp.scale.predictions`; the shortest and the longest sequences are drawn. The line is the fitted
+    trend with its 95 % band, and its open last point is the prediction. Writes an SVG to `path`.
+    """
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(_WIDTH, _HEIGHT), layout="constrained")
+        panels = figure.subplots(1, 2)
+        for (name, table), colour in zip(tables.items(), _colours(len(tables)), strict=True):
+            for length, line in ((table["length"].max(), (0, (4, 2))), (table["length"].min(), "-")):
+                _trend(panels, table[table["length"] == length], f"{name}, {(length + 1) / 2:g} s", colour, line)
+        panels[0].set(ylabel="top-1 hit rate (exact), %", ylim=(0, 101))
+        panels[1].set(ylabel="search time per query, ms", yscale="log")
+        for axes in panels:
+            axes.set(xlabel="segments in the database", xscale="log")
+            sns.despine(ax=axes)
+        panels[0].set_title("band: 95 %; open: predicted", loc="left", color="0.35")
+        _legend(figure, *panels[0].get_legend_handles_labels())
+        _save(figure, path)
+
+
+def _trend(panels: Sequence[Axes], rows: pd.DataFrame, name: str, colour: tuple, line) -> None:
+    size, (hit_rate, time) = rows["segments"], panels
+    hit_rate.plot(size, rows["fitted"], linestyle=line, color=colour, linewidth=1.4, label=_short(name))
+    hit_rate.fill_between(size, rows["low"], rows["high"], color=colour, alpha=0.15, linewidth=0)
+    hit_rate.plot(size, rows["measured"], "o", color=colour, markersize=4)
+    hit_rate.plot(size.iloc[-1:], rows["fitted"].iloc[-1:], "o", color=colour, markerfacecolor="white", markersize=5)
+    time.plot(size.iloc[:-1], rows["ms"].iloc[:-1], "o", linestyle=line, color=colour, markersize=4, linewidth=1.4)
+    time.plot(size.iloc[-1:], rows["ms"].iloc[-1:], "o", color=colour, markerfacecolor="white", markersize=5)
+
+
 def _legend(figure: Figure, handles: Sequence[Artist], names: Sequence[str]) -> None:
     """Put the legend below the axes, and make the figure that much taller."""
     columns = 1 if max(map(len, names), default=0) > 40 else 2

@@ -1,0 +1,23 @@
+"""Measure one index over growing parts of the database."""
+
+import faiss
+import pandas as pd
+
+from nafp.console import logged
+from nafp.scale import measure, predictions
+from nafp.search import choose_starts
+from nafp.vectors import Database, open_vectors
+
+with logged(snakemake.log[0]):
+    inputs, params, search = snakemake.input, snakemake.params, snakemake.params.search
+    faiss.omp_set_num_threads(snakemake.threads)
+    database, query = Database(open_vectors(inputs.dummy), open_vectors(inputs.db)), open_vectors(inputs.query)
+    samples = pd.read_csv(inputs.clips)["samples"].to_numpy()
+    starts = choose_starts(samples, search["test_ids"], search["protocol"], search["lengths"], search["seed"])
+    building = {"seed": search["seed"], "train_max": search["train_max"]}
+    name, lengths = snakemake.wildcards.index, search["lengths"]
+    found = measure(name, params.options, database, query, starts, lengths, params.fractions, **building)
+    found.to_parquet(snakemake.output.hits, index=False)
+    table = predictions(found)
+    table.round(4).to_csv(snakemake.output.table, index=False)
+    print(table.round(2).to_string(index=False))

@@ -1,0 +1,12 @@
+"""Draw hit rate and search time over the size of the database."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from nafp import plots
+from nafp.console import logged
+
+with logged(snakemake.log[0]):
+    tables = {Path(path).stem.split(".")[0]: pd.read_csv(path) for path in snakemake.input.tables}
+    plots.scale(tables, snakemake.output[0])
