@@ -251,7 +251,11 @@ def scale(tables: Mapping[str, pd.DataFrame], path: str | Path) -> None:
         panels[1].set(ylabel="search time per query, ms", yscale="log")
         for axes in panels:
             axes.set(xlabel="segments in the database", xscale="log")
+            axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}" if value < 1e6 else f"{value / 1e6:g} M")
+            axes.xaxis.set_minor_locator(NullLocator())
             sns.despine(ax=axes)
+        panels[1].yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        panels[1].yaxis.set_minor_locator(NullLocator())
         panels[0].set_title("band: 95 %; open: predicted", loc="left", color="0.35")
         _legend(figure, *panels[0].get_legend_handles_labels())
         _save(figure, path)
