@@ -11,7 +11,7 @@ sys.path.insert(0, str(SCRIPTS.resolve()))  # rule scripts find the library by t
 
 from nafp import grid  # noqa: E402
 from nafp.errors import UserError  # noqa: E402
-from nafp.layout import MUSIC, POOL_OF_STEP, SPLITS  # noqa: E402
+from nafp.layout import EXCHANGED, MUSIC, POOL_OF_STEP, SPLITS  # noqa: E402
 
 try:
     grid.check_config(config, HERE / "schemas/config.schema.yaml")
@@ -31,13 +31,14 @@ STUDIES = {name: study for name, study in config["studies"].items() if study}
 CELLS = {name: grid.study_cells(study, config) for name, study in STUDIES.items()}
 VARIED = {name: grid.varied_fields(study, config) for name, study in STUDIES.items()}
 EPOCH = config["search"]["epoch"]
+DEFAULT_RUN = grid.run_name(config["run"])
 TEST_SPLITS = ("test_db", "test_query", "dummy")
 THREADS = 8  # of the jobs that can use them; Snakemake gives fewer where there are fewer
 
 
 wildcard_constraints:
     run=f"aug=({'|'.join(config['chains'])})_bsz=\\d+_dim=\\d+_loss=({'|'.join(config['losses'])})"
-    f"_recipe=({'|'.join(config['recipes'])})_seed=\\d+",
+    f"_recipe=({'|'.join(config['recipes'])})_seed=\\d+|external=({'|'.join(config['external'])})",
     epoch="best|last|\\d+",
     index="|".join(config["indexes"]),
     study="|".join(STUDIES) or "none",
@@ -76,6 +77,8 @@ def packed(split):
 
 def run_fields(wildcards):
     """The fields of the run that a job is for."""
+    if wildcards.run.startswith("external="):
+        return {"external": wildcards.run.removeprefix("external=")}
     fields = grid.parse_run(wildcards.run)
     if problems := grid.problems_of(fields, config):
         raise WorkflowError("; ".join(problems))

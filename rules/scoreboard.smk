@@ -83,10 +83,7 @@ rule build_page:
 rule plot_scale:
     """Hit rate and search time over the size of the database, and what they predict for a larger one."""
     input:
-        tables=[
-            f"{RESULTS}/scores/{grid.run_name(config['run'])}/epoch={EPOCH}/{index}.scale.csv"
-            for index in config["scale"]["index"]
-        ],
+        tables=[f"{RESULTS}/scores/{DEFAULT_RUN}/epoch={EPOCH}/{index}.scale.csv" for index in config["scale"]["index"]],
         code=code("plot_scale"),
     output:
         f"{RESULTS}/scoreboard/scale.svg",

@@ -8,7 +8,7 @@ import pandas as pd
 
 from nafp.console import logged
 from nafp.index import read_index
-from nafp.search import choose_starts, per_query_table, recall, search_sequences, songs_of_rows
+from nafp.search import check_rows, choose_starts, per_query_table, recall, search_sequences, songs_of_rows
 from nafp.vectors import Database, open_vectors
 
 with logged(snakemake.log[0]):
@@ -18,6 +18,7 @@ with logged(snakemake.log[0]):
     query = open_vectors(inputs.query)
     index = read_index(snakemake.wildcards.index, snakemake.params.options, inputs.index, database)
     samples = pd.read_csv(inputs.clips)["samples"].to_numpy()
+    check_rows(query, samples, inputs.query)
     lengths = search["lengths"]
     starts = choose_starts(samples, search["test_ids"], search["protocol"], lengths, search["seed"])
     results = search_sequences(index, database, query, starts, lengths)

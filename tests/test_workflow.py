@@ -212,6 +212,37 @@ def test_one_cell_by_its_path(finished):
     assert jobs == {"train": 1, "fingerprint": 3, "build_index": 1, "score": 1}
 
 
+def test_fingerprints_go_out_and_come_back(finished, tmp_path):
+    """Exported fingerprints, taken as somebody else's, score as they did."""
+    folder = tmp_path / "project"
+    shutil.copytree(finished, folder, copy_function=shutil.copy2)
+    assert snakemake(folder, "export").returncode == 0
+    (exchange,) = (folder / "results/demo/exchange").glob("*/epoch=best")
+    config = tiny(folder, external={"theirs": str(exchange)})
+    cell = "results/demo/scores/external=theirs/epoch=last/l2.json"
+    done = snakemake(folder, cell, config=config)
+    assert done.returncode == 0, done.stdout[-3000:]
+    ours = json.loads((folder / f"results/demo/scores/{FULL}/epoch=best/l2.json").read_text())
+    theirs = json.loads((folder / cell).read_text())
+    assert theirs["hits"] == ours["hits"]
+    assert theirs["fields"] == {"external": "theirs"}
+
+
+def test_the_scale_study(finished, tmp_path):
+    folder = tmp_path / "project"
+    shutil.copytree(finished, folder, copy_function=shutil.copy2)
+    done = snakemake(folder, "scale")
+    assert done.returncode == 0, done.stdout[-3000:]
+    (table,) = (folder / "results/demo/scores").rglob("l2.scale.csv")
+    measured = pd.read_csv(table)
+    assert measured["segments"].iloc[-2] == 12 * 15  # 8 dummy and 4 test songs
+    cell = json.loads(table.with_name("l2.json").read_text())
+    expected = 100 * cell["hits"]["top1_exact"][0] / cell["queries"]
+    whole = measured[(measured["length"] == 1) & (measured["segments"] == 180)]
+    assert whole["measured"].item() == pytest.approx(expected, abs=1e-3)
+    assert (folder / "results/demo/scoreboard/scale.svg").stat().st_size > 5000
+
+
 def test_commands_that_run_no_job_need_no_number_of_cores(finished):
     for command in (["--unlock"], ["--list-rules"], ["-n"]):
         done = subprocess.run(

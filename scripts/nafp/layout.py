@@ -18,3 +18,8 @@ SPLITS = {  # split -> folder
 MUSIC = tuple(split for split, folder in SPLITS.items() if folder.startswith("music/"))
 QUERY_OF = {"val_db": "val_query", "test_db": "test_query"}
 POOL_OF_STEP = {"background": "bg", "speech": "speech", "impulse_response": "ir"}  # augmentation step -> its sounds
+EXCHANGED = {
+    "test_db": "db",
+    "test_query": "query",
+    "dummy": "dummy_db",
+}  # split -> name in the published code's format

@@ -69,6 +69,13 @@ def choose_starts(
     return check_starts(read_ids(Path(test_ids)), allowed, test_ids, protocol)
 
 
+def check_rows(query: np.ndarray, samples: np.ndarray, source: str) -> None:
+    """The query fingerprints (n, d) are those of the query clips' segments, one each."""
+    segments = int(count_segments(samples).sum())
+    if len(query) != segments:
+        raise UserError(f"{source}: has {len(query)} fingerprints, but the query clips have {segments} segments")
+
+
 def read_ids(path: Path) -> np.ndarray:
     """Segment numbers from a ``.npy`` file or from text with one number a line."""
     try:

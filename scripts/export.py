@@ -1,0 +1,11 @@
+"""Write fingerprints in the published code's format."""
+
+from pathlib import Path
+
+from nafp.console import logged
+from nafp.exchange import export_vectors
+from nafp.layout import EXCHANGED
+
+with logged(snakemake.log[0]):
+    for split in EXCHANGED:
+        export_vectors(snakemake.input[split], Path(snakemake.output.db).parent, split)
