@@ -1,6 +1,35 @@
 SEARCH = {name: value for name, value in config["search"].items() if name not in ("index", "epoch")}
-TEST_IDS = [] if SEARCH["test_ids"] == "all" or isinstance(SEARCH["test_ids"], int) else SEARCH["test_ids"]
+ICASSP_IDS = f"{RESULTS}/data/test_ids_icassp2021.npy"
+match SEARCH["test_ids"]:
+    case "all" | int():
+        TEST_IDS = []
+    case "icassp":
+        TEST_IDS = ICASSP_IDS
+    case file:
+        TEST_IDS = file
 VECTORS = f"{RESULTS}/fingerprints/{{run}}/epoch={{epoch}}"
+
+
+rule fetch_test_ids:
+    """The 2,000 places in the paper's test queries where its test sequences start."""
+    output:
+        ICASSP_IDS,
+    log:
+        log_of("fetch_test_ids"),
+    retries: 3
+    localrule: True
+    conda:
+        "../envs/search.yaml"
+    params:
+        url=(
+            "https://raw.githubusercontent.com/mimbres/neural-audio-fp/"
+            "b724e512b7415699e3d942c2d2dbf8ca1a057a37/eval/test_ids_icassp2021.npy"
+        ),
+        sha256="175b5eefae9a79e5bf5ccfc0b6fc7496649aca8d67063304f6c05087e4ff1b90",
+    message:
+        "downloading the test ids of the paper"
+    script:
+        "../scripts/fetch_test_ids.py"
 
 
 rule build_index:
@@ -61,7 +90,7 @@ rule score:
         dataset=DATASET,
         fields=run_fields,
         options=lambda wildcards: config["indexes"][wildcards.index],
-        search=SEARCH,
+        search={**SEARCH, "test_ids": TEST_IDS or SEARCH["test_ids"]},
     message:
         "searching {wildcards.index} for {wildcards.run}"
     script:
@@ -93,7 +122,7 @@ rule measure_scale:
     params:
         options=lambda wildcards: config["indexes"][wildcards.index],
         fractions=config["scale"]["fractions"],
-        search=SEARCH,
+        search={**SEARCH, "test_ids": TEST_IDS or SEARCH["test_ids"]},
     message:
         "searching {wildcards.index} for {wildcards.run} in databases of several sizes"
     script:
