@@ -16,7 +16,7 @@ with logged(snakemake.log[0]):
     faiss.omp_set_num_threads(snakemake.threads)
     database = Database(open_vectors(inputs.dummy), open_vectors(inputs.db))
     query = open_vectors(inputs.query)
-    index = read_index(snakemake.wildcards.index, snakemake.params.options, inputs.index, database)
+    index = read_index(snakemake.wildcards.index, snakemake.params.options, inputs.index, database, search["device"])
     samples = pd.read_csv(inputs.clips)["samples"].to_numpy()
     check_rows(query, samples, inputs.query)
     lengths = search["lengths"]

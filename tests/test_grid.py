@@ -151,5 +151,6 @@ def test_the_schema_knows_the_registries():
     assert set(known["schedule"]["properties"]["name"]["enum"]) == set(optim.SCHEDULES)
     assert set(known["precision"]["enum"]) == set(train.PRECISIONS)
     assert set(known) - {"gpus"} <= {field.name for field in dataclasses.fields(Settings)}
+    assert schema["properties"]["search"]["properties"]["device"]["enum"] == list(index.DEVICES)
     codecs = steps["codec"]["properties"]["names"]["items"]["enum"]
     assert set(codecs) == set(audio.CODECS)

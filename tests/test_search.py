@@ -172,6 +172,19 @@ def test_on_disk_in_pieces_is_in_memory_at_once(built, monkeypatch):
     np.testing.assert_array_equal(ranked.nearest(db, 1), truth)
 
 
+@pytest.mark.parametrize(
+    "name, gpus, says",
+    [("l2", 0, "there is no GPU that Faiss can use"), ("hnsw", 1, "Faiss has no GPU version of hnsw")],
+)
+def test_without_a_gpu_version_the_cpu_searches(name, gpus, says, built, tmp_path, monkeypatch, capsys):
+    index, database = built(name, OPTIONS[name], vectors(0, 300), vectors(1, 20))
+    assert capsys.readouterr().out == ""
+    monkeypatch.setattr(faiss, "get_num_gpus", lambda: gpus, raising=False)
+    again = read_index(name, OPTIONS[name], tmp_path / name, database, "auto")
+    assert capsys.readouterr().out.count(says) == 1
+    np.testing.assert_array_equal(again.nearest(database.db, 3), index.nearest(database.db, 3))
+
+
 def test_exact_neighbours_and_recall(monkeypatch):
     dummy, db = vectors(0, 500), vectors(1, 100)
     index, database = exact(dummy, db)

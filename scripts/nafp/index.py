@@ -108,6 +108,8 @@ INDEXES: dict[str, Callable[..., faiss.Index]] = {
 
 
 ON_DISK = {"ivfpq-rr-ondisk"}
+ON_GPU = {"l2", "ivf", "ivfpq", "sq8"}  # the types that Faiss has a GPU version of
+DEVICES = ("auto", "cpu", "gpu")
 
 
 class Index:
@@ -188,7 +190,20 @@ def fill_on_disk(index: faiss.Index, database: Database, folder: Path) -> None:
         path.unlink()
 
 
-def read_index(name: str, options: Mapping, folder: Path | str, database: Database) -> Index:
+def on_device(index: faiss.Index, name: str, device: str) -> faiss.Index:
+    """The index on a GPU if ``device`` is auto or gpu, there is one, and the type has a GPU version; says so if not."""
+    if device == "cpu":
+        return index
+    if not getattr(faiss, "get_num_gpus", int)():
+        print("search.device: there is no GPU that Faiss can use, searching on the CPU")
+        return index
+    if name not in ON_GPU:
+        print(f"search.device: Faiss has no GPU version of {name}, searching on the CPU")
+        return index
+    return faiss.index_cpu_to_gpu(faiss.StandardGpuResources(), 0, index)
+
+
+def read_index(name: str, options: Mapping, folder: Path | str, database: Database, device: str = "cpu") -> Index:
     """Open an index, memory-mapped where its type allows; UserError if it is damaged or of another database."""
     path = Path(folder) / "index.faiss"
     flags = faiss.IO_FLAG_ONDISK_SAME_DIR if name in ON_DISK else faiss.IO_FLAG_MMAP_IFC
@@ -203,4 +218,5 @@ def read_index(name: str, options: Mapping, folder: Path | str, database: Databa
             f"{path}: holds {index.ntotal} fingerprints, but the database has {len(database)}; delete {folder} and "
             "build it again"
         )
+    index = on_device(index, name, device)
     return Index(index, database, options["factor"]) if name in ON_DISK else Index(index)
