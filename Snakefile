@@ -23,6 +23,7 @@ include: "rules/train.smk"
 include: "rules/fingerprint.smk"
 include: "rules/search.smk"
 include: "rules/scoreboard.smk"
+include: "rules/identify.smk"
 
 
 rule all:

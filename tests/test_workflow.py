@@ -243,6 +243,33 @@ def test_the_scale_study(finished, tmp_path):
     assert (folder / "results/demo/scoreboard/scale.svg").stat().st_size > 5000
 
 
+def test_identify_finds_songs_in_a_folder(finished, tmp_path):
+    """The demo's own songs as a library; a piece of one and noise as recordings; then one more song."""
+    folder = tmp_path / "project"
+    shutil.copytree(finished, folder, copy_function=shutil.copy2)
+    songs = sorted((folder / "results/demo/data/corpus/music").rglob("*.wav"))[:3]
+    library, recordings = tmp_path / "songs", tmp_path / "recordings"
+    for path in (library, recordings):
+        path.mkdir()
+    for i, path in enumerate(songs[:2]):
+        shutil.copy(path, library / f"{i}.wav")
+    (library / "broken.flac").write_bytes(b"no music")
+    samples, rate = sf.read(songs[1])
+    sf.write(recordings / "piece.flac", np.stack([samples, samples], axis=1)[2 * rate : 6 * rate], rate)
+    options = ("identify", "--config", f"library={library}", f"queries={recordings}")
+    done = snakemake(folder, *options)
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert "skipped broken.flac" in done.stdout
+    (row,) = pd.read_csv(folder / "results/demo/identify/matches.csv").to_dict("records")
+    assert (row["query"], row["song"], row["offset_s"]) == ("piece.flac", "1.wav", 2.0)
+    assert "Nothing to be done" in snakemake(folder, *options).stdout
+    shutil.copy(songs[2], library / "2.wav")
+    done = snakemake(folder, *options)
+    assert "3 songs" in done.stdout
+    missing = snakemake(folder, "identify")
+    assert "identify: say what to search: --config library=FOLDER queries=FOLDER" in missing.stdout
+
+
 def test_commands_that_run_no_job_need_no_number_of_cores(finished):
     for command in (["--unlock"], ["--list-rules"], ["-n"]):
         done = subprocess.run(

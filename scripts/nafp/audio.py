@@ -1,18 +1,23 @@
 """Audio files: what the pipeline accepts, how it reads and writes them."""
 
 import io
+import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from math import gcd
 from pathlib import Path
 
 import numpy as np
 import soundfile as sf
+from scipy.signal import resample_poly
 
+from nafp.errors import UserError
 from nafp.files import written_whole
 from nafp.layout import SAMPLE_RATE
 
+BLOCK_S = 30  # decoded at a time
 CODECS = {  # name -> container and coding of libsndfile; none of them delays the signal
     "ulaw": ("WAV", "ULAW"),  # telephone, 64 kbit/s
     "adpcm": ("WAV", "IMA_ADPCM"),
@@ -74,6 +79,40 @@ def data_bytes(path: Path) -> int:
 def read_wav(path: Path) -> np.ndarray:
     """(T,) int16 samples of a mono WAV file."""
     return sf.read(path, dtype="int16")[0]
+
+
+def read_any(path: Path) -> np.ndarray:
+    """(T,) int16 samples at 8 kHz of any file that libsndfile reads: any rate, channels averaged.
+
+    Decoded and resampled block by block: memory holds the result and one block. Raises UserError for a broken file.
+    """
+    try:
+        with sf.SoundFile(path) as file:
+            return np.concatenate([np.zeros(0, np.int16), *resampled(file)])
+    except (OSError, sf.LibsndfileError) as error:
+        raise UserError(f"{path}: cannot be read ({error})") from error
+
+
+def resampled(file: sf.SoundFile) -> Iterator[np.ndarray]:
+    """The samples of an open file at 8 kHz, int16, piece by piece; the pieces join without a seam."""
+    common = gcd(file.samplerate, SAMPLE_RATE)
+    up, down = SAMPLE_RATE // common, file.samplerate // common
+    reach = down * math.ceil(11 * max(up, down) / up / down)  # of the filter, in whole input periods; 10 in SciPy's
+    block = max(down * math.ceil(BLOCK_S * file.samplerate / down), reach)
+    before, current = np.zeros(reach), next_block(file, block)
+    while len(current):
+        following = next_block(file, block)
+        after = np.pad(following[:reach], (0, max(reach - len(following), 0)))
+        y = resample_poly(np.concatenate([before, current, after]), up, down)
+        first = reach // down * up
+        y = y[first : first + math.ceil(len(current) * up / down)]
+        yield (y.clip(-1, 32767 / 32768) * 32768).round().astype(np.int16)
+        before, current = current[-reach:], following
+
+
+def next_block(file: sf.SoundFile, frames: int) -> np.ndarray:
+    """(<= frames,) the next samples of a file, its channels averaged."""
+    return file.read(frames, dtype="float64", always_2d=True).mean(axis=1)
 
 
 def write_wav(path: Path, samples: np.ndarray) -> None:

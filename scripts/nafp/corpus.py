@@ -143,10 +143,13 @@ class Split:
     def read(cls, root: Path, split: str) -> "Split":
         """Read the WAV files of a small split into memory, without packing them first."""
         paths = sorted((root / SPLITS[split]).rglob("*.wav"))
-        clips = [read_wav(path) for path in paths]
+        return cls.of_clips([read_wav(path) for path in paths], [path.relative_to(root).as_posix() for path in paths])
+
+    @classmethod
+    def of_clips(cls, clips: list[np.ndarray], names: list[str]) -> "Split":
+        """(T,) int16 clips in memory, packed."""
         stored = [np.pad(clip, (0, max(SEGMENT - len(clip), 0))) for clip in clips]
         starts = np.concatenate([[0], np.cumsum([len(clip) for clip in stored])])
-        names = [path.relative_to(root).as_posix() for path in paths]
         table = pd.DataFrame({"path": names, "start": starts[:-1], "samples": [len(clip) for clip in clips]})
         return cls(np.concatenate(stored), table)
 

@@ -48,6 +48,14 @@ def fingerprint(network: nn.Sequential, split: Split, device: torch.device, out:
             bar.update(len(batch))
 
 
+def fingerprint_clips(network: nn.Sequential, clips: list[np.ndarray], device: torch.device, **progress) -> np.ndarray:
+    """(T,) int16 clips -> (n, dim) the fingerprints of all their segments, clip after clip; a short one is one segment."""
+    split = Split.of_clips(clips, [f"clips/{i}" for i in range(len(clips))])
+    out = np.empty((len(split.segments), network[1].dim), np.float32)
+    fingerprint(network, split, device, out, **progress)
+    return out
+
+
 def fingerprint_to_file(network: nn.Sequential, dim: int, split: Split, device: torch.device, path: Path) -> None:
     """Write the fingerprints of a split as a (n, dim) float32 ``.npy`` file, under a temporary name until complete."""
     with written_whole(path) as part:

@@ -118,6 +118,7 @@ class Fingerprinter(nn.Module):
         self.encoder = nn.Sequential(*layers)
         self.dtype = torch.float32
         self.heads = DivideAndEncode(freq * time * c_in, dim)
+        self.dim = dim
 
     def encode(self, log_mel: Tensor) -> Tensor:
         """(B, mels, frames) -> (B, features) float32: f of the paper, what the heads divide."""

@@ -97,7 +97,12 @@ def check_starts(ids: np.ndarray, allowed: np.ndarray, source: str, protocol: st
 
 
 def search_sequences(
-    index: Index, database: Database, query: np.ndarray, starts: np.ndarray, lengths: Sequence[int]
+    index: Index,
+    database: Database,
+    query: np.ndarray,
+    starts: np.ndarray,
+    lengths: Sequence[int],
+    progress: bool = True,
 ) -> list[Result]:
     """Search the sequences query[start : start + length] for every start and length: one Result a length.
 
@@ -120,7 +125,7 @@ def search_sequences(
     chunk = max(1, CHUNK_BYTES // (longest**2 * found.shape[1] * np.dtype(np.int64).itemsize))
     best = [
         score_sequences(neighbours, database, query, starts[at : at + chunk], lengths)
-        for at in tqdm(range(0, len(starts), chunk), desc="scoring", unit="chunk")
+        for at in tqdm(range(0, len(starts), chunk), desc="scoring", unit="chunk", disable=not progress)
     ]
     ms = (time.perf_counter() - began) / len(starts) * 1e3
     work = np.square(lengths) / np.square(lengths).sum()  # inner products: a sequence's segments times its candidates

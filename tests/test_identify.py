@@ -1,0 +1,188 @@
+"""One's own music: decoding anything, a library that keeps up, matches and intervals."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile as sf
+
+from nafp.audio import read_any
+from nafp.errors import UserError
+from nafp.identify import COLUMNS, Limits, identify, intervals
+from nafp.library import Library
+from nafp.vectors import Database
+
+DIM = 32
+
+
+def tone(seconds: float, rate: int, hz: float = 440, level: float = 0.5) -> np.ndarray:
+    return level * np.sin(2 * np.pi * hz * np.arange(int(seconds * rate)) / rate)
+
+
+@pytest.mark.parametrize("rate", [8000, 11025, 16000, 44100, 48000])
+@pytest.mark.parametrize("block_s", [0.25, 30])
+def test_any_rate_becomes_8_khz_without_seams(tmp_path, rate, block_s, monkeypatch):
+    monkeypatch.setattr("nafp.audio.BLOCK_S", block_s)
+    sf.write(tmp_path / "x.wav", np.stack([tone(2.3, rate), np.zeros(int(2.3 * rate))], axis=1), rate)
+    found = read_any(tmp_path / "x.wav")
+    assert found.dtype == np.int16
+    assert abs(len(found) - 2.3 * 8000) <= 1
+    expected = tone(2.3, 8000, level=0.25) * 32768  # the mean of tone and silence
+    inner = slice(100, len(found) - 100)
+    assert np.abs(found[inner] - expected[: len(found)][inner]).max() < 0.01 * 32768
+
+
+@pytest.mark.parametrize("container", ["FLAC", "OGG", "MP3"])
+def test_compressed_files(tmp_path, container):
+    path = tmp_path / f"x.{container.lower()}"
+    sf.write(path, tone(3, 44100), 44100, format=container)
+    found = read_any(path)
+    spectrum = np.abs(np.fft.rfft(found[8000:16000]))
+    assert spectrum.argmax() == 440
+    assert abs(len(found) - 24000) < 1000
+
+
+def test_broken_files_are_said(tmp_path):
+    (tmp_path / "x.mp3").write_bytes(b"no music")
+    with pytest.raises(UserError, match="x.mp3: cannot be read"):
+        read_any(tmp_path / "x.mp3")
+
+
+# ---------------------------------------------------------------- library
+
+
+def embed(clips: list[np.ndarray]) -> np.ndarray:
+    """A stand-in for a model: the first samples of each segment, as a unit vector."""
+    segments = [clip[at : at + DIM] for clip in clips for at in range(0, max(len(clip) - 7999, 1), 4000)]
+    x = np.stack([np.pad(s, (0, DIM - len(s))) for s in segments]).astype(np.float32) + 1e-3
+    return x / np.linalg.norm(x, axis=1, keepdims=True)
+
+
+def song(seed: int, seconds: float = 12) -> np.ndarray:
+    return np.random.default_rng(seed).integers(-9000, 9000, int(8000 * seconds)).astype(np.int16)
+
+
+@pytest.fixture
+def music(tmp_path):
+    for i in range(3):
+        sf.write(tmp_path / f"music/{i}.wav", song(i), 8000) if i else (tmp_path / "music").mkdir()
+    sf.write(tmp_path / "music/0.wav", song(0), 8000)
+    (tmp_path / "music/broken.mp3").write_bytes(b"no music")
+    (tmp_path / "music/cover.jpg").write_bytes(b"a picture")
+    return tmp_path / "music"
+
+
+def test_only_new_songs_are_fingerprinted(music, tmp_path):
+    seen = []
+
+    def counted(clips):
+        seen.append(len(clips))
+        return embed(clips)
+
+    library = Library(tmp_path / "store", "model", DIM)
+    assert library.update(music, counted)["path"].tolist() == ["broken.mp3"]
+    assert seen == [3]
+    assert library.rows == 3 * 23
+    sf.write(music / "3.flac", song(3), 8000)
+    (music / "1.wav").unlink()
+    again = Library(tmp_path / "store", "model", DIM)
+    again.update(music, counted)
+    assert seen == [3, 1]
+    assert again.songs["path"].tolist() == ["0.wav", "2.wav", "broken.mp3", "3.flac"]
+    owner = again.song_of_row()
+    for i, seed in ((0, 0), (1, 2), (3, 3)):
+        np.testing.assert_allclose(again.vectors[owner == i], embed([song(seed)]), atol=1e-6)
+    assert (owner == -1).sum() == 23  # of the song that went
+
+
+def test_an_interrupted_update_goes_on(music, tmp_path, monkeypatch):
+    monkeypatch.setattr("nafp.library.SONGS_AT_A_TIME", 1)
+    calls = []
+
+    def failing(clips):
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return embed(clips)
+
+    with pytest.raises(KeyboardInterrupt):
+        Library(tmp_path / "store", "model", DIM).update(music, failing)
+    with open(tmp_path / "store/fingerprints.f32", "ab") as file:
+        file.write(b"half a fingerprint")
+    library = Library(tmp_path / "store", "model", DIM)
+    assert len(library.songs) == 2
+    library.update(music, failing)
+    assert len(calls) == 4
+    np.testing.assert_allclose(library.vectors, embed([song(0), song(1), song(2)]), atol=1e-6)
+
+
+def test_another_model_is_refused(music, tmp_path):
+    Library(tmp_path / "store", "model", DIM).update(music, embed)
+    with pytest.raises(UserError, match="was made with another model .model, d = 32, now other, d = 32."):
+        Library(tmp_path / "store", "other", DIM)
+
+
+def test_a_folder_without_music(tmp_path):
+    library = Library(tmp_path / "store", "model", DIM)
+    with pytest.raises(UserError, match="has no audio files"):
+        library.update(tmp_path / "store", embed)
+    with pytest.raises(UserError, match="is not a folder"):
+        library.update(tmp_path / "nowhere", embed)
+
+
+# ---------------------------------------------------------------- matches
+
+
+@pytest.fixture
+def matches(music, tmp_path):
+    library = Library(tmp_path / "store", "model", DIM)
+    library.update(music, embed)
+    database = Database(library.vectors[:0], library.vectors)
+
+    def match(samples: np.ndarray) -> pd.DataFrame:
+        names, first = library.songs["path"].tolist(), library.songs["first"].to_numpy()
+        query = embed([samples])
+        return identify("q", samples, query, database, names, first, library.song_of_row(), Limits())
+
+    return match
+
+
+def test_a_clip_is_found_with_its_place(matches):
+    (row,) = matches(song(1)[8000 * 3 : 8000 * 8]).to_dict("records")
+    assert list(row) == list(COLUMNS)
+    assert (row["song"], row["offset_s"], row["from_s"], row["to_s"]) == ("1.wav", 3.0, 0.0, 5.0)
+    assert row["score"] == pytest.approx(1, abs=1e-3)
+    assert 0.1 < row["margin"] <= 2
+    assert row["runner_up"] in ("0.wav", "2.wav")
+
+
+def test_a_recording_of_two_songs_is_two_intervals(matches):
+    noise = np.random.default_rng(9).integers(-9000, 9000, 8 * 8000).astype(np.int16)
+    mix = np.concatenate([noise, song(2)[16000:80000], noise, song(0)])
+    found = matches(mix)
+    assert found["song"].tolist() == ["2.wav", "0.wav"]
+    assert found["from_s"].tolist() == [8.0, 24.0]
+    assert found["to_s"].tolist() == [16.5, 36.0]  # the stand-in hears the beginning of a segment only
+    assert found["offset_s"].tolist() == [2.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    "samples, note",
+    [
+        (song(1)[:7000], "shorter than 1 s (0.88 s)"),
+        (np.zeros(40000, np.int16), "silence"),
+        (song(77), "no match; the nearest is"),
+    ],
+)
+def test_what_is_no_match_says_why(matches, samples, note):
+    (row,) = matches(samples).to_dict("records")
+    assert pd.isna(row["song"])
+    assert row["note"].startswith(note)
+
+
+def test_windows_that_disagree_are_different_intervals():
+    found = pd.DataFrame({"start": range(8), "song": [0, 0, 0, 1, 1, 0, 0, 0], "score": 0.9, "runner_up": 0.1})
+    found["place"] = found["start"] + [5, 5, 6, 40, 40, 5, 5, 90]
+    parts = intervals(found, 2, Limits())
+    assert [part["start"].tolist() for part in parts] == [[0, 1, 2], [3, 4], [5, 6], [7]]
+    weak = found.assign(score=[0.9, 0.9, 0.2, 0.9, 0.9, 0.9, 0.9, 0.9])
+    assert [part["start"].tolist() for part in intervals(weak, 2, Limits())][0] == [0, 1]
