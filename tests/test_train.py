@@ -9,6 +9,7 @@ import torch
 from audio_splits import FEATURES, MODEL, SPLITS, settings, split
 from hypothesis import given
 from hypothesis import strategies as st
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from nafp.augment import Chain
 from nafp.batches import Batches, generator
@@ -131,6 +132,15 @@ def test_training_learns(tmp_path, changes):
     assert list(history[0])[:5] == ["epoch", "loss", "lr", "seconds", "anchors_per_s"]
     assert {"val_top1_1s", "val_f_top1_1s", "val_l2f_top1_2s"} <= history[0].keys()
     assert list((tmp_path / "board").iterdir())
+
+
+def test_tensorboard_shows_what_happens(tmp_path):
+    trained(tmp_path, epochs=2)
+    events = EventAccumulator(str(tmp_path / "board")).Reload()
+    shown = {f"mini-search {space}/top1_{length}" for space in ("f", "L2(f)", "g(f)") for length in ("1s", "2s")}
+    assert shown | {"train/loss", "train/learning_rate", "train/anchors_per_s"} == set(events.Tags()["scalars"])
+    assert [event.step for event in events.Scalars("train/loss")] == [3, 6]  # 3 steps an epoch, looked at together
+    assert [event.step for event in events.Images("similarity of anchors and replicas")] == [3, 6]
 
 
 def test_same_seed_same_weights(tmp_path):
