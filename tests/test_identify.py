@@ -182,7 +182,9 @@ def test_what_is_no_match_says_why(matches, samples, note):
 def test_windows_that_disagree_are_different_intervals():
     found = pd.DataFrame({"start": range(8), "song": [0, 0, 0, 1, 1, 0, 0, 0], "score": 0.9, "runner_up": 0.1})
     found["place"] = found["start"] + [5, 5, 6, 40, 40, 5, 5, 90]
-    parts = intervals(found, 2, Limits())
+    parts = intervals(found, 2, Limits(windows=1))
     assert [part["start"].tolist() for part in parts] == [[0, 1, 2], [3, 4], [5, 6], [7]]
+    assert [part["start"].tolist() for part in intervals(found, 2, Limits(windows=3))] == [[0, 1, 2]]
     weak = found.assign(score=[0.9, 0.9, 0.2, 0.9, 0.9, 0.9, 0.9, 0.9])
-    assert [part["start"].tolist() for part in intervals(weak, 2, Limits())][0] == [0, 1]
+    assert [part["start"].tolist() for part in intervals(weak, 2, Limits(windows=1))][0] == [0, 1]
+    assert len(intervals(found[:2], 2, Limits(windows=3))) == 1  # a short recording has no more windows
