@@ -1,5 +1,4 @@
 # One's own music: snakemake identify --config library=FOLDER queries=FOLDER
-IDENTIFY_EPOCH = f"{RESULTS}/runs/{DEFAULT_RUN}/epoch={EPOCH}.safetensors"
 
 
 def state_of(folder):
@@ -20,7 +19,7 @@ def own_folders(wildcards):
 rule identify:
     """Which song of a folder (library) is each recording of another (queries), and from when to when."""
     input:
-        weights=IDENTIFY_EPOCH,
+        weights=f"{RESULTS}/runs/{DEFAULT_RUN}/epoch={EPOCH}.safetensors",
         settings=f"{RESULTS}/runs/{DEFAULT_RUN}/config.yaml",
         code=code("identify"),
     output:
@@ -39,13 +38,10 @@ rule identify:
     params:
         folders=own_folders,
         states=lambda wildcards: [state_of(config.get(name)) for name in ("library", "queries")],
-        script=str(SCRIPTS / "identify.py"),
         run=f"{RESULTS}/runs/{DEFAULT_RUN}",
         epoch=EPOCH,
         store=f"{RESULTS}/identify/library",
     message:
         "identifying the recordings in {params.folders[queries]}"
-    shell:
-        "set -o pipefail; python {params.script:q} --library {params.folders[library]:q} --queries {params.folders[queries]:q}"
-        " --run {params.run:q} --epoch {params.epoch} --store {params.store:q} --matches {output:q} --threads {threads}"
-        " 2>&1 | tee {log:q}"
+    script:
+        "../scripts/identify.py"

@@ -10,6 +10,7 @@ import yaml
 from tqdm import tqdm
 
 from nafp import compute
+from nafp.console import logged
 from nafp.errors import UserError
 from nafp.fingerprint import fingerprint_clips, load_model
 from nafp.identify import Limits, identify
@@ -73,17 +74,28 @@ def run(options: argparse.Namespace) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
-def main() -> None:
-    options = arguments()
-    try:
-        matches = run(options)
-    except UserError as error:
-        sys.exit(f"error: {error}")
+def of_rule(rule) -> argparse.Namespace:
+    """The arguments of a job of the workflow."""
+    params = rule.params
+    paths = {**params.folders, "run": params.run, "store": params.store, "matches": rule.output[0]}
+    limits = {"min_score": Limits.min_score, "min_margin": Limits.min_margin}
+    paths = {name: Path(path) for name, path in paths.items()}
+    return argparse.Namespace(**paths, **limits, epoch=params.epoch, threads=rule.threads)
+
+
+def main(options: argparse.Namespace) -> None:
+    matches = run(options)
     options.matches.parent.mkdir(parents=True, exist_ok=True)
     matches.round(3).to_csv(options.matches, index=False)
     print(matches.round(2).head(50).to_string(index=False, na_rep=""))
     print(f"{matches['song'].notna().sum()} matches of {matches['query'].nunique()} recordings: {options.matches}")
 
 
-if __name__ == "__main__":
-    main()
+if "snakemake" in globals():
+    with logged(snakemake.log[0]):
+        main(of_rule(snakemake))
+elif __name__ == "__main__":
+    try:
+        main(arguments())
+    except UserError as problem:
+        sys.exit(f"error: {problem}")

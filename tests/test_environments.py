@@ -26,9 +26,7 @@ def environment_pins(path: Path) -> dict[str, str]:
 def rule_environments() -> dict[str, str]:
     """script -> environment, from the rules."""
     text = "\n".join(path.read_text() for path in (ROOT / "rules").glob("*.smk"))
-    called = r'(?:script:\s*"\.\./scripts/(\w+)\.py"|script=str\(SCRIPTS / "(\w+)\.py"\))'
-    pairs = re.findall(r'conda:\s*"\.\./envs/(\w+)\.yaml".*?' + called, text, flags=re.DOTALL)
-    found = [(environment, script or other) for environment, script, other in pairs]
+    found = re.findall(r'conda:\s*"\.\./envs/(\w+)\.yaml".*?script:\s*"\.\./scripts/(\w+)\.py"', text, flags=re.DOTALL)
     return {script: environment for environment, script in found}
 
 
