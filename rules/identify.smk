@@ -38,6 +38,7 @@ rule identify:
     params:
         folders=own_folders,
         states=lambda wildcards: [state_of(config.get(name)) for name in ("library", "queries")],
+        limits=config["identify"],
         run=f"{RESULTS}/runs/{DEFAULT_RUN}",
         epoch=EPOCH,
         store=f"{RESULTS}/identify/library",

@@ -33,6 +33,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--min-margin", type=float, default=Limits.min_margin, help="over other songs (default %(default)s)"
     )
+    parser.add_argument("--windows", type=int, default=Limits.windows, help="that must agree (default %(default)s)")
     parser.add_argument("--threads", type=int, default=2)
     return parser.parse_args()
 
@@ -69,7 +70,7 @@ def run(options: argparse.Namespace) -> pd.DataFrame:
             tables.append(pd.DataFrame([{"query": name, "note": f"cannot be read: {problem}"}]))
             continue
         names, first = songs["path"].tolist(), songs["first"].to_numpy()
-        limits = Limits(options.min_score, options.min_margin)
+        limits = Limits(options.min_score, options.min_margin, options.windows)
         tables.append(identify(name, samples, embed([samples]), database, names, first, owner, limits))
     return pd.concat(tables, ignore_index=True)
 
@@ -78,9 +79,8 @@ def of_rule(rule) -> argparse.Namespace:
     """The arguments of a job of the workflow."""
     params = rule.params
     paths = {**params.folders, "run": params.run, "store": params.store, "matches": rule.output[0]}
-    limits = {"min_score": Limits.min_score, "min_margin": Limits.min_margin}
     paths = {name: Path(path) for name, path in paths.items()}
-    return argparse.Namespace(**paths, **limits, epoch=params.epoch, threads=rule.threads)
+    return argparse.Namespace(**paths, **params.limits, epoch=params.epoch, threads=rule.threads)
 
 
 def main(options: argparse.Namespace) -> None:

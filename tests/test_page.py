@@ -58,7 +58,12 @@ def make_cells(names=("full", "none"), indexes=("l2", "ivfpq", "hnsw")):
             for seconds in (1, 3, 10):
                 for match in ("exact", "near"):
                     hits = 60 + 40 * seconds // (i + 1) - 5 * j + 10 * (match == "near")
-                    cost = {"ms_per_query": 0.1 * (j + 1), "build_s": 0.5, "index_bytes": 11_800 * 100 * (j + 1)}
+                    cost = {
+                        "ms_per_query": 0.1 * (j + 1),
+                        "build_s": 0.5,
+                        "index_bytes": 11_800 * 100 * (j + 1),
+                        "recall_pct": 99.0,
+                    }
                     fields = {"aug": aug, "bsz": 120, "dim": 128, "seed": 0}
                     cell = {"dataset": "demo", "run": f"{aug}-0", "epoch": "best", "index": index, "protocol": "clip"}
                     size = {

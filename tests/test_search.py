@@ -216,6 +216,11 @@ def test_too_few_training_vectors_give_a_smaller_index_and_say_so(built, capsys)
     assert "codes of 6 bits, not 8" in said
 
 
+def test_an_index_cannot_be_trained_on_nothing(built):
+    with pytest.raises(UserError, match="ivf: 1 dummy fingerprints are too few to train it; use l2"):
+        built("ivf", OPTIONS["ivf"], vectors(0, 1), vectors(1, 10))
+
+
 def test_codes_must_divide_the_dimension(built, tmp_path):
     options = {"nlist": 4, "nprobe": 4, "codes": 7, "bits": 8}
     with pytest.raises(UserError, match="codes: 7 does not divide the fingerprint's 16 dimensions"):

@@ -148,6 +148,10 @@ def build_index(
     sample = training_sample(database, seed, train_max)
     index = INDEXES[name](database.dim, len(sample), **options)
     if not index.is_trained:
+        if len(sample) < 2:
+            raise UserError(
+                f"{name}: {len(sample)} dummy fingerprints are too few to train it; use l2, or a larger database"
+            )
         index.train(sample)
     part = folder.with_name(f"{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
