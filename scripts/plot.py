@@ -3,6 +3,7 @@
 import pandas as pd
 
 from nafp import plots
+from nafp.cells import run_labels
 from nafp.console import logged
 from nafp.scoreboard import load_cells, load_published
 
@@ -15,5 +16,6 @@ with logged(snakemake.log[0]):
         case "speed":
             plots.hit_rate_against_time(load_cells(inputs.cells), path)
         case "learning":
-            histories = {run: pd.read_csv(file) for run, file in zip(params.runs, inputs.histories, strict=True)}
+            names = run_labels(load_cells(inputs.cells), params.varied)
+            histories = {names[run]: pd.read_csv(file) for run, file in zip(params.runs, inputs.histories, strict=True)}
             plots.learning_curves(histories, path)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from nafp import scoreboard
-from nafp.cells import label, pool_seeds
+from nafp.cells import label, pool_seeds, run_labels
 
 PUBLISHED = Path(__file__).parents[1] / "published" / "nafp.csv"
 
@@ -188,6 +188,15 @@ def test_markdown_escapes_names(cells_of, published):
     cells = cells_of({"fields": {"aug": "a|b <script>\n*x*"}})
     row = scoreboard.to_markdown(scoreboard.table(cells, published, "mine", ["aug"])).splitlines()[2]
     assert r"a\|b \<script> \*x\*" in row
+
+
+def test_runs_are_named_by_what_tells_them_apart(cells_of):
+    kinds = [("full", 0), ("full", 1), ("none", 0)]
+    runs = [{"run": f"r{i}", "fields": {"aug": aug, "bsz": 120, "seed": seed}} for i, (aug, seed) in enumerate(kinds)]
+    names = {"r0": "aug full, seed 0", "r1": "aug full, seed 1", "r2": "aug none, seed 0"}
+    assert run_labels(cells_of(*runs)) == names
+    assert run_labels(cells_of(runs[0], runs[2])) == {"r0": "aug full", "r2": "aug none"}
+    assert run_labels(cells_of(runs[0])) == {"r0": "r0"}
 
 
 def test_an_index_study_shows_what_an_index_costs(cells_of, published):

@@ -118,5 +118,13 @@ def label(row: Mapping[str, Any], fields: Iterable[str]) -> str:
     return ", ".join(f"{prefix}{plain(value)}" for prefix, value in parts)
 
 
+def run_labels(cells: pd.DataFrame, varied: Sequence[str] = ()) -> dict[str, str]:
+    """Run -> its short name among the runs of these cells; the whole one where nothing tells them apart."""
+    fields = [name for name in shown_fields(cells, varied) if name != "index"]
+    fields += ["seed"] if "seed" in cells.columns and cells["seed"].nunique() > 1 and "seed" not in fields else []
+    runs = cells.drop_duplicates("run").to_dict("records")
+    return {row["run"]: label(row, fields) or row["run"] for row in runs}
+
+
 def plain(value: Any) -> str:
     return f"{value:g}" if isinstance(value, (int, float, np.number)) and abs(value) < 1e6 else str(value)
