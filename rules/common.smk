@@ -145,3 +145,18 @@ def figures_of(study):
 def study_files(study):
     """All that a study produces."""
     return [f"{RESULTS}/scoreboard/{study}.{kind}" for kind in ("csv", "md")] + list(figures_of(study).values())
+
+
+def state_of(folder):
+    """How many files a folder holds and when the newest was written: what makes ``identify`` run again."""
+    if not folder or not os.path.exists(folder):
+        return None
+    files = [os.path.join(at, name) for at, _, names in os.walk(folder) for name in names] or [folder]
+    return [len(files), int(max(map(os.path.getmtime, files)))]
+
+
+def own_folders(wildcards):
+    """The folders that the target works on, as params; a sentence if they were not given."""
+    if not (config.get("library") and config.get("queries")):
+        raise WorkflowError("identify: say what to search: --config library=FOLDER queries=FOLDER")
+    return {name: config[name] for name in ("library", "queries")}

@@ -1,21 +1,6 @@
 # One's own music: snakemake identify --config library=FOLDER queries=FOLDER
 
 
-def state_of(folder):
-    """How many files a folder holds and when the newest was written: what makes ``identify`` run again."""
-    if not folder or not os.path.exists(folder):
-        return None
-    files = [os.path.join(at, name) for at, _, names in os.walk(folder) for name in names] or [folder]
-    return [len(files), int(max(map(os.path.getmtime, files)))]
-
-
-def own_folders(wildcards):
-    """The folders that the target works on, as params; a sentence if they were not given."""
-    if not (config.get("library") and config.get("queries")):
-        raise WorkflowError("identify: say what to search: --config library=FOLDER queries=FOLDER")
-    return {name: config[name] for name in ("library", "queries")}
-
-
 rule identify:
     """Which song of a folder (library) is each recording of another (queries), and from when to when."""
     input:
@@ -39,7 +24,7 @@ rule identify:
         folders=own_folders,
         states=lambda wildcards: [state_of(config.get(name)) for name in ("library", "queries")],
         limits=config["identify"],
-        run=f"{RESULTS}/runs/{DEFAULT_RUN}",
+        run=lambda wildcards, input: str(Path(input.weights).parent),
         epoch=EPOCH,
         store=f"{RESULTS}/identify/library",
     message:
