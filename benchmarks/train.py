@@ -4,10 +4,12 @@ PYTHONPATH=scripts python benchmarks/train.py [--seconds 5] [--threads N] [--onl
 
 Rows are a model, a batch size N and a precision. Columns are anchors/s of the data alone (cut, chain, log-mel, masks), of
 the forward pass, of forward and backward, and of the whole step with the optimizer. The roofline is the whole step's
-arithmetic (three forward passes) at the rate of this machine's own large matrix product in the same precision.
+arithmetic (three forward passes) at the rate of this machine's own large matrix product in the same precision. The peak of
+memory on a CPU is that of the process so far.
 """
 
 import argparse
+import contextlib
 import datetime
 import os
 import resource
@@ -72,7 +74,8 @@ def trainer(model: str, bsz: int, precision: str, compiled: bool, device: torch.
         micro_batch="auto",
     )
     made = Trainer(settings, splits, device)
-    made.choose_piece()
+    with contextlib.redirect_stdout(sys.stderr):
+        made.choose_piece()
     return made
 
 
