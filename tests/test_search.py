@@ -95,6 +95,20 @@ def test_batched_search_equals_brute_force(seed, sizes, length):
     assert np.isneginf(result.score[result.place < 0]).all()
 
 
+def test_a_short_sequence_does_not_see_what_a_longer_one_proposes():
+    """One neighbour a segment: the sequence of one has one candidate, whatever its successors propose."""
+    dummy, db = vectors(0, 30), vectors(1, 12)
+    index, database = exact(dummy, db)
+    index.nearest = lambda query, k: index.index.search(query, 1)[1]
+    query = vectors(2, 12)
+    starts = np.arange(8)
+    alone = [search_sequences(index, database, query, starts, [n])[0] for n in (1, 5)]
+    together = search_sequences(index, database, query, starts, [1, 5])
+    for one, two in zip(alone, together, strict=True):
+        np.testing.assert_array_equal(one.place, two.place)
+        np.testing.assert_allclose(one.score, two.score, atol=1e-6)
+
+
 def test_chunks_do_not_change_the_result(monkeypatch):
     dummy, db = vectors(0, 300), vectors(1, 100)
     found, starts = exact(dummy, db), np.arange(90)

@@ -171,7 +171,8 @@ def score_sequences(
     best = []
     for n in lengths:
         score = total[:, n - 1] / np.maximum(count[:, n - 1], 1)
-        best.append(keep_best(place, np.where((place >= 0) & (position < n), score, -np.inf)))
+        proposed = (place >= 0) & (position < n)
+        best.append(keep_best(np.where(proposed, place, NOTHING), np.where(proposed, score, -np.inf)))
     return best
 
 
