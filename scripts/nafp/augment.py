@@ -11,6 +11,7 @@ places:
 """
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -22,7 +23,7 @@ from nafp.audio import CODECS, code_and_decode
 from nafp.corpus import SAMPLE_RATE, SEGMENT
 from nafp.layout import POOL_OF_STEP
 from nafp.masks import Cutout, Draws, FrequencyMask, Range, TimeMask
-from nafp.pools import AudioPool
+from nafp.pools import AudioPool, integers
 
 
 def uniform(shape: Sequence[int] | int, low, high, rng: Generator) -> Tensor:
@@ -65,17 +66,16 @@ class TimeOffset:
         else:
             u = torch.rand((len(low), 1 + positives), generator=rng, dtype=torch.float64)
         low, high = low[:, None], high[:, None]
-        first, last = low.clamp(min=-most), high.clamp(max=most)
-        anchor = first + (u[:, :1] * (last - first + 1)).long()
-        first, last = torch.maximum(low, anchor - most), torch.minimum(high, anchor + most)
-        return torch.cat([anchor, first + (u[:, 1:] * (last - first + 1)).long()], dim=1)
+        anchor = integers(low.clamp(min=-most), high.clamp(max=most), u[:, :1])
+        replicas = integers(torch.maximum(low, anchor - most), torch.minimum(high, anchor + most), u[:, 1:])
+        return torch.cat([anchor, replicas], dim=1)
 
 
 # ---------------------------------------------------------------- wave
 
 
 @dataclass
-class WaveStep:
+class WaveStep(ABC):
     """What the steps on samples share: the probability, and the pool of sounds that a step takes from ("" if none)."""
 
     stage = "wave"
@@ -86,9 +86,9 @@ class WaveStep:
         """Random numbers for ``count`` rows of ``length`` samples: name -> (count, ...)."""
         return {}
 
+    @abstractmethod
     def apply(self, x: Tensor, draws: Draws, pool: AudioPool | None) -> Tensor:
         """(B, T) -> (B, T), with the draws of these rows."""
-        raise NotImplementedError
 
 
 @dataclass

@@ -46,17 +46,15 @@ class Exact:
         return exact_neighbours(self.database, query, k)
 
 
-def windows(
-    query: np.ndarray, database: Database, song_of_row: np.ndarray, index=None, length: int = LONGEST
-) -> pd.DataFrame:
+def windows(query: np.ndarray, database: Database, song_of_row: np.ndarray) -> pd.DataFrame:
     """Search every window of a recording's fingerprints (n, d), one row each.
 
     Columns: start (segment), song (of the best place, -1 for none), place (its row), score, other (song of the
     runner-up, -1 where all places that were kept are of one song), runner_up (its score, at most that of the last place).
     """
-    length = min(length, len(query))
+    length = min(LONGEST, len(query))
     starts = np.arange(len(query) - length + 1)
-    (result,) = search_sequences(index or Exact(database), database, query, starts, [length], progress=False)
+    (result,) = search_sequences(Exact(database), database, query, starts, [length], progress=False)
     song = np.where(result.place >= 0, song_of_row[result.place], -1)
     score = np.where(song >= 0, result.score, -np.inf)
     best = score.argmax(axis=1)
@@ -88,15 +86,21 @@ def intervals(found: pd.DataFrame, length: int, limits: Limits) -> list[pd.DataF
     return [rows for rows in runs if len(rows) >= min(limits.windows, len(found))]
 
 
-def ends(rows: pd.DataFrame, query: np.ndarray, database: Database, length: int, limits: Limits) -> tuple[int, int]:
-    """First and last segment of an interval: from the windows inwards, the first that sounds like the song itself."""
+def ends(
+    rows: pd.DataFrame, query: np.ndarray, database: Database, length: int, limits: Limits
+) -> tuple[int, int, int]:
+    """First and last segment of an interval, and how far from the segment its row in the database lies.
+
+    From the windows inwards, the ends are the first segments that sound like the song itself.
+    """
     lies = int((rows["place"] - rows["start"]).mode().iloc[0])
     segments = np.arange(rows["start"].min(), rows["start"].max() + length)
     places = segments + lies
     inside = (places >= 0) & (places < len(database))
     own = database.inner_products(query[segments], np.where(inside, places, -1)[:, None])[:, 0]
     like = np.flatnonzero(own >= limits.min_score)
-    return (int(segments[like[0]]), int(segments[like[-1]])) if len(like) else (int(segments[0]), int(segments[-1]))
+    first, last = (like[0], like[-1]) if len(like) else (0, -1)
+    return int(segments[first]), int(segments[last]), lies
 
 
 def identify(
@@ -108,7 +112,6 @@ def identify(
     first_row: np.ndarray,
     song_of_row: np.ndarray,
     limits: Limits,
-    index=None,
 ) -> pd.DataFrame:
     """What is recognised in one recording: a row an interval, or one that says why there is none.
 
@@ -123,12 +126,11 @@ def identify(
     if np.abs(samples.astype(np.int32)).max() < SILENCE * 32768:
         return pd.DataFrame([nothing | {"note": "silence"}], columns=COLUMNS)
     length = min(LONGEST, len(query))
-    found = windows(query, database, song_of_row, index)
+    found = windows(query, database, song_of_row)
     rows = []
     for part in intervals(found, length, limits):
-        first, last = ends(part, query, database, length, limits)
+        first, last, lies = ends(part, query, database, length, limits)
         best = part.loc[part["score"].idxmax()]
-        lies = int((part["place"] - part["start"]).mode().iloc[0])
         song = int(best["song"])
         rows.append(
             {
@@ -144,8 +146,7 @@ def identify(
             }
         )
     if not rows:
-        best = found.loc[found["score"].idxmax()] if len(found) else None
-        near = "" if best is None or best["song"] < 0 else f"; the nearest is {songs[int(best['song'])]}"
-        score = np.nan if best is None else best["score"]
-        rows = [nothing | {"score": score, "note": f"no match{near}"}]
+        best = found.loc[found["score"].idxmax()]
+        near = "" if best["song"] < 0 else f"; the nearest is {songs[int(best['song'])]}"
+        rows = [nothing | {"score": best["score"], "note": f"no match{near}"}]
     return pd.DataFrame(rows, columns=COLUMNS)

@@ -35,6 +35,12 @@ def product_bits(wanted: int, n_train: int) -> int:
     return min(wanted, affordable)
 
 
+def check_codes(codes: int, dim: int) -> None:
+    """A product quantiser cuts a fingerprint into ``codes`` pieces of one length."""
+    if dim % codes:
+        raise UserError(f"codes: {codes} does not divide the fingerprint's {dim} dimensions")
+
+
 def l2(dim: int, n_train: int) -> faiss.Index:
     """Exact search."""
     return faiss.index_factory(dim, "Flat")
@@ -49,14 +55,18 @@ def ivf(dim: int, n_train: int, nlist: int, nprobe: int) -> faiss.Index:
 
 def ivfpq(dim: int, n_train: int, nlist: int, nprobe: int, codes: int, bits: int, suffix: str = "") -> faiss.Index:
     """Inverted lists of product-quantised vectors, ``codes`` numbers of ``bits`` bits each (paper 3.5)."""
-    if dim % codes:
-        raise UserError(f"codes: {codes} does not divide the fingerprint's {dim} dimensions")
+    check_codes(codes, dim)
     nlist, bits = coarse_lists(nlist, n_train), product_bits(bits, n_train)
     index = faiss.index_factory(dim, f"IVF{nlist},PQ{codes}x{bits}{suffix}")
     lists = faiss.downcast_index(faiss.extract_index_ivf(index))
     lists.nprobe = nprobe
     lists.do_polysemous_training = False  # only polysemous search, which is not used, needs it; it is most of the time
     return index
+
+
+def ivfpq_rr_ondisk(dim: int, n_train: int, factor: float, **options) -> faiss.Index:
+    """``ivfpq`` with its lists on disk, whose ``factor`` times k best ``Index`` ranks again by the vectors' own files."""
+    return ivfpq(dim, n_train, **options)
 
 
 def ivfpq_rr(dim: int, n_train: int, factor: float, **options) -> faiss.Index:
@@ -80,8 +90,7 @@ def sq8(dim: int, n_train: int) -> faiss.Index:
 
 def ivfpq_fastscan(dim: int, n_train: int, nlist: int, nprobe: int, codes: int) -> faiss.Index:
     """Inverted lists of ``codes`` numbers of 4 bits each, compared in registers (Faiss "fast scan", arXiv 1704.07355)."""
-    if dim % codes:
-        raise UserError(f"codes: {codes} does not divide the fingerprint's {dim} dimensions")
+    check_codes(codes, dim)
     index = faiss.index_factory(dim, f"IVF{coarse_lists(nlist, n_train)},PQ{codes}x4fs")
     index.nprobe = nprobe
     return index
@@ -103,7 +112,7 @@ INDEXES: dict[str, Callable[..., faiss.Index]] = {
     "sq8": sq8,
     "ivfpq-fastscan": ivfpq_fastscan,
     "ivf-rabitq": ivf_rabitq,
-    "ivfpq-rr-ondisk": ivfpq,
+    "ivfpq-rr-ondisk": ivfpq_rr_ondisk,
 }
 
 
@@ -144,7 +153,6 @@ def build_index(
 
     What needs training is trained on the dummy fingerprints, on a random sample of at most ``train_max``.
     """
-    options = {key: value for key, value in options.items() if not (name in ON_DISK and key == "factor")}
     sample = training_sample(database, seed, train_max)
     index = INDEXES[name](database.dim, len(sample), **options)
     if not index.is_trained:

@@ -10,9 +10,9 @@ from nafp.corpus import Split
 from nafp.errors import UserError
 
 
-def integers(low: Tensor, high: Tensor, rng: Generator) -> Tensor:
-    """One integer in [low, high] for each pair of bounds, both included."""
-    return low + (torch.rand(low.shape, generator=rng, dtype=torch.float64) * (high - low + 1)).long()
+def integers(low: Tensor, high: Tensor, u: Tensor) -> Tensor:
+    """Uniform numbers in [0, 1) -> integers in [low, high], both included; bounds broadcast."""
+    return low + (u * (high - low + 1)).long()
 
 
 class AudioPool:
@@ -64,7 +64,8 @@ class AudioPool:
         """
         clip = torch.randint(len(self), (count,), generator=rng)
         last = (self.samples[clip] - length).clamp(min=0)
-        starts = self.start[clip] + integers(torch.zeros_like(last), last, rng)
+        u = torch.rand(last.shape, generator=rng, dtype=torch.float64)
+        starts = self.start[clip] + integers(torch.zeros_like(last), last, u)
         return starts.clamp(max=len(self.host) - length)
 
     def whole_clips(self, max_samples: int | None, kinds: Sequence[str] | None = None) -> Tensor:
