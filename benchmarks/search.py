@@ -18,10 +18,10 @@ import faiss
 import numpy as np
 import pandas as pd
 
-from nafp.index import Index, build_index, read_index
-from nafp.provenance import processor
-from nafp.search import search_sequences
-from nafp.vectors import Database
+from nafp.report.provenance import processor
+from nafp.search.index import Index, build_index, read_index
+from nafp.search.sequences import search_sequences
+from nafp.search.vectors import Database
 
 LENGTHS = (1, 3, 5, 9, 11, 19)
 TYPES = {

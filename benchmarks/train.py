@@ -23,13 +23,13 @@ import pandas as pd
 import torch
 
 from nafp import compute
-from nafp.batches import generator
-from nafp.corpus import Split
-from nafp.gradients import backward
-from nafp.provenance import processor
-from nafp.settings import Settings
-from nafp.shapes import encoder_flops
-from nafp.train import PRECISIONS, Trainer
+from nafp.data.corpus import Split
+from nafp.model.shapes import encoder_flops
+from nafp.report.provenance import processor
+from nafp.training.batches import generator
+from nafp.training.gradients import backward
+from nafp.training.settings import Settings
+from nafp.training.train import PRECISIONS, Trainer
 
 FULL_CHAIN = [
     {"time_offset": {}},

@@ -9,9 +9,9 @@ HERE = Path(os.path.relpath(workflow.basedir))  # relative, so that a moved fold
 SCRIPTS = HERE / "scripts"
 sys.path.insert(0, str(SCRIPTS.resolve()))  # rule scripts find the library by themselves, the Snakefile does not
 
-from nafp import grid  # noqa: E402
+from nafp import grid# noqa: E402
 from nafp.errors import UserError  # noqa: E402
-from nafp.layout import EXCHANGED, MUSIC, POOL_OF_STEP, SPLITS  # noqa: E402
+from nafp.data.layout import EXCHANGED, MUSIC, POOL_OF_STEP, SPLITS  # noqa: E402
 
 try:
     grid.check_config(config, HERE / "schemas/config.schema.yaml")
@@ -96,7 +96,7 @@ def chain_pools(steps):
 
 
 def training_settings(wildcards):
-    """All that a run is trained with (nafp.settings.Settings)."""
+    """All that a run is trained with (nafp.training.settings.Settings)."""
     fields, sections = run_fields(wildcards), recipe(wildcards)
     options = dict(config["losses"][fields["loss"]])
     settings = {

@@ -7,8 +7,8 @@ from pathlib import Path
 import faiss
 
 from nafp.console import logged
-from nafp.index import build_index
-from nafp.vectors import Database, open_vectors
+from nafp.search.index import build_index
+from nafp.search.vectors import Database, open_vectors
 
 with logged(snakemake.log[0]):
     params, folder = snakemake.params, Path(snakemake.output.index)

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from nafp import provenance
 from nafp.console import logged
-from nafp.page import render_page
-from nafp.scoreboard import caption, headline, load_cells, load_published, table
+from nafp.report import provenance
+from nafp.report.page import render_page
+from nafp.report.scoreboard import caption, headline, load_cells, load_published, table
 
 CAPTIONS = {
     "hit_rate": "Top-1 hit rate over query length",

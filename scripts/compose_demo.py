@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from nafp.console import logged
-from nafp.demo import write_corpus
+from nafp.demo.corpus import write_corpus
 
 with logged(snakemake.log[0]):
     params = snakemake.params

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from nafp.console import logged
-from nafp.exchange import export_vectors
-from nafp.layout import EXCHANGED
+from nafp.data.layout import EXCHANGED
+from nafp.search.exchange import export_vectors
 
 with logged(snakemake.log[0]):
     for split in EXCHANGED:

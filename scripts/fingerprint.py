@@ -4,8 +4,8 @@ from pathlib import Path
 
 from nafp import compute
 from nafp.console import logged
-from nafp.corpus import Split
-from nafp.fingerprint import fingerprint_to_file, load_model
+from nafp.data.corpus import Split
+from nafp.model.fingerprint import fingerprint_to_file, load_model
 
 with logged(snakemake.log[0]):
     params, device = snakemake.params, compute.set_up(snakemake.threads)

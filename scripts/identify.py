@@ -12,10 +12,10 @@ from tqdm import tqdm
 from nafp import compute
 from nafp.console import logged
 from nafp.errors import UserError
-from nafp.fingerprint import fingerprint_clips, load_model
-from nafp.identify import Limits, identify
-from nafp.library import Library, decoded, find_audio, model_key
-from nafp.vectors import Database
+from nafp.identify.library import Library, decoded, find_audio, model_key
+from nafp.identify.recognise import Limits, identify
+from nafp.model.fingerprint import fingerprint_clips, load_model
+from nafp.search.vectors import Database
 
 
 def arguments() -> argparse.Namespace:

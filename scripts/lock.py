@@ -4,6 +4,7 @@ python scripts/lock.py
 """
 
 import subprocess
+import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -20,17 +21,28 @@ STAGES = {  # what the scripts of a stage import, directly or through the librar
 }
 
 
+def faiss_lines() -> dict[str, str]:
+    """The lines of requirements.in for faiss-gpu and faiss-cpu."""
+    lines = (ROOT / "requirements.in").read_text().splitlines()
+    return {line.split("==")[0]: line.split("  #")[0] for line in lines if line.startswith("faiss")}
+
+
 def compile_lock() -> None:
-    """requirements.in -> requirements.txt, with hashes."""
+    """requirements.in -> requirements.txt, with hashes.
+
+    milvus-lite asks for faiss-cpu; where faiss-gpu is installed, that would overwrite its module, so it is left out there.
+    """
     files = ["--generate-hashes", "--no-header", "requirements.in", "--output-file", "requirements.txt"]
-    subprocess.run([*UV, *files], cwd=ROOT, check=True)
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as overrides:
+        overrides.write(faiss_lines()["faiss-cpu"] + "\n")
+        overrides.flush()
+        subprocess.run([*UV, *files, "--override", overrides.name], cwd=ROOT, check=True)
 
 
 def closure(packages: list[str]) -> list[str]:
     """The pins, taken from requirements.txt, of the packages and all that they need."""
-    direct = [line for line in (ROOT / "requirements.in").read_text().splitlines() if line.startswith("faiss")]
     wanted = [name for name in packages if not name.startswith("faiss")]
-    wanted += [line.split("  #")[0] for line in direct if "faiss-gpu" in packages]
+    wanted += faiss_lines().values() if "faiss-gpu" in packages else []
     options = ["--constraint", "requirements.txt", "--no-annotate", "--no-header", "-"]
     done = subprocess.run(
         [*UV, *options], cwd=ROOT, check=True, input="\n".join(wanted), capture_output=True, text=True

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from nafp.console import logged
-from nafp.scoreboard import caption, load_cells, load_published, table, to_markdown
+from nafp.report.scoreboard import caption, load_cells, load_published, table, to_markdown
 
 with logged(snakemake.log[0]):
     cells = load_cells(snakemake.input.cells)

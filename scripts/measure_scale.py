@@ -4,9 +4,9 @@ import faiss
 import pandas as pd
 
 from nafp.console import logged
-from nafp.scale import measure, predictions
-from nafp.search import choose_starts
-from nafp.vectors import Database, open_vectors
+from nafp.search.scale import measure, predictions
+from nafp.search.sequences import choose_starts
+from nafp.search.vectors import Database, open_vectors
 
 with logged(snakemake.log[0]):
     inputs, params, search = snakemake.input, snakemake.params, snakemake.params.search

@@ -5,9 +5,9 @@ from pathlib import Path
 import pandas as pd
 
 from nafp.console import logged
-from nafp.corpus import pack
+from nafp.data.corpus import pack
+from nafp.data.layout import SPLITS
 from nafp.errors import UserError
-from nafp.layout import SPLITS
 
 with logged(snakemake.log[0]):
     root, split = Path(snakemake.params.root), snakemake.wildcards.split

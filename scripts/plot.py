@@ -2,10 +2,10 @@
 
 import pandas as pd
 
-from nafp import plots
-from nafp.cells import run_labels
 from nafp.console import logged
-from nafp.scoreboard import load_cells, load_published
+from nafp.report import plots
+from nafp.report.cells import run_labels
+from nafp.report.scoreboard import load_cells, load_published
 
 with logged(snakemake.log[0]):
     inputs, params, path = snakemake.input, snakemake.params, snakemake.output[0]

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from nafp import plots
 from nafp.console import logged
+from nafp.report import plots
 
 with logged(snakemake.log[0]):
     tables = {Path(path).stem.split(".")[0]: pd.read_csv(path) for path in snakemake.input.tables}

@@ -7,9 +7,9 @@ import faiss
 import pandas as pd
 
 from nafp.console import logged
-from nafp.index import read_index
-from nafp.search import check_rows, choose_starts, per_query_table, recall, search_sequences, songs_of_rows
-from nafp.vectors import Database, open_vectors
+from nafp.search.index import read_index
+from nafp.search.sequences import check_rows, choose_starts, per_query_table, recall, search_sequences, songs_of_rows
+from nafp.search.vectors import Database, open_vectors
 
 with logged(snakemake.log[0]):
     inputs, search = snakemake.input, snakemake.params.search

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from nafp.augment import Chain
+from nafp.augment.chain import Chain
+from nafp.augment.queries import write_queries
 from nafp.console import logged
-from nafp.corpus import Split
-from nafp.pools import AudioPool
-from nafp.queries import write_queries
+from nafp.data.corpus import Split
+from nafp.data.pools import AudioPool
 
 with logged(snakemake.log[0]):
     params, root = snakemake.params, Path(snakemake.params.root)

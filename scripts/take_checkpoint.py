@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from nafp.checkpoints import publish_epoch
 from nafp.console import logged
+from nafp.training.checkpoints import publish_epoch
 
 with logged(snakemake.log[0]):
     publish_epoch(Path(snakemake.input[0]).parent, int(snakemake.wildcards.epoch), Path(snakemake.output[0]))

@@ -1,7 +1,7 @@
 """Train one run."""
 
-from nafp import job
 from nafp.console import logged
+from nafp.training import job
 
 with logged(snakemake.log[0]):
     named = {name: str(path) for name, path in snakemake.input.items()}

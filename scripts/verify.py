@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from nafp.console import logged
-from nafp.corpus import find_problems, make_manifest
+from nafp.data.corpus import find_problems, make_manifest
 from nafp.errors import UserError
 
 with logged(snakemake.log[0]):

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from nafp.corpus import Split
-from nafp.settings import Settings
+from nafp.data.corpus import Split
+from nafp.training.settings import Settings
 
 FEATURES = {"n_mels": 64}
 MODEL = {"variant": "release", "width": 4}

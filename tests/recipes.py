@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from nafp.model import Fingerprinter
-from nafp.shapes import CHANNEL_FACTORS, TIME_STRIDES, same_padding
+from nafp.model.network import Fingerprinter
+from nafp.model.shapes import CHANNEL_FACTORS, TIME_STRIDES, same_padding
 
 PARITY = Path(__file__).parents[2] / "shared/parity"
 needs_parity = pytest.mark.skipif(not PARITY.is_dir(), reason="the full set of reference vectors is not here")

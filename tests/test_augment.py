@@ -7,11 +7,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nafp import augment, masks
-from nafp.audio import CODECS
-from nafp.corpus import Split
+from nafp.augment import chain as augment
+from nafp.augment import masks
+from nafp.data.audio import CODECS
+from nafp.data.corpus import Split
+from nafp.data.pools import AudioPool
 from nafp.errors import UserError
-from nafp.pools import AudioPool
 
 
 def rng(seed: int = 0) -> torch.Generator:

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
-from nafp.checkpoints import Checkpoints, kept_epochs, publish_epoch
 from nafp.errors import UserError
+from nafp.training.checkpoints import Checkpoints, kept_epochs, publish_epoch
 
 CPU = torch.device("cpu")
 

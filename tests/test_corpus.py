@@ -8,11 +8,11 @@ import pytest
 import soundfile as sf
 from wavs import data_set, write
 
-from nafp import corpus
-from nafp.audio import check_wav
-from nafp.corpus import Split, count_segments, find_problems, make_manifest, pack
+from nafp.data import corpus
+from nafp.data.audio import check_wav
+from nafp.data.corpus import Split, count_segments, find_problems, make_manifest, pack
+from nafp.data.layout import SPLITS
 from nafp.errors import UserError
-from nafp.layout import SPLITS
 
 
 def problems_of(root):

@@ -6,7 +6,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from nafp.download import fetch
+from nafp.data.download import fetch
 from nafp.errors import UserError
 
 DATA = b"some test ids" * 100

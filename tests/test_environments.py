@@ -75,7 +75,7 @@ def test_every_script_has_an_environment_with_its_imports():
 
 
 def test_the_library_knows_nothing_of_snakemake():
-    for path in (ROOT / "scripts/nafp").glob("*.py"):
+    for path in (ROOT / "scripts/nafp").rglob("*.py"):
         assert "snakemake" not in third_party(path, set())
 
 

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from nafp.gradients import backward, graph_bytes
-from nafp.losses import LOSSES
-from nafp.model import Fingerprinter
+from nafp.model.network import Fingerprinter
+from nafp.training.gradients import backward, graph_bytes
+from nafp.training.losses import LOSSES
 
 
 def gradients(model: nn.Module, images: torch.Tensor, loss: str, anchors: int, piece: int | None) -> tuple:

@@ -7,9 +7,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from nafp import audio, augment, grid, index, losses, optim, train
+from nafp import grid
+from nafp.augment import chain as augment
+from nafp.data import audio
 from nafp.errors import UserError
-from nafp.settings import Settings
+from nafp.search import index
+from nafp.training import losses, optim, train
+from nafp.training.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 SCHEMA = ROOT / "schemas/config.schema.yaml"

@@ -5,11 +5,11 @@ import pandas as pd
 import pytest
 import soundfile as sf
 
-from nafp.audio import read_any
+from nafp.data.audio import read_any
 from nafp.errors import UserError
-from nafp.identify import COLUMNS, Limits, identify, intervals
-from nafp.library import Library
-from nafp.vectors import Database
+from nafp.identify.library import Library
+from nafp.identify.recognise import COLUMNS, Limits, identify, intervals
+from nafp.search.vectors import Database
 
 DIM = 32
 
@@ -21,7 +21,7 @@ def tone(seconds: float, rate: int, hz: float = 440, level: float = 0.5) -> np.n
 @pytest.mark.parametrize("rate", [8000, 11025, 16000, 44100, 48000])
 @pytest.mark.parametrize("block_s", [0.25, 30])
 def test_any_rate_becomes_8_khz_without_seams(tmp_path, rate, block_s, monkeypatch):
-    monkeypatch.setattr("nafp.audio.BLOCK_S", block_s)
+    monkeypatch.setattr("nafp.data.audio.BLOCK_S", block_s)
     sf.write(tmp_path / "x.wav", np.stack([tone(2.3, rate), np.zeros(int(2.3 * rate))], axis=1), rate)
     found = read_any(tmp_path / "x.wav")
     assert found.dtype == np.int16
@@ -95,7 +95,7 @@ def test_only_new_songs_are_fingerprinted(music, tmp_path):
 
 
 def test_an_interrupted_update_goes_on(music, tmp_path, monkeypatch):
-    monkeypatch.setattr("nafp.library.SONGS_AT_A_TIME", 1)
+    monkeypatch.setattr("nafp.identify.library.SONGS_AT_A_TIME", 1)
     calls = []
 
     def failing(clips):

@@ -14,14 +14,16 @@ import yaml
 from audio_splits import options, write_splits
 from safetensors.torch import load_file
 
-from nafp import job as jobs
 from nafp.errors import UserError
-from nafp.settings import Settings
+from nafp.training import job as jobs
+from nafp.training.settings import Settings
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 DRIVER = """
 import json, os, signal, sys
-from nafp import checkpoints, job, train
+from nafp.training import checkpoints
+from nafp.training import job
+from nafp.training import train
 train.CHECK_EVERY = 2
 steps, saves, kill_step, kill_save = 0, 0, *map(int, sys.argv[2:])
 step, fsync = train.Trainer.train_step, os.fsync
@@ -56,7 +58,7 @@ def make_job(tmp_path):
             "name": name,
             "settings": options(**changes),
             "splits": splits,
-            "code": [str(SCRIPTS / "nafp/train.py")],
+            "code": [str(SCRIPTS / "nafp/training/train.py")],
             "outputs": {key: str(tmp_path / name / file) for key, file in outputs.items()},
             "threads": 1,
         }

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from nafp.losses import LOSSES, distances, nt_xent, triplet
+from nafp.training.losses import LOSSES, distances, nt_xent, triplet
 
 
 def on_circle(*degrees: float) -> torch.Tensor:

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nafp import plots, scoreboard
-from nafp.page import render_page
+from nafp.report import plots, scoreboard
+from nafp.report.page import render_page
 
 PUBLISHED = Path(__file__).parents[1] / "published" / "nafp.csv"
 HOSTILE = [

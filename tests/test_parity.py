@@ -18,12 +18,13 @@ from recipes import (
 )
 from scipy.stats import ks_2samp
 
-from nafp import augment, masks
-from nafp.corpus import HOP, Split, count_segments
-from nafp.features import LogMel, mel_filters
-from nafp.losses import distances, nt_xent, triplet
+from nafp.augment import chain as augment
+from nafp.augment import masks
+from nafp.data.corpus import HOP, Split, count_segments
 from nafp.metrics import mini_search
-from nafp.optim import OPTIMIZERS, KerasAdam, Lamb, learning_rate
+from nafp.model.features import LogMel, mel_filters
+from nafp.training.losses import distances, nt_xent, triplet
+from nafp.training.optim import OPTIMIZERS, KerasAdam, Lamb, learning_rate
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from nafp.scale import fit_trend, measure, predictions
-from nafp.vectors import Database
+from nafp.search.scale import fit_trend, measure, predictions
+from nafp.search.vectors import Database
 
 
 def unit(x: np.ndarray) -> np.ndarray:

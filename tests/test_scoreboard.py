@@ -6,8 +6,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from nafp import scoreboard
-from nafp.cells import label, pool_seeds, run_labels
+from nafp.report import scoreboard
+from nafp.report.cells import label, pool_seeds, run_labels
 
 PUBLISHED = Path(__file__).parents[1] / "published" / "nafp.csv"
 

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from recipes import needs_parity, reference
 
 from nafp.errors import UserError
-from nafp.index import INDEXES, Index, build_index, read_index
 from nafp.metrics import mcnemar
-from nafp.search import (
+from nafp.search.index import INDEXES, Index, build_index, read_index
+from nafp.search.sequences import (
     KEPT,
     choose_starts,
     exact_neighbours,
@@ -22,7 +22,7 @@ from nafp.search import (
     search_sequences,
     songs_of_rows,
 )
-from nafp.vectors import Database, open_vectors
+from nafp.search.vectors import Database, open_vectors
 
 OPTIONS = {
     "l2": {},
@@ -113,7 +113,7 @@ def test_chunks_do_not_change_the_result(monkeypatch):
     dummy, db = vectors(0, 300), vectors(1, 100)
     found, starts = exact(dummy, db), np.arange(90)
     whole = search_sequences(*found, db, starts, [3, 11])
-    monkeypatch.setattr("nafp.search.CHUNK_BYTES", 1)
+    monkeypatch.setattr("nafp.search.sequences.CHUNK_BYTES", 1)
     for a, b in zip(whole, search_sequences(*found, db, starts, [3, 11]), strict=True):
         np.testing.assert_array_equal(a.place, b.place)
         np.testing.assert_allclose(a.score, b.score, atol=1e-6)
@@ -177,7 +177,7 @@ def test_on_disk_in_pieces_is_in_memory_at_once(built, monkeypatch):
     dummy, db = vectors(0, 1000), vectors(1, 200)
     options = OPTIONS["ivfpq"]
     memory, _ = built("ivfpq", options, dummy, db)
-    monkeypatch.setattr("nafp.index.ADD_CHUNK", 150)
+    monkeypatch.setattr("nafp.search.index.ADD_CHUNK", 150)
     disk, database = built("ivfpq-rr-ondisk", options | {"factor": 1}, dummy, db)
     for one, two in zip(memory.nearest(db, 10), disk.nearest(db, 10), strict=True):
         assert set(one) == set(two)  # the same, in the order of their exact distances
@@ -204,7 +204,7 @@ def test_exact_neighbours_and_recall(monkeypatch):
     index, database = exact(dummy, db)
     query = unit(db + 0.3 * vectors(2, 100))
     expected = index.nearest(query, 20)
-    monkeypatch.setattr("nafp.search.EXACT_ROWS", 70)
+    monkeypatch.setattr("nafp.search.sequences.EXACT_ROWS", 70)
     np.testing.assert_array_equal(exact_neighbours(database, query, 20), expected)
     assert recall(index, database, query) == {"nearest": 1.0, "neighbours": 1.0}
     half = faiss.IndexFlatL2(16)

@@ -11,17 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from nafp.augment import Chain
-from nafp.batches import Batches, generator
-from nafp.checkpoints import Checkpoints
-from nafp.corpus import Split
+from nafp.augment.chain import Chain
+from nafp.data.corpus import Split
 from nafp.errors import UserError
-from nafp.features import LogMel
-from nafp.fingerprint import build_model, fingerprint, fingerprint_to_file, load_model
 from nafp.metrics import diagonal_sums, mini_search, wilson_interval
-from nafp.model import AxisConv, Fingerprinter
-from nafp.optim import learning_rate
-from nafp.train import Trainer, train
+from nafp.model.features import LogMel
+from nafp.model.fingerprint import build_model, fingerprint, fingerprint_to_file, load_model
+from nafp.model.network import AxisConv, Fingerprinter
+from nafp.training.batches import Batches, generator
+from nafp.training.checkpoints import Checkpoints
+from nafp.training.optim import learning_rate
+from nafp.training.train import Trainer, train
 
 CPU = torch.device("cpu")
 
@@ -217,12 +217,12 @@ def test_automatic_pieces_fit_the_memory(monkeypatch, capsys):
     t.choose_piece()
     assert t.piece is None
     assert "MB a segment" in capsys.readouterr().out
-    monkeypatch.setattr("nafp.gradients.free_memory", lambda device: 1_000_000)
+    monkeypatch.setattr("nafp.training.gradients.free_memory", lambda device: 1_000_000)
     t.choose_piece()
     said = capsys.readouterr().out
     assert t.piece in (2, 3, 4)
     assert f"pieces of {t.piece} of 8 rows" in said
-    monkeypatch.setattr("nafp.gradients.free_memory", lambda device: 1000)
+    monkeypatch.setattr("nafp.training.gradients.free_memory", lambda device: 1000)
     with pytest.raises(UserError, match="one segment needs .* MB of memory to train"):
         t.choose_piece()
 

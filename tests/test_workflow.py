@@ -14,7 +14,7 @@ import soundfile as sf
 import yaml
 from wavs import data_set, write
 
-from nafp.layout import SPLITS
+from nafp.data.layout import SPLITS
 
 ROOT = Path(__file__).parents[1]
 PARTS = ("Snakefile", "config.yaml", "rules", "scripts", "schemas", "envs", "published", "profiles")
@@ -285,7 +285,7 @@ KILLER = """
 import os, signal, sys
 fsync, saves = os.fsync, []
 def counted(descriptor):
-    if "nafp.train" in sys.modules:
+    if "nafp.training.train" in sys.modules:
         saves.append(descriptor)
         if len(saves) == 2:
             os.kill(os.getpid(), signal.SIGKILL)

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import soundfile as sf
 
-from nafp.layout import SPLITS
+from nafp.data.layout import SPLITS
 
 
 def write(

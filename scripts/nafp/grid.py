@@ -15,9 +15,9 @@ from pathlib import Path
 import yaml
 from jsonschema import Draft202012Validator, ValidationError
 
+from nafp.data.layout import SAMPLE_RATE
 from nafp.errors import UserError
-from nafp.layout import SAMPLE_RATE
-from nafp.shapes import encoder_features
+from nafp.model.shapes import encoder_features
 
 RUN_FIELDS = ("aug", "bsz", "dim", "loss", "recipe", "seed")
 

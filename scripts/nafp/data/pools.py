@@ -1,0 +1,83 @@
+"""Packed splits as sources of excerpts: samples cut out by index, a batch at a time."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Generator, Tensor
+
+from nafp.data.corpus import Split
+from nafp.errors import UserError
+
+
+def integers(low: Tensor, high: Tensor, u: Tensor) -> Tensor:
+    """Uniform numbers in [0, 1) -> integers in [low, high], both included; bounds broadcast."""
+    return low + (u * (high - low + 1)).long()
+
+
+class AudioPool:
+    """The clips of a packed split as int16, cut out as float32 in [-1, 1] on ``device``.
+
+    The array is moved to the device if it takes at most half of what is free there. Otherwise it stays memory-mapped:
+    excerpts are gathered by the CPU and copied from pinned memory. On a CPU it always stays where it is.
+    """
+
+    def __init__(self, split: Split, device: torch.device | str = "cpu"):
+        self.device = torch.device(device)
+        self.host = split.audio
+        on_device = self.device.type == "cuda" and split.audio.nbytes < torch.cuda.mem_get_info(self.device)[0] / 2
+        self.audio = torch.from_numpy(split.audio).to(self.device) if on_device else None
+        self.start = torch.from_numpy(split.clips["start"].to_numpy().copy())
+        self.samples = torch.from_numpy(split.clips["samples"].to_numpy().copy())
+        self.kind = [path.split("/")[-2] for path in split.clips["path"]]
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+    def cut(self, starts: Tensor, length: int) -> Tensor:
+        """Excerpts of ``length`` samples from the given positions in the packed array: (B,) -> (B, length)."""
+        if self.audio is not None:
+            pieces = self.audio.unfold(0, length, 1)[starts.to(self.device)]
+        else:
+            rows = np.lib.stride_tricks.sliding_window_view(self.host, length)[starts.numpy()]
+            pieces = torch.from_numpy(rows)
+            if self.device.type == "cuda":
+                pieces = pieces.pin_memory().to(self.device, non_blocking=True)
+        return pieces.float().div_(32768)
+
+    def cut_with_past(self, starts: Tensor, length: int, past: int, clip_starts: Tensor) -> Tensor:
+        """``cut``, preceded by the ``past`` samples before: (B,) -> (B, past + length); zeros before the clip began."""
+        if not past:
+            return self.cut(starts, length)
+        known = (starts - clip_starts).clamp(max=past)  # how many of the samples before are the clip's own
+        before = self.cut((starts - past).clamp(min=0), past)
+        at = torch.arange(past) - (past - starts).clamp(min=0)[:, None]  # not ``past`` samples into the array yet
+        before = before.gather(1, at.clamp(min=0).to(self.device))
+        before *= (torch.arange(past) >= past - known[:, None]).to(self.device)
+        return torch.cat([before, self.cut(starts, length)], dim=1)
+
+    def random_starts(self, count: int, length: int, rng: Generator) -> Tensor:
+        """(count,) positions of excerpts: a random place of a random clip each.
+
+        A clip that is shorter than the excerpt is taken from its beginning, with what follows it in the packed array:
+        zeros up to a whole segment.
+        """
+        clip = torch.randint(len(self), (count,), generator=rng)
+        last = (self.samples[clip] - length).clamp(min=0)
+        u = torch.rand(last.shape, generator=rng, dtype=torch.float64)
+        starts = self.start[clip] + integers(torch.zeros_like(last), last, u)
+        return starts.clamp(max=len(self.host) - length)
+
+    def whole_clips(self, max_samples: int | None, kinds: Sequence[str] | None = None) -> Tensor:
+        """(clips, longest) the clips' first ``max_samples`` samples, padded with zeros; only of the given kinds."""
+        chosen = [i for i, kind in enumerate(self.kind) if not kinds or kind in kinds]
+        if not chosen:
+            known = ", ".join(sorted(set(self.kind)))
+            raise UserError(f"no impulse responses of kind {', '.join(kinds or ['any'])}; there are: {known}")
+        lengths = [min(int(self.samples[i]), max_samples or int(self.samples[i])) for i in chosen]
+        clips = torch.zeros(len(chosen), max(lengths))
+        for row, i, n in zip(clips, chosen, lengths, strict=True):
+            row[:n] = (
+                torch.from_numpy(self.host[int(self.start[i]) : int(self.start[i]) + n].astype(np.float32)) / 32768
+            )
+        return clips.to(self.device)

@@ -1,0 +1,146 @@
+"""A folder of music, fingerprinted once and kept up to date: songs in a table, fingerprints in one growing file."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from nafp.data.audio import read_any
+from nafp.data.corpus import count_segments
+from nafp.errors import UserError
+from nafp.files import written_whole
+
+AUDIO_FILES = {".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".au"}
+SONGS_AT_A_TIME = 32  # decoded and fingerprinted together, then saved
+COLUMNS = {
+    "path": str,
+    "bytes": "int64",
+    "mtime_ns": "int64",
+    "samples": "int64",
+    "first": "int64",
+    "rows": "int64",
+    "problem": str,
+}
+
+Embed = Callable[[list[np.ndarray]], np.ndarray]  # int16 clips -> (segments, dim), clip after clip
+
+
+def model_key(weights: Path | str, settings: Mapping) -> str:
+    """A name for a model: its weights and how it hears."""
+    digest = hashlib.sha256(Path(weights).read_bytes())
+    digest.update(json.dumps(dict(settings), sort_keys=True).encode())
+    return digest.hexdigest()[:16]
+
+
+def find_audio(folder: Path) -> list[Path]:
+    """Every audio file below a folder, by its suffix, sorted; UserError if there is none."""
+    if not folder.is_dir():
+        raise UserError(f"{folder}: is not a folder")
+    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in AUDIO_FILES)
+    if not files:
+        raise UserError(f"{folder}: has no audio files ({', '.join(sorted(AUDIO_FILES))})")
+    return files
+
+
+def decoded(paths: list[Path]) -> Iterator[tuple[np.ndarray | None, str]]:
+    """((T,) int16, "") of each file, or (None, what is wrong with it)."""
+
+    def one(path: Path) -> tuple[np.ndarray | None, str]:
+        try:
+            samples = read_any(path)
+            return (samples, "") if len(samples) else (None, "no samples")
+        except UserError as error:
+            return None, str(error).removeprefix(f"{path}: ")
+
+    with ThreadPoolExecutor(8) as pool:
+        yield from pool.map(one, paths)
+
+
+class Library:
+    """The songs of a folder and their fingerprints, kept in ``store``.
+
+    ``songs``: one row a file: path (below the folder), bytes, mtime_ns, samples, first (row of its first fingerprint),
+    rows (0 for a broken file), problem. The fingerprints of files that changed or went stay in the file, unused.
+    """
+
+    def __init__(self, store: Path | str, model: str, dim: int):
+        self.store, self.dim = Path(store), dim
+        facts = {"model": model, "dim": dim}
+        path = self.store / "library.json"
+        if path.exists():
+            found = json.loads(path.read_text(encoding="utf-8"))
+            if found != facts:
+                raise UserError(
+                    f"{self.store}: was made with another model ({found['model']}, d = {found['dim']}, now {model}, "
+                    f"d = {dim}), whose fingerprints cannot be compared; use that model, or another place for the library"
+                )
+            self.songs = pd.read_csv(self.store / "songs.csv", dtype=COLUMNS, keep_default_na=False)
+        else:
+            self.songs = pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in COLUMNS.items()})
+            with written_whole(path) as part:
+                self._save()
+                part.write_text(json.dumps(facts), encoding="utf-8")
+
+    @property
+    def rows(self) -> int:
+        """Fingerprints in the file, used or not."""
+        return int((self.songs["first"] + self.songs["rows"]).max()) if len(self.songs) else 0
+
+    @property
+    def vectors(self) -> np.ndarray:
+        """(rows, dim) float32, memory-mapped."""
+        if not self.rows:
+            return np.empty((0, self.dim), np.float32)
+        return np.memmap(self.store / "fingerprints.f32", np.float32, mode="r", shape=(self.rows, self.dim))
+
+    def song_of_row(self) -> np.ndarray:
+        """(rows,) index into ``songs``; -1 where the song is no more."""
+        owner = np.full(self.rows, -1)
+        for i, song in enumerate(self.songs.itertuples()):
+            owner[song.first : song.first + song.rows] = i
+        return owner
+
+    def update(self, folder: Path, embed: Embed) -> pd.DataFrame:
+        """Fingerprint what is new or changed below a folder, forget what is gone; returns the broken files.
+
+        Saved after every SONGS_AT_A_TIME songs: an interrupted update goes on where it was.
+        """
+        files = {path.relative_to(folder).as_posix(): path for path in find_audio(folder)}
+        stats = {name: (path.stat().st_size, path.stat().st_mtime_ns) for name, path in files.items()}
+        known = [stats.get(song.path) == (song.bytes, song.mtime_ns) for song in self.songs.itertuples()]
+        self.songs = self.songs[np.array(known, bool)].reset_index(drop=True)
+        new = sorted(files.keys() - set(self.songs["path"]))
+        with tqdm(total=len(new), desc="library", unit="song", mininterval=1) as bar:
+            for first in range(0, len(new), SONGS_AT_A_TIME):
+                names = new[first : first + SONGS_AT_A_TIME]
+                self._add(names, [files[name] for name in names], [stats[name] for name in names], embed)
+                bar.update(len(names))
+        self._save()
+        return self.songs[self.songs["problem"] != ""]
+
+    def _add(self, names: list[str], paths: list[Path], stats: list[tuple[int, int]], embed: Embed) -> None:
+        clips = list(decoded(paths))
+        good = [clip for clip, _ in clips if clip is not None]
+        vectors = embed(good) if good else np.empty((0, self.dim), np.float32)
+        first, end = self.rows, self.rows * self.dim * 4
+        with open(self.store / "fingerprints.f32", "ab") as file:
+            file.truncate(end)  # what an interrupted update left
+            file.write(np.ascontiguousarray(vectors, np.float32).tobytes())
+        rows = []
+        for name, (size, mtime), (clip, problem) in zip(names, stats, clips, strict=True):
+            samples = 0 if clip is None else len(clip)
+            count = int(count_segments([samples])[0]) if samples else 0
+            rows.append((name, size, mtime, samples, first, count, problem))
+            first += count
+        added = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+        self.songs = pd.concat([self.songs, added], ignore_index=True)
+        self._save()
+
+    def _save(self) -> None:
+        with written_whole(self.store / "songs.csv") as part:
+            self.songs.to_csv(part, index=False)

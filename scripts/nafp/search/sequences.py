@@ -1,0 +1,271 @@
+"""Sequence search: nearest neighbours of every segment, offset compensation, candidate scores (paper 3.5).
+
+All segments of all query sequences are searched in one call. Each neighbour proposes the place where the sequence would
+begin; every proposed place is scored with the whole sequence against the uncompressed fingerprints.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import faiss
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from nafp.data.corpus import HOP, SAMPLE_RATE, count_segments
+from nafp.errors import UserError
+from nafp.search.index import Index
+from nafp.search.vectors import NOTHING, Database
+
+NEIGHBOURS = 20  # per segment
+KEPT = 10  # candidates kept per query
+RECALL_SEGMENTS = 1000  # whose exact neighbours are computed
+EXACT_ROWS = 2**18  # of the database compared with them at a time
+CHUNK_BYTES = 2**27  # of candidate windows that are gathered at a time
+
+
+@dataclass(frozen=True)
+class Result:
+    """Search of q sequences of one length: the ``KEPT`` best places, best first, and their scores.
+
+    ``place``: (q, KEPT) rows of the database, -1 where there are fewer candidates; ``score``: (q, KEPT) mean inner
+    products, -inf there; ``ms``: milliseconds a query, its share of the neighbour search included.
+    """
+
+    length: int
+    place: np.ndarray
+    score: np.ndarray
+    ms: float
+
+
+def choose_starts(
+    samples: np.ndarray, test_ids: str | int, protocol: str, lengths: Sequence[int], seed: int = 0
+) -> np.ndarray:
+    """(q,) sorted numbers of the query segments where a test sequence starts.
+
+    ``samples``: length of each query clip. ``test_ids``: "all", a count drawn with ``seed``, or a file (.npy or one
+    number a line). Protocol ``clip``: the longest sequence stays inside its clip, so that all lengths have the same
+    starts. Protocol ``release``: any segment, as in the published evaluation, where sequences run across clip borders
+    and the last ones are cut short.
+    """
+    counts = count_segments(samples)
+    allowed = np.arange(counts.sum())
+    if protocol == "clip":
+        left = np.concatenate([np.arange(n, 0, -1) for n in counts])
+        allowed = allowed[left >= max(lengths)]
+        if not len(allowed):
+            raise UserError(
+                f"no query clip has the {max(lengths)} segments of the longest sequence; "
+                "shorten search.lengths or use longer clips"
+            )
+    if test_ids == "all":
+        return allowed
+    if isinstance(test_ids, int):
+        if test_ids > len(allowed):
+            raise UserError(f"test_ids asks for {test_ids} sequences; only {len(allowed)} are possible")
+        return np.sort(np.random.default_rng(seed).choice(allowed, test_ids, replace=False))
+    return check_starts(read_ids(Path(test_ids)), allowed, test_ids, protocol)
+
+
+def check_rows(query: np.ndarray, samples: np.ndarray, source: str) -> None:
+    """The query fingerprints (n, d) are those of the query clips' segments, one each."""
+    segments = int(count_segments(samples).sum())
+    if len(query) != segments:
+        raise UserError(f"{source}: has {len(query)} fingerprints, but the query clips have {segments} segments")
+
+
+def read_ids(path: Path) -> np.ndarray:
+    """Segment numbers from a ``.npy`` file or from text with one number a line."""
+    try:
+        ids = np.load(path) if path.suffix == ".npy" else np.loadtxt(path, dtype=np.int64, ndmin=1)
+    except (OSError, ValueError) as error:
+        raise UserError(f"test_ids: {path} is not a list of segment numbers ({error})") from error
+    if ids.ndim != 1 or not np.issubdtype(ids.dtype, np.integer):
+        raise UserError(f"test_ids: {path} holds {ids.dtype} of shape {ids.shape}, not a list of whole numbers")
+    return ids.astype(np.int64)
+
+
+def check_starts(ids: np.ndarray, allowed: np.ndarray, source: str, protocol: str) -> np.ndarray:
+    """The ids, if all of them are allowed starts."""
+    bad = ids[~np.isin(ids, allowed)]
+    if len(bad) or not len(ids):
+        what = f"{len(bad)} of {len(ids)} ids (the first is {bad[0]})" if len(bad) else "an empty list"
+        raise UserError(f"test_ids: {source} has {what} that cannot start a sequence under protocol {protocol!r}")
+    return ids
+
+
+def search_sequences(
+    index: Index,
+    database: Database,
+    query: np.ndarray,
+    starts: np.ndarray,
+    lengths: Sequence[int],
+    progress: bool = True,
+) -> list[Result]:
+    """Search the sequences query[start : start + length] for every start and length: one Result a length.
+
+    ``query``: (n, d). A sequence that runs past the end of ``query``, and a window past the end of the database, are
+    scored on the overlap, as in the published evaluation.
+
+    A candidate of a short sequence is one of every longer sequence from the same start, with the same inner products
+    first. So the longest length is computed, and the others are read from its partial sums.
+    """
+    longest = max(lengths)
+    needed = np.unique(starts[:, None] + np.arange(longest))
+    needed = needed[needed < len(query)]
+    began = time.perf_counter()
+    found = index.nearest(query[needed], min(NEIGHBOURS, len(database)))
+    ms_per_segment = (time.perf_counter() - began) / len(needed) * 1e3
+    neighbours = np.full((len(query), found.shape[1]), NOTHING)
+    neighbours[needed] = found
+
+    began = time.perf_counter()
+    chunk = max(1, CHUNK_BYTES // (longest**2 * found.shape[1] * np.dtype(np.int64).itemsize))
+    best = [
+        score_sequences(neighbours, database, query, starts[at : at + chunk], lengths)
+        for at in tqdm(range(0, len(starts), chunk), desc="scoring", unit="chunk", disable=not progress)
+    ]
+    ms = (time.perf_counter() - began) / len(starts) * 1e3
+    work = np.square(lengths) / np.square(lengths).sum()  # inner products: a sequence's segments times its candidates
+    return [
+        Result(n, *(np.concatenate(part) for part in zip(*of_length, strict=True)), ms * share + n * ms_per_segment)
+        for n, share, of_length in zip(lengths, work, zip(*best, strict=True), strict=True)
+    ]
+
+
+def exact_neighbours(database: Database, query: np.ndarray, k: int) -> np.ndarray:
+    """(n, d) -> (n, k) rows of the database with the largest inner products, by brute force, piece by piece."""
+    query = np.ascontiguousarray(query, np.float32)
+    best, ids = np.full((len(query), k), -np.inf, np.float32), np.full((len(query), k), NOTHING)
+    for first, vectors in database.chunks(EXACT_ROWS):
+        found = faiss.knn(query, vectors, min(k, len(vectors)), faiss.METRIC_INNER_PRODUCT)
+        best, ids = np.concatenate([best, found[0]], axis=1), np.concatenate([ids, found[1] + first], axis=1)
+        order = np.argsort(-best, axis=1, kind="stable")[:, :k]
+        best, ids = np.take_along_axis(best, order, axis=1), np.take_along_axis(ids, order, axis=1)
+    return ids
+
+
+def recall(index: Index, database: Database, query: np.ndarray) -> dict[str, float]:
+    """What the index finds of the exact neighbours, for at most RECALL_SEGMENTS of the query segments, evenly spaced.
+
+    ``nearest``: share of segments whose nearest neighbour is found first; ``neighbours``: share of their NEIGHBOURS found.
+    """
+    chosen = query[np.unique(np.linspace(0, len(query) - 1, min(RECALL_SEGMENTS, len(query))).astype(int))]
+    k = min(NEIGHBOURS, len(database))
+    exact, found = exact_neighbours(database, chosen, k), index.nearest(chosen, k)
+    both = (exact[:, :, None] == found[:, None, :]).any(axis=2)
+    return {"nearest": float((exact[:, 0] == found[:, 0]).mean()), "neighbours": float(both.mean())}
+
+
+def score_sequences(
+    neighbours: np.ndarray, database: Database, query: np.ndarray, starts: np.ndarray, lengths: Sequence[int]
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Best places and scores, (q, KEPT) each, of the sequences of every length."""
+    place, position = propose(neighbours, starts, max(lengths))
+    dots = inner_products(place, database, query, starts, max(lengths))
+    overlap = np.isfinite(dots)
+    total, count = np.where(overlap, dots, 0), overlap
+    total, count = np.cumsum(total, axis=1, dtype=np.float32), np.cumsum(count, axis=1, dtype=np.int32)
+    best = []
+    for n in lengths:
+        score = total[:, n - 1] / np.maximum(count[:, n - 1], 1)
+        proposed = (place >= 0) & (position < n)
+        best.append(keep_best(np.where(proposed, place, NOTHING), np.where(proposed, score, -np.inf)))
+    return best
+
+
+def propose(neighbours: np.ndarray, starts: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
+    """Places where each sequence may begin: each neighbour, moved back by its segment's position in the sequence.
+
+    Returns (q, c) places in ascending order, -1 for none, and the first position that proposes each.
+    """
+    position = np.arange(length)
+    segment = starts[:, None] + position
+    inside = segment < len(neighbours)
+    found = neighbours[np.where(inside, segment, 0)]  # (q, length, k)
+    place = found - position[:, None]
+    absent = ~inside[:, :, None] | (found < 0) | (place < 0)
+    key = np.where(absent, np.iinfo(np.int64).max, place * length + position[:, None]).reshape(len(starts), -1)
+    key.sort(axis=1)
+    place, position = key // length, key % length
+    again = np.zeros(place.shape, bool)
+    again[:, 1:] = place[:, 1:] == place[:, :-1]
+    absent = again | (key == np.iinfo(np.int64).max)
+    order = np.argsort(absent, axis=1, kind="stable")[:, : max(int((~absent).sum(axis=1).max()), 1)]
+    place = np.take_along_axis(np.where(absent, NOTHING, place), order, axis=1)
+    return place, np.take_along_axis(position, order, axis=1)
+
+
+def inner_products(
+    place: np.ndarray, database: Database, query: np.ndarray, starts: np.ndarray, length: int
+) -> np.ndarray:
+    """(q, length, c) inner products of segment l of each sequence with row l of the window at each place.
+
+    -inf where there is no candidate, or where sequence or window has ended.
+    """
+    segment = starts[:, None] + np.arange(length)
+    rows = np.where(place[:, None, :] >= 0, place[:, None, :] + np.arange(length)[:, None], NOTHING)
+    rows[(rows >= len(database)) | (segment >= len(query))[:, :, None]] = NOTHING
+    sequences = query[np.minimum(segment, len(query) - 1)].reshape(-1, query.shape[1])
+    return database.inner_products(sequences, rows.reshape(len(sequences), -1)).reshape(rows.shape)
+
+
+def keep_best(candidates: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The ``KEPT`` highest scores of each row and their candidates, best first; missing ones are -1 and -inf."""
+    order = np.argsort(-scores, axis=1, kind="stable")[:, :KEPT]
+    missing = ((0, 0), (0, KEPT - order.shape[1]))
+    place = np.pad(np.take_along_axis(candidates, order, axis=1), missing, constant_values=NOTHING)
+    return place, np.pad(np.take_along_axis(scores, order, axis=1), missing, constant_values=-np.inf)
+
+
+def songs_of_rows(*samples: np.ndarray) -> np.ndarray:
+    """Lengths of the clips of each split of a database, in samples -> (rows,) the number of each row's song."""
+    counts = count_segments(np.concatenate(samples))
+    return np.repeat(np.arange(len(counts)), counts)
+
+
+def hits(place: np.ndarray, truth: np.ndarray, songs: np.ndarray | None = None) -> dict[str, np.ndarray]:
+    """(q, KEPT) places and (q,) right places -> (q,) booleans.
+
+    top1_exact, top1_near (within a segment), top3_exact, top10_exact, and with ``songs`` (rows,) of the database
+    top1_song: the right song at any place (paper 4.1).
+    """
+    right, found = place == truth[:, None], place[:, 0] >= 0
+    levels = {
+        "top1_exact": right[:, 0],
+        "top1_near": found & (np.abs(place[:, 0] - truth) <= 1),
+        "top3_exact": right[:, :3].any(axis=1),
+        "top10_exact": right[:, :10].any(axis=1),
+    }
+    if songs is not None:
+        levels["top1_song"] = found & (songs[place[:, 0]] == songs[truth])
+    return levels
+
+
+def reciprocal_rank(place: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """(q, KEPT), (q,) -> (q,) 1 / rank of the right place, 0 if it is not among the places."""
+    right = place == truth[:, None]
+    return np.where(right.any(axis=1), 1 / (1 + right.argmax(axis=1)), 0.0)
+
+
+def offset_error_ms(place: np.ndarray, truth: np.ndarray, songs: np.ndarray) -> np.ndarray:
+    """(q,) milliseconds between the best place and the right one in the right song; NaN in another song."""
+    same = (place[:, 0] >= 0) & (songs[place[:, 0]] == songs[truth])
+    return np.where(same, np.abs(place[:, 0] - truth) * HOP / SAMPLE_RATE * 1e3, np.nan)
+
+
+def per_query_table(
+    results: Sequence[Result], starts: np.ndarray, truth: np.ndarray, songs: np.ndarray
+) -> pd.DataFrame:
+    """One row a query and length: query, length, truth, hits, rr (reciprocal rank), offset_ms, best places and scores."""
+    tables = []
+    for result in results:
+        columns = {"query": starts, "length": result.length, "truth": truth, **hits(result.place, truth, songs)}
+        columns |= {"rr": reciprocal_rank(result.place, truth)}
+        columns |= {"offset_ms": offset_error_ms(result.place, truth, songs)}
+        columns |= {f"place{i + 1}": result.place[:, i] for i in range(KEPT)}
+        columns |= {f"score{i + 1}": result.score[:, i].astype(np.float32) for i in range(KEPT)}
+        tables.append(pd.DataFrame(columns))
+    return pd.concat(tables, ignore_index=True)

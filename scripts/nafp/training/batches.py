@@ -1,0 +1,131 @@
+"""What a training step sees: which segments, displaced and degraded how, as images on the device."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from nafp.augment.chain import Chain, Draws, rows_of
+from nafp.data.corpus import SAMPLE_RATE, SEGMENT, Segments, Split
+from nafp.data.pools import AudioPool
+from nafp.errors import UserError
+
+ROWS_AT_A_TIME = 1024  # bounds the memory that transforms take: about 200 MB
+
+
+def generator(*key: int) -> torch.Generator:
+    """A random generator that is a function of the key alone: what is drawn does not depend on what was drawn before."""
+    state = np.random.SeedSequence(key).generate_state(1, np.uint64)[0]
+    return torch.Generator().manual_seed(int(state >> np.uint64(1)))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One batch before it is computed: rows are the anchors, then their replicas, those of anchor 0 first."""
+
+    anchors: int
+    start: Tensor  # (rows,) where each is cut out of the packed split
+    clip_start: Tensor  # (rows,) where its clip begins
+    wave: list[Draws]  # of the replicas
+    image: list[Draws]  # of all rows
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+
+class Batches:
+    """The batches of a split: an order for each epoch, a plan for each step, images for the rows of a plan."""
+
+    def __init__(
+        self,
+        split: Split,
+        log_mel: nn.Module,
+        chain: Chain,
+        bsz: int,
+        positives: int,
+        seed: int,
+        device: torch.device,
+        fraction: float = 1.0,
+        one_per_clip: bool = False,
+        past_s: float = 0.0,
+        rest: str = "later",
+        neighbours: int = 1,
+    ):
+        self.log_mel, self.chain, self.seed = log_mel, chain, seed
+        self.positives, self.one_per_clip, self.rest, self.neighbours = positives, one_per_clip, rest, neighbours
+        self.past = round(past_s * SAMPLE_RATE)
+        self.split, self.audio = split, AudioPool(split, device)
+        self.clip_start = torch.from_numpy(split.clips["start"].to_numpy().copy())
+        self.segments = split.segments if fraction == 1 else some_clips(split, fraction)
+        self.anchors = bsz // (1 + positives)
+        items = len(np.unique(self.segments.clip)) if one_per_clip else len(self.segments)
+        self.steps = items // self.anchors  # of an epoch; the shuffled rest waits for the next one
+        if self.anchors * (1 + positives) != bsz or self.anchors < 2:
+            raise UserError(
+                f"bsz {bsz} is not a multiple of {1 + positives} with at least two anchors: "
+                f"each anchor comes with {positives} replica(s)"
+            )
+        if not self.steps:
+            what = "clips" if one_per_clip else "segments"
+            raise UserError(
+                f"bsz {bsz} needs {self.anchors} anchors, but the training split has only {items} {what}; "
+                f"use a batch size of at most {(1 + positives) * items}"
+            )
+
+    def order(self, epoch: int) -> np.ndarray:
+        """(steps, anchors) numbers of the segments of an epoch.
+
+        They are shuffled in runs of ``neighbours``, which are then each other's negatives; where the runs begin changes
+        from epoch to epoch. ``rest="never"``: as in the published code, segments beyond a whole number of batches are
+        left out before shuffling, so that the last ones are never trained on.
+        """
+        rng = generator(self.seed, epoch)
+        count = self.steps * self.anchors
+        if self.one_per_clip:
+            _, first, counts = np.unique(self.segments.clip, return_index=True, return_counts=True)
+            chosen = first + (torch.rand(len(first), generator=rng, dtype=torch.float64).numpy() * counts).astype(int)
+        else:
+            chosen = np.arange(count if self.rest == "never" else len(self.segments))
+        run = (np.arange(len(chosen)) + epoch) // self.neighbours
+        run -= run[0]
+        place = torch.randperm(run[-1] + 1, generator=rng).numpy()[run]
+        return chosen[np.argsort(place, kind="stable")][:count].reshape(self.steps, self.anchors)
+
+    def plan(self, chosen: np.ndarray, rng: torch.Generator) -> Plan:
+        """Numbers (n,) of segments -> all random numbers of their batch."""
+        segments, n = self.segments, len(chosen)
+        start, low, high = (torch.from_numpy(getattr(segments, name)[chosen]) for name in ("start", "low", "high"))
+        offsets = self.chain.draw_offsets(low, high, self.positives, rng, torch.from_numpy(chosen))
+        starts = start[:, None] + offsets
+        rows = torch.cat([starts[:, 0], starts[:, 1:].flatten()])
+        clips = self.clip_start[torch.from_numpy(segments.clip[chosen])]
+        return Plan(
+            n,
+            rows,
+            torch.cat([clips, clips.repeat_interleave(self.positives)]),
+            self.chain.draw_wave(n * self.positives, self.past + SEGMENT, rng),
+            self.chain.draw_image((len(rows), *self.log_mel.shape), rng),
+        )
+
+    def images(self, plan: Plan, rows: Tensor | None = None) -> Tensor:
+        """(rows, mels, frames) log-mel images of some rows of a plan, in ascending order; None: of all."""
+        rows = torch.arange(len(plan)) if rows is None else rows
+        whole = self.log_mel.max_scope == "batch" or len(rows) <= ROWS_AT_A_TIME
+        return torch.cat([self._images(plan, part) for part in rows.split(len(rows) if whole else ROWS_AT_A_TIME)])
+
+    def _images(self, plan: Plan, rows: Tensor) -> Tensor:
+        anchors = int((rows < plan.anchors).sum())
+        replicas = rows[anchors:]
+        waves = self.audio.cut(plan.start[rows[:anchors]], SEGMENT)
+        degraded = self.audio.cut_with_past(plan.start[replicas], SEGMENT, self.past, plan.clip_start[replicas])
+        degraded = self.chain.degrade(degraded, rows_of(plan.wave, replicas - plan.anchors))
+        images = self.log_mel(torch.cat([waves, degraded[:, -SEGMENT:]]))
+        return self.chain.mask(images, rows_of(plan.image, rows))
+
+
+def some_clips(split: Split, fraction: float) -> Segments:
+    """The segments of a fraction of the clips: the same ones for every seed, and those of 10 % are among those of 20 %."""
+    count = max(round(fraction * len(split.clips)), 1)
+    kept = np.isin(split.segments.clip, np.random.default_rng(0).permutation(len(split.clips))[:count])
+    return Segments(*(getattr(split.segments, name)[kept] for name in ("clip", "start", "low", "high")))

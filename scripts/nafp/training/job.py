@@ -1,0 +1,134 @@
+"""One training job: from packed splits to weights on disk, in one process or, with torchrun, in one for each GPU."""
+
+import ast
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import pandas as pd
+import torch
+import torch.distributed as dist
+import yaml
+
+from nafp import compute
+from nafp.data.corpus import SEGMENT, Split
+from nafp.errors import UserError
+from nafp.files import written_whole
+from nafp.training.checkpoints import Checkpoints
+from nafp.training.gradients import world
+from nafp.training.settings import Settings
+from nafp.training.train import Trainer, train
+
+
+def run(job: Mapping, processes: int = 1) -> None:
+    """Do a job, in this process or in several.
+
+    ``job``: name; settings (of settings.Settings); splits: name -> packed array; code: the modules that the result depends
+    on; outputs: last, best (weights), history, config; threads.
+    """
+    if processes == 1:
+        train_and_publish(job)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "job.json"
+        path.write_text(json.dumps(job), encoding="utf-8")
+        launcher = ["torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+        environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+        command = [sys.executable, "-m", *launcher, "-m", "nafp.training.job", str(path)]
+        if subprocess.run(command, env=environment).returncode:
+            raise UserError(f"one of {processes} training processes failed; its message is above")
+
+
+def train_and_publish(job: Mapping) -> None:
+    """Train from the newest state there is, and put the results where they belong."""
+    settings, outputs = Settings(**job["settings"]), {name: Path(path) for name, path in job["outputs"].items()}
+    threads = max(job["threads"] // world()[1], 1)
+    device = compute.set_up(threads, int(os.environ.get("LOCAL_RANK", 0)), settings.tf32)
+    splits = {name: Split.open(path) for name, path in job["splits"].items()}
+    check(splits, settings)
+    folder = outputs["history"].parent
+    checkpoints = Checkpoints(folder / ".states" / key_of(settings, job["splits"].values(), job["code"]))
+    trainer = train(Trainer(settings, splits, device, checkpoints), job["name"], folder / "tensorboard")
+    if trainer.rank:
+        return
+    checkpoints.publish(trainer.epoch, outputs["last"])
+    checkpoints.publish(trainer.best, outputs["best"])
+    with written_whole(outputs["history"]) as part:
+        pd.DataFrame(trainer.history).to_csv(part, index=False)
+    outputs["config"].write_text(yaml.safe_dump(job["settings"], sort_keys=False), encoding="utf-8")
+    checkpoints.drop_others()
+
+
+def check(splits: Mapping[str, Split], settings: Settings) -> None:
+    """Refuse empty splits and say which clips are shorter than a segment, before anything is computed."""
+    for name, split in splits.items():
+        if not len(split.clips):
+            raise UserError(f"the split {name!r} has no files, but this run needs it, by its chain or for validation")
+    clips = splits["train"].clips
+    short = clips["path"][clips["samples"] < SEGMENT].tolist()
+    if short:
+        print(f"{len(short)} of {len(clips)} training clips are shorter than 1 s and end in silence: {short[0]}, ...")
+
+
+def key_of(settings: Settings, arrays: Iterable[str], code: Iterable[str]) -> str:
+    """A name for all that the weights depend on: settings, data, and code without its comments and docstrings."""
+    digest = hashlib.sha256(json.dumps(settings.identity(), sort_keys=True).encode())
+    for array in sorted(arrays):
+        digest.update(Path(array).with_suffix(".csv").read_bytes())
+        digest.update(sample_of(Path(array)))
+    for module in sorted(code):
+        digest.update(meaning(Path(module).read_text(encoding="utf-8")).encode())
+    if settings.start:
+        digest.update(Path(settings.start).read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def sample_of(path: Path, blocks: int = 64, block: int = 4096) -> bytes:
+    """Size and 64 blocks of a file: enough to tell one packed split from another without reading gigabytes."""
+    size = path.stat().st_size
+    with open(path, "rb") as file:
+        parts = [str(size).encode()]
+        for i in range(blocks):
+            file.seek(i * max(size - block, 0) // (blocks - 1))
+            parts.append(file.read(block))
+    return b"".join(parts)
+
+
+def meaning(source: str) -> str:
+    """A module's syntax tree without docstrings: the same before and after an edit of comments."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if (
+            isinstance(body, list)
+            and body
+            and isinstance(body[0], ast.Expr)
+            and isinstance(body[0].value, ast.Constant)
+        ):
+            del body[0]
+    return ast.dump(tree)
+
+
+def main(path: str) -> None:
+    """One of several processes, started by torchrun."""
+    job = json.loads(Path(path).read_text(encoding="utf-8"))
+    cuda = torch.cuda.is_available()
+    if cuda:
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    dist.init_process_group("nccl" if cuda else "gloo")
+    try:
+        train_and_publish(job)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    finally:
+        dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,291 @@
+"""The training loop: one model per run of the grid, exact to the bit after any interruption (on a CPU)."""
+
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from nafp.augment.chain import Chain
+from nafp.data.corpus import Split
+from nafp.data.pools import AudioPool
+from nafp.errors import UserError
+from nafp.model.fingerprint import build_model
+from nafp.training.batches import Batches, Plan, generator
+from nafp.training.checkpoints import Checkpoints, kept_epochs
+from nafp.training.gradients import backward, largest_piece, sum_over_processes, world
+from nafp.training.journal import Journal
+from nafp.training.losses import LOSSES
+from nafp.training.optim import OPTIMIZERS, learning_rate
+from nafp.training.settings import Settings
+from nafp.training.validation import Validation
+
+CHECK_EVERY = 16  # steps whose losses are looked at together: reading one makes the host wait for the GPU
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+class Trainer:
+    """The state of one run and the epochs that move it on.
+
+    Epoch e, step s draws from ``generator(seed, e, s)``, so that a resumed run sees the same batches as one that was
+    never interrupted, and every process of a distributed run sees the same plan.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        splits: Mapping[str, Split],
+        device: torch.device,
+        checkpoints: Checkpoints | None = None,
+    ):
+        self.settings, self.device, self.checkpoints = settings, device, checkpoints
+        self.rank, self.processes = world()
+        s = settings
+        torch.manual_seed(s.seed)  # the initial weights
+        self.network = build_model(s.features, s.model, s.dim)
+        if s.start:
+            load_start(self.network[1], Path(s.start))
+        self.network.to(device)
+        self.network[1].dtype = PRECISIONS[s.precision]
+        options = {name: value for name, value in s.optimizer.items() if name != "name"}
+        self.optimizer = OPTIMIZERS[s.optimizer["name"]](self.network.parameters(), lr=s.peak_learning_rate, **options)
+        pools = {kind: AudioPool(split, device) for kind, split in splits.items() if kind in ("bg", "ir", "speech")}
+        chain = Chain(s.chain, pools)
+        self.batches = Batches(splits["train"], self.network[0], chain, s.bsz, s.positives, s.seed, device, **s.data)
+        self.validation = validation(s, splits, device) if self.rank == 0 else None
+        self.embed = torch.compile(self.network[1]) if s.compile else self.network[1]
+        if s.bsz % self.processes:
+            raise UserError(f"bsz {s.bsz} cannot be shared by {self.processes} processes; use a multiple of them")
+        if self.processes > 1 and s.features.get("max_scope") == "batch":
+            raise UserError("features.max_scope: batch needs the whole batch in one process; use segment, or one GPU")
+        self.piece: int | None = None
+        self.history: list[dict] = []
+        self.step = 0  # done in the running epoch
+        self.losses: list[float] = []  # of these
+        self.seconds = 0.0  # that these took
+        self.similarity = torch.zeros(1, 1)
+
+    @property
+    def epoch(self) -> int:
+        """Number of epochs done."""
+        return len(self.history)
+
+    @property
+    def steps_done(self) -> int:
+        """Over all epochs."""
+        return self.epoch * self.batches.steps + self.step
+
+    def speed(self) -> float:
+        """Anchors per second in the running epoch."""
+        return len(self.losses) * self.batches.anchors / self.seconds
+
+    @property
+    def best(self) -> int:
+        """The epoch that validated best; of several the first."""
+        criterion = next((key for key in self.history[0] if key.startswith("val_")), None)
+        if criterion is None:
+            return self.epoch
+        return 1 + int(np.argmax([record[criterion] for record in self.history]))
+
+    # ---------------------------------------------------------------- one step
+
+    def choose_piece(self) -> None:
+        """Settle how many rows are embedded at a time."""
+        rows = self.settings.bsz // self.processes
+        self.piece = self.settings.micro_batch
+        if self.piece == "auto":
+            images = torch.zeros((2, *self.network[0].shape), device=self.device)
+            self.piece, said = largest_piece(self.network[1], images, rows)
+            print(said, flush=True)
+        if self.piece and self.piece >= rows:
+            self.piece = None
+
+    def loss_of(self, embeddings: Tensor) -> Tensor:
+        """(N, d), anchors first -> the loss."""
+        org, rep = embeddings[: self.batches.anchors], embeddings[self.batches.anchors :]
+        return LOSSES[self.settings.loss](org, rep, **self.settings.loss_options)
+
+    def plan(self, chosen: np.ndarray) -> Plan:
+        """The plan of the next step."""
+        return self.batches.plan(chosen, generator(self.settings.seed, self.epoch, self.step))
+
+    def lr(self) -> float:
+        """The learning rate of the next step."""
+        s = self.settings
+        schedule = {name: value for name, value in s.schedule.items() if name != "epochs"}
+        return learning_rate(self.steps_done, s.horizon * self.batches.steps, s.peak_learning_rate, **schedule)
+
+    def train_step(self, chosen: np.ndarray) -> Tensor:
+        """Update the weights with the batch of these segments; returns its loss."""
+        plan = self.plan(chosen)
+        images = self.batches.images(plan, torch.arange(self.rank, len(plan), self.processes))
+        self.optimizer.zero_grad(set_to_none=True)
+        with out_of_memory_explained(self.piece or len(images)):
+            loss, embeddings = backward(self.embed, images, self.loss_of, self.piece)
+        sum_over_processes(list(self.network.parameters()))
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.lr()
+        self.optimizer.step()
+        self.step += 1
+        if self.step == self.batches.steps:
+            self.similarity = embeddings[: self.batches.anchors] @ embeddings[self.batches.anchors :].T
+        return loss
+
+    # ---------------------------------------------------------------- epochs
+
+    def run_epoch(self) -> Iterator[int]:
+        """Do the rest of the running epoch; yields how many steps were done since the last yield."""
+        self.network.train()
+        order = self.batches.order(self.epoch)
+        while self.step < self.batches.steps:
+            started, lr = time.perf_counter(), self.lr()
+            some = range(self.step, min(self.step + CHECK_EVERY, self.batches.steps))
+            losses = torch.stack([self.train_step(order[i]) for i in some]).tolist()
+            self.check(losses, some.start, lr)
+            self.losses += losses
+            self.seconds += time.perf_counter() - started
+            yield len(some)
+
+    def check(self, losses: list[float], first_step: int, lr: float) -> None:
+        """Stop at a loss that is not a number."""
+        bad = next((i for i, loss in enumerate(losses) if not np.isfinite(loss)), None)
+        if bad is None:
+            return
+        states = self.checkpoints.states() if self.checkpoints else []
+        good = f"the last good state is {states[-1]}" if states else "no state was saved yet"
+        raise UserError(
+            f"the loss became {losses[bad]} at epoch {self.epoch + 1}, step {first_step + bad + 1}, learning rate {lr:.2e}; "
+            f"{good}. Lower train.learning_rate, or lengthen train.schedule.warmup"
+        )
+
+    def finish_epoch(self) -> dict:
+        """Validate, and add a row to the history."""
+        self.step = self.batches.steps - 1  # of the last update, for its learning rate
+        record = {
+            "epoch": self.epoch + 1,
+            "loss": float(np.mean(self.losses)),
+            "lr": self.lr(),
+            "seconds": round(self.seconds, 2),
+            "anchors_per_s": round(self.speed(), 1),
+        }
+        if self.validation:
+            record |= self.validation(self.network)
+        self.history.append(record)
+        self.step, self.losses, self.seconds = 0, [], 0.0
+        return record
+
+    # ---------------------------------------------------------------- states
+
+    def weights(self) -> dict[str, Tensor]:
+        """A copy of the fingerprinter's weights on the CPU."""
+        return {name: value.detach().cpu().clone().contiguous() for name, value in self.network[1].state_dict().items()}
+
+    def state(self) -> dict:
+        """All that a resumed run needs."""
+        return {
+            "model": self.network[1].state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "history": self.history,
+            "step": self.step,
+            "losses": self.losses,
+            "seconds": self.seconds,
+            "piece": self.piece,
+        }
+
+    def restore(self, state: Mapping) -> None:
+        """Go on from a state."""
+        self.network[1].load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        for name in ("history", "step", "losses", "seconds"):
+            setattr(self, name, state[name])
+        if self.settings.micro_batch == "auto":  # what fits may have changed, the rounding must not
+            self.piece = state["piece"]
+
+
+def train(trainer: Trainer, name: str, board: Path) -> Trainer:
+    """Train to the last epoch, from the newest state in the trainer's checkpoints if there is one."""
+    trainer.choose_piece()
+    resume(trainer, name)
+    if trainer.rank:  # one process writes, the others only compute
+        while trainer.epoch < trainer.settings.epochs:
+            deque(trainer.run_epoch(), maxlen=0)
+            trainer.finish_epoch()
+        return trainer
+    steps, epochs = trainer.batches.steps, trainer.settings.epochs
+    journal = Journal(name, board, epochs * steps, trainer.steps_done, trainer.batches.anchors)
+    saved = time.monotonic()
+    while trainer.epoch < epochs:
+        for count in trainer.run_epoch():
+            journal.steps(
+                count, trainer.steps_done, trainer.epoch + 1, trainer.losses[-1], trainer.lr(), trainer.speed()
+            )
+            late = time.monotonic() - saved > 60 * trainer.settings.checkpoints["minutes"]
+            if late and trainer.step < steps:
+                trainer.checkpoints.save_state(trainer.state(), trainer.epoch, trainer.step)
+                saved = time.monotonic()
+        record = trainer.finish_epoch()
+        journal.epoch(record, trainer.steps_done, trainer.similarity)
+        save_epoch(trainer)
+        saved = time.monotonic()
+    journal.close()
+    return trainer
+
+
+def resume(trainer: Trainer, name: str) -> None:
+    """Go on from the newest state, if there is one of at most the epochs that are wanted."""
+    state, epochs = trainer.checkpoints.load_state(trainer.device), trainer.settings.epochs
+    if state and len(state["history"]) <= epochs:
+        trainer.restore(state)
+        if trainer.rank == 0:
+            part = f", step {trainer.step} of the next" if trainer.step else ""
+            print(f"{name}: going on after epoch {trainer.epoch}{part} of {epochs}", flush=True)
+
+
+def save_epoch(trainer: Trainer) -> None:
+    """Save weights and state after an epoch, and drop what the policy does not keep."""
+    checkpoints, policy = trainer.checkpoints, trainer.settings.checkpoints
+    checkpoints.save_weights(trainer.weights(), trainer.epoch, trainer.settings.identity())
+    checkpoints.save_state(trainer.state(), trainer.epoch, 0)
+    checkpoints.prune(kept_epochs(trainer.epoch, policy["every"], policy["last"]) | {trainer.best})
+
+
+def validation(settings: Settings, splits: Mapping[str, Split], device: torch.device) -> Validation | None:
+    """The search test of a run, if it has a validation split."""
+    if "val_db" not in splits:
+        return None
+    options = dict(settings.validation)
+    steps = options.pop("chain", None)
+    pools = {
+        k.removeprefix("val_"): AudioPool(v, device)
+        for k, v in splits.items()
+        if k in ("val_bg", "val_ir", "val_speech")
+    }
+    chain = Chain(steps, pools) if steps is not None else None
+    return Validation(splits["val_db"], splits.get("val_query"), chain, device, **options)
+
+
+def load_start(model: torch.nn.Module, path: Path) -> None:
+    """Begin with the weights of a file, which must be those of the same model."""
+    try:
+        model.load_state_dict(load_file(path))
+    except Exception as error:
+        raise UserError(f"train.start: {path} cannot be used: {str(error).splitlines()[0]}") from error
+
+
+@contextmanager
+def out_of_memory_explained(rows: int) -> Iterator[None]:
+    """Say which ``micro_batch`` to set instead of how many bytes were wanted."""
+    try:
+        yield
+    except RuntimeError as error:
+        if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+            raise UserError(
+                f"out of memory with {rows} segments at a time; set train.micro_batch to {max(rows // 2, 1)} or auto: "
+                "the batch is then computed in pieces, with the same result"
+            ) from error
+        raise
