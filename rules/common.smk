@@ -1,6 +1,7 @@
 # Validation, the tables of runs and cells, and input functions. No rules.
 import ast
 import os
+import re
 import sys
 
 from snakemake.exceptions import WorkflowError
@@ -9,7 +10,7 @@ HERE = Path(os.path.relpath(workflow.basedir))  # relative, so that a moved fold
 SCRIPTS = HERE / "scripts"
 sys.path.insert(0, str(SCRIPTS.resolve()))  # rule scripts find the library by themselves, the Snakefile does not
 
-from nafp import grid# noqa: E402
+from nafp import grid  # noqa: E402
 from nafp.errors import UserError  # noqa: E402
 from nafp.data.layout import EXCHANGED, MUSIC, POOL_OF_STEP, SPLITS  # noqa: E402
 
@@ -123,6 +124,30 @@ def training_splits(wildcards):
     splits |= {pool: packed(f"{pool}_train") for pool in chain_pools(settings["chain"])}
     splits |= {f"val_{pool}": packed(f"{pool}_test") for pool in chain_pools(settings["validation"]["chain"] or [])}
     return splits | ({"start": settings["start"]} if settings["start"] else {})
+
+
+def fingerprints_of(run, epoch, split):
+    """The fingerprints of a split by a run: one array, or the list of its shards."""
+    whole = run.startswith("external=") or config["fingerprint"]["shards"][split] == 1
+    return f"{RESULTS}/fingerprints/{run}/epoch={epoch}/{split}.{'npy' if whole else 'json'}"
+
+
+def shards_of(run, epoch, split):
+    """The shards that the fingerprints of a split by a run consist of; none if they are one array."""
+    if fingerprints_of(run, epoch, split).endswith(".npy"):
+        return []
+    count = config["fingerprint"]["shards"][split]
+    return [f"{RESULTS}/fingerprints/{run}/epoch={epoch}/{split}/{shard}-of-{count}.npy" for shard in range(count)]
+
+
+def vectors(split):
+    """The input function for the fingerprints of a split by the job's run."""
+    return lambda wildcards: fingerprints_of(wildcards.run, wildcards.epoch, split)
+
+
+def shards(*splits):
+    """The input function for the shards of splits, so that a lost one is made again."""
+    return lambda wildcards: [shard for split in splits for shard in shards_of(wildcards.run, wildcards.epoch, split)]
 
 
 def cells_of(study):

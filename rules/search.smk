@@ -7,7 +7,6 @@ match SEARCH["test_ids"]:
         TEST_IDS = ICASSP_IDS
     case file:
         TEST_IDS = file
-VECTORS = f"{RESULTS}/fingerprints/{{run}}/epoch={{epoch}}"
 
 
 rule fetch_test_ids:
@@ -35,8 +34,9 @@ rule fetch_test_ids:
 rule build_index:
     """Build one index over the dummy and the database fingerprints."""
     input:
-        dummy=f"{VECTORS}/dummy.npy",
-        db=f"{VECTORS}/test_db.npy",
+        dummy=vectors("dummy"),
+        db=vectors("test_db"),
+        shards=shards("dummy", "test_db"),
         code=code("build_index"),
     output:
         index=directory(f"{RESULTS}/indexes/{{run}}/epoch={{epoch}}/{{index}}"),
@@ -66,9 +66,10 @@ rule score:
     input:
         index=f"{RESULTS}/indexes/{{run}}/epoch={{epoch}}/{{index}}",
         facts=f"{RESULTS}/indexes/{{run}}/epoch={{epoch}}/{{index}}.json",
-        dummy=f"{VECTORS}/dummy.npy",
-        db=f"{VECTORS}/test_db.npy",
-        query=f"{VECTORS}/test_query.npy",
+        dummy=vectors("dummy"),
+        db=vectors("test_db"),
+        query=vectors("test_query"),
+        shards=shards("dummy", "test_db", "test_query"),
         clips=f"{RESULTS}/data/packed/test_query.csv",
         songs=[f"{RESULTS}/data/packed/{split}.csv" for split in ("dummy", "test_db")],
         test_ids=TEST_IDS,
@@ -100,9 +101,10 @@ rule score:
 rule measure_scale:
     """Search one index over growing parts of the dummy database."""
     input:
-        dummy=f"{VECTORS}/dummy.npy",
-        db=f"{VECTORS}/test_db.npy",
-        query=f"{VECTORS}/test_query.npy",
+        dummy=vectors("dummy"),
+        db=vectors("test_db"),
+        query=vectors("test_query"),
+        shards=shards("dummy", "test_db", "test_query"),
         clips=f"{RESULTS}/data/packed/test_query.csv",
         test_ids=TEST_IDS,
         code=code("measure_scale"),

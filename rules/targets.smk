@@ -21,7 +21,7 @@ rule fingerprints:
     input:
         sorted(
             {
-                f"{RESULTS}/fingerprints/{run}/epoch={EPOCH}/{split}.npy"
+                fingerprints_of(run, EPOCH, split)
                 for study in STUDIES
                 for run in runs_of(study)
                 for split in TEST_SPLITS

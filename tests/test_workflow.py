@@ -15,6 +15,7 @@ import yaml
 from wavs import data_set, write
 
 from nafp.data.layout import SPLITS
+from nafp.search.vectors import open_vectors
 
 ROOT = Path(__file__).parents[1]
 PARTS = ("Snakefile", "config.yaml", "rules", "scripts", "schemas", "envs", "published", "profiles")
@@ -50,9 +51,9 @@ def snakemake(
     )
 
 
-def planned(folder: Path, *arguments: str) -> dict[str, int]:
+def planned(folder: Path, *arguments: str, **options) -> dict[str, int]:
     """Rule -> number of jobs that Snakemake would run."""
-    output = snakemake(folder, *arguments, "-n", "--quiet", "rules").stdout
+    output = snakemake(folder, *arguments, "-n", "--quiet", "rules", **options).stdout
     if "Job stats:" not in output:
         assert "Nothing to be done" in output, output
         return {}
@@ -226,6 +227,24 @@ def test_fingerprints_go_out_and_come_back(finished, tmp_path):
     theirs = json.loads((folder / cell).read_text())
     assert theirs["hits"] == ours["hits"]
     assert theirs["fields"] == {"external": "theirs"}
+
+
+def test_a_database_in_shards(finished, tmp_path):
+    """The dummy split in three jobs: the same vectors, index and answers; a lost shard is made again alone."""
+    folder = tmp_path / "project"
+    shutil.copytree(finished, folder, copy_function=shutil.copy2)
+    config = tiny(folder, fingerprint={"shards": {"dummy": 3}})
+    cell = f"results/demo/scores/{FULL}/epoch=best/ivfpq.json"
+    at = folder / f"results/demo/fingerprints/{FULL}/epoch=best"
+    before, answers = np.load(at / "dummy.npy"), pd.read_parquet((folder / cell).with_suffix(".hits.parquet"))
+    (at / "dummy.npy").unlink()
+    done = snakemake(folder, cell, config=config)
+    assert done.returncode == 0, done.stdout[-3000:]
+    np.testing.assert_array_equal(np.asarray(open_vectors(at / "dummy.json")), before)
+    pd.testing.assert_frame_equal(pd.read_parquet((folder / cell).with_suffix(".hits.parquet")), answers)
+    (at / "dummy/1-of-3.npy").unlink()
+    jobs = planned(folder, cell, config=config)
+    assert jobs == {"fingerprint": 1, "gather_fingerprints": 1, "build_index": 1, "score": 1}
 
 
 def test_the_scale_study(finished, tmp_path):
