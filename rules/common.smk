@@ -12,7 +12,7 @@ sys.path.insert(0, str(SCRIPTS.resolve()))  # rule scripts find the library by t
 
 from nafp import grid  # noqa: E402
 from nafp.errors import UserError  # noqa: E402
-from nafp.data.layout import EXCHANGED, MUSIC, POOL_OF_STEP, SPLITS  # noqa: E402
+from nafp.data.layout import EXCHANGED, HOP, MUSIC, POOL_OF_STEP, SPLITS  # noqa: E402
 
 try:
     grid.check_config(config, HERE / "schemas/config.schema.yaml")
@@ -35,6 +35,15 @@ EPOCH = config["search"]["epoch"]
 DEFAULT_RUN = grid.run_name(config["run"])
 TEST_SPLITS = ("test_db", "test_query", "dummy")
 THREADS = 8  # of the jobs that can use them; Snakemake gives fewer where there are fewer
+ANCHORS_PER_S = 1000  # at least, of the paper's model on a GPU: how long a cluster must let a training run
+SEGMENTS_PER_S = 2000  # at least, fingerprinted
+
+if (
+    workflow.resource_settings.nodes is None
+):  # jobs run here, and share this machine's GPUs: one, unless --resources says more
+    workflow.global_resources.setdefault(
+        "gpu", max(grid.of_recipe(config, name)["train"]["gpus"] for name in config["recipes"])
+    )
 
 
 wildcard_constraints:
@@ -69,6 +78,25 @@ def log_of(job):
 def benchmark_of(job):
     """Where a job's time and memory are recorded."""
     return f"{RESULTS}/benchmarks/{job}.tsv"
+
+
+def growing(base, per_mb=0.0):
+    """A resource: ``base``, and ``per_mb`` for each MB of the inputs; times the attempt, because a retry wants more."""
+    return lambda wildcards, input, attempt: int(attempt * (base + per_mb * input.size_mb))
+
+
+def training_minutes(wildcards, input, attempt):
+    """How long a cluster lets a training run; what it has done until then is not lost."""
+    segments = os.path.getsize(str(input.train)) / (2 * HOP)
+    train = recipe(wildcards)["train"]
+    return int(attempt * (60 + segments * train["epochs"] / (ANCHORS_PER_S * train["gpus"] * 60)))
+
+
+def largest_piece_mb():
+    """Audio of the largest shard of any split: all fingerprinting jobs ask for the same, so that they can be one array."""
+    counts = config["fingerprint"]["shards"].items()
+    sizes = [os.path.getsize(packed(split)) / count for split, count in counts if os.path.exists(packed(split))]
+    return max(sizes, default=0) / 1e6
 
 
 def packed(split):

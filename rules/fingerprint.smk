@@ -19,8 +19,10 @@ rule fingerprint:
     threads: THREADS
     resources:
         gpu=1,
-        mem="8GB",
-        runtime="12h",
+        mem_mb=lambda wildcards, attempt: int(attempt * (6000 + 0.02 * largest_piece_mb())),
+        runtime=lambda wildcards, attempt: int(
+            attempt * (30 + largest_piece_mb() * 1e6 / (2 * HOP * SEGMENTS_PER_S * 60))
+        ),
     params:
         features=lambda wildcards: recipe(wildcards)["features"],
         model=lambda wildcards: recipe(wildcards)["model"],
@@ -65,6 +67,9 @@ rule import_fingerprints:
         log_of("import_fingerprints/{name}/{split}"),
     conda:
         "../envs/search.yaml"
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(30, 0.05),
     params:
         folder=lambda wildcards: config["external"][wildcards.name],
     message:
@@ -86,6 +91,9 @@ rule export:
         log_of("export"),
     conda:
         "../envs/search.yaml"
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(30, 0.05),
     message:
         "writing the fingerprints of {DEFAULT_RUN} in the published code's format"
     script:

@@ -49,8 +49,8 @@ rule build_index:
         "../envs/search.yaml"
     threads: 2
     resources:
-        mem="8GB",
-        runtime="12h",
+        mem_mb=growing(3000, 2),
+        runtime=growing(60, 0.05),
     params:
         options=lambda wildcards: config["indexes"][wildcards.index],
         seed=config["search"]["seed"],
@@ -85,8 +85,8 @@ rule score:
         "../envs/search.yaml"
     threads: 2
     resources:
-        mem="8GB",
-        runtime="12h",
+        mem_mb=growing(3000, 1.5),
+        runtime=growing(60, 0.02),
     params:
         dataset=DATASET,
         fields=run_fields,
@@ -119,8 +119,8 @@ rule measure_scale:
         "../envs/search.yaml"
     threads: 2
     resources:
-        mem="8GB",
-        runtime="12h",
+        mem_mb=growing(3000, 2.5),
+        runtime=growing(60, 0.2),
     params:
         options=lambda wildcards: config["indexes"][wildcards.index],
         fractions=config["scale"]["fractions"],

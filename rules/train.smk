@@ -17,8 +17,8 @@ rule train:
     threads: THREADS
     resources:
         gpu=lambda wildcards: recipe(wildcards)["train"]["gpus"],
-        mem="8GB",
-        runtime="36h",
+        mem_mb=growing(8000, 0.2),
+        runtime=training_minutes,
     params:
         settings=training_settings,
         gpus=lambda wildcards: recipe(wildcards)["train"]["gpus"],
