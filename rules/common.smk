@@ -80,9 +80,22 @@ def benchmark_of(job):
     return f"{RESULTS}/benchmarks/{job}.tsv"
 
 
-def growing(base, per_mb=0.0):
-    """A resource: ``base``, and ``per_mb`` for each MB of the inputs; times the attempt, because a retry wants more."""
-    return lambda wildcards, input, attempt: int(attempt * (base + per_mb * input.size_mb))
+def growing(base, per_mb=0.0, of=()):
+    """A resource: ``base``, and ``per_mb`` for each MB of the inputs named ``of``; times the attempt: a retry gets more.
+
+    Inputs that are made in the same cluster job (an index and its cell are) must not be named: they do not exist yet.
+    """
+
+    def resource(wildcards, input, attempt):
+        files = [file for name in of for file in ([input[name]] if isinstance(input[name], str) else input[name])]
+        return int(attempt * (base + per_mb * sum(map(os.path.getsize, files)) / 1e6))
+
+    return resource
+
+
+def of_gpus(each):
+    """``each`` times the GPUs of the job's training."""
+    return lambda wildcards: each * recipe(wildcards)["train"]["gpus"]
 
 
 def training_minutes(wildcards, input, attempt):

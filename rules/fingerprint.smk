@@ -69,7 +69,7 @@ rule import_fingerprints:
         "../envs/search.yaml"
     resources:
         mem_mb=growing(2000),
-        runtime=growing(30, 0.05),
+        runtime=growing(240),
     params:
         folder=lambda wildcards: config["external"][wildcards.name],
     message:
@@ -93,7 +93,7 @@ rule export:
         "../envs/search.yaml"
     resources:
         mem_mb=growing(2000),
-        runtime=growing(30, 0.05),
+        runtime=growing(30, 0.05, of=["dummy", "shards"]),
     message:
         "writing the fingerprints of {DEFAULT_RUN} in the published code's format"
     script:

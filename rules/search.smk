@@ -7,6 +7,7 @@ match SEARCH["test_ids"]:
         TEST_IDS = ICASSP_IDS
     case file:
         TEST_IDS = file
+SEARCHED = ("dummy", "db", "shards")  # inputs that decide on a job's memory and time
 
 
 rule fetch_test_ids:
@@ -49,8 +50,8 @@ rule build_index:
         "../envs/search.yaml"
     threads: 2
     resources:
-        mem_mb=growing(3000, 2),
-        runtime=growing(60, 0.05),
+        mem_mb=growing(3000, 2, of=SEARCHED),
+        runtime=growing(60, 0.05, of=SEARCHED),
     params:
         options=lambda wildcards: config["indexes"][wildcards.index],
         seed=config["search"]["seed"],
@@ -85,8 +86,8 @@ rule score:
         "../envs/search.yaml"
     threads: 2
     resources:
-        mem_mb=growing(3000, 1.5),
-        runtime=growing(60, 0.02),
+        mem_mb=growing(3000, 1.5, of=SEARCHED),
+        runtime=growing(60, 0.02, of=SEARCHED),
     params:
         dataset=DATASET,
         fields=run_fields,
@@ -119,8 +120,8 @@ rule measure_scale:
         "../envs/search.yaml"
     threads: 2
     resources:
-        mem_mb=growing(3000, 2.5),
-        runtime=growing(60, 0.2),
+        mem_mb=growing(3000, 2.5, of=SEARCHED),
+        runtime=growing(60, 0.2, of=SEARCHED),
     params:
         options=lambda wildcards: config["indexes"][wildcards.index],
         fractions=config["scale"]["fractions"],

@@ -14,14 +14,14 @@ rule train:
         benchmark_of("train/{run}")
     conda:
         "../envs/train.yaml"
-    threads: THREADS
+    threads: of_gpus(THREADS)
     resources:
-        gpu=lambda wildcards: recipe(wildcards)["train"]["gpus"],
-        mem_mb=growing(8000, 0.2),
+        gpu=of_gpus(1),
+        mem_mb=growing(8000, 0.2, of=["train"]),
         runtime=training_minutes,
     params:
         settings=training_settings,
-        gpus=lambda wildcards: recipe(wildcards)["train"]["gpus"],
+        gpus=of_gpus(1),
     message:
         "training {wildcards.run}"
     script:

@@ -15,7 +15,6 @@ from nafp.data.layout import HOP, MUSIC, QUERY_OF, SAMPLE_RATE, SEGMENT, SPLITS
 from nafp.errors import UserError
 from nafp.files import written_whole
 
-
 # ---------------------------------------------------------------- finding and checking
 
 
