@@ -3,6 +3,7 @@ import ast
 import os
 import re
 import sys
+from functools import cache
 
 from snakemake.exceptions import WorkflowError
 
@@ -13,6 +14,7 @@ sys.path.insert(0, str(SCRIPTS.resolve()))  # rule scripts find the library by t
 from nafp import grid  # noqa: E402
 from nafp.errors import UserError  # noqa: E402
 from nafp.data.layout import EXCHANGED, HOP, MUSIC, POOL_OF_STEP, SPLITS  # noqa: E402
+from nafp.resources import ANCHORS_PER_S, MEMORY, SEGMENTS_PER_S  # noqa: E402
 
 try:
     grid.check_config(config, HERE / "schemas/config.schema.yaml")
@@ -35,15 +37,11 @@ EPOCH = config["search"]["epoch"]
 DEFAULT_RUN = grid.run_name(config["run"])
 TEST_SPLITS = ("test_db", "test_query", "dummy")
 THREADS = 8  # of the jobs that can use them; Snakemake gives fewer where there are fewer
-ANCHORS_PER_S = 1000  # at least, of the paper's model on a GPU: how long a cluster must let a training run
-SEGMENTS_PER_S = 2000  # at least, fingerprinted
 
-if (
-    workflow.resource_settings.nodes is None
-):  # jobs run here, and share this machine's GPUs: one, unless --resources says more
-    workflow.global_resources.setdefault(
-        "gpu", max(grid.of_recipe(config, name)["train"]["gpus"] for name in config["recipes"])
-    )
+# Jobs that run here share this machine's GPUs: one, unless --resources says more. A cluster counts its own.
+if workflow.resource_settings.nodes is None:
+    most = max(grid.of_recipe(config, name)["train"]["gpus"] for name in config["recipes"])
+    workflow.global_resources.setdefault("gpu", most)
 
 
 wildcard_constraints:
@@ -55,17 +53,24 @@ wildcard_constraints:
     split="[a-z_]+",
 
 
+@cache
+def imported(path):
+    """The library modules that a file imports."""
+    modules = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "nafp":
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+            modules |= {SCRIPTS / f"{name.replace('.', '/')}.py" for name in names}
+    return {module for module in modules if module.is_file()}
+
+
 def code(script):
     """The library modules that a script imports, directly or not: a change in one of them reruns the script."""
     found, waiting = set(), [SCRIPTS / f"{script}.py"]
     while waiting:
-        for node in ast.walk(ast.parse(waiting.pop().read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "nafp":
-                names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-                modules = {SCRIPTS / f"{name.replace('.', '/')}.py" for name in names}
-                modules = {module for module in modules if module.is_file()} - found
-                found |= modules
-                waiting += modules
+        modules = imported(waiting.pop()) - found
+        found |= modules
+        waiting += modules
     templates = {template for module in found for template in module.parent.glob(f"{module.stem}.*.j2")}
     return sorted(map(str, found | templates))
 
@@ -112,24 +117,47 @@ def largest_piece_mb():
     return max(sizes, default=0) / 1e6
 
 
+def fingerprint_mb():
+    """Memory of a fingerprinting job."""
+    base, per_mb = MEMORY["fingerprint"]
+    return int(base + per_mb * largest_piece_mb())
+
+
+def fingerprint_minutes():
+    """How long a cluster lets a fingerprinting job run."""
+    return int(30 + largest_piece_mb() * 1e6 / (2 * HOP * SEGMENTS_PER_S * 60))
+
+
 def packed(split):
     """The packed array of a split; its clip table lies beside it."""
     return f"{RESULTS}/data/packed/{split}.npy"
 
 
-def run_fields(wildcards):
-    """The fields of the run that a job is for."""
-    if wildcards.run.startswith("external="):
-        return {"external": wildcards.run.removeprefix("external=")}
-    fields = grid.parse_run(wildcards.run)
+@cache
+def fields_of(run):
+    """The fields of a run by its name; a sentence if it could not be trained."""
+    if run.startswith("external="):
+        return {"external": run.removeprefix("external=")}
+    fields = grid.parse_run(run)
     if problems := grid.problems_of(fields, config):
         raise WorkflowError("; ".join(problems))
     return fields
 
 
+def run_fields(wildcards):
+    """The fields of the run that a job is for."""
+    return fields_of(wildcards.run)
+
+
+@cache
+def sections_of(recipe):
+    """The sections features, model and train of the config, as a recipe has them."""
+    return grid.of_recipe(config, recipe)
+
+
 def recipe(wildcards):
     """The sections features, model and train of the config, as the job's run has them."""
-    return grid.of_recipe(config, run_fields(wildcards)["recipe"])
+    return sections_of(run_fields(wildcards)["recipe"])
 
 
 def chain_pools(steps):

@@ -77,7 +77,7 @@ rule verify:
         "../envs/data.yaml"
     threads: THREADS
     resources:
-        mem_mb=growing(4000),
+        mem_mb=growing(*MEMORY["verify"]),
         runtime=growing(360),
     params:
         root=lambda wildcards: CORPUS,
@@ -102,7 +102,7 @@ rule pack:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=growing(2000),
+        mem_mb=growing(*MEMORY["pack"]),
         runtime=growing(360),
     params:
         root=lambda wildcards: CORPUS,

@@ -19,10 +19,8 @@ rule fingerprint:
     threads: THREADS
     resources:
         gpu=1,
-        mem_mb=lambda wildcards, attempt: int(attempt * (6000 + 0.02 * largest_piece_mb())),
-        runtime=lambda wildcards, attempt: int(
-            attempt * (30 + largest_piece_mb() * 1e6 / (2 * HOP * SEGMENTS_PER_S * 60))
-        ),
+        mem_mb=lambda wildcards, attempt: attempt * fingerprint_mb(),
+        runtime=lambda wildcards, attempt: attempt * fingerprint_minutes(),
     params:
         features=lambda wildcards: recipe(wildcards)["features"],
         model=lambda wildcards: recipe(wildcards)["model"],

@@ -50,7 +50,7 @@ rule build_index:
         "../envs/search.yaml"
     threads: 2
     resources:
-        mem_mb=growing(3000, 2, of=SEARCHED),
+        mem_mb=growing(*MEMORY["build_index"], of=SEARCHED),
         runtime=growing(60, 0.05, of=SEARCHED),
     params:
         options=lambda wildcards: config["indexes"][wildcards.index],
@@ -86,7 +86,7 @@ rule score:
         "../envs/search.yaml"
     threads: 2
     resources:
-        mem_mb=growing(3000, 1.5, of=SEARCHED),
+        mem_mb=growing(*MEMORY["score"], of=SEARCHED),
         runtime=growing(60, 0.02, of=SEARCHED),
     params:
         dataset=DATASET,

@@ -17,11 +17,10 @@ rule train:
     threads: of_gpus(THREADS)
     resources:
         gpu=of_gpus(1),
-        mem_mb=growing(8000, 0.2, of=["train"]),
+        mem_mb=growing(*MEMORY["train"], of=["train"]),
         runtime=training_minutes,
     params:
         settings=training_settings,
-        gpus=of_gpus(1),
     message:
         "training {wildcards.run}"
     script:
