@@ -54,4 +54,6 @@ for study in STUDIES:
             study_files(study),
         localrule: True
 
-    workflow.get_rule(study).docstring = STUDIES[study].get("question", f"The study {study}.")
+    workflow.get_rule(workflow.modifier.modify_rulename(study)).docstring = STUDIES[study].get(
+        "question", f"The study {study}."
+    )

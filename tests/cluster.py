@@ -13,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 
-PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scancel", "scontrol")
+PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scancel", "scontrol", "srun")
 PATH = os.pathsep.join([os.environ["PATH"], "/usr/sbin", "/sbin"])
 CONFIG = """
 ClusterName=tiny
@@ -71,7 +71,8 @@ class Cluster:
 
     def __init__(self, folder: Path):
         self.folder = folder.resolve()
-        self.environment = os.environ | {"SLURM_CONF": str(self.folder / "slurm.conf"), "PATH": PATH}
+        path = f"{self.folder / 'bin'}:{PATH}"
+        self.environment = os.environ | {"SLURM_CONF": str(self.folder / "slurm.conf"), "PATH": path}
         self.daemons: dict[str, subprocess.Popen] = {}
 
     def start(self, name: str, *options: str) -> None:
@@ -110,7 +111,7 @@ class Cluster:
             time.sleep(0.2)
 
     def __enter__(self) -> "Cluster":
-        for name in ("state", "spool"):
+        for name in ("state", "spool", "bin"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         self.folder.chmod(0o755)
         controller, node = free_ports(2)
@@ -118,6 +119,9 @@ class Cluster:
         text = CONFIG.format(**facts, folder=self.folder, controller=controller, node=node)
         (self.folder / "slurm.conf").write_text(text)
         (self.folder / "gres.conf").write_text("Name=gpu File=/dev/null\n")
+        srun = self.folder / "bin/srun"  # in a job, Snakemake drops all variables that begin with SLURM
+        srun.write_text(f'#!/bin/sh\nSLURM_CONF={self.folder}/slurm.conf exec {shutil.which("srun", path=PATH)} "$@"\n')
+        srun.chmod(0o755)
         key = self.folder / "munge.key"
         key.write_bytes(os.urandom(128))
         key.chmod(0o600)

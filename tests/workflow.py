@@ -16,6 +16,7 @@ FULL, NONE = (f"aug={aug}_bsz=16_dim=16_loss=ntxent_recipe=base_seed=0" for aug 
 
 def copy_project(folder: Path) -> Path:
     """The workflow without results, so that a test may edit it."""
+    folder.mkdir(parents=True, exist_ok=True)
     for part in PARTS:
         source = ROOT / part
         if source.is_dir():
@@ -27,7 +28,7 @@ def copy_project(folder: Path) -> Path:
 
 
 def snakemake(
-    folder: Path, *arguments: str, config: str = "tiny.yaml", environment: dict | None = None
+    folder: Path, *arguments: str, config: str = "tiny.yaml", environment: dict | None = None, **options
 ) -> subprocess.CompletedProcess:
     """Run Snakemake in a copy of the project; stdout and stderr together."""
     command = [sys.executable, "-m", "snakemake", *arguments, "--cores", "2", "--configfile", config]
@@ -39,7 +40,8 @@ def snakemake(
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=600,
+        timeout=3000,
+        **options,
     )
 
 
