@@ -74,6 +74,13 @@ def test_every_script_has_an_environment_with_its_imports():
         assert needed <= set(environment_pins(ROOT / f"envs/{environment}.yaml")), script
 
 
+def test_a_node_that_only_searches_needs_no_training_stack():
+    training = {"torch", "triton", "tensorboard", "safetensors", "nvidia-cudnn-cu13", "nvidia-nccl-cu13"}
+    assert training <= set(environment_pins(ROOT / "envs/train.yaml"))
+    for stage in ("data", "search", "scoreboard"):
+        assert not training & set(environment_pins(ROOT / f"envs/{stage}.yaml"))
+
+
 def test_the_library_knows_nothing_of_snakemake():
     for path in (ROOT / "scripts/nafp").rglob("*.py"):
         assert "snakemake" not in third_party(path, set())
