@@ -114,6 +114,23 @@ def test_a_fraction_of_the_songs_is_part_of_every_larger_one(fraction):
     assert clips[0] <= clips[1] == set(range(20))
 
 
+def test_splice_joins_two_replicas_of_the_anchor():
+    """Without the step's seam each half is what one cut or the other would give; unspliced replicas are as before."""
+    chain = Chain([{"time_offset": {"max_s": 0.1}}, {"splice": {"p": 0.5, "at_s": [0.25, 0.25]}}, {"gain": {}}])
+    batches = Batches(split(0, clips=12), LogMel(**FEATURES), chain, 40, 1, 0, torch.device("cpu"))
+    plan = batches.plan(batches.order(0)[0], generator(0))
+    spliced = plan.seconds.replicas
+    assert 3 < len(spliced) < 17
+    joined = batches.waves(plan, torch.arange(40))[20:]
+    first = batches.degrade(plan.start[20:], plan.clip_start[20:], plan.wave)
+    second = batches.degrade(plan.seconds.start, plan.clip_start[20:][spliced], plan.seconds.wave)
+    torch.testing.assert_close(joined[spliced][:, 2000:], second[:, 2000:])
+    first[spliced, 2000:] = second[:, 2000:]
+    torch.testing.assert_close(joined, first)
+    assert (plan.seconds.start - plan.start[:20][spliced]).abs().max() <= 800  # as far from the anchor as any replica
+    assert (plan.seconds.start != plan.start[20:][spliced]).any()
+
+
 # ---------------------------------------------------------------- training
 
 
