@@ -8,9 +8,8 @@ from functools import cache
 import yaml
 from snakemake.exceptions import WorkflowError
 
-HERE = Path(
-    os.path.relpath(workflow.current_basedir.get_path_or_uri(secret_free=False))
-).parent  # a moved folder stays up to date
+RULES = workflow.current_basedir.get_path_or_uri(secret_free=False)  # also where this is a module of another workflow
+HERE = Path(os.path.relpath(RULES)).parent  # relative, so that a moved folder stays up to date
 SCRIPTS = HERE / "scripts"
 sys.path.insert(0, str(SCRIPTS.resolve()))  # rule scripts find the library by themselves, the Snakefile does not
 
@@ -19,9 +18,7 @@ from nafp.errors import UserError  # noqa: E402
 from nafp.data.layout import EXCHANGED, HOP, MUSIC, POOL_OF_STEP, SPLITS  # noqa: E402
 from nafp.resources import ANCHORS_PER_S, MEMORY, SEGMENTS_PER_S  # noqa: E402
 
-config = grid.with_changes(
-    yaml.safe_load((HERE / "config.yaml").read_text()), config
-)  # as a module of another workflow
+config = grid.with_changes(yaml.safe_load((HERE / "config.yaml").read_text()), config)  # a module gives what differs
 try:
     grid.check_config(config, HERE / "schemas/config.schema.yaml")
 except UserError as error:
