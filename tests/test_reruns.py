@@ -1,5 +1,7 @@
 """What reruns after which change: the README's table, row by row. Only planned with ``snakemake -n``, never run."""
 
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -55,7 +57,7 @@ ROWS = {  # the README's row -> file, text, its replacement, what reruns
         ("scripts/nafp/training/losses.py", '"""\n', '"""\n# edited\n', {"train"} | FOLLOWS),
         ("scripts/nafp/demo/sounds.py", '"""\n', '"""\n# edited\n', ALL),
     ],
-    "`published/nafp.csv`": [("published/nafp.csv", "paper", "paper", BOARD)],
+    "`published/nafp.csv`": [("published/nafp.csv", "Table 3", "Table three", BOARD)],
     "a package version in `envs/`, without `--use-conda`": [
         ("envs/search.yaml", "scipy==", "scipy==1.", set()),
     ],
@@ -90,5 +92,31 @@ def test_files_of_ones_own_folder_are_looked_at_when_asked(finished, tmp_path):
     assert planned(folder, target, "-R", "verify", config=config) == jobs
 
 
+CONDA = """#!/bin/sh
+case "$*" in
+    "info --json") echo '{{"conda_prefix": "{prefix}", "platform": "linux-64"}}' ;;
+    --version) echo "conda 26.1.0" ;;
+    "config --get"*) echo '{{"get": {{"channel_priority": "strict"}}}}' ;;
+    *create*) for last; do :; done; mkdir -p "$last" ;;
+esac
+"""
+
+
 def test_a_package_version_reruns_its_stage_where_conda_makes_the_environments(tmp_path):
-    """Snakemake compares the environment's contents; conda itself is not needed to plan."""
+    """A conda that makes empty environments, in which this one's Python is found: what Snakemake compares is the file."""
+    folder = copy_project(tmp_path / "project")
+    data_set(folder / "music")
+    config = tiny(folder, dataset={"name": "mine", "root": "music"})
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/activate").touch()
+    (tmp_path / "bin/conda").write_text(CONDA.format(prefix=tmp_path))
+    (tmp_path / "bin/conda").chmod(0o755)
+    path = f"{tmp_path}/bin:{Path(sys.executable).parent}:{os.environ['PATH']}"
+    options = {"config": config, "environment": {"PATH": path}}
+    target = ("results/mine/data/packed/dummy.npy", "--sdm", "conda")
+    done = snakemake(folder, *target, **options)
+    assert done.returncode == 0, done.stdout[-3000:]
+    for stage, jobs in (("search", {}), ("data", {"verify": 1, "pack": 1})):
+        file = folder / f"envs/{stage}.yaml"
+        file.write_text(file.read_text().replace("scipy==", "scipy==0.0 # "))
+        assert planned(folder, *target, **options) == jobs

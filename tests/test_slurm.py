@@ -29,11 +29,12 @@ def first(name):
 if sys.orig_argv[-1].endswith("pack.py") and first("pack"):
     sys.exit("one pack job fails, once")
 if sys.orig_argv[-1].endswith("train.py"):
-    fsync = os.fsync
-    def slow(descriptor):  # a training that takes its time after its first state
-        fsync(descriptor)
-        if "nafp.training.train" in sys.modules and first("train"):
+    fsync, saves = os.fsync, []
+    def slow(descriptor):  # a training that takes its time for its second state
+        saves.append(descriptor)
+        if len(saves) == 2 and first("train"):
             time.sleep(600)
+        fsync(descriptor)
     os.fsync = slow
 """
 QUICK = (
