@@ -110,7 +110,10 @@ def test_a_study_through_slurm_and_its_troubles(finished, cluster, tmp_path):
     assert count == {
         **{"compose_demo": 1, "synthesise_queries": 2, "verify": 1},
         **{"pack": 9, "train": 2},  # one of each failed
-        **{"cells": 1, "tables": 1},  # two indexes and their cells, a table and two figures
+        **{
+            "cells_build_index_score": 1,
+            "tables_make_table_plot": 1,
+        },  # two indexes and their cells, a table and two figures
     }
     assert re.search(r"Submitted array job with Snakemake IDs [\d,]+ and SLURM job ID \d+.* are 1-5\.", text)
     assert "gathering the shards of dummy" in text
