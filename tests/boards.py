@@ -37,7 +37,9 @@ def made_up_hits(queries: int, skill: float, seed: int, lengths: Sequence[int] =
     hard = np.random.default_rng(0).normal(size=queries)
     rng = np.random.default_rng(seed)
     rows = SONGS * ROWS_A_SONG
-    starts = np.sort(np.random.default_rng(1).choice(rows - max(lengths), queries, replace=queries > rows - max(lengths)))
+    starts = np.sort(
+        np.random.default_rng(1).choice(rows - max(lengths), queries, replace=queries > rows - max(lengths))
+    )
     truth, songs = starts + DUMMY_ROWS, np.arange(DUMMY_ROWS + rows) // ROWS_A_SONG
     results = []
     for length in lengths:
@@ -107,7 +109,9 @@ def heard(names: Sequence[str], songs: Sequence[str] = ("a", "b", "c"), segments
     def clips(titles: Sequence[str], seconds: int = 4) -> Split:
         t = np.arange(8000 * seconds) / 8000
         tones = [sum(np.sin(2 * np.pi * f * t) for f in rng.uniform(200, 3000, 4)) for _ in titles]
-        return Split.of_clips([(tone * 4000).astype(np.int16) for tone in tones], [f"x/{title}.wav" for title in titles])
+        return Split.of_clips(
+            [(tone * 4000).astype(np.int16) for tone in tones], [f"x/{title}.wav" for title in titles]
+        )
 
     dummy, db, noise = clips(["d1", "d2"]), clips(songs), clips(["n"])
     features, model, runs = {"n_mels": 64}, {"variant": "release", "width": 2}, []
@@ -115,7 +119,9 @@ def heard(names: Sequence[str], songs: Sequence[str] = ("a", "b", "c"), segments
         torch.manual_seed(seed)
         network = build_model(features, model, 16).eval()
         vectors = [
-            fingerprint_clips(network, [split.audio[s : s + 32000] for s in split.clips["start"]], torch.device("cpu"), disable=True)
+            fingerprint_clips(
+                network, [split.audio[s : s + 32000] for s in split.clips["start"]], torch.device("cpu"), disable=True
+            )
             for split in (dummy, db)
         ]
         runs.append(listening.Run(name, network, Database(*vectors)))
@@ -124,5 +130,3 @@ def heard(names: Sequence[str], songs: Sequence[str] = ("a", "b", "c"), segments
     chain = [{"time_offset": {"max_s": 0.2}}, {"background": {"snr_db": [0, 10]}}, {"frequency_mask": {"mels": [5, 9]}}]
     shown["steps"] = listening.chain_steps(db, chain, pools, runs[0].network[0], 0)
     return shown
-
-

@@ -85,13 +85,14 @@ def layout(table: pd.DataFrame) -> Layout:
 
 
 def _seeds(table: pd.DataFrame) -> pd.Series:
-    some = table["seeds"].notna() & table["planned"].notna() & table["seeds"].lt(table["planned"]).fillna(False)
-    partly = table["seeds"].astype(str) + " of " + table["planned"].astype(str)
-    return (
-        table["seeds"]
-        .astype(object)
-        .mask(some & table["seeds"].gt(0).fillna(False), partly)
-        .mask(table["state"].eq(NOT_RUN))
+    """The number of seeds as text: "3", or "2 of 3" where some have not run."""
+    return pd.Series(
+        [
+            None if pd.isna(done) else f"{done} of {planned}" if pd.notna(planned) and done < planned else f"{done}"
+            for done, planned in zip(table["seeds"], table["planned"], strict=True)
+        ],
+        index=table.index,
+        dtype=object,
     )
 
 
@@ -114,7 +115,8 @@ def _group(rows: list[dict], labels: list[str], lengths: list[float], costs: lis
         body.append([Entry(match, "match"), *(_rate(rates.get(s)) for s in lengths)])
     mark = " (baseline)" if first["baseline"] is True else ""
     head = [
-        Entry(_label(name, first[name]) + mark * (name == labels[0]), _kind(name), _value(first[name])) for name in labels
+        Entry(_label(name, first[name]) + mark * (name == labels[0]), _kind(name), _value(first[name]))
+        for name in labels
     ]
     timed = next((row for row in rows if row["query_s"] == _timed(lengths)), first)
     return Group(head, body, [Entry(_cost(timed[name]), "cost", _value(timed[name])) for name in costs])
@@ -144,7 +146,7 @@ def _sentence(row: dict) -> str:
         f"{row['hit_rate_pct']:.2f} % of {queries}",
         f"95 % interval {row['low_pct']:.2f} to {row['high_pct']:.2f} %",
     ]
-    if row["seeds"] != 1:
+    if row["seeds"] not in ("1", None):
         parts.append(f"mean of {row['seeds']} seeds, standard deviation {row['seed_sd_pct']:.2f}")
     for name, column, difference in ((PAPER, "paper_pct", "minus_paper"), (RERUN, "rerun_pct", "minus_rerun")):
         if pd.notna(row[column]):

@@ -117,7 +117,7 @@ def _ours(cells: pd.DataFrame, published: pd.DataFrame, study: Study) -> pd.Data
 
 def _planned(cells: pd.DataFrame, study: Study) -> pd.DataFrame:
     """A row for each configuration of the study, its seeds pooled: its fields, and `planned`, the number of its runs."""
-    known = {"match", "seconds", "database_segments", "dataset", "epoch", "protocol", *MEASURED} - {"run"}
+    known = {"match", "seconds", "database_segments", "dataset", "epoch", "protocol", "snr_db", *MEASURED} - {"run"}
     runs = pd.DataFrame(list(study.planned)) if study.planned else cells.drop(columns=[n for n in cells if n in known])
     if runs.empty:
         return runs
