@@ -103,7 +103,7 @@ def to_latex(table: pd.DataFrame, name: str, question: str = "") -> str:
     lines = [
         "% needs \\usepackage{booktabs}",
         "\\begin{table}",
-        "\\centering\\small",
+        "\\centering\\footnotesize\\setlength{\\tabcolsep}{2.5pt}",
         f"\\caption{{{tex(question or name)}}}",
     ]
     lines += [
@@ -121,6 +121,9 @@ def to_latex(table: pd.DataFrame, name: str, question: str = "") -> str:
                 labels = [tex(entry.text) for entry in around[0]] or [""] * len(group.labels)
                 costs = [tex(entry.text) for entry in around[1]] or [""] * len(group.costs)
                 lines.append(_tex_row([*labels, *map(_tex, row), *costs]))
+                if any(entry.below for entry in row):  # intervals fit the page in a line of their own only
+                    below = [f"{{\\tiny {tex(entry.below)}}}" if entry.below else "" for entry in row]
+                    lines.append(_tex_row([*[""] * len(labels), *below, *[""] * len(costs)]))
     lines += [
         "\\bottomrule",
         "\\end{tabular}",
@@ -135,10 +138,8 @@ def _tex_row(texts: list[str]) -> str:
 
 
 def _tex(entry: Entry) -> str:
-    text = tex(entry.text)
-    text = f"\\textbf{{{text}}}" if entry.best else text
-    interval = f" {{\\scriptsize {tex(entry.below)}}}" if entry.below else ""
-    return text + interval + tex(entry.mark)
+    text = f"{{\\tiny {NOT_RUN}}}" if entry.text == NOT_RUN else tex(entry.text)
+    return (f"\\textbf{{{text}}}" if entry.best else text) + tex(entry.mark)
 
 
 def tex(text: str) -> str:
