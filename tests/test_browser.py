@@ -115,7 +115,8 @@ def test_the_filter_hides_what_does_not_match(fresh):
     paper = fresh.find_element("css selector", "[data-for=study-1-table] input[value=paper]")
     box.clear()
     box.send_keys(" ")
-    count = "return [...document.querySelectorAll('#study-1-table tbody')].filter((b) => !b.hidden && b.dataset.source === 'paper').length"
+    count = """return [...document.querySelectorAll('#study-1-table tbody')]
+      .filter((b) => !b.hidden && b.dataset.source === 'paper').length"""
     assert fresh.execute_script(count) > 0
     paper.click()
     assert fresh.execute_script(count) == 0
