@@ -40,7 +40,7 @@ with logged(snakemake.log[0]):
     listening = json.loads(Path(snakemake.input.listening).read_text(encoding="utf-8"))
     listening["names"] = run_labels(cells)
     missing = params.planned - len(params.cells)
-    state = f"{missing} of {params.planned} cells have not run yet." if missing else ""
+    state = f"{missing} of {params.planned} cells {'has' if missing == 1 else 'have'} not run yet." if missing else ""
     title = f"Neural Audio Fingerprint: {params.dataset}"
     page = render_page(title, figures, sections, captioned(params.closer), listening, origin, state)
     Path(snakemake.output.page).write_text(page, encoding="utf-8")
