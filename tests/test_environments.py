@@ -10,7 +10,11 @@ import yaml
 
 ROOT = Path(__file__).parents[1]
 ENVIRONMENTS = sorted((ROOT / "envs").glob("*.yaml"))
-DISTRIBUTIONS = {"yaml": "pyyaml", "faiss": "faiss-gpu"}  # import name -> distribution, where they differ
+DISTRIBUTIONS = {
+    "yaml": "pyyaml",
+    "faiss": "faiss-gpu",
+    "PIL": "pillow",
+}  # import name -> distribution, where they differ
 
 
 def pins(lines: list[str]) -> dict[str, str]:

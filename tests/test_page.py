@@ -132,7 +132,7 @@ def test_hit_rates_can_be_drawn_over_numbers(tmp_path, field):
 def test_of_many_configurations_the_best_are_coloured():
     rows = {f"c{i}": pd.DataFrame({"match": ["exact"], "hit_rate_pct": [float(i)]}) for i in range(20)}
     assert plots._best(rows) == [f"c{i}" for i in range(19, 11, -1)]
-    others = list(plots._others(rows))
+    others = list(plots._others(rows, plots._best(rows)))
     assert others[0] == "12 others"
     assert all(name.startswith("_") for name in others[1:])  # Matplotlib keeps these out of the legend
 

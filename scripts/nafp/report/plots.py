@@ -32,9 +32,10 @@ def hit_rate_over_length(
     """
     with drawn(path) as (figure, axes):
         curves = _named(pool_seeds(cells, keep_seeds="seed" in varied), cells, varied)
-        for name, rows in _others(curves).items():
+        best = _best(curves)
+        for name, rows in _others(curves, best).items():
             _grey_curve(axes, rows, name)
-        shown = {name: curves[name] for name in curves if name in _best(curves)}
+        shown = {name: curves[name] for name in curves if name in best}
         for (name, rows), colour, marker in zip(shown.items(), colours(len(shown)), markers(), strict=False):
             _curve(axes, rows, name, colour, marker)
         if published is not None:
@@ -67,7 +68,8 @@ def hit_rate_over(
         pooled = pooled[pooled["match"].eq("exact")].assign(x=pooled[over].map(at))
         curves = _named(pooled, cells, [name for name in varied if name != over], leave_out=over)
         ends = (cells["seconds"].min(), SOLID), (cells["seconds"].max(), DASHED)
-        shown = {name: curves[name] for name in curves if name in _best(curves)}
+        best = _best(curves)
+        shown = {name: curves[name] for name in curves if name in best}
         for (name, rows), colour, marker in zip(shown.items(), colours(len(shown)), markers(), strict=False):
             for seconds, line in dict(ends).items():
                 ends_of = rows[rows["seconds"] == seconds].sort_values("x")
@@ -150,9 +152,9 @@ def _best(curves: Mapping[str, pd.DataFrame]) -> list[str]:
     return sorted(means, key=lambda name: -means[name])[:MOST_CURVES]
 
 
-def _others(curves: Mapping[str, pd.DataFrame]) -> dict[str | None, pd.DataFrame]:
+def _others(curves: Mapping[str, pd.DataFrame], best: Sequence[str]) -> dict[str | None, pd.DataFrame]:
     """The curves that get no colour; the first one's name stands for all in the legend."""
-    rest = [rows for name, rows in curves.items() if name not in _best(curves)]
+    rest = [rows for name, rows in curves.items() if name not in best]
     names = [f"{len(rest)} others", *(f"_{i}" for i in range(1, len(rest)))]
     return dict(zip(names, rest, strict=False))
 

@@ -59,6 +59,9 @@ def counterparts(published: pd.DataFrame, row: Mapping[str, Any]) -> dict[str, f
 
     Only where the database is the same: an empty dict otherwise. `row`: a row of `cells.pool_seeds`.
     """
+    published = published[[compares(name, row["dataset"], row["database_segments"]) for name in published["database"]]]
+    if published.empty:
+        return {}
     method = _NO_AUGMENTATION if row.get("aug") == "none" else "nafp"
     method = _NOW_PLAYING if row.get("loss") == "triplet" else method
     same = published["method"].replace("nafp (released code)", "nafp").eq(method)
@@ -66,8 +69,4 @@ def counterparts(published: pd.DataFrame, row: Mapping[str, Any]) -> dict[str, f
     same &= published["dim"].eq(row.get("dim")) & published["match"].eq(row["match"])
     same &= published["query_s"].eq(row["seconds"])
     found = published[same.fillna(False).astype(bool)]
-    return {
-        one["origin"]: one["top1_hit_rate_pct"]
-        for one in found.to_dict("records")
-        if compares(one["database"], row["dataset"], row["database_segments"])
-    }
+    return dict(zip(found["origin"], found["top1_hit_rate_pct"], strict=True))
