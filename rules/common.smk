@@ -11,6 +11,7 @@ sys.path.insert(0, str(SCRIPTS.resolve()))  # rule scripts find the library by t
 
 from nafp import grid# noqa: E402
 from nafp.errors import UserError  # noqa: E402
+from nafp.data.sources import SOURCES  # noqa: E402
 from nafp.data.layout import EXCHANGED, MUSIC, POOL_OF_STEP, SPLITS  # noqa: E402
 
 try:
@@ -21,8 +22,17 @@ except UserError as error:
 IS_DEMO = config["dataset"] == "demo"
 DATASET = "demo" if IS_DEMO else config["dataset"]["name"]
 RESULTS = f"results/{DATASET}"
-CORPUS = f"{RESULTS}/data/corpus" if IS_DEMO else config["dataset"]["root"].rstrip("/")
-if not IS_DEMO and not Path(CORPUS, "music").is_dir():
+DATA = {"source": "demo"} if IS_DEMO else {"source": "folder", "root": f"data/{DATASET}", **config["dataset"]}
+CORPUS = f"{RESULTS}/data/corpus" if DATA["source"] in ("demo", "own") else DATA["root"].rstrip("/")
+match DATA["source"]:
+    case "demo":
+        QUERY_CHAINS, SEED = config["demo"]["queries"], config["demo"]["seed"]
+    case "own":
+        own_chain = DATA["own"].get("queries", config["demo"]["queries"]["test"])
+        QUERY_CHAINS, SEED = {"val": own_chain, "test": own_chain}, DATA["own"].get("seed", 0)
+    case _:
+        QUERY_CHAINS, SEED = {}, 0
+if DATA["source"] == "folder" and not Path(CORPUS, "music").is_dir():
     raise WorkflowError(
         f"dataset.root: {CORPUS} has no folder music/; it should hold aug/ and music/ as the paper's data set does"
     )
@@ -153,6 +163,12 @@ def state_of(folder):
         return None
     files = [os.path.join(at, name) for at, _, names in os.walk(folder) for name in names] or [folder]
     return [len(files), int(max(map(os.path.getmtime, files)))]
+
+
+def own_sources(own):
+    """All folders that a data set of one's own is made of."""
+    roles = [own[role] for role in ("music", "noise", "impulse_responses", "speech") if role in own]
+    return [folder for role in roles for folder in ([role] if isinstance(role, str) else role.values())]
 
 
 def own_folders(wildcards):

@@ -28,6 +28,42 @@ if IS_DEMO:
         script:
             "../scripts/compose_demo.py"
 
+
+if DATA["source"] == "own":
+
+    rule import_audio:
+        """Decode one's own music and sounds, leave copies out, and divide the songs among the splits."""
+        input:
+            code=code("import_audio"),
+        output:
+            aug=directory(f"{CORPUS}/aug"),
+            train=directory(f"{CORPUS}/{SPLITS['train']}"),
+            val_db=directory(f"{CORPUS}/{SPLITS['val_db']}"),
+            test_db=directory(f"{CORPUS}/{SPLITS['test_db']}"),
+            dummy=directory(f"{CORPUS}/{SPLITS['dummy']}"),
+            table=f"{RESULTS}/data/imported.csv",
+        log:
+            log_of("import_audio"),
+        benchmark:
+            benchmark_of("import_audio")
+        conda:
+            "../envs/data.yaml"
+        threads: THREADS
+        resources:
+            runtime="24h",
+        params:
+            root=lambda wildcards, output: str(Path(output.aug).parent),
+            cache=f"{RESULTS}/data/decoded",
+            options={name: value for name, value in DATA["own"].items() if name != "queries"},
+            states=lambda wildcards: [state_of(folder) for folder in own_sources(DATA["own"])],
+        message:
+            "importing the audio of {DATASET}"
+        script:
+            "../scripts/import_audio.py"
+
+
+if QUERY_CHAINS:
+
     rule synthesise_queries:
         """Degrade the songs of the validation or test split into queries, with sounds that training never hears."""
         input:
@@ -46,19 +82,64 @@ if IS_DEMO:
             "../envs/train.yaml"
         params:
             root=lambda wildcards, input: str(Path(input.aug).parent),
-            steps=lambda wildcards: config["demo"]["queries"][wildcards.part],
-            pools=lambda wildcards: chain_pools(config["demo"]["queries"][wildcards.part]),
-            seed=config["demo"]["seed"],
+            steps=lambda wildcards: QUERY_CHAINS[wildcards.part],
+            pools=lambda wildcards: chain_pools(QUERY_CHAINS[wildcards.part]),
+            seed=SEED,
         message:
             "degrading the {wildcards.part} songs into queries"
         script:
             "../scripts/synthesise_queries.py"
 
 
+if DATA["source"] in SOURCES:
+
+    rule download:
+        """Bring the data set's archive here: download it, going on where an earlier call stopped, or find the user's."""
+        output:
+            f"{RESULTS}/data/archives.json",
+        log:
+            log_of("download"),
+        localrule: True
+        conda:
+            "../envs/data.yaml"
+        params:
+            root=CORPUS,
+            options={
+                name: DATA[name]
+                for name in ("source", "handle", "drive_id", "archive", "unpacked_gb")
+                if name in DATA
+            },
+        message:
+            "bringing the archive of {DATASET} here"
+        script:
+            "../scripts/download.py"
+
+    rule unpack:
+        """Unpack the archive, going on where an earlier call stopped."""
+        input:
+            archives=f"{RESULTS}/data/archives.json",
+        output:
+            f"{RESULTS}/data/unpacked.json",
+        log:
+            log_of("unpack"),
+        conda:
+            "../envs/data.yaml"
+        resources:
+            runtime="24h",
+        params:
+            root=CORPUS,
+            unpacked_gb=DATA.get("unpacked_gb"),
+        message:
+            "unpacking the archive into {params.root}"
+        script:
+            "../scripts/unpack.py"
+
+
 rule verify:
     """Check every file of the data set and list all that is wrong."""
     input:
-        folders=[f"{CORPUS}/{folder}" for folder in ("aug", *map(SPLITS.get, MUSIC)) if IS_DEMO],
+        folders=[f"{CORPUS}/{folder}" for folder in ("aug", *map(SPLITS.get, MUSIC)) if QUERY_CHAINS],
+        prepared=f"{RESULTS}/data/unpacked.json" if DATA["source"] in SOURCES else [],
         code=code("verify"),
     output:
         manifest=f"{RESULTS}/data/manifest.csv",
@@ -70,8 +151,17 @@ rule verify:
     conda:
         "../envs/data.yaml"
     threads: THREADS
+    resources:
+        runtime="24h",
     params:
         root=lambda wildcards: CORPUS,
+        archives=f"{RESULTS}/data/archives.json" if DATA["source"] in SOURCES else None,
+        dummy=DATA.get("dummy", "all"),
+        expected=DATA.get("expected", {}),
+        strict=DATA.get("strict", True),
+        md5=DATA.get("md5"),
+        manifest=DATA.get("manifest"),
+        keep_archive=DATA.get("keep_archive", False),
     message:
         "checking every file below {params.root}"
     script:
@@ -92,6 +182,10 @@ rule pack:
         benchmark_of("pack/{split}")
     conda:
         "../envs/data.yaml"
+    threads: THREADS
+    resources:
+        mem="2GB",
+        runtime="24h",
     params:
         root=lambda wildcards: CORPUS,
     message:
