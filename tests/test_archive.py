@@ -198,7 +198,7 @@ def test_a_killed_unpacking_goes_on(tmp_path, capsys):
 names = st.text(st.sampled_from("ab./\\\n:\x00é"), max_size=12)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.lists(names, min_size=1, max_size=4))
 def test_whatever_is_accepted_stays_inside(all_names):
     members = [Member(name, 1, True) for name in all_names]
