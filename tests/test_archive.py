@@ -90,9 +90,7 @@ def test_hostile_names_are_refused_and_nothing_is_written(tmp_path, pack, name, 
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
-@pytest.mark.parametrize(
-    "kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE]
-)
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE])
 def test_links_and_devices_are_refused(tmp_path, kind):
     archive = tarred(tmp_path / "a.tar", {"music/1.wav": b"fine", "music/2.wav": b""}, {"music/2.wav": kind})
     with pytest.raises(UserError, match="'music/2.wav' is a link, a device or encrypted"):

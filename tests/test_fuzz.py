@@ -72,7 +72,9 @@ def broken(content: bytes, rng: np.random.Generator) -> bytes:
             return bytes(data[: rng.integers(4, 60)]) + rng.bytes(int(rng.integers(3000)))
         case 5:
             at = int(rng.integers(min(len(data) - 4, 200)))
-            data[at : at + 4] = rng.choice([b"\xff" * 4, b"\0\0\0\0", b"\xff\xff\xff\x7f", b"\x01\0\0\0"]).ljust(4, b"\0")
+            data[at : at + 4] = rng.choice([b"\xff" * 4, b"\0\0\0\0", b"\xff\xff\xff\x7f", b"\x01\0\0\0"]).ljust(
+                4, b"\0"
+            )
     return bytes(data)
 
 

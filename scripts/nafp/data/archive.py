@@ -140,13 +140,17 @@ def unpack(
             print(f"{archive.name}: {len(paths) - len(missing):,} of {len(paths):,} files are unpacked already")
         total = sum(member.bytes for member in opened.members)
         left = sum(opened.members[i].bytes for i in missing)
-        with tqdm(total=total, initial=total - left, unit="B", unit_scale=True, desc=f"unpacking {archive.name}") as bar:
+        with tqdm(
+            total=total, initial=total - left, unit="B", unit_scale=True, desc=f"unpacking {archive.name}"
+        ) as bar:
             for i in missing:
                 try:
                     with opened.open(i) as source:
                         digest = write_member(source, opened.members[i], folder, paths[i])
                 except DAMAGED as error:
-                    raise UserError(f"{archive}: {paths[i]} is damaged in it ({error}); delete the archive and get it again") from error
+                    raise UserError(
+                        f"{archive}: {paths[i]} is damaged in it ({error}); delete the archive and get it again"
+                    ) from error
                 journal.add([digest])
                 bar.update(digest.bytes)
         return len(paths)
@@ -186,7 +190,9 @@ def write_member(source: BinaryIO, member: Member, folder: Path, path: str) -> D
                 file.write(block)
                 hasher.update(block)
         if written != member.bytes:
-            raise UserError(f"{path}: does not have the {member.bytes:,} bytes that its archive declares; delete the archive and get it again")
+            raise UserError(
+                f"{path}: does not have the {member.bytes:,} bytes that its archive declares; delete the archive and get it again"
+            )
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)

@@ -92,7 +92,10 @@ def attempt(locate: Locate, path: Path, room: Callable[[int], None]) -> str | No
     part, record = partial_files(path)
     with requests.Session() as session:
         answer = ask(session, locate(), {})
-        identity = {"tag": answer.headers.get("ETag") or answer.headers.get("Last-Modified"), "bytes": length_of(answer)}
+        identity = {
+            "tag": answer.headers.get("ETag") or answer.headers.get("Last-Modified"),
+            "bytes": length_of(answer),
+        }
         have = size_of(part) if same_object(record, identity) else 0
         if 0 < have < identity["bytes"]:
             answer.close()

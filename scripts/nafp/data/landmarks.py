@@ -16,7 +16,9 @@ PARTNERS = 5  # the peaks that follow one, with which it makes landmarks
 FARTHEST = 63  # frames between the two
 KEPT = 8  # one of so many hashes, the same ones in every song
 CROWD = 16  # a hash that more songs share tells nothing
-SIMILAR = 0.05  # of the shorter file's landmarks at one place of the other: MP3s of a song 0.15 and more, other songs 0.01
+SIMILAR = (
+    0.05  # of the shorter file's landmarks at one place of the other: MP3s of a song 0.15 and more, other songs 0.01
+)
 FEWEST = 12  # landmarks that agree
 
 
@@ -55,7 +57,12 @@ def similar(songs: Sequence[np.ndarray]) -> pd.DataFrame:
         pairs.append(np.stack([owner[same], owner[same + k], frame[same + k] - frame[same]], axis=1))
     agreeing = pd.DataFrame(np.concatenate([np.zeros((0, 3), np.int64), *pairs]), columns=["first", "second", "offset"])
     agreeing["offset"] //= 2  # the frames of two files do not begin at the same samples
-    best = agreeing.value_counts(["first", "second", "offset"]).groupby(["first", "second"]).max().reset_index(name="count")
+    best = (
+        agreeing.value_counts(["first", "second", "offset"])
+        .groupby(["first", "second"])
+        .max()
+        .reset_index(name="count")
+    )
     best["share"] = best["count"] / np.minimum(counts[best["first"]], counts[best["second"]])
     found = best[(best["share"] >= SIMILAR) & (best["count"] >= FEWEST)]
     return found[["first", "second", "share"]].sort_values(["first", "second"], ignore_index=True)

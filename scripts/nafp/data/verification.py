@@ -77,7 +77,9 @@ def same_audio(manifest: pd.DataFrame) -> list[str]:
     music = manifest[manifest["split"].isin(("train", *VITAL, "dummy"))]
     groups = music[music.duplicated("sha256", keep=False)].groupby("sha256", sort=False)
     return [
-        f"the same file in several splits: {', '.join(rows['path'])}" for _, rows in groups if rows["split"].nunique() > 1
+        f"the same file in several splits: {', '.join(rows['path'])}"
+        for _, rows in groups
+        if rows["split"].nunique() > 1
     ]
 
 
