@@ -85,7 +85,7 @@ def test_thousands_of_broken_files(tmp_path):
         kind, content = whole[number % len(whole)]
         (tmp_path / f"{number:04d}.{kind}").write_bytes(broken(content, rng))
     command = [sys.executable, "-c", READ_ALL, str(tmp_path)]  # a process of its own: it could die
-    done = subprocess.run(command, cwd=ROOT / "scripts", stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=600)
+    done = subprocess.run(command, cwd=ROOT / "scripts", capture_output=True, timeout=600)
     assert done.returncode == 0, done.stderr[-2000:]
     said = json.loads(done.stdout)
     assert len(said) == FILES

@@ -36,7 +36,7 @@ def locate(handle: str) -> Locate:
 
 
 def client():
-    """Kaggle's client with the user's credentials: a token, a key, or those of ``kaggle auth login``, as Kaggle looks for them."""
+    """Kaggle's client with the user's credentials: a token, a key, or those that ``kaggle auth login`` left."""
     from kagglesdk.kaggle_client import KaggleClient
     from kagglesdk.kaggle_creds import KaggleCredentials
     from kagglesdk.kaggle_env import get_access_token_from_env

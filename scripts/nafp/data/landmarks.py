@@ -14,16 +14,19 @@ WINDOW, HOP = 1024, 256  # samples: 128 ms, 32 ms
 AREA = (25, 13)  # bins, frames: a peak is the loudest point of so large a neighbourhood
 PARTNERS = 5  # the peaks that follow one, with which it makes landmarks
 FARTHEST = 63  # frames between the two
-KEPT = 8  # one of so many hashes, the same ones in every song
+KEPT = 4  # one of so many hashes, the same ones in every song
 CROWD = 16  # a hash that more songs share tells nothing
 SIMILAR = (
     0.05  # of the shorter file's landmarks at one place of the other: MP3s of a song 0.15 and more, other songs 0.01
 )
-FEWEST = 12  # landmarks that agree
+FEWEST = 8  # landmarks that agree
 
 
 def landmarks(samples: np.ndarray) -> np.ndarray:
-    """(T,) int16 at 8 kHz -> (n, 2) int32: hash of a pair of peaks (both bins, 9 bits each, and their distance, 6 bits), frame."""
+    """(T,) int16 at 8 kHz -> (n, 2) int32: hash and frame of pairs of peaks.
+
+    A hash is both bins, 9 bits each, and the frames between them, 6 bits.
+    """
     if len(samples) < WINDOW:
         return np.zeros((0, 2), np.int32)
     x = samples.astype(np.float32) / 32768
