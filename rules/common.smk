@@ -9,7 +9,7 @@ HERE = Path(os.path.relpath(workflow.basedir))  # relative, so that a moved fold
 SCRIPTS = HERE / "scripts"
 sys.path.insert(0, str(SCRIPTS.resolve()))  # rule scripts find the library by themselves, the Snakefile does not
 
-from nafp import grid# noqa: E402
+from nafp import grid  # noqa: E402
 from nafp.errors import UserError  # noqa: E402
 from nafp.data.sources import SOURCES  # noqa: E402
 from nafp.data.layout import EXCHANGED, MUSIC, POOL_OF_STEP, SPLITS  # noqa: E402
@@ -37,6 +37,7 @@ if DATA["source"] == "folder" and not Path(CORPUS, "music").is_dir():
         f"dataset.root: {CORPUS} has no folder music/; it should hold aug/ and music/ as the paper's data set does"
     )
 
+AUGMENTED = f"{RESULTS}/augmented/{config['augmented']['split']}-{config['augmented']['aug']}"
 STUDIES = {name: study for name, study in config["studies"].items() if study}
 CELLS = {name: grid.study_cells(study, config) for name, study in STUDIES.items()}
 VARIED = {name: grid.varied_fields(study, config) for name, study in STUDIES.items()}
@@ -52,7 +53,9 @@ wildcard_constraints:
     epoch="best|last|\\d+",
     index="|".join(config["indexes"]),
     study="|".join(STUDIES) or "none",
-    split="[a-z_]+",
+    split="[a-z0-9_]+",
+    query_set="|".join(config["query_sets"]) or "none",
+    queries=f"(/queries=({'|'.join(config['query_sets']) or 'none'}))?",  # of a cell; nothing: the data set's own
 
 
 def code(script):
@@ -137,7 +140,29 @@ def training_splits(wildcards):
 
 def cells_of(study):
     """The scores of a study's cells, in its order."""
-    return [f"{RESULTS}/scores/{cell.run}/epoch={EPOCH}/{cell.index}.json" for cell in CELLS[study]]
+    return [
+        f"{RESULTS}/scores/{cell.run}/epoch={EPOCH}{queries_part(cell.query_set)}/{cell.index}.json"
+        for cell in CELLS[study]
+    ]
+
+
+def queries_part(query_set):
+    """The part of a cell's path that says which queries it is for."""
+    return "" if query_set == grid.FILES else f"/queries={query_set}"
+
+
+def query_split(wildcards):
+    """The split that holds the queries of a cell."""
+    return f"query_{wildcards.queries.removeprefix('/queries=')}" if wildcards.queries else "test_query"
+
+
+def about_queries(wildcards):
+    """What a cell says of its queries, unless they are the data set's own."""
+    if not wildcards.queries:
+        return {}
+    name = wildcards.queries.removeprefix("/queries=")
+    chain = config["query_sets"][name]
+    return {"query_set": name, "snr_db": grid.snr_of(chain), "query_chain": chain}
 
 
 def runs_of(study):

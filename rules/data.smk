@@ -105,9 +105,7 @@ if DATA["source"] in SOURCES:
         params:
             root=CORPUS,
             options={
-                name: DATA[name]
-                for name in ("source", "handle", "drive_id", "archive", "unpacked_gb")
-                if name in DATA
+                name: DATA[name] for name in ("source", "handle", "drive_id", "archive", "unpacked_gb") if name in DATA
             },
         message:
             "bringing the archive of {DATASET} here"
@@ -180,6 +178,8 @@ rule pack:
         log_of("pack/{split}"),
     benchmark:
         benchmark_of("pack/{split}")
+    wildcard_constraints:
+        split="|".join(SPLITS),
     conda:
         "../envs/data.yaml"
     threads: THREADS
@@ -192,3 +192,55 @@ rule pack:
         "packing {wildcards.split}"
     script:
         "../scripts/pack.py"
+
+
+rule degrade_queries:
+    """One of the query sets of the config: the test songs, degraded with sounds that training never hears."""
+    input:
+        songs=packed("test_db"),
+        sounds=lambda wildcards: [
+            packed(f"{pool}_test") for pool in chain_pools(config["query_sets"][wildcards.query_set])
+        ],
+        code=code("degrade_queries"),
+    output:
+        array=packed("query_{query_set}"),
+        table=f"{RESULTS}/data/packed/query_{{query_set}}.csv",
+    log:
+        log_of("degrade_queries/{query_set}"),
+    benchmark:
+        benchmark_of("degrade_queries/{query_set}")
+    conda:
+        "../envs/train.yaml"
+    params:
+        steps=lambda wildcards: config["query_sets"][wildcards.query_set],
+        pools=lambda wildcards: chain_pools(config["query_sets"][wildcards.query_set]),
+        seed=SEED,
+    message:
+        "degrading the test songs into the query set {wildcards.query_set}"
+    script:
+        "../scripts/degrade_queries.py"
+
+
+rule write_augmented:
+    """Augmented copies of a split as WAV, to listen to."""
+    input:
+        songs=packed(config["augmented"]["split"]),
+        sounds=[packed(f"{pool}_test") for pool in chain_pools(config["chains"][config["augmented"]["aug"]])],
+        code=code("write_augmented"),
+    output:
+        directory(AUGMENTED),
+    log:
+        log_of("write_augmented"),
+    benchmark:
+        benchmark_of("write_augmented")
+    conda:
+        "../envs/train.yaml"
+    params:
+        steps=config["chains"][config["augmented"]["aug"]],
+        pools=chain_pools(config["chains"][config["augmented"]["aug"]]),
+        every_s=config["augmented"]["every_s"],
+        seed=config["augmented"]["seed"],
+    message:
+        "writing augmented copies to {output}"
+    script:
+        "../scripts/write_augmented.py"

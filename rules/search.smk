@@ -68,18 +68,18 @@ rule score:
         facts=f"{RESULTS}/indexes/{{run}}/epoch={{epoch}}/{{index}}.json",
         dummy=f"{VECTORS}/dummy.npy",
         db=f"{VECTORS}/test_db.npy",
-        query=f"{VECTORS}/test_query.npy",
-        clips=f"{RESULTS}/data/packed/test_query.csv",
+        query=lambda wildcards: f"{VECTORS}/{query_split(wildcards)}.npy",
+        clips=lambda wildcards: f"{RESULTS}/data/packed/{query_split(wildcards)}.csv",
         songs=[f"{RESULTS}/data/packed/{split}.csv" for split in ("dummy", "test_db")],
         test_ids=TEST_IDS,
         code=code("score"),
     output:
-        cell=f"{RESULTS}/scores/{{run}}/epoch={{epoch}}/{{index}}.json",
-        hits=f"{RESULTS}/scores/{{run}}/epoch={{epoch}}/{{index}}.hits.parquet",
+        cell=f"{RESULTS}/scores/{{run}}/epoch={{epoch}}{{queries}}/{{index}}.json",
+        hits=f"{RESULTS}/scores/{{run}}/epoch={{epoch}}{{queries}}/{{index}}.hits.parquet",
     log:
-        log_of("score/{run}/epoch={epoch}/{index}"),
+        log_of("score/{run}/epoch={epoch}{queries}/{index}"),
     benchmark:
-        benchmark_of("score/{run}/epoch={epoch}/{index}")
+        benchmark_of("score/{run}/epoch={epoch}{queries}/{index}")
     conda:
         "../envs/search.yaml"
     threads: 2
@@ -89,6 +89,7 @@ rule score:
     params:
         dataset=DATASET,
         fields=run_fields,
+        queries=about_queries,
         options=lambda wildcards: config["indexes"][wildcards.index],
         search={**SEARCH, "test_ids": TEST_IDS or SEARCH["test_ids"]},
     message:

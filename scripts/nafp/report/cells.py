@@ -25,7 +25,7 @@ _MATCH = {"top1_exact": "exact", "top1_near": "near", "top1_song": "song"}  # ot
 def load_cells(paths: Iterable[str | Path]) -> pd.DataFrame:
     """Read cell files into a long table: one row per cell x query length x match, in the order of `paths`.
 
-    Columns: dataset, run, the run's fields (aug, bsz, ...), epoch, index, protocol, queries, database_segments, seconds,
+    Columns: dataset, run, the run's fields (aug, bsz, ...), query_set and snr_db if a cell has them, epoch, index, protocol, queries, database_segments, seconds,
     match ("exact", "near", "song", "top3", "top10"), hits, hit_rate_pct, low_pct and high_pct (95 % Wilson interval,
     percent), ms_per_query, build_s (seconds), index_bytes, recall_pct (nearest neighbours found, percent). Raises
     ValueError for a malformed cell or one that is given twice.
@@ -33,7 +33,7 @@ def load_cells(paths: Iterable[str | Path]) -> pd.DataFrame:
     rows, seen = [], {}
     for path in paths:
         cell = json.loads(Path(path).read_text(encoding="utf-8"))
-        identity = tuple(cell.get(key) for key in ("dataset", "run", "epoch", "index", "protocol"))
+        identity = tuple(cell.get(key) for key in ("dataset", "run", "epoch", "index", "protocol", "query_set"))
         if identity in seen:
             raise ValueError(f"{path}: the same cell as {seen[identity]}; seeds would be counted twice")
         seen[identity] = path
@@ -66,6 +66,7 @@ def _cell_rows(cell: Mapping[str, Any], path: str | Path) -> list[dict[str, Any]
         "dataset": cell["dataset"],
         "run": cell["run"],
         **cell["fields"],
+        **{name: cell[name] for name in ("query_set", "snr_db") if name in cell},
         **{name: cell.get(name) for name in ("epoch", "index", "protocol", "queries")},
         **{name: cell.get(name, np.nan) for name in ("build_s", "index_bytes")},
         "recall_pct": 100 * cell["recall"]["nearest"] if "recall" in cell else np.nan,
