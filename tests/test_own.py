@@ -52,7 +52,11 @@ def folders(tmp_path, songs) -> dict:
     for i in range(6):
         as_file(tmp_path / f"noise/{i}.wav", rng.normal(0, 0.1, 44100 * 2), 44100)
         as_file(tmp_path / f"ir/room/{i}.wav", rng.normal(0, 0.2, 400) * np.exp(-np.arange(400) / 80))
-    return {"music": str(tmp_path / "music"), "noise": str(tmp_path / "noise"), "impulse_responses": str(tmp_path / "ir")}
+    return {
+        "music": str(tmp_path / "music"),
+        "noise": str(tmp_path / "noise"),
+        "impulse_responses": str(tmp_path / "ir"),
+    }
 
 
 def imported(options: dict, folder: Path) -> pd.DataFrame:
@@ -125,7 +129,9 @@ def test_a_test_song_is_not_trained(folders, songs, tmp_path):
         parts[part] = str(tmp_path / part)
     as_mp3(tmp_path / "train/copy.mp3", songs[6])
     table = imported(folders | {"music": parts}, tmp_path / "out")
-    assert table.loc[table["source"] == str(tmp_path / "train/copy.mp3"), "same_as"].item() == str(tmp_path / "test/6.wav")
+    assert table.loc[table["source"] == str(tmp_path / "train/copy.mp3"), "same_as"].item() == str(
+        tmp_path / "test/6.wav"
+    )
     assert table.loc[table["split"] == "test_db", "problem"].eq("").all()
 
 

@@ -27,6 +27,7 @@ FULL, NONE = (f"aug={aug}_bsz=16_dim=16_loss=ntxent_recipe=base_seed=0" for aug 
 
 def copy_project(folder: Path) -> Path:
     """The workflow without results, so that a test may edit it."""
+    folder.mkdir(parents=True, exist_ok=True)
     for part in PARTS:
         source = ROOT / part
         if source.is_dir():
@@ -440,7 +441,11 @@ def test_a_data_set_from_kaggle(tmp_path):
 def test_ones_own_music_as_a_data_set(finished, tmp_path):
     """The demo's songs and sounds as somebody's folders: imported, given queries, checked."""
     folder, corpus = copy_project(tmp_path / "project"), finished / "results/demo/data/corpus"
-    own = {"music": f"{corpus}/music/train-10k-30s", "noise": f"{corpus}/aug/bg", "impulse_responses": f"{corpus}/aug/ir"}
+    own = {
+        "music": f"{corpus}/music/train-10k-30s",
+        "noise": f"{corpus}/aug/bg",
+        "impulse_responses": f"{corpus}/aug/ir",
+    }
     config = tiny(folder, dataset={"name": "mine", "source": "own", "own": own})
     done = snakemake(folder, "verification", config=config)
     assert done.returncode == 0, done.stdout[-3000:]

@@ -87,7 +87,8 @@ def digest_files(
 ) -> pd.DataFrame:
     """Checksums of every file below ``root``, hidden ones too: columns path, bytes, mtime_ns, md5, sha256, by path.
 
-    ``suffixes``: only of files with one of these, in lower case. Only files that the journal does not know are read. Paths are relative to ``root``.
+    ``suffixes``: only of files with one of these, in lower case. Only files that the journal does not know are read.
+    Paths are relative to ``root``.
     """
     paths = sorted(path.relative_to(root).as_posix() for path in files_below(root, suffixes))
     known = {path: journal.known(root, path) for path in paths}

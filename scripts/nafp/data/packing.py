@@ -21,7 +21,7 @@ from nafp.errors import UserError
 from nafp.files import written_whole
 
 BLOCK = 2**20  # samples in memory at a time, of each thread
-GROUP_BYTES = 2**26  # after so many packed bytes the progress is written down
+GROUP_BYTES = 2**26  # of packed clips, after which the progress is written down
 
 
 @dataclass(frozen=True)
@@ -87,13 +87,22 @@ def pack(root: Path, clips: pd.DataFrame, array_path: Path, table_path: Path, th
     print(f"{len(clips):,} clips, {written / 1e6:,.0f} MB in {seconds:.1f} s: {written / 1e6 / seconds:,.0f} MB/s")
 
 
+def boot_id() -> str:
+    """Names this run of the operating system: what a killed process wrote is safe as long as the system runs."""
+    path = Path("/proc/sys/kernel/random/boot_id")
+    return path.read_text(encoding="ascii").strip() if path.exists() else ""
+
+
 class Progress:
-    """Which groups of a plan are in the partial array: a line each, after a line that names the plan."""
+    """Which groups of a plan are in the partial array: a line each, after a line that names the plan.
+
+    After a power cut the progress could be ahead of the disk, so another run of the operating system begins anew.
+    """
 
     def __init__(self, path: Path, plan: Plan, what: str):
         """``what``: all that the array depends on."""
         self.path, self.plan = path, plan
-        self.name = hashlib.sha256(what.encode()).hexdigest()
+        self.name = hashlib.sha256(f"{boot_id()}\n{what}".encode()).hexdigest()
         self._lock = threading.Lock()
 
     def waiting(self, part: Path) -> list[range]:
@@ -133,7 +142,6 @@ def write_groups(root: Path, plan: Plan, groups: Sequence[range], part: Path, pr
             for i in group:
                 path, start, samples = plan.table.iloc[i]
                 copy_clip(root / path, samples, file, len(plan.header) + 2 * start)
-            os.fdatasync(file)  # progress must not be ahead of the disk
             progress.add(group)
             bar.update(bytes_of(plan, group))
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -178,7 +177,8 @@ def settle(archives: list[dict], manifest: Path, place: Place, keep_archive: boo
             part.write_text(json.dumps(archives, indent=2) + "\n", encoding="utf-8")
     for fact in archives:
         if "sha256" in fact and not keep_archive:
-            Path(fact["path"]).unlink(missing_ok=True)
+            for path in (Path(fact["path"]), checksum_file(Path(fact["path"]))):
+                path.unlink(missing_ok=True)
 
 
 def unpacked_bytes(unpacked_gb: float | None, archive_bytes: int) -> int:
@@ -192,10 +192,15 @@ def check_download_room(options: Mapping, place: Place, left: int, path: Path) -
     check_room({path.parent: left + unpacked, place.packed: unpacked}, "the data set (archive, unpacked and packed)")
 
 
+def checksum_file(archive: Path) -> Path:
+    """Where an archive's checksum is kept."""
+    return archive.with_name(f".{archive.name}.sha256")
+
+
 def sha256_of(path: Path) -> str:
     """SHA-256 of a large file, with a progress bar; kept beside the file's size and time of change for the next call."""
     stat = path.stat()
-    kept = path.with_name(f".{path.name}.sha256")
+    kept = checksum_file(path)
     state = f"{stat.st_size} {stat.st_mtime_ns}"
     if kept.exists() and kept.read_text(encoding="utf-8").startswith(f"{state} "):
         return kept.read_text(encoding="utf-8").split()[2]
@@ -205,7 +210,6 @@ def sha256_of(path: Path) -> str:
         while block := file.read(BLOCK):
             digest.update(block)
             bar.update(len(block))
-    if os.access(path.parent, os.W_OK):
-        with written_whole(kept) as part:
-            part.write_text(f"{state} {digest.hexdigest()}\n", encoding="utf-8")
+    with written_whole(kept) as part:
+        part.write_text(f"{state} {digest.hexdigest()}\n", encoding="utf-8")
     return digest.hexdigest()

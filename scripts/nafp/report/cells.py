@@ -25,7 +25,8 @@ _MATCH = {"top1_exact": "exact", "top1_near": "near", "top1_song": "song"}  # ot
 def load_cells(paths: Iterable[str | Path]) -> pd.DataFrame:
     """Read cell files into a long table: one row per cell x query length x match, in the order of `paths`.
 
-    Columns: dataset, run, the run's fields (aug, bsz, ...), query_set and snr_db if a cell has them, epoch, index, protocol, queries, database_segments, seconds,
+    Columns: dataset, run, the run's fields (aug, bsz, ...), query_set and snr_db if a cell has them, epoch, index,
+    protocol, queries, database_segments, seconds,
     match ("exact", "near", "song", "top3", "top10"), hits, hit_rate_pct, low_pct and high_pct (95 % Wilson interval,
     percent), ms_per_query, build_s (seconds), index_bytes, recall_pct (nearest neighbours found, percent). Raises
     ValueError for a malformed cell or one that is given twice.
