@@ -3,6 +3,7 @@ import ast
 import os
 import sys
 
+import yaml
 from snakemake.exceptions import WorkflowError
 
 HERE = Path(os.path.relpath(workflow.basedir))  # relative, so that a moved folder stays up to date
@@ -14,6 +15,9 @@ from nafp.errors import UserError  # noqa: E402
 from nafp.data.sources import SOURCES  # noqa: E402
 from nafp.data.layout import EXCHANGED, MUSIC, POOL_OF_STEP, SPLITS  # noqa: E402
 
+if isinstance(config["dataset"], dict):
+    for key in {"dummy", "strict", "keep_archive", "unpacked_gb"} & config["dataset"].keys():
+        config["dataset"][key] = yaml.safe_load(str(config["dataset"][key]))  # --config hands over text
 try:
     grid.check_config(config, HERE / "schemas/config.schema.yaml")
 except UserError as error:

@@ -93,6 +93,7 @@ if QUERY_CHAINS:
 
 if DATA["source"] in SOURCES:
 
+    # Without code as input: what is downloaded and unpacked stays good when the code changes, its checksums say so.
     rule download:
         """Bring the data set's archive here: download it, going on where an earlier call stopped, or find the user's."""
         output:

@@ -14,7 +14,7 @@ from kaggle_server import HANDLE, KEY, USER, Remote, serving
 from test_archive import zipped
 from wavs import data_set, write
 
-from nafp.data import download, manifest, space
+from nafp.data import download, manifest, sources, space
 from nafp.data.digests import Hasher, Journal, digest_files, directory_md5
 from nafp.data.layout import SPLITS
 from nafp.data.manifest import compare, make_manifest, read_manifest, select_dummies, with_digests
@@ -144,9 +144,10 @@ def test_what_dataport_lacks_is_said(place, tmp_path, files, says):
         obtain({"source": "dataport", "archive": str(tmp_path / "dataport")}, place)
 
 
-def test_google_drive(remote, place, capsys):
+def test_google_drive(remote, place, monkeypatch):
     """gdown itself, with the address of the local server in place of Google's."""
-    options = {"source": "gdrive", "drive_id": "1-abc", "url": remote.storage}
+    options = {"source": "gdrive", "drive_id": "1-abc"}
+    monkeypatch.setattr(sources, "DRIVE", f"{remote.api}/storage/uc?id=")
     remote.faults = [404]
     with pytest.raises(UserError, match="gdrive 1-abc: cannot be downloaded .*source: local"):
         obtain(options, place)

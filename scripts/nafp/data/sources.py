@@ -17,6 +17,7 @@ from nafp.data.space import check_room
 from nafp.errors import UserError
 from nafp.files import written_whole
 
+DRIVE = "https://drive.google.com/uc?id="
 DATAPORT = "https://ieee-dataport.org/open-access/neural-audio-fingerprint-dataset"
 UNFINISHED = (".crdownload", ".part", ".partial", ".download", ".aria2")  # of browsers and downloaders
 UNPACKED = 1.25  # times the archive, where no size is configured: 16-bit music hardly shrinks, Kaggle's by 1.14
@@ -99,9 +100,8 @@ def from_gdrive(options: Mapping, place: Place) -> list[Path]:
     if not path.exists():
         check_download_room(options, place, 0, path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        address = f"https://drive.google.com/uc?id={options['drive_id']}"
         try:
-            gdown.download(options.get("url", address), str(path), resume=True, timeout=60, retries=5)
+            gdown.download(DRIVE + options["drive_id"], str(path), resume=True, timeout=60, retries=5)
         except (DownloadError, requests.RequestException) as error:
             reason = " ".join(str(error).split())
             raise UserError(
