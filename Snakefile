@@ -17,6 +17,11 @@ min_version("9.0")
 configfile: f"{workflow.basedir}/config.yaml"
 
 
+if config.get("container"):
+
+    container: config["container"]
+
+
 include: "rules/common.smk"
 include: "rules/targets.smk"
 include: "rules/data.smk"

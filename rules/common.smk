@@ -1,20 +1,25 @@
 # Validation, the tables of runs and cells, and input functions. No rules.
 import ast
 import os
+import re
 import sys
+from functools import cache
 
 import yaml
 from snakemake.exceptions import WorkflowError
 
-HERE = Path(os.path.relpath(workflow.basedir))  # relative, so that a moved folder stays up to date
+RULES = workflow.current_basedir.get_path_or_uri(secret_free=False)  # also where this is a module of another workflow
+HERE = Path(os.path.relpath(RULES)).parent  # relative, so that a moved folder stays up to date
 SCRIPTS = HERE / "scripts"
 sys.path.insert(0, str(SCRIPTS.resolve()))  # rule scripts find the library by themselves, the Snakefile does not
 
 from nafp import grid  # noqa: E402
 from nafp.errors import UserError  # noqa: E402
+from nafp.data.layout import EXCHANGED, HOP, MUSIC, POOL_OF_STEP, SPLITS  # noqa: E402
 from nafp.data.sources import SOURCES  # noqa: E402
-from nafp.data.layout import EXCHANGED, MUSIC, POOL_OF_STEP, SPLITS  # noqa: E402
+from nafp.resources import ANCHORS_PER_S, MEMORY, SEGMENTS_PER_S  # noqa: E402
 
+config = grid.with_changes(yaml.safe_load((HERE / "config.yaml").read_text()), config)  # a module gives what differs
 if isinstance(config["dataset"], dict):
     for key in {"dummy", "strict", "keep_archive", "unpacked_gb"} & config["dataset"].keys():
         config["dataset"][key] = yaml.safe_load(str(config["dataset"][key]))  # --config hands over text
@@ -50,6 +55,11 @@ DEFAULT_RUN = grid.run_name(config["run"])
 TEST_SPLITS = ("test_db", "test_query", "dummy")
 THREADS = 8  # of the jobs that can use them; Snakemake gives fewer where there are fewer
 
+# Jobs that run here share this machine's GPUs: one, unless --resources says more. A cluster counts its own.
+if workflow.resource_settings.nodes is None:
+    most = max(grid.of_recipe(config, name)["train"]["gpus"] for name in config["recipes"])
+    workflow.global_resources.setdefault("gpu", most)
+
 
 wildcard_constraints:
     run=f"aug=({'|'.join(config['chains'])})_bsz=\\d+_dim=\\d+_loss=({'|'.join(config['losses'])})"
@@ -62,17 +72,24 @@ wildcard_constraints:
     queries=f"(/queries=({'|'.join(config['query_sets']) or 'none'}))?",  # of a cell; nothing: the data set's own
 
 
+@cache
+def imported(path):
+    """The library modules that a file imports."""
+    modules = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "nafp":
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+            modules |= {SCRIPTS / f"{name.replace('.', '/')}.py" for name in names}
+    return {module for module in modules if module.is_file()}
+
+
 def code(script):
     """The library modules that a script imports, directly or not: a change in one of them reruns the script."""
     found, waiting = set(), [SCRIPTS / f"{script}.py"]
     while waiting:
-        for node in ast.walk(ast.parse(waiting.pop().read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "nafp":
-                names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-                modules = {SCRIPTS / f"{name.replace('.', '/')}.py" for name in names}
-                modules = {module for module in modules if module.is_file()} - found
-                found |= modules
-                waiting += modules
+        modules = imported(waiting.pop()) - found
+        found |= modules
+        waiting += modules
     templates = {template for module in found for template in module.parent.glob(f"{module.stem}.*.j2")}
     return sorted(map(str, found | templates))
 
@@ -87,24 +104,79 @@ def benchmark_of(job):
     return f"{RESULTS}/benchmarks/{job}.tsv"
 
 
+def growing(base, per_mb=0.0, of=()):
+    """A resource: ``base``, and ``per_mb`` for each MB of the inputs named ``of``; times the attempt: a retry gets more.
+
+    Inputs that are made in the same cluster job (an index and its cell are) must not be named: they do not exist yet.
+    """
+
+    def resource(wildcards, input, attempt):
+        files = [file for name in of for file in ([input[name]] if isinstance(input[name], str) else input[name])]
+        return int(attempt * (base + per_mb * sum(map(os.path.getsize, files)) / 1e6))
+
+    return resource
+
+
+def of_gpus(each):
+    """``each`` times the GPUs of the job's training."""
+    return lambda wildcards: each * recipe(wildcards)["train"]["gpus"]
+
+
+def training_minutes(wildcards, input, attempt):
+    """How long a cluster lets a training run; what it has done until then is not lost."""
+    segments = os.path.getsize(str(input.train)) / (2 * HOP)
+    train = recipe(wildcards)["train"]
+    return int(attempt * (60 + segments * train["epochs"] / (ANCHORS_PER_S * train["gpus"] * 60)))
+
+
+def largest_piece_mb():
+    """Audio of the largest shard of any split: all fingerprinting jobs ask for the same, so that they can be one array."""
+    counts = config["fingerprint"]["shards"].items()
+    sizes = [os.path.getsize(packed(split)) / count for split, count in counts if os.path.exists(packed(split))]
+    return max(sizes, default=0) / 1e6
+
+
+def fingerprint_mb():
+    """Memory of a fingerprinting job."""
+    base, per_mb = MEMORY["fingerprint"]
+    return int(base + per_mb * largest_piece_mb())
+
+
+def fingerprint_minutes():
+    """How long a cluster lets a fingerprinting job run."""
+    return int(30 + largest_piece_mb() * 1e6 / (2 * HOP * SEGMENTS_PER_S * 60))
+
+
 def packed(split):
     """The packed array of a split; its clip table lies beside it."""
     return f"{RESULTS}/data/packed/{split}.npy"
 
 
-def run_fields(wildcards):
-    """The fields of the run that a job is for."""
-    if wildcards.run.startswith("external="):
-        return {"external": wildcards.run.removeprefix("external=")}
-    fields = grid.parse_run(wildcards.run)
+@cache
+def fields_of(run):
+    """The fields of a run by its name; a sentence if it could not be trained."""
+    if run.startswith("external="):
+        return {"external": run.removeprefix("external=")}
+    fields = grid.parse_run(run)
     if problems := grid.problems_of(fields, config):
         raise WorkflowError("; ".join(problems))
     return fields
 
 
+def run_fields(wildcards):
+    """The fields of the run that a job is for."""
+    return fields_of(wildcards.run)
+
+
+@cache
+def sections_of(recipe):
+    """The sections features, model and train of the config, as a recipe has them."""
+    return grid.of_recipe(config, recipe)
+
+
 def recipe(wildcards):
     """The sections features, model and train of the config, as the job's run has them."""
-    return grid.of_recipe(config, run_fields(wildcards)["recipe"])
+    return sections_of(run_fields(wildcards)["recipe"])
 
 
 def chain_pools(steps):
@@ -140,6 +212,36 @@ def training_splits(wildcards):
     splits |= {pool: packed(f"{pool}_train") for pool in chain_pools(settings["chain"])}
     splits |= {f"val_{pool}": packed(f"{pool}_test") for pool in chain_pools(settings["validation"]["chain"] or [])}
     return splits | ({"start": settings["start"]} if settings["start"] else {})
+
+
+def shards_asked(split):
+    """How many shards a split is fingerprinted by; more test queries, by as many as the data set's own."""
+    counts = config["fingerprint"]["shards"]
+    return counts["test_query" if split.startswith("query_") else split]
+
+
+def fingerprints_of(run, epoch, split):
+    """The fingerprints of a split by a run: one array, or the list of its shards."""
+    whole = run.startswith("external=") or shards_asked(split) == 1
+    return f"{RESULTS}/fingerprints/{run}/epoch={epoch}/{split}.{'npy' if whole else 'json'}"
+
+
+def shards_of(run, epoch, split):
+    """The shards that the fingerprints of a split by a run consist of; none if they are one array."""
+    if fingerprints_of(run, epoch, split).endswith(".npy"):
+        return []
+    count = shards_asked(split)
+    return [f"{RESULTS}/fingerprints/{run}/epoch={epoch}/{split}/{shard}-of-{count}.npy" for shard in range(count)]
+
+
+def vectors(split):
+    """The input function for the fingerprints of a split by the job's run."""
+    return lambda wildcards: fingerprints_of(wildcards.run, wildcards.epoch, split)
+
+
+def shards(*splits):
+    """The input function for the shards of splits, so that a lost one is made again."""
+    return lambda wildcards: [shard for split in splits for shard in shards_of(wildcards.run, wildcards.epoch, split)]
 
 
 def cells_of(study):

@@ -18,6 +18,9 @@ if IS_DEMO:
         conda:
             "../envs/data.yaml"
         threads: THREADS
+        resources:
+            mem_mb=growing(4000),
+            runtime=growing(60),
         params:
             root=lambda wildcards, output: str(Path(output.aug).parent),
             songs=config["demo"]["songs"],
@@ -50,7 +53,8 @@ if DATA["source"] == "own":
             "../envs/data.yaml"
         threads: THREADS
         resources:
-            runtime="24h",
+            mem_mb=growing(4000),
+            runtime=growing(1440),
         params:
             root=lambda wildcards, output: str(Path(output.aug).parent),
             cache=f"{RESULTS}/data/decoded",
@@ -80,6 +84,9 @@ if QUERY_CHAINS:
             part="val|test",
         conda:
             "../envs/train.yaml"
+        resources:
+            mem_mb=growing(4000),
+            runtime=growing(60),
         params:
             root=lambda wildcards, input: str(Path(input.aug).parent),
             steps=lambda wildcards: QUERY_CHAINS[wildcards.part],
@@ -124,7 +131,8 @@ if DATA["source"] in SOURCES:
         conda:
             "../envs/data.yaml"
         resources:
-            runtime="24h",
+            mem_mb=growing(4000),
+            runtime=growing(1440),
         params:
             root=CORPUS,
             unpacked_gb=DATA.get("unpacked_gb"),
@@ -151,7 +159,8 @@ rule verify:
         "../envs/data.yaml"
     threads: THREADS
     resources:
-        runtime="24h",
+        mem_mb=growing(*MEMORY["verify"]),
+        runtime=growing(360),
     params:
         root=lambda wildcards: CORPUS,
         archives=f"{RESULTS}/data/archives.json" if DATA["source"] in SOURCES else None,
@@ -185,8 +194,8 @@ rule pack:
         "../envs/data.yaml"
     threads: THREADS
     resources:
-        mem="2GB",
-        runtime="24h",
+        mem_mb=growing(*MEMORY["pack"]),
+        runtime=growing(360),
     params:
         root=lambda wildcards: CORPUS,
     message:

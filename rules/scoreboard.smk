@@ -13,6 +13,9 @@ rule make_table:
         benchmark_of("make_table/{study}")
     conda:
         "../envs/scoreboard.yaml"
+    resources:
+        mem_mb=growing(3000),
+        runtime=growing(30),
     params:
         varied=lambda wildcards: VARIED[wildcards.study],
     message:
@@ -38,6 +41,9 @@ rule plot:
         figure="hit_rate|speed|learning",
     conda:
         "../envs/scoreboard.yaml"
+    resources:
+        mem_mb=growing(3000),
+        runtime=growing(30),
     params:
         varied=lambda wildcards: VARIED[wildcards.study],
         runs=lambda wildcards: runs_of(wildcards.study),
@@ -61,6 +67,9 @@ rule build_page:
         log_of("build_page"),
     conda:
         "../envs/scoreboard.yaml"
+    resources:
+        mem_mb=growing(3000),
+        runtime=growing(30),
     params:
         dataset=DATASET,
         studies={
@@ -91,6 +100,9 @@ rule plot_scale:
         log_of("plot_scale"),
     conda:
         "../envs/scoreboard.yaml"
+    resources:
+        mem_mb=growing(3000),
+        runtime=growing(30),
     message:
         "drawing the scale study"
     script:

@@ -42,7 +42,7 @@ rule fingerprints:
     input:
         sorted(
             {
-                f"{RESULTS}/fingerprints/{run}/epoch={EPOCH}/{split}.npy"
+                fingerprints_of(run, EPOCH, split)
                 for study in STUDIES
                 for run in runs_of(study)
                 for split in TEST_SPLITS
@@ -75,4 +75,6 @@ for study in STUDIES:
             study_files(study),
         localrule: True
 
-    workflow.get_rule(study).docstring = STUDIES[study].get("question", f"The study {study}.")
+    workflow.get_rule(workflow.modifier.modify_rulename(study)).docstring = STUDIES[study].get(
+        "question", f"The study {study}."
+    )

@@ -5,7 +5,8 @@ from pathlib import Path
 from nafp.augment.chain import Chain
 from nafp.augment.queries import write_copies
 from nafp.console import logged
-from nafp.data.corpus import SAMPLE_RATE, Split
+from nafp.data.corpus import Split
+from nafp.data.layout import SAMPLE_RATE
 from nafp.data.pools import AudioPool
 
 with logged(snakemake.log[0]):

@@ -67,11 +67,18 @@ def test_environment_is_conda_forge_with_python_and_pip_pinned(path):
 
 def test_every_script_has_an_environment_with_its_imports():
     scripts = rule_environments()
-    rules = {path.stem for path in (ROOT / "scripts").glob("*.py")} - {"lock", "compare_manifests"}
+    rules = {path.stem for path in (ROOT / "scripts").glob("*.py")} - {"compare_manifests", "lock", "plan"}
     assert set(scripts) == rules
     for script, environment in scripts.items():
         needed = third_party(ROOT / f"scripts/{script}.py", set())
         assert needed <= set(environment_pins(ROOT / f"envs/{environment}.yaml")), script
+
+
+def test_a_node_that_only_searches_needs_no_training_stack():
+    training = {"torch", "triton", "tensorboard", "safetensors", "nvidia-cudnn-cu13", "nvidia-nccl-cu13"}
+    assert training <= set(environment_pins(ROOT / "envs/train.yaml"))
+    for stage in ("data", "search", "scoreboard"):
+        assert not training & set(environment_pins(ROOT / f"envs/{stage}.yaml"))
 
 
 def test_the_library_knows_nothing_of_snakemake():

@@ -1,97 +1,19 @@
 """The real workflow, on a tiny configuration in a folder of its own: end to end, what reruns, what is refused."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import soundfile as sf
-import yaml
-from kaggle_server import HANDLE, KEY, USER, Remote, serving
-from test_archive import zipped
 from wavs import data_set, write
+from workflow import FULL, copy_project, planned, snakemake, tiny
 
 from nafp.data.layout import SPLITS
-from nafp.errors import UserError
-from nafp.grid import check_config
-
-ROOT = Path(__file__).parents[1]
-PARTS = ("Snakefile", "config.yaml", "rules", "scripts", "schemas", "envs", "published", "profiles")
-FULL, NONE = (f"aug={aug}_bsz=16_dim=16_loss=ntxent_recipe=base_seed=0" for aug in ("full", "none"))
-
-
-def copy_project(folder: Path) -> Path:
-    """The workflow without results, so that a test may edit it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for part in PARTS:
-        source = ROOT / part
-        if source.is_dir():
-            shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy2(source, folder / part)
-    shutil.copy2(ROOT / "tests/tiny.yaml", folder / "tiny.yaml")
-    return folder
-
-
-def snakemake(
-    folder: Path, *arguments: str, config: str = "tiny.yaml", environment: dict | None = None
-) -> subprocess.CompletedProcess:
-    """Run Snakemake in a copy of the project; stdout and stderr together."""
-    command = [sys.executable, "-m", "snakemake", *arguments, "--cores", "2", "--configfile", config]
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("SNAKEMAKE")}
-    return subprocess.run(
-        command,
-        cwd=folder,
-        env=clean | (environment or {}),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=600,
-    )
-
-
-def planned(folder: Path, *arguments: str, config: str = "tiny.yaml") -> dict[str, int]:
-    """Rule -> number of jobs that Snakemake would run."""
-    output = snakemake(folder, *arguments, "-n", "--quiet", "rules", config=config).stdout
-    if "Job stats:" not in output:
-        assert "Nothing to be done" in output, output
-        return {}
-    table = output.split("Job stats:")[1].split("\n\n")[0].splitlines()[3:]
-    jobs = {line.split()[0]: int(line.split()[1]) for line in table if len(line.split()) == 2}
-    return {rule: count for rule, count in jobs.items() if rule not in ("total", "all")}
-
-
-@pytest.fixture(scope="session")
-def finished(tmp_path_factory) -> Path:
-    """The tiny experiment, run to its end. Tests must leave it as it is."""
-    folder = copy_project(tmp_path_factory.mktemp("project"))
-    done = snakemake(folder)
-    assert done.returncode == 0, done.stdout[-6000:]
-    assert "scoreboard/index.html" in done.stdout
-    return folder
-
-
-@pytest.fixture
-def edited(finished):
-    """The finished experiment, and a function that edits one of its files until the test ends."""
-    saved = {}
-
-    def edit(name: str, old: str, new: str) -> None:
-        path = finished / name
-        saved.setdefault(path, (path.read_text(), path.stat()))
-        assert old in path.read_text()
-        path.write_text(path.read_text().replace(old, new))
-
-    yield finished, edit
-    for path, (text, stat) in saved.items():
-        path.write_text(text)
-        os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
-
+from nafp.search.vectors import open_vectors
 
 # ---------------------------------------------------------------- end to end
 
@@ -233,6 +155,24 @@ def test_fingerprints_go_out_and_come_back(finished, tmp_path):
     assert theirs["fields"] == {"external": "theirs"}
 
 
+def test_a_database_in_shards(finished, tmp_path):
+    """The dummy split in three jobs: the same vectors, index and answers; a lost shard is made again alone."""
+    folder = tmp_path / "project"
+    shutil.copytree(finished, folder, copy_function=shutil.copy2)
+    config = tiny(folder, fingerprint={"shards": {"dummy": 3}})
+    cell = f"results/demo/scores/{FULL}/epoch=best/ivfpq.json"
+    at = folder / f"results/demo/fingerprints/{FULL}/epoch=best"
+    before, answers = np.load(at / "dummy.npy"), pd.read_parquet((folder / cell).with_suffix(".hits.parquet"))
+    (at / "dummy.npy").unlink()
+    done = snakemake(folder, cell, config=config)
+    assert done.returncode == 0, done.stdout[-3000:]
+    np.testing.assert_array_equal(np.asarray(open_vectors(at / "dummy.json")), before)
+    pd.testing.assert_frame_equal(pd.read_parquet((folder / cell).with_suffix(".hits.parquet")), answers)
+    (at / "dummy/1-of-3.npy").unlink()
+    jobs = planned(folder, cell, config=config)
+    assert jobs == {"fingerprint": 1, "gather_fingerprints": 1, "build_index": 1, "score": 1}
+
+
 def test_the_scale_study(finished, tmp_path):
     folder = tmp_path / "project"
     shutil.copytree(finished, folder, copy_function=shutil.copy2)
@@ -336,13 +276,6 @@ def test_the_weights_after_an_epoch_by_its_number(finished, tmp_path):
 # ---------------------------------------------------------------- what is refused
 
 
-def tiny(folder: Path, **changes) -> str:
-    """A config like tiny.yaml with some sections replaced; returns its name."""
-    config = yaml.safe_load((ROOT / "tests/tiny.yaml").read_text()) | changes
-    (folder / "changed.yaml").write_text(yaml.safe_dump(config))
-    return "changed.yaml"
-
-
 @pytest.mark.parametrize(
     "changes, says",
     [
@@ -395,100 +328,3 @@ def test_a_batch_larger_than_the_split_is_refused_by_the_job(tmp_path):
     assert done.returncode != 0
     assert "bsz 400 needs 200 anchors, but the training split has only 30 segments" in done.stdout
     assert not (folder / target).parent.exists() or not list((folder / target).parent.iterdir())
-
-
-# ---------------------------------------------------------------- data sets and query sets
-
-
-POINT = """
-import os
-if "KAGGLE_SERVER" in os.environ:
-    from kagglesdk import kaggle_env
-    kaggle_env._env_to_endpoint[kaggle_env.KaggleEnv.PROD] = os.environ["KAGGLE_SERVER"]
-"""
-
-
-def test_a_data_set_from_kaggle(tmp_path):
-    """Missing credentials; then one command brings, unpacks and checks it; without results/, nothing is downloaded again."""
-    folder = copy_project(tmp_path / "project")
-    root = data_set(tmp_path / "neural-audio-fp-dataset", clips=1, seconds=2)
-    files = {path.relative_to(tmp_path).as_posix(): path.read_bytes() for path in root.rglob("*.wav")}
-    (tmp_path / "site").mkdir()
-    (tmp_path / "site/sitecustomize.py").write_text(POINT)
-    config = tiny(folder, dataset={"name": "small", "source": "kaggle", "handle": HANDLE, "dummy": 1})
-    with serving(Remote(zipped(tmp_path / "a.zip", files).read_bytes())) as remote:
-        environment = {"PYTHONPATH": str(tmp_path / "site"), "KAGGLE_SERVER": remote.api, "HOME": str(tmp_path)}
-        refused = snakemake(folder, "verification", config=config, environment=environment)
-        assert refused.returncode != 0
-        assert "put kaggle.json into ~/.kaggle/, or set KAGGLE_USERNAME and KAGGLE_KEY" in refused.stdout
-        environment |= {"KAGGLE_USERNAME": USER, "KAGGLE_KEY": KEY}
-        done = snakemake(folder, "verification", config=config, environment=environment)
-        assert done.returncode == 0, done.stdout[-3000:]
-        assert KEY not in done.stdout
-        assert {path.name for path in (folder / "data").iterdir()} == {
-            *("small", "small.archives.json", "small.manifest.csv", "small.files.tsv")
-        }
-        manifest = pd.read_csv(folder / "results/small/data/manifest.csv")
-        assert len(manifest) == len(SPLITS)
-        assert not manifest["sha256"].isna().any()
-        shutil.rmtree(folder / "results")
-        remote.asked = []
-        again = snakemake(folder, "verification", config=config, environment=environment)
-        assert again.returncode == 0, again.stdout[-3000:]
-        assert remote.asked == []
-
-
-def test_ones_own_music_as_a_data_set(finished, tmp_path):
-    """The demo's songs and sounds as somebody's folders: imported, given queries, checked."""
-    folder, corpus = copy_project(tmp_path / "project"), finished / "results/demo/data/corpus"
-    own = {
-        "music": f"{corpus}/music/train-10k-30s",
-        "noise": f"{corpus}/aug/bg",
-        "impulse_responses": f"{corpus}/aug/ir",
-    }
-    config = tiny(folder, dataset={"name": "mine", "source": "own", "own": own})
-    done = snakemake(folder, "verification", config=config)
-    assert done.returncode == 0, done.stdout[-3000:]
-    facts = json.loads((folder / "results/mine/data/verification.json").read_text())
-    clips = {split: row["clips"] for split, row in facts["splits"].items()}
-    assert clips["train"] + clips["val_db"] + clips["test_db"] + clips["dummy"] == 8
-    assert (clips["val_query"], clips["test_query"]) == (clips["val_db"], clips["test_db"])
-    assert planned(folder, "verification", config=config) == {}
-
-
-@pytest.mark.parametrize(
-    "dataset, says",
-    [
-        ({"name": "x"}, "dataset: 'root' is missing"),
-        ({"name": "x", "source": "kaggle"}, "dataset: 'handle' is missing"),
-        ({"name": "x", "source": "dataport"}, "dataset: 'archive' is missing"),
-        ({"name": "x", "source": "own"}, "dataset: 'own' is missing"),
-        ({"name": "x", "source": "ftp"}, "dataset.source: 'ftp' is not known; known: folder, kaggle, gdrive"),
-        ({"name": "x", "root": "y", "md5": "5bbeec7f5873d8e5619d6b0de87c90e180363863d"}, "dataset.md5"),
-    ],
-)
-def test_a_data_set_that_is_not_fully_described(dataset, says):
-    config = yaml.safe_load((ROOT / "config.yaml").read_text()) | {"dataset": dataset}
-    with pytest.raises(UserError) as error:
-        check_config(config, ROOT / "schemas/config.schema.yaml")
-    assert says in str(error.value)
-    assert "; " not in str(error.value).replace("known; known", "")
-
-
-def test_query_sets_are_searched_beside_the_data_sets_own(finished, tmp_path):
-    folder = tmp_path / "project"
-    shutil.copytree(finished, folder, copy_function=shutil.copy2)
-    sets = {f"snr_{snr}": [{"background": {"snr_db": [snr, snr]}}] for snr in (20, 0)}
-    config = tiny(folder, query_sets=sets, studies={"noise": {"query_set": ["files", *sets]}}, augmented={"every_s": 2})
-    scores = f"results/demo/scores/{FULL}/epoch=best"
-    cells = [f"{scores}/queries=snr_{snr}/l2.json" for snr in (20, 0)]
-    assert planned(folder, "noise", config=config)["score"] == 2
-    done = snakemake(folder, *cells, "augmented", config=config)
-    assert done.returncode == 0, done.stdout[-3000:]
-    own, easy, hard = (json.loads((folder / path).read_text()) for path in (f"{scores}/l2.json", *cells))
-    assert "snr_db" not in own
-    assert (easy["query_set"], easy["snr_db"], hard["snr_db"]) == ("snr_20", 20, 0)
-    assert easy["queries"] == hard["queries"] == own["queries"]
-    assert sum(easy["hits"]["top1_near"]) >= sum(hard["hits"]["top1_near"])
-    written = folder / "results/demo/augmented/test_db-full"
-    assert len(list(written.rglob("*.wav"))) == 4

@@ -7,11 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from nafp.data.audio import SAMPLE_RATE, read_wav
-from nafp.data.layout import SPLITS
-
-SEGMENT = SAMPLE_RATE  # 1 s
-HOP = SEGMENT // 2
+from nafp.data.audio import read_wav
+from nafp.data.layout import HOP, SEGMENT, SPLITS
 
 
 def count_segments(samples: np.ndarray) -> np.ndarray:
