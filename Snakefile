@@ -5,6 +5,7 @@
 #   results/{dataset}/fingerprints/{run}/epoch={epoch}/         fingerprints of test_db, test_query and dummy
 #   results/{dataset}/indexes/{run}/epoch={epoch}/{index}/  an index, and what it cost in {index}.json
 #   results/{dataset}/scores/{run}/epoch={epoch}/{index}.json   one cell: a run searched with an index type
+#       .../epoch={epoch}/queries={query_set}/{index}.json      the same for other queries than the data set's own
 #   results/{dataset}/scoreboard/                               tables and plots a study; index.html shows all
 #   results/{dataset}/scoreboard/so_far/                        the same of what has finished: snakemake scoreboard
 from pathlib import Path

@@ -16,9 +16,13 @@ sys.path.insert(0, str(SCRIPTS.resolve()))  # rule scripts find the library by t
 from nafp import grid  # noqa: E402
 from nafp.errors import UserError  # noqa: E402
 from nafp.data.layout import EXCHANGED, HOP, MUSIC, POOL_OF_STEP, SPLITS  # noqa: E402
+from nafp.data.sources import SOURCES  # noqa: E402
 from nafp.resources import ANCHORS_PER_S, MEMORY, SEGMENTS_PER_S  # noqa: E402
 
 config = grid.with_changes(yaml.safe_load((HERE / "config.yaml").read_text()), config)  # a module gives what differs
+if isinstance(config["dataset"], dict):
+    for key in {"dummy", "strict", "keep_archive", "unpacked_gb"} & config["dataset"].keys():
+        config["dataset"][key] = yaml.safe_load(str(config["dataset"][key]))  # --config hands over text
 try:
     grid.check_config(config, HERE / "schemas/config.schema.yaml")
 except UserError as error:
@@ -27,12 +31,22 @@ except UserError as error:
 IS_DEMO = config["dataset"] == "demo"
 DATASET = "demo" if IS_DEMO else config["dataset"]["name"]
 RESULTS = f"results/{DATASET}"
-CORPUS = f"{RESULTS}/data/corpus" if IS_DEMO else config["dataset"]["root"].rstrip("/")
-if not IS_DEMO and not Path(CORPUS, "music").is_dir():
+DATA = {"source": "demo"} if IS_DEMO else {"source": "folder", "root": f"data/{DATASET}", **config["dataset"]}
+CORPUS = f"{RESULTS}/data/corpus" if DATA["source"] in ("demo", "own") else DATA["root"].rstrip("/")
+match DATA["source"]:
+    case "demo":
+        QUERY_CHAINS, SEED = config["demo"]["queries"], config["demo"]["seed"]
+    case "own":
+        own_chain = DATA["own"].get("queries", config["demo"]["queries"]["test"])
+        QUERY_CHAINS, SEED = {"val": own_chain, "test": own_chain}, DATA["own"].get("seed", 0)
+    case _:
+        QUERY_CHAINS, SEED = {}, 0
+if DATA["source"] == "folder" and not Path(CORPUS, "music").is_dir():
     raise WorkflowError(
         f"dataset.root: {CORPUS} has no folder music/; it should hold aug/ and music/ as the paper's data set does"
     )
 
+AUGMENTED = f"{RESULTS}/augmented/{config['augmented']['split']}-{config['augmented']['aug']}"
 STUDIES = {name: study for name, study in config["studies"].items() if study}
 CELLS = {name: grid.study_cells(study, config) for name, study in STUDIES.items()}
 VARIED = {name: grid.varied_fields(study, config) for name, study in STUDIES.items()}
@@ -53,7 +67,9 @@ wildcard_constraints:
     epoch="best|last|\\d+",
     index="|".join(config["indexes"]),
     study="|".join(STUDIES) or "none",
-    split="[a-z_]+",
+    split="[a-z0-9_]+",
+    query_set="|".join(config["query_sets"]) or "none",
+    queries=f"(/queries=({'|'.join(config['query_sets']) or 'none'}))?",  # of a cell; nothing: the data set's own
     board="scoreboard|scoreboard/so_far",
 
 
@@ -199,9 +215,15 @@ def training_splits(wildcards):
     return splits | ({"start": settings["start"]} if settings["start"] else {})
 
 
+def shards_asked(split):
+    """How many shards a split is fingerprinted by; more test queries, by as many as the data set's own."""
+    counts = config["fingerprint"]["shards"]
+    return counts["test_query" if split.startswith("query_") else split]
+
+
 def fingerprints_of(run, epoch, split):
     """The fingerprints of a split by a run: one array, or the list of its shards."""
-    whole = run.startswith("external=") or config["fingerprint"]["shards"][split] == 1
+    whole = run.startswith("external=") or shards_asked(split) == 1
     return f"{RESULTS}/fingerprints/{run}/epoch={epoch}/{split}.{'npy' if whole else 'json'}"
 
 
@@ -209,7 +231,7 @@ def shards_of(run, epoch, split):
     """The shards that the fingerprints of a split by a run consist of; none if they are one array."""
     if fingerprints_of(run, epoch, split).endswith(".npy"):
         return []
-    count = config["fingerprint"]["shards"][split]
+    count = shards_asked(split)
     return [f"{RESULTS}/fingerprints/{run}/epoch={epoch}/{split}/{shard}-of-{count}.npy" for shard in range(count)]
 
 
@@ -225,7 +247,29 @@ def shards(*splits):
 
 def cells_of(study):
     """The scores of a study's cells, in its order."""
-    return [f"{RESULTS}/scores/{cell.run}/epoch={EPOCH}/{cell.index}.json" for cell in CELLS[study]]
+    return [
+        f"{RESULTS}/scores/{cell.run}/epoch={EPOCH}{queries_part(cell.query_set)}/{cell.index}.json"
+        for cell in CELLS[study]
+    ]
+
+
+def queries_part(query_set):
+    """The part of a cell's path that says which queries it is for."""
+    return "" if query_set == grid.FILES else f"/queries={query_set}"
+
+
+def query_split(wildcards):
+    """The split that holds the queries of a cell."""
+    return f"query_{wildcards.queries.removeprefix('/queries=')}" if wildcards.queries else "test_query"
+
+
+def about_queries(wildcards):
+    """What a cell says of its queries, unless they are the data set's own."""
+    if not wildcards.queries:
+        return {}
+    name = wildcards.queries.removeprefix("/queries=")
+    chain = config["query_sets"][name]
+    return {"query_set": name, "snr_db": grid.snr_of(chain), "query_chain": chain}
 
 
 def runs_of(study):
@@ -235,14 +279,17 @@ def runs_of(study):
 
 def study_of(study):
     """What the table and plots of a study show (nafp.report.tables.Study)."""
-    chosen = grid.baseline(STUDIES[study], config)
+    chosen, across = grid.baseline(STUDIES[study], config), "query_set" in VARIED[study]
     return {
         "name": study,
         "question": STUDIES[study].get("question", study.replace("_", " ")),
         "varied": VARIED[study],
         "matches": STUDIES[study].get("matches", ["exact", "near"]),
-        "planned": [{"run": c.run, "index": c.index, **grid.parse_run(c.run)} for c in CELLS[study]],
-        "baseline": [chosen.run, chosen.index],
+        "planned": [
+            {"run": c.run, "index": c.index, **grid.parse_run(c.run), **({"query_set": c.query_set} if across else {})}
+            for c in CELLS[study]
+        ],
+        "baseline": None if across else [chosen.run, chosen.index],  # a paired test wants the same queries
     }
 
 
@@ -363,6 +410,12 @@ def state_of(folder):
         return None
     files = [os.path.join(at, name) for at, _, names in os.walk(folder) for name in names] or [folder]
     return [len(files), int(max(map(os.path.getmtime, files)))]
+
+
+def own_sources(own):
+    """All folders that a data set of one's own is made of."""
+    roles = [own[role] for role in ("music", "noise", "impulse_responses", "speech") if role in own]
+    return [folder for role in roles for folder in ([role] if isinstance(role, str) else role.values())]
 
 
 def own_folders(wildcards):

@@ -31,6 +31,43 @@ if IS_DEMO:
         script:
             "../scripts/compose_demo.py"
 
+
+if DATA["source"] == "own":
+
+    rule import_audio:
+        """Decode one's own music and sounds, leave copies out, and divide the songs among the splits."""
+        input:
+            code=code("import_audio"),
+        output:
+            aug=directory(f"{CORPUS}/aug"),
+            train=directory(f"{CORPUS}/{SPLITS['train']}"),
+            val_db=directory(f"{CORPUS}/{SPLITS['val_db']}"),
+            test_db=directory(f"{CORPUS}/{SPLITS['test_db']}"),
+            dummy=directory(f"{CORPUS}/{SPLITS['dummy']}"),
+            table=f"{RESULTS}/data/imported.csv",
+        log:
+            log_of("import_audio"),
+        benchmark:
+            benchmark_of("import_audio")
+        conda:
+            "../envs/data.yaml"
+        threads: THREADS
+        resources:
+            mem_mb=growing(4000),
+            runtime=growing(1440),
+        params:
+            root=lambda wildcards, output: str(Path(output.aug).parent),
+            cache=f"{RESULTS}/data/decoded",
+            options={name: value for name, value in DATA["own"].items() if name != "queries"},
+            states=lambda wildcards: [state_of(folder) for folder in own_sources(DATA["own"])],
+        message:
+            "importing the audio of {DATASET}"
+        script:
+            "../scripts/import_audio.py"
+
+
+if QUERY_CHAINS:
+
     rule synthesise_queries:
         """Degrade the songs of the validation or test split into queries, with sounds that training never hears."""
         input:
@@ -52,19 +89,64 @@ if IS_DEMO:
             runtime=growing(60),
         params:
             root=lambda wildcards, input: str(Path(input.aug).parent),
-            steps=lambda wildcards: config["demo"]["queries"][wildcards.part],
-            pools=lambda wildcards: chain_pools(config["demo"]["queries"][wildcards.part]),
-            seed=config["demo"]["seed"],
+            steps=lambda wildcards: QUERY_CHAINS[wildcards.part],
+            pools=lambda wildcards: chain_pools(QUERY_CHAINS[wildcards.part]),
+            seed=SEED,
         message:
             "degrading the {wildcards.part} songs into queries"
         script:
             "../scripts/synthesise_queries.py"
 
 
+if DATA["source"] in SOURCES:
+
+    # Without code as input: what is downloaded and unpacked stays good when the code changes, its checksums say so.
+    rule download:
+        """Bring the data set's archive here: download it, going on where an earlier call stopped, or find the user's."""
+        output:
+            f"{RESULTS}/data/archives.json",
+        log:
+            log_of("download"),
+        localrule: True
+        conda:
+            "../envs/data.yaml"
+        params:
+            root=CORPUS,
+            options={
+                name: DATA[name] for name in ("source", "handle", "drive_id", "archive", "unpacked_gb") if name in DATA
+            },
+        message:
+            "bringing the archive of {DATASET} here"
+        script:
+            "../scripts/download.py"
+
+    rule unpack:
+        """Unpack the archive, going on where an earlier call stopped."""
+        input:
+            archives=f"{RESULTS}/data/archives.json",
+        output:
+            f"{RESULTS}/data/unpacked.json",
+        log:
+            log_of("unpack"),
+        conda:
+            "../envs/data.yaml"
+        resources:
+            mem_mb=growing(4000),
+            runtime=growing(1440),
+        params:
+            root=CORPUS,
+            unpacked_gb=DATA.get("unpacked_gb"),
+        message:
+            "unpacking the archive into {params.root}"
+        script:
+            "../scripts/unpack.py"
+
+
 rule verify:
     """Check every file of the data set and list all that is wrong."""
     input:
-        folders=[f"{CORPUS}/{folder}" for folder in ("aug", *map(SPLITS.get, MUSIC)) if IS_DEMO],
+        folders=[f"{CORPUS}/{folder}" for folder in ("aug", *map(SPLITS.get, MUSIC)) if QUERY_CHAINS],
+        prepared=f"{RESULTS}/data/unpacked.json" if DATA["source"] in SOURCES else [],
         code=code("verify"),
     output:
         manifest=f"{RESULTS}/data/manifest.csv",
@@ -81,6 +163,13 @@ rule verify:
         runtime=growing(360),
     params:
         root=lambda wildcards: CORPUS,
+        archives=f"{RESULTS}/data/archives.json" if DATA["source"] in SOURCES else None,
+        dummy=DATA.get("dummy", "all"),
+        expected=DATA.get("expected", {}),
+        strict=DATA.get("strict", True),
+        md5=DATA.get("md5"),
+        manifest=DATA.get("manifest"),
+        keep_archive=DATA.get("keep_archive", False),
     message:
         "checking every file below {params.root}"
     script:
@@ -99,8 +188,11 @@ rule pack:
         log_of("pack/{split}"),
     benchmark:
         benchmark_of("pack/{split}")
+    wildcard_constraints:
+        split="|".join(SPLITS),
     conda:
         "../envs/data.yaml"
+    threads: THREADS
     resources:
         mem_mb=growing(*MEMORY["pack"]),
         runtime=growing(360),
@@ -110,3 +202,55 @@ rule pack:
         "packing {wildcards.split}"
     script:
         "../scripts/pack.py"
+
+
+rule degrade_queries:
+    """One of the query sets of the config: the test songs, degraded with sounds that training never hears."""
+    input:
+        songs=packed("test_db"),
+        sounds=lambda wildcards: [
+            packed(f"{pool}_test") for pool in chain_pools(config["query_sets"][wildcards.query_set])
+        ],
+        code=code("degrade_queries"),
+    output:
+        array=packed("query_{query_set}"),
+        table=f"{RESULTS}/data/packed/query_{{query_set}}.csv",
+    log:
+        log_of("degrade_queries/{query_set}"),
+    benchmark:
+        benchmark_of("degrade_queries/{query_set}")
+    conda:
+        "../envs/train.yaml"
+    params:
+        steps=lambda wildcards: config["query_sets"][wildcards.query_set],
+        pools=lambda wildcards: chain_pools(config["query_sets"][wildcards.query_set]),
+        seed=SEED,
+    message:
+        "degrading the test songs into the query set {wildcards.query_set}"
+    script:
+        "../scripts/degrade_queries.py"
+
+
+rule write_augmented:
+    """Augmented copies of a split as WAV, to listen to."""
+    input:
+        songs=packed(config["augmented"]["split"]),
+        sounds=[packed(f"{pool}_test") for pool in chain_pools(config["chains"][config["augmented"]["aug"]])],
+        code=code("write_augmented"),
+    output:
+        directory(AUGMENTED),
+    log:
+        log_of("write_augmented"),
+    benchmark:
+        benchmark_of("write_augmented")
+    conda:
+        "../envs/train.yaml"
+    params:
+        steps=config["chains"][config["augmented"]["aug"]],
+        pools=chain_pools(config["chains"][config["augmented"]["aug"]]),
+        every_s=config["augmented"]["every_s"],
+        seed=config["augmented"]["seed"],
+    message:
+        "writing augmented copies to {output}"
+    script:
+        "../scripts/write_augmented.py"

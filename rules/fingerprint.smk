@@ -63,6 +63,8 @@ rule import_fingerprints:
         f"{RESULTS}/fingerprints/external={{name}}/epoch=last/{{split}}.npy",
     log:
         log_of("import_fingerprints/{name}/{split}"),
+    wildcard_constraints:
+        split="|".join(EXCHANGED),
     conda:
         "../envs/search.yaml"
     resources:

@@ -185,10 +185,10 @@ rule listen:
         benchmark_of("listen/{board}")
     conda:
         "../envs/listen.yaml"
+    threads: 2
     resources:
         mem_mb=growing(3000),
         runtime=growing(30),
-    threads: 2
     params:
         runs=lambda wildcards: {
             run: listening_run(run)

@@ -69,19 +69,19 @@ rule score:
         facts=f"{RESULTS}/indexes/{{run}}/epoch={{epoch}}/{{index}}.json",
         dummy=vectors("dummy"),
         db=vectors("test_db"),
-        query=vectors("test_query"),
-        shards=shards("dummy", "test_db", "test_query"),
-        clips=f"{RESULTS}/data/packed/test_query.csv",
+        query=lambda wildcards: fingerprints_of(wildcards.run, wildcards.epoch, query_split(wildcards)),
+        shards=lambda wildcards: shards("dummy", "test_db", query_split(wildcards))(wildcards),
+        clips=lambda wildcards: f"{RESULTS}/data/packed/{query_split(wildcards)}.csv",
         songs=[f"{RESULTS}/data/packed/{split}.csv" for split in ("dummy", "test_db")],
         test_ids=TEST_IDS,
         code=code("score"),
     output:
-        cell=f"{RESULTS}/scores/{{run}}/epoch={{epoch}}/{{index}}.json",
-        hits=f"{RESULTS}/scores/{{run}}/epoch={{epoch}}/{{index}}.hits.parquet",
+        cell=f"{RESULTS}/scores/{{run}}/epoch={{epoch}}{{queries}}/{{index}}.json",
+        hits=f"{RESULTS}/scores/{{run}}/epoch={{epoch}}{{queries}}/{{index}}.hits.parquet",
     log:
-        log_of("score/{run}/epoch={epoch}/{index}"),
+        log_of("score/{run}/epoch={epoch}{queries}/{index}"),
     benchmark:
-        benchmark_of("score/{run}/epoch={epoch}/{index}")
+        benchmark_of("score/{run}/epoch={epoch}{queries}/{index}")
     conda:
         "../envs/search.yaml"
     threads: 2
@@ -91,6 +91,7 @@ rule score:
     params:
         dataset=DATASET,
         fields=run_fields,
+        queries=about_queries,
         options=lambda wildcards: config["indexes"][wildcards.index],
         search={**SEARCH, "test_ids": TEST_IDS or SEARCH["test_ids"]},
     message:

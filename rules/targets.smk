@@ -9,6 +9,27 @@ rule data:
     localrule: True
 
 
+rule verification:
+    """The data set, checked: against its manifest and published checksum too, if the config names them."""
+    input:
+        f"{RESULTS}/data/verification.json",
+    localrule: True
+
+
+rule queries:
+    """The query sets of the config, packed."""
+    input:
+        [packed(f"query_{name}") for name in config["query_sets"]],
+    localrule: True
+
+
+rule augmented:
+    """Augmented copies of a split as WAV."""
+    input:
+        AUGMENTED,
+    localrule: True
+
+
 rule models:
     """Every run of every study, trained."""
     input:

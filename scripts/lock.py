@@ -11,12 +11,12 @@ ROOT = Path(__file__).parents[1]
 UV = ["uv", "pip", "compile", "--quiet", "--universal", "--fork-strategy", "fewest", "--python-version", "3.11"]
 CONDA = {"python": "3.12", "pip": "25.3"}
 STAGES = {  # what the scripts of a stage import, directly or through the library
-    "data": ["numpy", "pandas", "scipy", "soundfile", "tqdm"],
+    "data": ["gdown", "kagglesdk", "numpy", "pandas", "requests", "scipy", "soundfile", "tqdm"],
     "train": ["numpy", "pandas", "pyyaml", "safetensors", "scipy", "soundfile", "tensorboard", "torch", "tqdm"],
     "identify": [
         *("faiss-cpu", "faiss-gpu", "numpy", "pandas", "pyyaml", "safetensors", "scipy", "soundfile", "torch", "tqdm")
     ],
-    "search": ["faiss-cpu", "faiss-gpu", "numpy", "pandas", "pyarrow", "scipy", "soundfile", "tqdm"],
+    "search": [*("faiss-cpu", "faiss-gpu", "numpy", "pandas", "pyarrow", "requests", "scipy", "soundfile", "tqdm")],
     "listen": [
         *("faiss-cpu", "faiss-gpu", "numpy", "pandas", "pillow", "safetensors", "scipy", "soundfile", "torch", "tqdm")
     ],

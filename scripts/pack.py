@@ -5,8 +5,8 @@ from pathlib import Path
 import pandas as pd
 
 from nafp.console import logged
-from nafp.data.corpus import pack
 from nafp.data.layout import SPLITS
+from nafp.data.packing import pack
 from nafp.errors import UserError
 
 with logged(snakemake.log[0]):
@@ -15,4 +15,4 @@ with logged(snakemake.log[0]):
     clips = manifest[manifest["split"] == split]
     if clips.empty:
         raise UserError(f"{root / SPLITS[split]}: no WAV files, but a chain of the config needs them (split {split!r})")
-    pack(root, clips, Path(snakemake.output.array), Path(snakemake.output.table))
+    pack(root, clips, Path(snakemake.output.array), Path(snakemake.output.table), snakemake.threads)

@@ -33,6 +33,7 @@ with logged(snakemake.log[0]):
         "dataset": snakemake.params.dataset,
         "run": snakemake.wildcards.run,
         "fields": snakemake.params.fields,
+        **snakemake.params.queries,
         "epoch": snakemake.wildcards.epoch,
         "index": snakemake.wildcards.index,
         "protocol": search["protocol"],

@@ -4,18 +4,37 @@ import json
 from pathlib import Path
 
 from nafp.console import logged
-from nafp.data.corpus import find_problems, make_manifest
-from nafp.errors import UserError
+from nafp.data.digests import Journal, digest_files, directory_md5
+from nafp.data.manifest import make_manifest, with_digests
+from nafp.data.sources import Place, settle
+from nafp.data.verification import content_problems, judge, refuse, same_audio
 
 with logged(snakemake.log[0]):
-    root = Path(snakemake.params.root)
-    manifest = make_manifest(root, snakemake.threads)
-    problems = find_problems(manifest, root)
-    if problems:
-        raise UserError(f"{root} cannot be used, {len(problems)} problem(s):\n" + "\n".join(problems))
+    params, root = snakemake.params, Path(snakemake.params.root)
+    folder = Path(snakemake.output.manifest).parent
+    report = folder / "problems.txt"
+    checked = make_manifest(root, snakemake.threads)
+    verdict = judge(checked, root, params.expected, params.dummy, params.strict)
+    refuse(verdict.fatal, root, report)
+
+    place = Place(root, folder)
+    digests = digest_files(root, Journal(place.journal if params.archives else folder / "files.tsv"), snakemake.threads)
+    whole, md5 = with_digests(checked, digests), directory_md5(digests)
+    other = content_problems(whole, md5, params.md5, [params.manifest, place.manifest if params.archives else None])
+    if params.strict:
+        refuse(other, root, report)
+    manifest = with_digests(verdict.manifest, digests)
+    warnings = verdict.warnings + same_audio(manifest) + ([] if params.strict else other)
+    print("\n".join(f"warning: {warning}" for warning in warnings), end="\n" if warnings else "")
+
     manifest.drop(columns="problem").to_csv(snakemake.output.manifest, index=False)
-    splits = manifest.groupby("split", sort=False).agg(clips=("path", "size"), hours=("seconds", "sum"))
+    splits = manifest[manifest["split"] != ""].groupby("split", sort=False)
+    splits = splits.agg(clips=("path", "size"), hours=("seconds", "sum"))
     splits["hours"] = (splits["hours"] / 3600).round(3)
-    facts = {"root": str(root), "splits": splits.to_dict("index")}
-    Path(snakemake.output.verification).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    facts = {"root": str(root), "splits": splits.to_dict("index"), "md5": md5, "published_md5": params.md5}
+    text = json.dumps({**facts, "warnings": warnings}, indent=2) + "\n"
+    Path(snakemake.output.verification).write_text(text, encoding="utf-8")
     print(splits.to_string())
+    if params.archives:
+        archives = json.loads(Path(params.archives).read_text(encoding="utf-8"))
+        settle(archives, Path(snakemake.output.manifest), place, params.keep_archive)

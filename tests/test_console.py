@@ -66,7 +66,8 @@ def test_a_disk_that_fills_up_while_packing(tmp_path):
 import resource, sys
 from pathlib import Path
 from nafp.console import logged
-from nafp.data.corpus import make_manifest, pack
+from nafp.data.manifest import make_manifest
+from nafp.data.packing import pack
 root = Path({str(tmp_path / "in")!r})
 manifest = make_manifest(root)
 resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))

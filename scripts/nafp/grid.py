@@ -6,7 +6,7 @@ A *run* is a model to train and is named by its fields, ``aug=full_bsz=120_dim=6
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from math import gcd
@@ -15,19 +15,23 @@ from pathlib import Path
 import yaml
 from jsonschema import Draft202012Validator, ValidationError
 
-from nafp.data.layout import SAMPLE_RATE
+from nafp.data.layout import FILES, SAMPLE_RATE
 from nafp.errors import UserError
 from nafp.model.shapes import encoder_features
 
 RUN_FIELDS = ("aug", "bsz", "dim", "loss", "recipe", "seed")
 
 
+NOISY = {"background": (0, 10), "speech": (0, 10)}  # steps that add noise -> their range of SNR if a chain names none
+
+
 @dataclass(frozen=True)
 class Cell:
-    """A run's name and the index type it is searched with."""
+    """A run's name, the index type it is searched with, and the query set that it is searched for."""
 
     run: str
     index: str
+    query_set: str = FILES
 
 
 def run_name(fields: Mapping) -> str:
@@ -63,7 +67,7 @@ def of_recipe(config: Mapping, recipe: str) -> dict:
 def combinations(study: Mapping, config: Mapping) -> list[dict]:
     """The fields of every cell of a study: all combinations of what it varies, for each of its ``runs``, on top of the
     config's ``run`` and ``search.index``."""
-    default = {**config["run"], "index": config["search"]["index"]}
+    default = {**config["run"], "index": config["search"]["index"], "query_set": FILES}
     varied = {name: value for name, value in study.items() if name in default}
     found = []
     for one in study.get("runs", [{}]):
@@ -75,27 +79,41 @@ def combinations(study: Mapping, config: Mapping) -> list[dict]:
 
 def study_cells(study: Mapping, config: Mapping) -> list[Cell]:
     """The cells of a study, in its order, each once."""
-    return list(dict.fromkeys(Cell(run_name(c), c["index"]) for c in combinations(study, config)))
+    return list(dict.fromkeys(Cell(run_name(c), c["index"], c["query_set"]) for c in combinations(study, config)))
 
 
 def varied_fields(study: Mapping, config: Mapping) -> list[str]:
-    """The names of the fields that differ between a study's cells; those it names first, in its order."""
+    """The names of the fields that differ between a study's cells; those it names first, in its order.
+
+    ``snr_db`` is one of them if the level of the noise differs between its query sets.
+    """
     cells = combinations(study, config)
+    for cell in cells:
+        cell["snr_db"] = snr_of(config["query_sets"].get(cell["query_set"], []))
     names = dict.fromkeys([*study, *cells[0]])
     return [name for name in names if name in cells[0] and len({cell[name] for cell in cells}) > 1]
 
 
 def baseline(study: Mapping, config: Mapping) -> Cell:
     """The cell that a study's others are compared with: the first with the fields of ``baseline``, else of ``run``."""
-    default = {**config["run"], "index": config["search"]["index"]}
+    default = {**config["run"], "index": config["search"]["index"], "query_set": FILES}
     cells = combinations(study, config)
     named = study.get("baseline", default)
     for fields in cells:
         if all(fields[name] == value for name, value in named.items()):
-            return Cell(run_name(fields), fields["index"])
+            return Cell(run_name(fields), fields["index"], fields["query_set"])
     if "baseline" in study:
         raise UserError(f"baseline {named} is none of the study's cells")
-    return Cell(run_name(cells[0]), cells[0]["index"])
+    return Cell(run_name(cells[0]), cells[0]["index"], cells[0]["query_set"])
+
+
+def snr_of(chain: Sequence[Mapping[str, Mapping | None]]) -> float | None:
+    """The signal-to-noise ratio, in dB, that a chain's first noisy step mixes at, the middle of its range; None without."""
+    for step in chain:
+        for name, settings in step.items():
+            if name in NOISY:
+                return sum((settings or {}).get("snr_db", NOISY[name])) / 2
+    return None
 
 
 def check_config(config: Mapping, schema_path: Path) -> None:
@@ -145,17 +163,18 @@ def sentence_of_alternatives(error: ValidationError, where: str) -> str:
 
 def unknown_names(config: Mapping) -> list[str]:
     """Names used in ``run``, ``search``, ``train`` and ``studies`` that the config does not define."""
-    known = {"aug": "chains", "index": "indexes", "loss": "losses", "recipe": "recipes"}
-    what = {"aug": "augmentation"}
+    known = {"aug": "chains", "index": "indexes", "loss": "losses", "recipe": "recipes", "query_set": "query_sets"}
+    what = {"aug": "augmentation", "query_set": "query set"}
     problems = []
     places = {"run": config["run"], "search": {"index": config["search"]["index"]}, "scale": config["scale"]}
+    places["augmented"] = {"aug": config["augmented"]["aug"]}
     for name, study in config["studies"].items():
         if study:
             places[f"study {name!r}"] = study
             places |= {f"study {name!r}, run {i}": run for i, run in enumerate(study.get("runs", []))}
     for place, fields in places.items():
         for field, section in known.items():
-            values, names = fields.get(field, []), config[section]
+            values, names = fields.get(field, []), [*([FILES] if field == "query_set" else []), *config[section]]
             for value in values if isinstance(values, list) else [values]:
                 if value not in names:
                     problems.append(f"unknown {what.get(field, field)} {value!r} in {place}; known: {', '.join(names)}")

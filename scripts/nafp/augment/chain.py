@@ -21,8 +21,7 @@ from torch import Generator, Tensor
 
 from nafp.augment.masks import Cutout, Draws, FrequencyMask, Range, TimeMask
 from nafp.data.audio import CODECS, code_and_decode
-from nafp.data.corpus import SAMPLE_RATE, SEGMENT
-from nafp.data.layout import POOL_OF_STEP
+from nafp.data.layout import POOL_OF_STEP, SAMPLE_RATE, SEGMENT
 from nafp.data.pools import AudioPool, integers
 
 
@@ -31,14 +30,14 @@ def uniform(shape: Sequence[int] | int, low, high, rng: Generator) -> Tensor:
     return low + (high - low) * torch.rand(shape, generator=rng)
 
 
-def rms(x: Tensor) -> Tensor:
-    """(B, T) -> (B, 1) root mean square of the segment."""
-    return x[:, -SEGMENT:].square().mean(dim=1, keepdim=True).sqrt()
+def rms(x: Tensor, samples: int = SEGMENT) -> Tensor:
+    """(B, T) -> (B, 1) root mean square of the segment, the last ``samples``."""
+    return x[:, -samples:].square().mean(dim=1, keepdim=True).sqrt()
 
 
-def scale_peak(x: Tensor, peak: Tensor | float) -> Tensor:
-    """Scale each row of (B, T) to a peak of ``peak`` in its segment; silence stays silence."""
-    present = x[:, -SEGMENT:].abs().amax(dim=1, keepdim=True)
+def scale_peak(x: Tensor, peak: Tensor | float, samples: int = SEGMENT) -> Tensor:
+    """Scale each row of (B, T) to a peak of ``peak`` in its segment, the last ``samples``; silence stays silence."""
+    present = x[:, -samples:].abs().amax(dim=1, keepdim=True)
     return x * torch.where(present > 0, peak / present, 0)
 
 
@@ -98,6 +97,7 @@ class WaveStep(ABC):
     stage = "wave"
     p: float = 1.0
     pool: str = field(default="", init=False)
+    samples: int = field(default=SEGMENT, init=False)
 
     def draw(self, count: int, length: int, pool: AudioPool | None, rng: Generator) -> dict[str, Tensor]:
         """Random numbers for ``count`` rows of ``length`` samples: name -> (count, ...)."""
@@ -120,13 +120,13 @@ class Background(WaveStep):
         return {"start": starts, "snr_db": uniform((count, 1), *self.snr_db, rng)}
 
     def apply(self, x, draws, pool):
-        return mix_at_snr(x, pool.cut(draws["start"], x.shape[1]), draws["snr_db"].to(x.device))
+        return mix_at_snr(x, pool.cut(draws["start"], x.shape[1]), draws["snr_db"].to(x.device), self.samples)
 
 
-def mix_at_snr(x: Tensor, noise: Tensor, snr_db: Tensor) -> Tensor:
-    """x + noise with the noise scaled to (B, 1) ``snr_db`` below the signal's RMS; silent noise adds nothing."""
-    noise_rms = rms(noise)
-    gain = torch.where(noise_rms > 0, rms(x) / noise_rms * 10 ** (-snr_db / 20), 0)
+def mix_at_snr(x: Tensor, noise: Tensor, snr_db: Tensor, samples: int = SEGMENT) -> Tensor:
+    """x + noise with the noise scaled to (B, 1) ``snr_db`` below the segment's RMS; silent noise adds nothing."""
+    noise_rms = rms(noise, samples)
+    gain = torch.where(noise_rms > 0, rms(x, samples) / noise_rms * 10 ** (-snr_db / 20), 0)
     return x + gain * noise
 
 
@@ -188,7 +188,7 @@ class Gain(WaveStep):
         return {"peak_db": uniform((count, 1), *self.peak_db, rng)}
 
     def apply(self, x, draws, pool):
-        return scale_peak(x, 10 ** (draws["peak_db"].to(x.device) / 20))
+        return scale_peak(x, 10 ** (draws["peak_db"].to(x.device) / 20), self.samples)
 
 
 @dataclass
@@ -253,14 +253,22 @@ STEPS = {
 class Chain:
     """An ordered list of steps from the config, ``[{"background": {"snr_db": [0, 10]}}, ...]``, with its pools.
 
-    ``pools``: "bg", "ir", "speech" -> AudioPool, as far as the steps need them.
+    ``pools``: "bg", "ir", "speech" -> AudioPool, as far as the steps need them. ``samples``: of a segment, over which
+    levels are measured.
     """
 
-    def __init__(self, steps: Sequence[Mapping[str, Mapping]], pools: Mapping[str, AudioPool] | None = None):
+    def __init__(
+        self,
+        steps: Sequence[Mapping[str, Mapping]],
+        pools: Mapping[str, AudioPool] | None = None,
+        samples: int = SEGMENT,
+    ):
         self.pools = pools or {}
         built = [STEPS[name](**(settings or {})) for step in steps for name, settings in step.items()]
         self.crop, self.wave, self.image = ([s for s in built if s.stage == at] for at in ("crop", "wave", "image"))
         self.splice = next((s for s in built if s.stage == "splice"), None)
+        for step in self.wave:
+            step.samples = samples
 
     def draw_offsets(self, low: Tensor, high: Tensor, positives: int, rng: Generator, ids: Tensor) -> Tensor:
         """Bounds (B,), segment numbers (B,) -> (B, 1 + positives) offsets in samples; 0 without a time offset."""

@@ -18,6 +18,7 @@ from nafp.errors import UserError
 from nafp.files import written_whole
 
 BLOCK_S = 30  # decoded at a time
+RATES = 1000, 768_000  # Hz that music has; at others, resampling a broken header's file would take gigabytes
 CODECS = {  # name -> container and coding of libsndfile; none of them delays the signal
     "ulaw": ("WAV", "ULAW"),  # telephone, 64 kbit/s
     "adpcm": ("WAV", "IMA_ADPCM"),
@@ -50,6 +51,7 @@ def check_wav(path: Path) -> WavInfo:
             problems = [
                 text
                 for wrong, text in (
+                    (f.format not in ("WAV", "WAVEX"), f"a {f.format} file, expected WAV"),
                     (f.samplerate != SAMPLE_RATE, f"{f.samplerate} Hz, expected {SAMPLE_RATE} Hz"),
                     (f.channels != 1, f"{f.channels} channels, expected 1"),
                     (f.subtype != "PCM_16", f"{f.subtype} samples, expected 16-bit PCM"),
@@ -88,8 +90,10 @@ def read_any(path: Path) -> np.ndarray:
     """
     try:
         with sf.SoundFile(path) as file:
+            if not RATES[0] <= file.samplerate <= RATES[1]:
+                raise ValueError(f"a sample rate of {file.samplerate} Hz")
             return np.concatenate([np.zeros(0, np.int16), *resampled(file)])
-    except (OSError, sf.LibsndfileError) as error:
+    except (OSError, ValueError, sf.LibsndfileError) as error:
         raise UserError(f"{path}: cannot be read ({error})") from error
 
 
@@ -111,8 +115,11 @@ def resampled(file: sf.SoundFile) -> Iterator[np.ndarray]:
 
 
 def next_block(file: sf.SoundFile, frames: int) -> np.ndarray:
-    """(<= frames,) the next samples of a file, its channels averaged."""
-    return file.read(frames, dtype="float64", always_2d=True).mean(axis=1)
+    """(<= frames,) the next samples of a file, its channels averaged; ValueError if some are not numbers."""
+    block = file.read(frames, dtype="float64", always_2d=True).mean(axis=1)
+    if not np.isfinite(block).all():
+        raise ValueError("samples that are not numbers")
+    return block
 
 
 def write_wav(path: Path, samples: np.ndarray) -> None:

@@ -1,29 +1,205 @@
-"""Small files from the web, checked against a known checksum."""
+"""Downloads: into a partial file that the next call continues, checked against what the server states."""
 
+import base64
 import hashlib
-import http.client
-import urllib.error
-import urllib.request
+import json
+import time
+from collections.abc import Callable
 from pathlib import Path
+
+import requests
+from tqdm import tqdm
 
 from nafp.errors import UserError
 from nafp.files import written_whole
 
-TIMEOUT_S = 60
+TIMEOUT_S = (15, 60)  # to connect, and between bytes
+ATTEMPTS = 5  # in a row that bring nothing
+WAIT_S = 1.0  # after the first of them, then twice as long each time
+LONGEST_WAIT_S = 60.0
+BLOCK = 2**20
+PASSING = {408, 429, 500, 502, 503, 504}  # states of a server that may be better in a moment
+
+Locate = Callable[[], requests.PreparedRequest]
+
+
+class Passing(Exception):
+    """A failure that another attempt may not meet; ``wait_s``: how long the server asks to wait."""
+
+    def __init__(self, reason: str, wait_s: float = 0.0):
+        super().__init__(reason)
+        self.wait_s = wait_s
+
+
+def plain(url: str) -> Locate:
+    """The request for a file that anyone may have."""
+    return requests.Request("GET", url).prepare
 
 
 def fetch(url: str, sha256: str, path: Path | str) -> None:
-    """Download a file whole; UserError if it cannot be had or is not the expected one, and nothing is written then."""
+    """Download a small file whole; UserError if it cannot be had or is not the expected one, nothing is left then."""
+    path = Path(path)
+    if path.exists() and hashlib.sha256(path.read_bytes()).hexdigest() == sha256:
+        return
     try:
-        with urllib.request.urlopen(url, timeout=TIMEOUT_S) as answer:
-            data = answer.read()
-    except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
-        reason = getattr(error, "reason", None) or error
-        raise UserError(
-            f"{url}: cannot be downloaded ({reason}); download it elsewhere and name the file instead"
-        ) from error
-    found = hashlib.sha256(data).hexdigest()
-    if found != sha256:
-        raise UserError(f"{url}: is not the expected file (SHA-256 {found}, expected {sha256}); try again later")
-    with written_whole(path) as part:
-        part.write_bytes(data)
+        download(plain(url), path, url)
+        found = hashlib.sha256(path.read_bytes()).hexdigest()
+        if found != sha256:
+            raise UserError(f"{url}: is not the expected file (SHA-256 {found}, expected {sha256}); try again later")
+    except UserError as error:
+        for left in (path, *partial_files(path)):
+            left.unlink(missing_ok=True)
+        if "cannot be downloaded" in str(error):
+            raise UserError(f"{error}; download it elsewhere and name the file instead") from error
+        raise
+
+
+def download(locate: Locate, path: Path, name: str, room: Callable[[int], None] = lambda left: None) -> None:
+    """Download what ``locate`` points to (asked again for each attempt: addresses expire) to ``path``.
+
+    Goes on with the partial file beside ``path`` as long as the server has the same object (ETag or date, and length).
+    ``name``: of the file in messages. ``room`` is told the bytes that are still to come and raises UserError if there is
+    no room for them. The MD5 that a server states is checked. Raises UserError; the partial file is then kept, unless
+    its content is wrong.
+    """
+    part, _ = partial_files(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    failures = 0
+    while True:
+        before = size_of(part)
+        try:
+            stated_md5 = attempt(locate, path, room)
+            break
+        except (Passing, requests.RequestException) as error:
+            failures = 1 if size_of(part) > before else failures + 1
+            if failures == ATTEMPTS:
+                kept = f"; {size_of(part):,} bytes are kept, run the same command to go on" if size_of(part) else ""
+                raise UserError(f"{name}: cannot be downloaded ({reason_of(error)}){kept}") from error
+            wait = min(max(getattr(error, "wait_s", 0.0), WAIT_S * 2 ** (failures - 1)), LONGEST_WAIT_S)
+            print(f"{name}: {reason_of(error)}; trying again in {wait:.0f} s")
+            time.sleep(wait)
+        except Refused as error:
+            raise UserError(f"{name}: cannot be downloaded ({error})") from error
+    finish(path, name, stated_md5)
+
+
+class Refused(Exception):
+    """A server's answer that another attempt would meet again."""
+
+
+def attempt(locate: Locate, path: Path, room: Callable[[int], None]) -> str | None:
+    """Bring the partial file as far as the connection lasts; the MD5 (hex) that the server states when it is complete."""
+    part, record = partial_files(path)
+    with requests.Session() as session:
+        answer = ask(session, locate(), {})
+        identity = {
+            "tag": answer.headers.get("ETag") or answer.headers.get("Last-Modified"),
+            "bytes": length_of(answer),
+        }
+        have = size_of(part) if same_object(record, identity) else 0
+        if 0 < have < identity["bytes"]:
+            answer.close()
+            answer = ask(session, locate(), {"Range": f"bytes={have}-", "If-Range": identity["tag"]})
+            if answer.status_code != 206:  # the object changed in this moment, or the server knows no ranges
+                have = 0
+        stated_md5 = md5_of(answer.headers)
+        if have != identity["bytes"]:
+            room((identity["bytes"] or have) - have)
+            with written_whole(record) as new:
+                new.write_text(json.dumps(identity), encoding="utf-8")
+            receive(answer, part, have, identity["bytes"], path.name)
+        answer.close()
+    if identity["bytes"] is not None and size_of(part) != identity["bytes"]:
+        raise Passing(f"{size_of(part):,} bytes came, not the {identity['bytes']:,} that the server stated")
+    return stated_md5
+
+
+def ask(session: requests.Session, request: requests.PreparedRequest, headers: dict[str, str]) -> requests.Response:
+    """The answer to a request, its body not read yet; Refused or Passing where it is none."""
+    request = request.copy()
+    request.headers.update({"Accept-Encoding": "identity", **headers})
+    settings = session.merge_environment_settings(request.url, {}, True, None, None)
+    answer = session.send(request, timeout=TIMEOUT_S, **settings)
+    check_status(answer)
+    return answer
+
+
+def check_status(answer: requests.Response) -> None:
+    """Raise Passing for a busy or broken server, Refused for an answer that will not change."""
+    if answer.status_code < 400:
+        return
+    reason = f"{answer.status_code} {answer.reason}"
+    if answer.status_code in PASSING:
+        asked = answer.headers.get("Retry-After", "")
+        raise Passing(reason, float(asked) if asked.isdecimal() else 0.0)
+    raise Refused(reason)
+
+
+def receive(answer: requests.Response, part: Path, have: int, total: int | None, name: str) -> None:
+    """Append the body to the first ``have`` bytes of the partial file."""
+    bar = tqdm(total=total, initial=have, unit="B", unit_scale=True, desc=f"downloading {name}")
+    with open(part, "r+b" if have else "wb") as file, bar:
+        file.seek(have)
+        for block in answer.iter_content(BLOCK):
+            file.write(block)
+            bar.update(len(block))
+
+
+def finish(path: Path, name: str, stated_md5: str | None) -> None:
+    """Check the complete partial file and give it its name."""
+    part, record = partial_files(path)
+    if stated_md5:
+        with open(part, "rb") as file:
+            found = hashlib.file_digest(file, "md5").hexdigest()
+        if found != stated_md5:
+            part.unlink()
+            record.unlink(missing_ok=True)
+            raise UserError(
+                f"{name}: was damaged on its way (MD5 {found}, the server states {stated_md5}) and has been removed; "
+                "run the same command again"
+            )
+    part.replace(path)
+    record.unlink(missing_ok=True)
+
+
+def partial_files(path: Path) -> tuple[Path, Path]:
+    """Where a download lies until it is complete, and which object of the server it is a part of."""
+    return path.with_name(f"{path.name}.partial"), path.with_name(f"{path.name}.partial.json")
+
+
+def size_of(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def length_of(answer: requests.Response) -> int | None:
+    stated = answer.headers.get("Content-Length", "")
+    return int(stated) if stated.isdecimal() else None
+
+
+def same_object(record: Path, identity: dict) -> bool:
+    """Whether the partial file is a part of the object that the server has now; unknown is no."""
+    if None in identity.values() or not record.exists():
+        return False
+    return json.loads(record.read_text(encoding="utf-8")) == identity
+
+
+def md5_of(headers: requests.structures.CaseInsensitiveDict) -> str | None:
+    """The MD5, in hex, in the header of Google's storage, ``x-goog-hash: crc32c=..., md5=<base64>``."""
+    for one in headers.get("x-goog-hash", "").split(","):
+        kind, _, value = one.strip().partition("=")
+        if kind == "md5":
+            return base64.b64decode(value).hex()
+    return None
+
+
+def reason_of(error: Exception) -> str:
+    """Why a connection failed, in words and without the address: it may hold a key."""
+    if isinstance(error, Passing):
+        return str(error)
+    if isinstance(error, requests.Timeout):
+        return "the server does not answer"
+    chain = [error]
+    while (cause := chain[-1].__cause__ or chain[-1].__context__) is not None:
+        chain.append(cause)
+    known = [e for e in chain if isinstance(e, OSError) and e.strerror]
+    return known[-1].strerror if known else "the connection was cut"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from nafp.data.corpus import HOP, SAMPLE_RATE, SEGMENT
+from nafp.data.layout import HOP, SAMPLE_RATE, SEGMENT
 from nafp.search.sequences import exact_neighbours, search_sequences
 from nafp.search.vectors import Database
 

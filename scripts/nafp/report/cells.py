@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from nafp.data.layout import FILES
 from nafp.metrics import wilson_interval
 
 _CELL = ["dataset", "run", "epoch", "index", "protocol", "queries", "database_segments", "seconds", "match", "hits"]
@@ -26,7 +27,8 @@ _MATCH = {"top1_exact": "exact", "top1_near": "near", "top1_song": "song"}  # ot
 def load_cells(paths: Iterable[str | Path]) -> pd.DataFrame:
     """Read cell files into a long table: one row per cell x query length x match, in the order of `paths`.
 
-    Columns: dataset, run, the run's fields (aug, bsz, ...), epoch, index, protocol, queries, database_segments, seconds,
+    Columns: dataset, run, the run's fields (aug, bsz, ...), query_set and snr_db if a cell has them, epoch, index,
+    protocol, queries, database_segments, seconds,
     match ("exact", "near", "song", "top3", "top10"), hits, hit_rate_pct, low_pct and high_pct (95 % Wilson interval,
     percent), ms_per_query, build_s (seconds), index_bytes (on disk), memory_bytes, ms_per_segment, recall_pct (nearest
     neighbours found, percent). A cell's ``snr_db``, the level of its query set's noise, counts as one of its fields.
@@ -35,7 +37,7 @@ def load_cells(paths: Iterable[str | Path]) -> pd.DataFrame:
     rows, seen = [], {}
     for path in paths:
         cell = json.loads(Path(path).read_text(encoding="utf-8"))
-        identity = tuple(cell.get(key) for key in ("dataset", "run", "epoch", "index", "protocol", "snr_db"))
+        identity = tuple(cell.get(key) for key in ("dataset", "run", "epoch", "index", "protocol", "query_set"))
         if identity in seen:
             raise ValueError(f"{path}: the same cell as {seen[identity]}; seeds would be counted twice")
         seen[identity] = path
@@ -43,6 +45,8 @@ def load_cells(paths: Iterable[str | Path]) -> pd.DataFrame:
     if not rows:
         return pd.DataFrame(columns=_COLUMNS)
     cells = pd.DataFrame(rows)
+    if "query_set" in cells:
+        cells["query_set"] = cells["query_set"].fillna(FILES)
     fields = [name for name in cells.columns if name not in _COLUMNS]
     cells["hit_rate_pct"] = 100 * cells["hits"] / cells["queries"]
     low, high = wilson_interval(cells["hits"].to_numpy(), cells["queries"].to_numpy())
@@ -68,7 +72,7 @@ def _cell_rows(cell: Mapping[str, Any], path: str | Path) -> list[dict[str, Any]
         "dataset": cell["dataset"],
         "run": cell["run"],
         **cell["fields"],
-        **({"snr_db": cell["snr_db"]} if "snr_db" in cell else {}),
+        **{name: cell[name] for name in ("query_set", "snr_db") if name in cell},
         **{name: cell.get(name) for name in ("epoch", "index", "protocol", "queries")},
         **{name: cell.get(name, np.nan) for name in _OF_INDEX},
         "recall_pct": 100 * cell["recall"]["nearest"] if "recall" in cell else np.nan,

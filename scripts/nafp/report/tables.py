@@ -121,7 +121,7 @@ def _planned(cells: pd.DataFrame, study: Study) -> pd.DataFrame:
     runs = pd.DataFrame(list(study.planned)) if study.planned else cells.drop(columns=[n for n in cells if n in known])
     if runs.empty:
         return runs
-    runs = runs.drop_duplicates(["run", "index"])
+    runs = runs.drop_duplicates()
     dropped = {"run"} if "seed" in study.varied else {"run", "seed"}
     fields = [name for name in runs.columns if name not in dropped]
     grouped = runs.groupby(fields, sort=False, dropna=False)

@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from nafp.data.corpus import HOP, SAMPLE_RATE, count_segments
+from nafp.data.corpus import count_segments
+from nafp.data.layout import HOP, SAMPLE_RATE
 from nafp.errors import UserError
 from nafp.search.index import Index
 from nafp.search.vectors import NOTHING, Database

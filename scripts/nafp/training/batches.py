@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from nafp.augment.chain import Chain, Draws, rows_of
-from nafp.data.corpus import SAMPLE_RATE, SEGMENT, Segments, Split
+from nafp.data.corpus import Segments, Split
+from nafp.data.layout import SAMPLE_RATE, SEGMENT
 from nafp.data.pools import AudioPool
 from nafp.errors import UserError
 

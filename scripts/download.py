@@ -1,0 +1,12 @@
+"""Bring the data set's archive here."""
+
+import json
+from pathlib import Path
+
+from nafp.console import logged
+from nafp.data.sources import Place, obtain
+
+with logged(snakemake.log[0]):
+    output = Path(snakemake.output[0])
+    archives = obtain(snakemake.params.options, Place(Path(snakemake.params.root), output.parent))
+    output.write_text(json.dumps(archives, indent=2) + "\n", encoding="utf-8")

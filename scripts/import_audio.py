@@ -1,0 +1,14 @@
+"""Make a data set of one's own audio."""
+
+from pathlib import Path
+
+from nafp.console import logged
+from nafp.data.own import import_audio
+
+with logged(snakemake.log[0]):
+    params = snakemake.params
+    table = import_audio(params.options, Path(params.root), Path(params.cache), snakemake.threads)
+    table.to_csv(snakemake.output.table, index=False)
+    for row in table[table["problem"] != ""].itertuples():
+        print(f"left out {row.source}: {row.problem}")
+    print(table[table["problem"] == ""].groupby("split").size().to_string())

@@ -1,0 +1,14 @@
+"""Unpack the data set's archive."""
+
+import json
+from pathlib import Path
+
+from nafp.console import logged
+from nafp.data.sources import Place, unpack_all
+
+with logged(snakemake.log[0]):
+    archives = json.loads(Path(snakemake.input.archives).read_text(encoding="utf-8"))
+    output = Path(snakemake.output[0])
+    place = Place(Path(snakemake.params.root), output.parent)
+    files = unpack_all(archives, snakemake.params.unpacked_gb, place)
+    output.write_text(json.dumps({"root": str(place.root), "files": files}) + "\n", encoding="utf-8")

@@ -1,0 +1,109 @@
+"""Data sets from their sources and query sets, through the real workflow in a folder of its own."""
+
+import json
+import shutil
+
+import pandas as pd
+import pytest
+import yaml
+from kaggle_server import HANDLE, KEY, USER, Remote, serving
+from test_archive import zipped
+from wavs import data_set
+from workflow import FULL, ROOT, copy_project, planned, snakemake, tiny
+
+from nafp.data.layout import SPLITS
+from nafp.errors import UserError
+from nafp.grid import check_config
+
+POINT = """
+import os
+if "KAGGLE_SERVER" in os.environ:
+    from kagglesdk import kaggle_env
+    kaggle_env._env_to_endpoint[kaggle_env.KaggleEnv.PROD] = os.environ["KAGGLE_SERVER"]
+"""
+
+
+def test_a_data_set_from_kaggle(tmp_path):
+    """Missing credentials; then one command brings, unpacks and checks it; without results/, nothing is downloaded again."""
+    folder = copy_project(tmp_path / "project")
+    root = data_set(tmp_path / "neural-audio-fp-dataset", clips=1, seconds=2)
+    files = {path.relative_to(tmp_path).as_posix(): path.read_bytes() for path in root.rglob("*.wav")}
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site/sitecustomize.py").write_text(POINT)
+    config = tiny(folder, dataset={"name": "small", "source": "kaggle", "handle": HANDLE, "dummy": 1})
+    with serving(Remote(zipped(tmp_path / "a.zip", files).read_bytes())) as remote:
+        environment = {"PYTHONPATH": str(tmp_path / "site"), "KAGGLE_SERVER": remote.api, "HOME": str(tmp_path)}
+        refused = snakemake(folder, "verification", config=config, environment=environment)
+        assert refused.returncode != 0
+        assert "put kaggle.json into ~/.kaggle/, or set KAGGLE_USERNAME and KAGGLE_KEY" in refused.stdout
+        environment |= {"KAGGLE_USERNAME": USER, "KAGGLE_KEY": KEY}
+        done = snakemake(folder, "verification", config=config, environment=environment)
+        assert done.returncode == 0, done.stdout[-3000:]
+        assert KEY not in done.stdout
+        assert {path.name for path in (folder / "data").iterdir()} == {
+            *("small", "small.archives.json", "small.manifest.csv", "small.files.tsv")
+        }
+        manifest = pd.read_csv(folder / "results/small/data/manifest.csv")
+        assert len(manifest) == len(SPLITS)
+        assert not manifest["sha256"].isna().any()
+        shutil.rmtree(folder / "results")
+        remote.asked = []
+        again = snakemake(folder, "verification", config=config, environment=environment)
+        assert again.returncode == 0, again.stdout[-3000:]
+        assert remote.asked == []
+
+
+def test_ones_own_music_as_a_data_set(finished, tmp_path):
+    """The demo's songs and sounds as somebody's folders: imported, given queries, checked."""
+    folder, corpus = copy_project(tmp_path / "project"), finished / "results/demo/data/corpus"
+    own = {
+        "music": f"{corpus}/music/train-10k-30s",
+        "noise": f"{corpus}/aug/bg",
+        "impulse_responses": f"{corpus}/aug/ir",
+    }
+    config = tiny(folder, dataset={"name": "mine", "source": "own", "own": own})
+    done = snakemake(folder, "verification", config=config)
+    assert done.returncode == 0, done.stdout[-3000:]
+    facts = json.loads((folder / "results/mine/data/verification.json").read_text())
+    clips = {split: row["clips"] for split, row in facts["splits"].items()}
+    assert clips["train"] + clips["val_db"] + clips["test_db"] + clips["dummy"] == 8
+    assert (clips["val_query"], clips["test_query"]) == (clips["val_db"], clips["test_db"])
+    assert planned(folder, "verification", config=config) == {}
+
+
+@pytest.mark.parametrize(
+    "dataset, says",
+    [
+        ({"name": "x"}, "dataset: 'root' is missing"),
+        ({"name": "x", "source": "kaggle"}, "dataset: 'handle' is missing"),
+        ({"name": "x", "source": "dataport"}, "dataset: 'archive' is missing"),
+        ({"name": "x", "source": "own"}, "dataset: 'own' is missing"),
+        ({"name": "x", "source": "ftp"}, "dataset.source: 'ftp' is not known; known: folder, kaggle, gdrive"),
+        ({"name": "x", "root": "y", "md5": "5bbeec7f5873d8e5619d6b0de87c90e180363863d"}, "dataset.md5"),
+    ],
+)
+def test_a_data_set_that_is_not_fully_described(dataset, says):
+    config = yaml.safe_load((ROOT / "config.yaml").read_text()) | {"dataset": dataset}
+    with pytest.raises(UserError) as error:
+        check_config(config, ROOT / "schemas/config.schema.yaml")
+    assert says in str(error.value)
+    assert "; " not in str(error.value).replace("known; known", "")
+
+
+def test_query_sets_are_searched_beside_the_data_sets_own(finished, tmp_path):
+    folder = tmp_path / "project"
+    shutil.copytree(finished, folder, copy_function=shutil.copy2)
+    sets = {f"snr_{snr}": [{"background": {"snr_db": [snr, snr]}}] for snr in (20, 0)}
+    config = tiny(folder, query_sets=sets, studies={"noise": {"query_set": ["files", *sets]}}, augmented={"every_s": 2})
+    scores = f"results/demo/scores/{FULL}/epoch=best"
+    cells = [f"{scores}/queries=snr_{snr}/l2.json" for snr in (20, 0)]
+    assert planned(folder, "noise", config=config)["score"] == 2
+    done = snakemake(folder, *cells, "augmented", config=config)
+    assert done.returncode == 0, done.stdout[-3000:]
+    own, easy, hard = (json.loads((folder / path).read_text()) for path in (f"{scores}/l2.json", *cells))
+    assert "snr_db" not in own
+    assert (easy["query_set"], easy["snr_db"], hard["snr_db"]) == ("snr_20", 20, 0)
+    assert easy["queries"] == hard["queries"] == own["queries"]
+    assert sum(easy["hits"]["top1_near"]) >= sum(hard["hits"]["top1_near"])
+    written = folder / "results/demo/augmented/test_db-full"
+    assert len(list(written.rglob("*.wav"))) == 4
