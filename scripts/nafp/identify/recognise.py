@@ -96,8 +96,7 @@ def ends(
     lies = int((rows["place"] - rows["start"]).mode().iloc[0])
     segments = np.arange(rows["start"].min(), rows["start"].max() + length)
     places = segments + lies
-    inside = (places >= 0) & (places < len(database))
-    own = database.inner_products(query[segments], np.where(inside, places, -1)[:, None])[:, 0]
+    own = database.inner_products(query, segments, places)
     like = np.flatnonzero(own >= limits.min_score)
     first, last = (like[0], like[-1]) if len(like) else (0, -1)
     return int(segments[first]), int(segments[last]), lies

@@ -142,7 +142,9 @@ class Index:
         if self.factor is None:
             return self.index.search(query, k)[1]
         ids = self.index.search(query, min(round(self.factor * k), len(self)))[1]
-        order = np.argsort(-self.database.inner_products(query, ids), axis=1, kind="stable")[:, :k]
+        pairs = np.repeat(np.arange(len(ids)), ids.shape[1]), ids.ravel()
+        exact = np.where(ids < 0, -np.inf, self.database.inner_products(query, *pairs).reshape(ids.shape))
+        order = np.argsort(-exact, axis=1, kind="stable")[:, :k]
         return np.take_along_axis(ids, order, axis=1)
 
 

@@ -162,62 +162,75 @@ def recall(index: Index, database: Database, query: np.ndarray) -> dict[str, flo
 def score_sequences(
     neighbours: np.ndarray, database: Database, query: np.ndarray, starts: np.ndarray, lengths: Sequence[int]
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Best places and scores, (q, KEPT) each, of the sequences of every length."""
+    """The best places of the sequences at ``starts`` and their scores, (q, KEPT) each, for every length.
+
+    ``neighbours``: (n, k) rows of the database for each query segment, -1 for none.
+    """
     place, position = propose(neighbours, starts, max(lengths))
-    dots = inner_products(place, database, query, starts, max(lengths))
-    overlap = np.isfinite(dots)
-    total, count = np.where(overlap, dots, 0), overlap
-    total, count = np.cumsum(total, axis=1, dtype=np.float32), np.cumsum(count, axis=1, dtype=np.int32)
+    candidates = np.nonzero(place >= 0)
+    begin = starts[candidates[0]]
+    sums = diagonal_sums(begin, place[candidates], lengths, database, query)
     best = []
-    for n in lengths:
-        score = total[:, n - 1] / np.maximum(count[:, n - 1], 1)
-        proposed = (place >= 0) & (position < n)
-        best.append(keep_best(np.where(proposed, place, NOTHING), np.where(proposed, score, -np.inf)))
+    for n, total in zip(lengths, sums, strict=True):
+        overlap = np.minimum(n, np.minimum(len(query) - begin, len(database) - place[candidates]))
+        score = np.full(place.shape, -np.inf, np.float32)
+        score[candidates] = np.where(position[candidates] < n, total / overlap, -np.inf)
+        best.append(keep_best(place, score))
     return best
 
 
 def propose(neighbours: np.ndarray, starts: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
     """Places where each sequence may begin: each neighbour, moved back by its segment's position in the sequence.
 
-    Returns (q, c) places in ascending order, -1 for none, and the first position that proposes each.
+    Returns (q, length * k) places in ascending order, each once and -1 in the other entries, and the first position that
+    proposes each.
     """
     position = np.arange(length)
     segment = starts[:, None] + position
     inside = segment < len(neighbours)
-    found = neighbours[np.where(inside, segment, 0)]  # (q, length, k)
-    place = found - position[:, None]
-    absent = ~inside[:, :, None] | (found < 0) | (place < 0)
-    key = np.where(absent, np.iinfo(np.int64).max, place * length + position[:, None]).reshape(len(starts), -1)
-    key.sort(axis=1)
-    place, position = key // length, key % length
-    again = np.zeros(place.shape, bool)
-    again[:, 1:] = place[:, 1:] == place[:, :-1]
-    absent = again | (key == np.iinfo(np.int64).max)
-    order = np.argsort(absent, axis=1, kind="stable")[:, : max(int((~absent).sum(axis=1).max()), 1)]
-    place = np.take_along_axis(np.where(absent, NOTHING, place), order, axis=1)
-    return place, np.take_along_axis(position, order, axis=1)
+    place = neighbours[np.where(inside, segment, 0)] - position[:, None]  # (q, length, k)
+    key = np.where(inside[:, :, None] & (place >= 0), place * length + position[:, None], NOTHING)
+    key = np.sort(key.reshape(len(starts), -1), axis=1)
+    place, position = np.divmod(key, length)
+    place[:, 1:][place[:, 1:] == place[:, :-1]] = NOTHING
+    return place, position
 
 
-def inner_products(
-    place: np.ndarray, database: Database, query: np.ndarray, starts: np.ndarray, length: int
+def diagonal_sums(
+    begin: np.ndarray, place: np.ndarray, lengths: Sequence[int], database: Database, query: np.ndarray
 ) -> np.ndarray:
-    """(q, length, c) inner products of segment l of each sequence with row l of the window at each place.
+    """(lengths, c) sums of the inner products of query segments begin, begin + 1, ... with rows place, place + 1, ...
 
-    -inf where there is no candidate, or where sequence or window has ended.
+    Candidates (c,) with one difference of row and segment lie on one diagonal, and where they overlap they share inner
+    products. Each is computed once, in runs along the diagonals, and every sum is the difference of two running sums.
+    Beyond the end of the query or of the database there is nothing to add.
     """
-    segment = starts[:, None] + np.arange(length)
-    rows = np.where(place[:, None, :] >= 0, place[:, None, :] + np.arange(length)[:, None], NOTHING)
-    rows[(rows >= len(database)) | (segment >= len(query))[:, :, None]] = NOTHING
-    sequences = query[np.minimum(segment, len(query) - 1)].reshape(-1, query.shape[1])
-    return database.inner_products(sequences, rows.reshape(len(sequences), -1)).reshape(rows.shape)
+    longest, diagonal = max(lengths), place - begin
+    order = np.argsort((diagonal + len(query)) * len(query) + begin)
+    begin, diagonal = begin[order], diagonal[order]
+    fresh = np.full(len(order), longest)  # segments of each candidate that the one before does not have
+    follows = diagonal[1:] == diagonal[:-1]
+    fresh[1:][follows] = np.minimum(np.diff(begin)[follows], longest)
+    end = np.cumsum(fresh)
+    segment = np.arange(fresh.sum()) + np.repeat(begin + longest - end, fresh)
+    row = segment + np.repeat(diagonal, fresh)
+    dots = database.inner_products(query, segment, row)
+    running = np.concatenate([[0.0], np.cumsum(dots, dtype=np.float64)])
+    sums = np.empty((len(lengths), len(order)))
+    first = end - longest
+    sums[:, order] = [running[first + n] - running[first] for n in lengths]
+    return sums
 
 
 def keep_best(candidates: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The ``KEPT`` highest scores of each row and their candidates, best first; missing ones are -1 and -inf."""
-    order = np.argsort(-scores, axis=1, kind="stable")[:, :KEPT]
-    missing = ((0, 0), (0, KEPT - order.shape[1]))
-    place = np.pad(np.take_along_axis(candidates, order, axis=1), missing, constant_values=NOTHING)
-    return place, np.pad(np.take_along_axis(scores, order, axis=1), missing, constant_values=-np.inf)
+    missing = ((0, 0), (0, max(KEPT - scores.shape[1], 0)))
+    candidates = np.pad(candidates, missing, constant_values=NOTHING)
+    scores = np.pad(scores, missing, constant_values=-np.inf)
+    kept = np.sort(np.argpartition(-scores, KEPT - 1, axis=1)[:, :KEPT], axis=1)  # ties: the first candidate first
+    order = np.take_along_axis(kept, np.argsort(-np.take_along_axis(scores, kept, axis=1), axis=1, kind="stable"), axis=1)
+    scores = np.take_along_axis(scores, order, axis=1)
+    return np.where(np.isneginf(scores), NOTHING, np.take_along_axis(candidates, order, axis=1)), scores
 
 
 def songs_of_rows(*samples: np.ndarray) -> np.ndarray:

@@ -69,15 +69,20 @@ class Database:
             for first in range(0, len(part), rows):
                 yield start + first, np.ascontiguousarray(part[first : first + rows], np.float32)
 
-    def inner_products(self, query: np.ndarray, ids: np.ndarray) -> np.ndarray:
-        """Each query row (n, d) with the rows ids (n, c) of the database -> (n, c); -inf where an id is -1."""
+    def inner_products(self, query: np.ndarray, segment: np.ndarray, row: np.ndarray) -> np.ndarray:
+        """Query rows ``segment`` (n,) with rows ``row`` (n,) of the database, pair by pair -> (n,) float32.
+
+        0 where either lies outside.
+        """
         query = np.ascontiguousarray(query, np.float32)
         if query.shape[1] != self.dim:
             raise UserError(f"the queries have {query.shape[1]} dimensions, the database's fingerprints {self.dim}")
-        found, part_of = np.full(ids.shape, -np.inf, np.float32), np.empty(ids.shape, np.float32)
+        found = np.zeros(len(row), np.float32)
         for first, part in self.parts():
-            here = np.where((ids >= first) & (ids < first + len(part)), ids - first, NOTHING).astype(np.int64)
-            arguments = map(faiss.swig_ptr, (part_of, query, part, here))
-            faiss.fvec_inner_products_by_idx(*arguments, self.dim, *ids.shape)
-            np.maximum(found, part_of, out=found)
+            here = np.flatnonzero((row >= first) & (row < first + len(part)) & (segment >= 0) & (segment < len(query)))
+            pairs, dots = (segment[here], row[here] - first), np.empty(len(here), np.float32)
+            faiss.pairwise_indexed_inner_product(
+                self.dim, len(here), *(faiss.swig_ptr(x) for x in (query, pairs[0], part, pairs[1], dots))
+            )
+            found[here] = dots
         return found
