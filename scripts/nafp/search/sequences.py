@@ -17,13 +17,13 @@ from tqdm import tqdm
 from nafp.data.corpus import HOP, SAMPLE_RATE, count_segments
 from nafp.errors import UserError
 from nafp.search.index import Index
-from nafp.search.vectors import NOTHING, Database
+from nafp.search.vectors import NOTHING, Database, one_thread_each
 
 NEIGHBOURS = 20  # per segment
 KEPT = 10  # candidates kept per query
 RECALL_SEGMENTS = 1000  # whose exact neighbours are computed
 EXACT_ROWS = 2**18  # of the database compared with them at a time
-CHUNK_BYTES = 2**27  # of candidate windows that are gathered at a time
+CHUNK = 2**20  # inner products, at most, that a thread computes at a time
 
 
 @dataclass(frozen=True)
@@ -113,6 +113,7 @@ def search_sequences(
     first. So the longest length is computed, and the others are read from its partial sums.
     """
     longest = max(lengths)
+    starts, asked = np.unique(starts, return_inverse=True)
     needed = np.unique(starts[:, None] + np.arange(longest))
     needed = needed[needed < len(query)]
     began = time.perf_counter()
@@ -122,15 +123,19 @@ def search_sequences(
     neighbours[needed] = found
 
     began = time.perf_counter()
-    chunk = max(1, CHUNK_BYTES // (longest**2 * found.shape[1] * np.dtype(np.int64).itemsize))
-    best = [
-        score_sequences(neighbours, database, query, starts[at : at + chunk], lengths)
-        for at in tqdm(range(0, len(starts), chunk), desc="scoring", unit="chunk", disable=not progress)
-    ]
+    chunk = max(1, CHUNK // (longest**2 * found.shape[1]))
+    chunks = [starts[at : at + chunk] for at in range(0, len(starts), chunk)]
+
+    def score(some: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+        return score_sequences(neighbours, database, query, some, lengths)
+
+    with one_thread_each() as pool:
+        bar = tqdm(pool.map(score, chunks), total=len(chunks), desc="scoring", unit="chunk", disable=not progress)
+        best = list(bar)
     ms = (time.perf_counter() - began) / len(starts) * 1e3
     work = np.square(lengths) / np.square(lengths).sum()  # inner products: a sequence's segments times its candidates
     return [
-        Result(n, *(np.concatenate(part) for part in zip(*of_length, strict=True)), ms * share + n * ms_per_segment)
+        Result(n, *(np.concatenate(part)[asked] for part in zip(*of_length, strict=True)), ms * share + n * ms_per_segment)
         for n, share, of_length in zip(lengths, work, zip(*best, strict=True), strict=True)
     ]
 
@@ -164,73 +169,65 @@ def score_sequences(
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """The best places of the sequences at ``starts`` and their scores, (q, KEPT) each, for every length.
 
-    ``neighbours``: (n, k) rows of the database for each query segment, -1 for none.
+    ``neighbours``: (n, k) rows of the database for each query segment, -1 for none. Each proposes a place where the
+    sequence may begin: its row, moved back by its segment's position in the sequence.
     """
-    place, position = propose(neighbours, starts, max(lengths))
-    candidates = np.nonzero(place >= 0)
-    begin = starts[candidates[0]]
-    sums = diagonal_sums(begin, place[candidates], lengths, database, query)
+    position = np.arange(max(lengths))
+    segment = starts[:, None] + position
+    place = neighbours[np.minimum(segment, len(query) - 1)] - position[:, None]
+    place[segment >= len(query)] = NOTHING
+    place = place.reshape(len(starts), -1)  # (q, c); the first n segments propose the first n * k columns
+    candidate, sums = diagonal_sums(place, starts, lengths, database, query)
+    left = np.minimum(len(query) - starts[candidate // place.shape[1]], len(database) - place.take(candidate))
     best = []
     for n, total in zip(lengths, sums, strict=True):
-        overlap = np.minimum(n, np.minimum(len(query) - begin, len(database) - place[candidates]))
         score = np.full(place.shape, -np.inf, np.float32)
-        score[candidates] = np.where(position[candidates] < n, total / overlap, -np.inf)
-        best.append(keep_best(place, score))
+        score.put(candidate, total / np.minimum(n, left))
+        columns = n * neighbours.shape[1]
+        best.append(keep_best(place[:, :columns], score[:, :columns]))
     return best
 
 
-def propose(neighbours: np.ndarray, starts: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
-    """Places where each sequence may begin: each neighbour, moved back by its segment's position in the sequence.
-
-    Returns (q, length * k) places in ascending order, each once and -1 in the other entries, and the first position that
-    proposes each.
-    """
-    position = np.arange(length)
-    segment = starts[:, None] + position
-    inside = segment < len(neighbours)
-    place = neighbours[np.where(inside, segment, 0)] - position[:, None]  # (q, length, k)
-    key = np.where(inside[:, :, None] & (place >= 0), place * length + position[:, None], NOTHING)
-    key = np.sort(key.reshape(len(starts), -1), axis=1)
-    place, position = np.divmod(key, length)
-    place[:, 1:][place[:, 1:] == place[:, :-1]] = NOTHING
-    return place, position
-
-
 def diagonal_sums(
-    begin: np.ndarray, place: np.ndarray, lengths: Sequence[int], database: Database, query: np.ndarray
-) -> np.ndarray:
-    """(lengths, c) sums of the inner products of query segments begin, begin + 1, ... with rows place, place + 1, ...
+    place: np.ndarray, starts: np.ndarray, lengths: Sequence[int], database: Database, query: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The candidates among ``place`` (q, c), and the sums of the inner products of each window with its sequence.
 
-    Candidates (c,) with one difference of row and segment lie on one diagonal, and where they overlap they share inner
+    Returns (m,) flat indices of the places that are not -1, of equal ones in a row the first, and (lengths, m) sums. Beyond
+    the end of the query or of the database there is nothing to add.
+
+    Candidates with one difference of row and query segment lie on one diagonal, and where they overlap they share inner
     products. Each is computed once, in runs along the diagonals, and every sum is the difference of two running sums.
-    Beyond the end of the query or of the database there is nothing to add.
     """
-    longest, diagonal = max(lengths), place - begin
-    order = np.argsort((diagonal + len(query)) * len(query) + begin)
-    begin, diagonal = begin[order], diagonal[order]
-    fresh = np.full(len(order), longest)  # segments of each candidate that the one before does not have
-    follows = diagonal[1:] == diagonal[:-1]
-    fresh[1:][follows] = np.minimum(np.diff(begin)[follows], longest)
+    longest, (count, columns) = max(lengths), place.shape
+    row, column = np.nonzero(place >= 0)
+    key = (place[row, column] - starts[row] + len(query)) * count + row
+    key, column = np.divmod(np.sort(key * columns + column), columns)
+    first = np.append(True, key[1:] != key[:-1])[: len(key)]
+    (diagonal, row), column = np.divmod(key[first], count), column[first]
+    diagonal, begin = diagonal - len(query), starts[row]
+
+    step = np.where(np.diff(diagonal, prepend=-len(query) - 1) == 0, np.diff(begin, prepend=0), longest)
+    fresh = np.minimum(step, longest)  # segments that the candidate before does not have
     end = np.cumsum(fresh)
     segment = np.arange(fresh.sum()) + np.repeat(begin + longest - end, fresh)
-    row = segment + np.repeat(diagonal, fresh)
-    dots = database.inner_products(query, segment, row)
+    dots = database.inner_products(query, segment, segment + np.repeat(diagonal, fresh))
     running = np.concatenate([[0.0], np.cumsum(dots, dtype=np.float64)])
-    sums = np.empty((len(lengths), len(order)))
-    first = end - longest
-    sums[:, order] = [running[first + n] - running[first] for n in lengths]
-    return sums
+    until = end - longest
+    before = running[until]
+    return row * columns + column, np.stack([running[until + n] - before for n in lengths])
 
 
-def keep_best(candidates: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The ``KEPT`` highest scores of each row and their candidates, best first; missing ones are -1 and -inf."""
+def keep_best(places: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The ``KEPT`` highest scores of each row and their places, best first; missing ones are -1 and -inf."""
     missing = ((0, 0), (0, max(KEPT - scores.shape[1], 0)))
-    candidates = np.pad(candidates, missing, constant_values=NOTHING)
+    places = np.pad(places, missing, constant_values=NOTHING)
     scores = np.pad(scores, missing, constant_values=-np.inf)
-    kept = np.sort(np.argpartition(-scores, KEPT - 1, axis=1)[:, :KEPT], axis=1)  # ties: the first candidate first
-    order = np.take_along_axis(kept, np.argsort(-np.take_along_axis(scores, kept, axis=1), axis=1, kind="stable"), axis=1)
-    scores = np.take_along_axis(scores, order, axis=1)
-    return np.where(np.isneginf(scores), NOTHING, np.take_along_axis(candidates, order, axis=1)), scores
+    kept = np.sort(np.argpartition(scores, -KEPT, axis=1)[:, -KEPT:], axis=1)  # of equal ones the first stays first
+    best = np.take_along_axis(scores, kept, axis=1)
+    order = np.argsort(-best, axis=1, kind="stable")
+    best, kept = np.take_along_axis(best, order, axis=1), np.take_along_axis(kept, order, axis=1)
+    return np.where(np.isneginf(best), NOTHING, np.take_along_axis(places, kept, axis=1)), best
 
 
 def songs_of_rows(*samples: np.ndarray) -> np.ndarray:

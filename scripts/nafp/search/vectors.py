@@ -1,5 +1,6 @@
 """Fingerprints on disk, and a database of them: opened, checked, never copied as a whole."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from nafp.errors import UserError
 
 CHECKED_ROWS = 2**18  # looked at together
 NORM_TOLERANCE = 1e-3
+PAIRS = 2**14  # inner products computed at a time
 NOTHING = -1  # id of an absent row
 
 
@@ -33,6 +35,11 @@ def open_vectors(path: Path | str) -> np.ndarray:
                 "divide each row by its norm, or make the file again"
             )
     return vectors
+
+
+def one_thread_each() -> ThreadPoolExecutor:
+    """As many threads as Faiss is to use, in each of which it uses one."""
+    return ThreadPoolExecutor(faiss.omp_get_max_threads(), initializer=lambda: faiss.omp_set_num_threads(1))
 
 
 @dataclass(frozen=True)
@@ -78,11 +85,25 @@ class Database:
         if query.shape[1] != self.dim:
             raise UserError(f"the queries have {query.shape[1]} dimensions, the database's fingerprints {self.dim}")
         found = np.zeros(len(row), np.float32)
-        for first, part in self.parts():
-            here = np.flatnonzero((row >= first) & (row < first + len(part)) & (segment >= 0) & (segment < len(query)))
-            pairs, dots = (segment[here], row[here] - first), np.empty(len(here), np.float32)
-            faiss.pairwise_indexed_inner_product(
-                self.dim, len(here), *(faiss.swig_ptr(x) for x in (query, pairs[0], part, pairs[1], dots))
-            )
-            found[here] = dots
+        for at in range(0, len(row), PAIRS):
+            some = slice(at, at + PAIRS)
+            self._dots(query, segment[some], row[some], found[some])
         return found
+
+    def _dots(self, query: np.ndarray, segment: np.ndarray, row: np.ndarray, out: np.ndarray) -> None:
+        """Fill ``out`` where segment and row lie inside; without a copy where all of them are of one part."""
+        low, high = row.min(), row.max()
+        valid = segment.min() >= 0 and segment.max() < len(query)
+        for first, part in self.parts():
+            end = first + len(part)
+            if valid and first <= low and high < end:
+                self._pairs(query, segment, part, row - first, out)
+            elif low < end and high >= first:
+                inside = (row >= first) & (row < end) & (segment >= 0) & (segment < len(query))
+                dots = np.empty(np.count_nonzero(inside), np.float32)
+                self._pairs(query, segment[inside], part, row[inside] - first, dots)
+                out[inside] = dots
+
+    def _pairs(self, query: np.ndarray, i: np.ndarray, part: np.ndarray, j: np.ndarray, out: np.ndarray) -> None:
+        pointers = (faiss.swig_ptr(x) for x in (query, i, part, j, out))
+        faiss.pairwise_indexed_inner_product(self.dim, len(i), *pointers)
