@@ -46,7 +46,7 @@ rule build_index:
     benchmark:
         benchmark_of("build_index/{run}/epoch={epoch}/{index}")
     conda:
-        "../envs/search.yaml"
+        search_environment
     threads: 2
     resources:
         mem="8GB",
@@ -55,6 +55,7 @@ rule build_index:
         options=lambda wildcards: config["indexes"][wildcards.index],
         seed=config["search"]["seed"],
         train_max=config["search"]["train_max"],
+        device=config["search"]["device"],
     message:
         "building {wildcards.index} for {wildcards.run}"
     script:
@@ -81,7 +82,7 @@ rule score:
     benchmark:
         benchmark_of("score/{run}/epoch={epoch}/{index}")
     conda:
-        "../envs/search.yaml"
+        search_environment
     threads: 2
     resources:
         mem="8GB",
@@ -114,7 +115,7 @@ rule measure_scale:
     benchmark:
         benchmark_of("measure_scale/{run}/epoch={epoch}/{index}")
     conda:
-        "../envs/search.yaml"
+        search_environment
     threads: 2
     resources:
         mem="8GB",

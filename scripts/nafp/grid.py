@@ -136,6 +136,7 @@ def unknown_names(config: Mapping) -> list[str]:
     what = {"aug": "augmentation"}
     problems = []
     places = {"run": config["run"], "search": {"index": config["search"]["index"]}, "scale": config["scale"]}
+    places["identify"] = {"index": config["identify"]["index"]}
     for name, study in config["studies"].items():
         if study:
             places[f"study {name!r}"] = study

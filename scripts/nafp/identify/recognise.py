@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from nafp.data.corpus import HOP, SAMPLE_RATE, SEGMENT
+from nafp.search.index import Index
 from nafp.search.sequences import exact_neighbours, search_sequences
 from nafp.search.vectors import Database
 
@@ -46,7 +47,7 @@ class Exact:
         return exact_neighbours(self.database, query, k)
 
 
-def windows(query: np.ndarray, database: Database, song_of_row: np.ndarray) -> pd.DataFrame:
+def windows(query: np.ndarray, index: Index | Exact, database: Database, song_of_row: np.ndarray) -> pd.DataFrame:
     """Search every window of a recording's fingerprints (n, d), one row each.
 
     Columns: start (segment), song (of the best place, -1 for none), place (its row), score, other (song of the
@@ -54,7 +55,7 @@ def windows(query: np.ndarray, database: Database, song_of_row: np.ndarray) -> p
     """
     length = min(LONGEST, len(query))
     starts = np.arange(len(query) - length + 1)
-    (result,) = search_sequences(Exact(database), database, query, starts, [length], progress=False)
+    (result,) = search_sequences(index, database, query, starts, [length], progress=False)
     song = np.where(result.place >= 0, song_of_row[result.place], -1)
     score = np.where(song >= 0, result.score, -np.inf)
     best = score.argmax(axis=1)
@@ -111,12 +112,13 @@ def identify(
     first_row: np.ndarray,
     song_of_row: np.ndarray,
     limits: Limits,
+    index: Index | None = None,
 ) -> pd.DataFrame:
     """What is recognised in one recording: a row an interval, or one that says why there is none.
 
     ``samples``: (T,) int16; ``query``: (n, d) its fingerprints; ``songs``, ``first_row``: names and first database rows;
-    ``song_of_row``: (rows,). Columns: query, from_s, to_s, song, offset_s (of from_s in the song), score, runner_up (the
-    other song that comes next), margin, note.
+    ``song_of_row``: (rows,); ``index``: of the database, exact search without. Columns: query, from_s, to_s, song, offset_s
+    (of from_s in the song), score, runner_up (the other song that comes next), margin, note.
     """
     duration = len(samples) / SAMPLE_RATE
     nothing = {"query": name, "from_s": 0.0, "to_s": round(duration, 2)}
@@ -125,7 +127,7 @@ def identify(
     if np.abs(samples.astype(np.int32)).max() < SILENCE * 32768:
         return pd.DataFrame([nothing | {"note": "silence"}], columns=COLUMNS)
     length = min(LONGEST, len(query))
-    found = windows(query, database, song_of_row)
+    found = windows(query, index or Exact(database), database, song_of_row)
     rows = []
     for part in intervals(found, length, limits):
         first, last, lies = ends(part, query, database, length, limits)

@@ -31,13 +31,15 @@ class Result:
     """Search of q sequences of one length: the ``KEPT`` best places, best first, and their scores.
 
     ``place``: (q, KEPT) rows of the database, -1 where there are fewer candidates; ``score``: (q, KEPT) mean inner
-    products, -inf there; ``ms``: milliseconds a query, its share of the neighbour search included.
+    products, -inf there; ``ms``: milliseconds a query, its share of the neighbour search included; ``ms_per_segment``: of
+    the neighbour search alone.
     """
 
     length: int
     place: np.ndarray
     score: np.ndarray
     ms: float
+    ms_per_segment: float
 
 
 def choose_starts(
@@ -135,7 +137,12 @@ def search_sequences(
     ms = (time.perf_counter() - began) / len(starts) * 1e3
     work = np.square(lengths) / np.square(lengths).sum()  # inner products: a sequence's segments times its candidates
     return [
-        Result(n, *(np.concatenate(part)[asked] for part in zip(*of_length, strict=True)), ms * share + n * ms_per_segment)
+        Result(
+            n,
+            *(np.concatenate(part)[asked] for part in zip(*of_length, strict=True)),
+            ms * share + n * ms_per_segment,
+            ms_per_segment,
+        )
         for n, share, of_length in zip(lengths, work, zip(*best, strict=True), strict=True)
     ]
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from nafp.errors import UserError
 
-CHECKED_ROWS = 2**18  # looked at together
+CHECKED_ROWS = 2**16  # looked at together
 NORM_TOLERANCE = 1e-3
 PAIRS = 2**14  # inner products computed at a time
 NOTHING = -1  # id of an absent row
