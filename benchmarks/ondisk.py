@@ -32,7 +32,7 @@ from nafp.search.vectors import Database, open_vectors
 DIM, LENGTHS, STARTS, DB = 128, (1, 3, 5, 9, 11, 19), 500, 3000
 CHUNK = 2**17  # rows written at a time
 SAMPLE_S = 0.05  # between looks at the memory
-OPTIONS = {"nlist": 1024, "nprobe": 40, "codes": 64, "bits": 8, "factor": 4}
+OPTIONS = {"nlist": 1024, "nprobe": 40, "codes": 32, "bits": 8, "factor": 4}
 TRAIN_MAX = 50_000  # fingerprints
 TYPES = {"ivfpq-rr-ondisk": True, "ivfpq-rr": False}  # whether it has to stay within the limit
 
@@ -120,7 +120,9 @@ def measured(stage: str, name: str, folder: Path, limit: int, threads: int) -> d
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=5_000_000)
-    parser.add_argument("--folder", type=Path, help="for the files, three times the database (default: a temporary one)")
+    parser.add_argument(
+        "--folder", type=Path, help="for the files, three times the database (default: a temporary one)"
+    )
     parser.add_argument("--limit", type=int, default=2**30, help="bytes of private memory (default 1 GiB)")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--stage", choices=("build", "search"), help=argparse.SUPPRESS)

@@ -50,13 +50,17 @@ class Exact:
 def windows(query: np.ndarray, index: Index | Exact, database: Database, song_of_row: np.ndarray) -> pd.DataFrame:
     """Search every window of a recording's fingerprints (n, d), one row each.
 
-    Columns: start (segment), song (of the best place, -1 for none), place (its row), score, other (song of the
-    runner-up, -1 where all places that were kept are of one song), runner_up (its score, at most that of the last place).
+    Columns: start (segment), song (in the middle of the best place, -1 for none), place (its row), score, other (song of
+    the runner-up, -1 where all places that were kept are of one song), runner_up (its score, at most that of the last
+    place).
     """
     length = min(LONGEST, len(query))
     starts = np.arange(len(query) - length + 1)
     (result,) = search_sequences(index, database, query, starts, [length], progress=False)
-    song = np.where(result.place >= 0, song_of_row[result.place], -1)
+    middle = np.minimum(
+        result.place + length // 2, len(song_of_row) - 1
+    )  # where a song begins, a window begins before it
+    song = np.where(result.place >= 0, song_of_row[middle], -1)
     score = np.where(song >= 0, result.score, -np.inf)
     best = score.argmax(axis=1)
     each = np.arange(len(starts))
