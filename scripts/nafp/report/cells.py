@@ -16,7 +16,7 @@ from nafp.metrics import wilson_interval
 
 _CELL = ["dataset", "run", "epoch", "index", "protocol", "queries", "database_segments", "seconds", "match", "hits"]
 _RATES = ["hit_rate_pct", "low_pct", "high_pct"]
-_COSTS = ["ms_per_query", "build_s", "index_bytes", "recall_pct"]
+_COSTS = ["ms_per_query", "ms_per_segment", "build_s", "index_bytes", "memory_bytes", "recall_pct"]
 _COLUMNS = _CELL + _RATES + _COSTS
 MEASURED = {"run", "queries", "hits", *_RATES, *_COSTS}
 _MATCH = {"top1_exact": "exact", "top1_near": "near", "top1_song": "song"}  # others: "top10_exact" -> "top10"
@@ -27,7 +27,8 @@ def load_cells(paths: Iterable[str | Path]) -> pd.DataFrame:
 
     Columns: dataset, run, the run's fields (aug, bsz, ...), epoch, index, protocol, queries, database_segments, seconds,
     match ("exact", "near", "song", "top3", "top10"), hits, hit_rate_pct, low_pct and high_pct (95 % Wilson interval,
-    percent), ms_per_query, build_s (seconds), index_bytes, recall_pct (nearest neighbours found, percent). Raises
+    percent), ms_per_query, ms_per_segment (neighbour search alone), build_s (seconds), index_bytes (on disk), memory_bytes
+    (NaN where unknown), recall_pct (nearest neighbours found, percent). Raises
     ValueError for a malformed cell or one that is given twice.
     """
     rows, seen = [], {}
@@ -67,7 +68,10 @@ def _cell_rows(cell: Mapping[str, Any], path: str | Path) -> list[dict[str, Any]
         "run": cell["run"],
         **cell["fields"],
         **{name: cell.get(name) for name in ("epoch", "index", "protocol", "queries")},
-        **{name: cell.get(name, np.nan) for name in ("build_s", "index_bytes")},
+        **{
+            name: np.nan if cell.get(name) is None else cell[name]
+            for name in ("ms_per_segment", "build_s", "index_bytes", "memory_bytes")
+        },
         "recall_pct": 100 * cell["recall"]["nearest"] if "recall" in cell else np.nan,
         "database_segments": sum(cell["database"].values()),
     }
@@ -95,7 +99,7 @@ def pool_seeds(cells: pd.DataFrame, keep_seeds: bool = False) -> pd.DataFrame:
     dropped = MEASURED if keep_seeds else MEASURED | {"seed"}
     keys = [name for name in cells.columns if name not in dropped]
     sums = {"hits": ("hits", "sum"), "queries": ("queries", "sum"), "seeds": ("run", "nunique")}
-    means = {name: (name, "mean") for name in _COSTS}
+    means = {name: (name, "mean") for name in _COSTS if name in cells.columns}
     pooled = cells.groupby(keys, sort=False, dropna=False).agg(**sums, **means).reset_index()
     rate, distinct = pooled["hits"] / pooled["queries"], pooled["queries"] / pooled["seeds"]
     low, high = wilson_interval((rate * distinct).to_numpy(), distinct.to_numpy())

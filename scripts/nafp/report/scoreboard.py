@@ -55,8 +55,9 @@ def table(cells: pd.DataFrame, published: pd.DataFrame, study_name: str, varied:
 
     One row per configuration x match (exact, near). Columns: source ("this run", "paper", "users' re-run"), method, N, d,
     index, seeds, match, one per query length ("1 s": percent, one decimal, NaN where not measured), for a study of the
-    index also "build s", "MB" (10^6 bytes), "recall %" (segments whose nearest neighbour the index finds) and "ms per query
-    (10 s)" or the longest length; comparable (None for ours).
+    index also "build s", "MB" (10^6 bytes on disk), "MB in memory" (by the index's structure), "recall %" (segments whose
+    nearest neighbour the index finds), "ms per segment" (neighbour search alone) and "ms per query (10 s)" or the longest
+    length; comparable (None for ours).
     """
     records = _our_records(cells, varied)
     choose = PUBLISHED_ROWS.get(study_name)
@@ -89,7 +90,9 @@ def _our_records(cells: pd.DataFrame, varied: Sequence[str]) -> list[dict[Any, A
         if "index" in varied:
             timed = rows.loc[rows["seconds"] == longest, "ms_per_query"]
             shared |= {"build s": first["build_s"], "MB": first["index_bytes"] / 1e6}
+            shared["MB in memory"] = first.get("memory_bytes", np.nan) / 1e6
             shared["recall %"] = first["recall_pct"]
+            shared["ms per segment"] = first.get("ms_per_segment", np.nan)
             shared[f"ms per query ({longest:g} s)"] = timed.mean()
         records += _by_match(rows, shared, "seconds", "hit_rate_pct")
     return records
@@ -125,7 +128,9 @@ def _is_rate(name: Any) -> bool:
 
 def is_cost(name: Any) -> bool:
     """True for a column of `table` that says what an index costs: time or size."""
-    return name in ("build s", "MB", "recall %") or str(name).startswith("ms per query")
+    return name in ("build s", "MB", "MB in memory", "recall %", "ms per segment") or str(name).startswith(
+        "ms per query"
+    )
 
 
 def best_mask(wide: pd.DataFrame) -> pd.DataFrame:
