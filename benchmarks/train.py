@@ -23,13 +23,14 @@ import pandas as pd
 import torch
 
 from nafp import compute
+from nafp.compute import PRECISIONS
 from nafp.data.corpus import Split
 from nafp.model.shapes import encoder_flops
 from nafp.report.provenance import processor
 from nafp.training.batches import generator
 from nafp.training.gradients import backward
 from nafp.training.settings import Settings
-from nafp.training.train import PRECISIONS, Trainer
+from nafp.training.train import Trainer
 
 FULL_CHAIN = [
     {"time_offset": {}},

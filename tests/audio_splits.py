@@ -40,7 +40,7 @@ def options(**changes) -> dict:
     defaults = {
         "features": FEATURES,
         "model": MODEL,
-        "chain": [{"time_offset": {}}, {"background": {}}, {"cutout": {"mels": [4, 8]}}],
+        "chain": [{"time_offset": {}}, {"splice": {}}, {"background": {}}, {"cutout": {"mels": [4, 8]}}],
         "bsz": 8,
         "dim": 8,
         "loss": "ntxent",

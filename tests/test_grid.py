@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from nafp import grid
+from nafp import compute, grid
 from nafp.augment import chain as augment
 from nafp.data import audio
 from nafp.errors import UserError
 from nafp.search import types
-from nafp.training import losses, optim, train
+from nafp.training import losses, optim
 from nafp.training.settings import Settings
 
 ROOT = Path(__file__).parents[1]
@@ -153,7 +153,7 @@ def test_the_schema_knows_the_registries():
     known = schema["$defs"]["train"]["properties"]
     assert set(known["optimizer"]["properties"]["name"]["enum"]) == set(optim.OPTIMIZERS)
     assert set(known["schedule"]["properties"]["name"]["enum"]) == set(optim.SCHEDULES)
-    assert set(known["precision"]["enum"]) == set(train.PRECISIONS)
+    assert set(known["precision"]["enum"]) == set(compute.PRECISIONS)
     assert set(known) - {"gpus"} <= {field.name for field in dataclasses.fields(Settings)}
     assert schema["properties"]["search"]["properties"]["device"]["enum"] == list(types.DEVICES)
     codecs = steps["codec"]["properties"]["names"]["items"]["enum"]

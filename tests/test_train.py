@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from nafp import compute
 from nafp.augment.chain import Chain
 from nafp.data.corpus import Split
 from nafp.errors import UserError
@@ -113,6 +114,23 @@ def test_a_fraction_of_the_songs_is_part_of_every_larger_one(fraction):
     assert clips[0] <= clips[1] == set(range(20))
 
 
+def test_splice_joins_two_replicas_of_the_anchor():
+    """Without the step's seam each half is what one cut or the other would give; unspliced replicas are as before."""
+    chain = Chain([{"time_offset": {"max_s": 0.1}}, {"splice": {"p": 0.5, "at_s": [0.25, 0.25]}}, {"gain": {}}])
+    batches = Batches(split(0, clips=12), LogMel(**FEATURES), chain, 40, 1, 0, torch.device("cpu"))
+    plan = batches.plan(batches.order(0)[0], generator(0))
+    spliced = plan.seconds.replicas
+    assert 3 < len(spliced) < 17
+    joined = batches.waves(plan, torch.arange(40))[20:]
+    first = batches.degrade(plan.start[20:], plan.clip_start[20:], plan.wave)
+    second = batches.degrade(plan.seconds.start, plan.clip_start[20:][spliced], plan.seconds.wave)
+    torch.testing.assert_close(joined[spliced][:, 2000:], second[:, 2000:])
+    first[spliced, 2000:] = second[:, 2000:]
+    torch.testing.assert_close(joined, first)
+    assert (plan.seconds.start - plan.start[:20][spliced]).abs().max() <= 800  # as far from the anchor as any replica
+    assert (plan.seconds.start != plan.start[20:][spliced]).any()
+
+
 # ---------------------------------------------------------------- training
 
 
@@ -126,7 +144,8 @@ def test_a_fraction_of_the_songs_is_part_of_every_larger_one(fraction):
         {"model": {"variant": "paper", "width": 4}, "schedule": {"name": "cos-restart"}, "micro_batch": 3},
     ],
 )
-def test_training_learns(tmp_path, changes):
+def test_training_learns(tmp_path, changes, monkeypatch):
+    monkeypatch.setattr("nafp.compute.multiplies_bfloat16", lambda device: True)  # slow where it is not
     history = trained(tmp_path, epochs=12, chain=[], **changes).history
     assert history[-1]["loss"] < 0.3 * history[0]["loss"]
     assert list(history[0])[:5] == ["epoch", "loss", "lr", "seconds", "anchors_per_s"]
@@ -141,6 +160,14 @@ def test_tensorboard_shows_what_happens(tmp_path):
     assert shown | {"train/loss", "train/learning_rate", "train/anchors_per_s"} == set(events.Tags()["scalars"])
     assert [event.step for event in events.Scalars("train/loss")] == [3, 6]  # 3 steps an epoch, looked at together
     assert [event.step for event in events.Images("similarity of anchors and replicas")] == [3, 6]
+
+
+@pytest.mark.parametrize(("known", "dtype"), [(True, torch.bfloat16), (False, torch.float32)])
+def test_bfloat16_where_the_machine_has_it(monkeypatch, capsys, known, dtype):
+    monkeypatch.setattr("nafp.compute.multiplies_bfloat16", lambda device: known)
+    assert compute.precision("bfloat16", torch.device("cpu")) == dtype
+    assert ("no bfloat16 arithmetic" in capsys.readouterr().out) == (not known)
+    assert compute.precision("float32", torch.device("cpu")) == torch.float32
 
 
 def test_same_seed_same_weights(tmp_path):

@@ -5,6 +5,7 @@ import sys
 
 import torch
 
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 
 
@@ -25,3 +26,16 @@ def set_up(threads: int, gpu: int = 0, tf32: bool = False) -> torch.device:
             libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
     return torch.device("cuda", gpu) if torch.cuda.is_available() else torch.device("cpu")
+
+
+def multiplies_bfloat16(device: torch.device) -> bool:
+    """Whether bfloat16 is arithmetic there: on a CPU without it, convolutions fall back to a loop, 20 times slower."""
+    return device.type != "cpu" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
+
+
+def precision(wanted: str, device: torch.device) -> torch.dtype:
+    """The dtype to compute in: the wanted one; float32 instead of bfloat16 on a CPU that only emulates it."""
+    if wanted == "bfloat16" and not multiplies_bfloat16(device):
+        print("train.precision: this CPU has no bfloat16 arithmetic, computing in float32", flush=True)
+        return torch.float32
+    return PRECISIONS[wanted]

@@ -5,7 +5,7 @@ random numbers of a whole batch, on the CPU, so that one seed draws the same on 
 into pieces; then it is *applied* to the batch, or to some rows of it, on the device that holds them. Steps act in three
 places:
 
-* ``crop``: where the anchor and its replica are cut out of the clip;
+* ``crop``: where the anchor and its replica are cut out of the clip, and where a second cut takes over;
 * ``wave``: the replica's samples, (B, T) float32; only the last second of T is the segment, what precedes it is the past;
 * ``image``: the log-mel images of both, (B, mels, frames).
 """
@@ -69,6 +69,23 @@ class TimeOffset:
         anchor = integers(low.clamp(min=-most), high.clamp(max=most), u[:, :1])
         replicas = integers(torch.maximum(low, anchor - most), torch.minimum(high, anchor + most), u[:, 1:])
         return torch.cat([anchor, replicas], dim=1)
+
+
+@dataclass
+class Splice:
+    """From a point uniform in ``at_s`` on, a replica goes on as another one of its anchor: another cut, degraded anew.
+
+    So do queries that are made second by second, wherever a segment holds the seam of two of them.
+    """
+
+    stage = "splice"
+    p: float = 0.3
+    at_s: Range = (0.5, 0.5)
+
+    def draw(self, count: int, rng: Generator) -> tuple[Tensor, Tensor]:
+        """Of ``count`` replicas (m,) the numbers of those that are spliced, and (m, 1) samples: where."""
+        rows = torch.nonzero(torch.rand(count, generator=rng) < self.p)[:, 0]
+        return rows, (uniform((len(rows), 1), *self.at_s, rng) * SAMPLE_RATE).long()
 
 
 # ---------------------------------------------------------------- wave
@@ -219,6 +236,7 @@ class Codec(WaveStep):
 
 STEPS = {
     "time_offset": TimeOffset,
+    "splice": Splice,
     "background": Background,
     "speech": Speech,
     "impulse_response": ImpulseResponse,
@@ -242,6 +260,7 @@ class Chain:
         self.pools = pools or {}
         built = [STEPS[name](**(settings or {})) for step in steps for name, settings in step.items()]
         self.crop, self.wave, self.image = ([s for s in built if s.stage == at] for at in ("crop", "wave", "image"))
+        self.splice = next((s for s in built if s.stage == "splice"), None)
 
     def draw_offsets(self, low: Tensor, high: Tensor, positives: int, rng: Generator, ids: Tensor) -> Tensor:
         """Bounds (B,), segment numbers (B,) -> (B, 1 + positives) offsets in samples; 0 without a time offset."""

@@ -21,6 +21,16 @@ def generator(*key: int) -> torch.Generator:
 
 
 @dataclass(frozen=True)
+class Seconds:
+    """What takes over inside m of the replicas of a batch (augment.chain.Splice)."""
+
+    replicas: Tensor  # (m,) their numbers, ascending
+    at: Tensor  # (m, 1) samples of the segment that stay
+    start: Tensor  # (m,) where the other one is cut out of the packed split
+    wave: list[Draws]
+
+
+@dataclass(frozen=True)
 class Plan:
     """One batch before it is computed: rows are the anchors, then their replicas, those of anchor 0 first."""
 
@@ -29,6 +39,7 @@ class Plan:
     clip_start: Tensor  # (rows,) where its clip begins
     wave: list[Draws]  # of the replicas
     image: list[Draws]  # of all rows
+    seconds: Seconds | None
 
     def __len__(self) -> int:
         return len(self.start)
@@ -96,9 +107,10 @@ class Batches:
         """Numbers (n,) of segments -> all random numbers of their batch."""
         segments, n = self.segments, len(chosen)
         start, low, high = (torch.from_numpy(getattr(segments, name)[chosen]) for name in ("start", "low", "high"))
-        offsets = self.chain.draw_offsets(low, high, self.positives, rng, torch.from_numpy(chosen))
-        starts = start[:, None] + offsets
-        rows = torch.cat([starts[:, 0], starts[:, 1:].flatten()])
+        cuts = self.positives * (2 if self.chain.splice else 1)
+        starts = start[:, None] + self.chain.draw_offsets(low, high, cuts, rng, torch.from_numpy(chosen))
+        anchors, replicas, others = starts.split([1, self.positives, cuts - self.positives], dim=1)
+        rows = torch.cat([anchors.flatten(), replicas.flatten()])
         clips = self.clip_start[torch.from_numpy(segments.clip[chosen])]
         return Plan(
             n,
@@ -106,7 +118,13 @@ class Batches:
             torch.cat([clips, clips.repeat_interleave(self.positives)]),
             self.chain.draw_wave(n * self.positives, self.past + SEGMENT, rng),
             self.chain.draw_image((len(rows), *self.log_mel.shape), rng),
+            self.draw_seconds(others.flatten(), rng) if self.chain.splice else None,
         )
+
+    def draw_seconds(self, starts: Tensor, rng: torch.Generator) -> Seconds:
+        """Second cuts (replicas,) -> those that take over, with the random numbers of their degradation."""
+        replicas, at = self.chain.splice.draw(len(starts), rng)
+        return Seconds(replicas, at, starts[replicas], self.chain.draw_wave(len(replicas), self.past + SEGMENT, rng))
 
     def images(self, plan: Plan, rows: Tensor | None = None) -> Tensor:
         """(rows, mels, frames) log-mel images of some rows of a plan, in ascending order; None: of all."""
@@ -115,13 +133,35 @@ class Batches:
         return torch.cat([self._images(plan, part) for part in rows.split(len(rows) if whole else ROWS_AT_A_TIME)])
 
     def _images(self, plan: Plan, rows: Tensor) -> Tensor:
+        return self.chain.mask(self.log_mel(self.waves(plan, rows)), rows_of(plan.image, rows))
+
+    def waves(self, plan: Plan, rows: Tensor) -> Tensor:
+        """(rows, SEGMENT) samples of some rows of a plan, in ascending order: anchors as they are, replicas degraded."""
         anchors = int((rows < plan.anchors).sum())
         replicas = rows[anchors:]
-        waves = self.audio.cut(plan.start[rows[:anchors]], SEGMENT)
-        degraded = self.audio.cut_with_past(plan.start[replicas], SEGMENT, self.past, plan.clip_start[replicas])
-        degraded = self.chain.degrade(degraded, rows_of(plan.wave, replicas - plan.anchors))
-        images = self.log_mel(torch.cat([waves, degraded[:, -SEGMENT:]]))
-        return self.chain.mask(images, rows_of(plan.image, rows))
+        numbers = replicas - plan.anchors
+        degraded = self.degrade(plan.start[replicas], plan.clip_start[replicas], rows_of(plan.wave, numbers))
+        if plan.seconds:
+            self.splice(degraded, plan, numbers)
+        return torch.cat([self.audio.cut(plan.start[rows[:anchors]], SEGMENT), degraded])
+
+    def degrade(self, starts: Tensor, clip_starts: Tensor, wave: list[Draws]) -> Tensor:
+        """(m,) places in the packed split -> (m, SEGMENT) degraded samples."""
+        cut = self.audio.cut_with_past(starts, SEGMENT, self.past, clip_starts)
+        return self.chain.degrade(cut, wave)[:, -SEGMENT:]
+
+    def splice(self, degraded: Tensor, plan: Plan, numbers: Tensor) -> None:
+        """Let the second cuts take over in degraded replicas (r, SEGMENT) of the given numbers, in place."""
+        seconds = plan.seconds
+        here = torch.isin(seconds.replicas, numbers)
+        replicas = seconds.replicas[here]
+        if not len(replicas):
+            return
+        clips = plan.clip_start[plan.anchors + replicas]
+        other = self.degrade(seconds.start[here], clips, rows_of(seconds.wave, here))
+        rows = torch.searchsorted(numbers, replicas).to(degraded.device)
+        later = (torch.arange(SEGMENT) >= seconds.at[here]).to(degraded.device)
+        degraded[rows] = torch.where(later, other, degraded[rows])
 
 
 def some_clips(split: Split, fraction: float) -> Segments:

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from nafp import compute
 from nafp.augment.chain import Chain
 from nafp.data.corpus import Split
 from nafp.data.pools import AudioPool
@@ -26,7 +27,6 @@ from nafp.training.settings import Settings
 from nafp.training.validation import Validation
 
 CHECK_EVERY = 16  # steps whose losses are looked at together: reading one makes the host wait for the GPU
-PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 class Trainer:
@@ -51,7 +51,7 @@ class Trainer:
         if s.start:
             load_start(self.network[1], Path(s.start))
         self.network.to(device)
-        self.network[1].dtype = PRECISIONS[s.precision]
+        self.network[1].dtype = compute.precision(s.precision, device)
         options = {name: value for name, value in s.optimizer.items() if name != "name"}
         self.optimizer = OPTIMIZERS[s.optimizer["name"]](self.network.parameters(), lr=s.peak_learning_rate, **options)
         pools = {kind: AudioPool(split, device) for kind, split in splits.items() if kind in ("bg", "ir", "speech")}
