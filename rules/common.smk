@@ -9,7 +9,7 @@ HERE = Path(os.path.relpath(workflow.basedir))  # relative, so that a moved fold
 SCRIPTS = HERE / "scripts"
 sys.path.insert(0, str(SCRIPTS.resolve()))  # rule scripts find the library by themselves, the Snakefile does not
 
-from nafp import grid# noqa: E402
+from nafp import grid  # noqa: E402
 from nafp.errors import UserError  # noqa: E402
 from nafp.data.layout import EXCHANGED, MUSIC, POOL_OF_STEP, SPLITS  # noqa: E402
 

@@ -15,7 +15,7 @@ from nafp.data.corpus import count_segments
 from nafp.errors import UserError
 from nafp.files import written_whole
 from nafp.search.index import Index, read_index, update_index
-from nafp.search.milvus import Collection
+from nafp.search.types import MILVUS, type_of
 from nafp.search.vectors import Database
 
 AUDIO_FILES = {".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".au"}
@@ -101,8 +101,12 @@ class Library:
             return np.empty((0, self.dim), np.float32)
         return np.memmap(self.store / "fingerprints.f32", np.float32, mode="r", shape=(self.rows, self.dim))
 
-    def index(self, name: str, options: Mapping) -> Index | Collection:
+    def index(self, name: str, options: Mapping) -> Index:
         """The named index of all fingerprints, brought up to date: only new ones are added to it."""
+        if type_of(name, options)[0] == MILVUS:
+            raise UserError(
+                f"identify.index: {name} is a Milvus collection, which takes no additions here; use ivfpq-rr"
+            )
         folder, database = self.store / "index", Database(self.vectors, self.vectors[:0])
         update_index(name, options, database, folder)
         return read_index(name, options, folder, database)
