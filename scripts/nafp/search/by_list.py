@@ -13,7 +13,7 @@ from faiss.contrib.inspect_tools import get_invlist
 from nafp.search.vectors import one_thread_each
 
 LIST_QUERIES = 16  # that want a list on average: with fewer, query by query is faster
-BLOCK = 2**22  # similarities computed at a time
+BLOCK = 2**22  # distances computed at a time
 DECODABLE = (faiss.IndexIVFFlat, faiss.IndexIVFPQ, faiss.IndexIVFScalarQuantizer)
 
 
@@ -34,13 +34,12 @@ def search_by_list(index: faiss.IndexIVF, query: np.ndarray, k: int) -> np.ndarr
     wanting = order // index.nprobe
 
     def best_of(part: range) -> faiss.ResultHeap:
-        heap = faiss.ResultHeap(len(query), k, keep_max=True)
+        heap = faiss.ResultHeap(len(query), k)
         for number in part:
             rows = wanting[bounds[number] : bounds[number + 1]]
             for ids, vectors in pieces(index, number, max(BLOCK // max(len(rows), 1), 1)) if len(rows) else ():
-                # the largest x.y - |y|^2 / 2 is the smallest |x - y|
-                likeness = query[rows] @ vectors.T - np.square(vectors).sum(axis=1) / 2
-                heap.add_result_subset(rows, likeness, ids)
+                # Faiss' own product, not NumPy's: it keeps to the one thread that this one may use
+                heap.add_result_subset(rows, faiss.pairwise_distances(query[rows], vectors), ids)
         return heap
 
     parts = [range(first, index.nlist, threads) for first in range(threads)]
