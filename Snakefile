@@ -5,7 +5,8 @@
 #   results/{dataset}/fingerprints/{run}/epoch={epoch}/         fingerprints of test_db, test_query and dummy
 #   results/{dataset}/indexes/{run}/epoch={epoch}/{index}/  an index, and what it cost in {index}.json
 #   results/{dataset}/scores/{run}/epoch={epoch}/{index}.json   one cell: a run searched with an index type
-#   results/{dataset}/scoreboard/                               a table and plots a study; index.html shows all
+#   results/{dataset}/scoreboard/                               tables and plots a study; index.html shows all
+#   results/{dataset}/scoreboard/so_far/                        the same of what has finished: snakemake scoreboard
 from pathlib import Path
 
 from snakemake.utils import min_version
@@ -14,6 +15,11 @@ min_version("9.0")
 
 
 configfile: f"{workflow.basedir}/config.yaml"
+
+
+if config.get("container"):
+
+    container: config["container"]
 
 
 include: "rules/common.smk"
@@ -29,12 +35,11 @@ include: "rules/identify.smk"
 rule all:
     """The scoreboard page and all that it needs."""
     input:
-        f"{RESULTS}/scoreboard/index.html",
-        [study_files(study) for study in STUDIES],
+        board_files(),
     localrule: True
 
 
 onsuccess:
-    summary = Path(RESULTS) / "scoreboard/summary.txt"
-    if summary.exists():
+    written = [path for path in Path(RESULTS).glob("scoreboard/**/summary.txt")]
+    if summary := max(written, key=os.path.getmtime, default=None):
         print(f"\n{summary.read_text(encoding='utf-8')}")

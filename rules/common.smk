@@ -1,18 +1,24 @@
 # Validation, the tables of runs and cells, and input functions. No rules.
 import ast
 import os
+import re
 import sys
+from functools import cache
 
+import yaml
 from snakemake.exceptions import WorkflowError
 
-HERE = Path(os.path.relpath(workflow.basedir))  # relative, so that a moved folder stays up to date
+RULES = workflow.current_basedir.get_path_or_uri(secret_free=False)  # also where this is a module of another workflow
+HERE = Path(os.path.relpath(RULES)).parent  # relative, so that a moved folder stays up to date
 SCRIPTS = HERE / "scripts"
 sys.path.insert(0, str(SCRIPTS.resolve()))  # rule scripts find the library by themselves, the Snakefile does not
 
 from nafp import grid  # noqa: E402
 from nafp.errors import UserError  # noqa: E402
-from nafp.data.layout import EXCHANGED, MUSIC, POOL_OF_STEP, SPLITS  # noqa: E402
+from nafp.data.layout import EXCHANGED, HOP, MUSIC, POOL_OF_STEP, SPLITS  # noqa: E402
+from nafp.resources import ANCHORS_PER_S, MEMORY, SEGMENTS_PER_S  # noqa: E402
 
+config = grid.with_changes(yaml.safe_load((HERE / "config.yaml").read_text()), config)  # a module gives what differs
 try:
     grid.check_config(config, HERE / "schemas/config.schema.yaml")
 except UserError as error:
@@ -35,6 +41,11 @@ DEFAULT_RUN = grid.run_name(config["run"])
 TEST_SPLITS = ("test_db", "test_query", "dummy")
 THREADS = 8  # of the jobs that can use them; Snakemake gives fewer where there are fewer
 
+# Jobs that run here share this machine's GPUs: one, unless --resources says more. A cluster counts its own.
+if workflow.resource_settings.nodes is None:
+    most = max(grid.of_recipe(config, name)["train"]["gpus"] for name in config["recipes"])
+    workflow.global_resources.setdefault("gpu", most)
+
 
 wildcard_constraints:
     run=f"aug=({'|'.join(config['chains'])})_bsz=\\d+_dim=\\d+_loss=({'|'.join(config['losses'])})"
@@ -43,19 +54,27 @@ wildcard_constraints:
     index="|".join(config["indexes"]),
     study="|".join(STUDIES) or "none",
     split="[a-z_]+",
+    board="scoreboard|scoreboard/so_far",
+
+
+@cache
+def imported(path):
+    """The library modules that a file imports."""
+    modules = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "nafp":
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+            modules |= {SCRIPTS / f"{name.replace('.', '/')}.py" for name in names}
+    return {module for module in modules if module.is_file()}
 
 
 def code(script):
     """The library modules that a script imports, directly or not: a change in one of them reruns the script."""
     found, waiting = set(), [SCRIPTS / f"{script}.py"]
     while waiting:
-        for node in ast.walk(ast.parse(waiting.pop().read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "nafp":
-                names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-                modules = {SCRIPTS / f"{name.replace('.', '/')}.py" for name in names}
-                modules = {module for module in modules if module.is_file()} - found
-                found |= modules
-                waiting += modules
+        modules = imported(waiting.pop()) - found
+        found |= modules
+        waiting += modules
     templates = {template for module in found for template in module.parent.glob(f"{module.stem}.*.j2")}
     return sorted(map(str, found | templates))
 
@@ -70,24 +89,79 @@ def benchmark_of(job):
     return f"{RESULTS}/benchmarks/{job}.tsv"
 
 
+def growing(base, per_mb=0.0, of=()):
+    """A resource: ``base``, and ``per_mb`` for each MB of the inputs named ``of``; times the attempt: a retry gets more.
+
+    Inputs that are made in the same cluster job (an index and its cell are) must not be named: they do not exist yet.
+    """
+
+    def resource(wildcards, input, attempt):
+        files = [file for name in of for file in ([input[name]] if isinstance(input[name], str) else input[name])]
+        return int(attempt * (base + per_mb * sum(map(os.path.getsize, files)) / 1e6))
+
+    return resource
+
+
+def of_gpus(each):
+    """``each`` times the GPUs of the job's training."""
+    return lambda wildcards: each * recipe(wildcards)["train"]["gpus"]
+
+
+def training_minutes(wildcards, input, attempt):
+    """How long a cluster lets a training run; what it has done until then is not lost."""
+    segments = os.path.getsize(str(input.train)) / (2 * HOP)
+    train = recipe(wildcards)["train"]
+    return int(attempt * (60 + segments * train["epochs"] / (ANCHORS_PER_S * train["gpus"] * 60)))
+
+
+def largest_piece_mb():
+    """Audio of the largest shard of any split: all fingerprinting jobs ask for the same, so that they can be one array."""
+    counts = config["fingerprint"]["shards"].items()
+    sizes = [os.path.getsize(packed(split)) / count for split, count in counts if os.path.exists(packed(split))]
+    return max(sizes, default=0) / 1e6
+
+
+def fingerprint_mb():
+    """Memory of a fingerprinting job."""
+    base, per_mb = MEMORY["fingerprint"]
+    return int(base + per_mb * largest_piece_mb())
+
+
+def fingerprint_minutes():
+    """How long a cluster lets a fingerprinting job run."""
+    return int(30 + largest_piece_mb() * 1e6 / (2 * HOP * SEGMENTS_PER_S * 60))
+
+
 def packed(split):
     """The packed array of a split; its clip table lies beside it."""
     return f"{RESULTS}/data/packed/{split}.npy"
 
 
-def run_fields(wildcards):
-    """The fields of the run that a job is for."""
-    if wildcards.run.startswith("external="):
-        return {"external": wildcards.run.removeprefix("external=")}
-    fields = grid.parse_run(wildcards.run)
+@cache
+def fields_of(run):
+    """The fields of a run by its name; a sentence if it could not be trained."""
+    if run.startswith("external="):
+        return {"external": run.removeprefix("external=")}
+    fields = grid.parse_run(run)
     if problems := grid.problems_of(fields, config):
         raise WorkflowError("; ".join(problems))
     return fields
 
 
+def run_fields(wildcards):
+    """The fields of the run that a job is for."""
+    return fields_of(wildcards.run)
+
+
+@cache
+def sections_of(recipe):
+    """The sections features, model and train of the config, as a recipe has them."""
+    return grid.of_recipe(config, recipe)
+
+
 def recipe(wildcards):
     """The sections features, model and train of the config, as the job's run has them."""
-    return grid.of_recipe(config, run_fields(wildcards)["recipe"])
+    return sections_of(run_fields(wildcards)["recipe"])
 
 
 def search_environment(wildcards):
@@ -131,6 +205,30 @@ def training_splits(wildcards):
     return splits | ({"start": settings["start"]} if settings["start"] else {})
 
 
+def fingerprints_of(run, epoch, split):
+    """The fingerprints of a split by a run: one array, or the list of its shards."""
+    whole = run.startswith("external=") or config["fingerprint"]["shards"][split] == 1
+    return f"{RESULTS}/fingerprints/{run}/epoch={epoch}/{split}.{'npy' if whole else 'json'}"
+
+
+def shards_of(run, epoch, split):
+    """The shards that the fingerprints of a split by a run consist of; none if they are one array."""
+    if fingerprints_of(run, epoch, split).endswith(".npy"):
+        return []
+    count = config["fingerprint"]["shards"][split]
+    return [f"{RESULTS}/fingerprints/{run}/epoch={epoch}/{split}/{shard}-of-{count}.npy" for shard in range(count)]
+
+
+def vectors(split):
+    """The input function for the fingerprints of a split by the job's run."""
+    return lambda wildcards: fingerprints_of(wildcards.run, wildcards.epoch, split)
+
+
+def shards(*splits):
+    """The input function for the shards of splits, so that a lost one is made again."""
+    return lambda wildcards: [shard for split in splits for shard in shards_of(wildcards.run, wildcards.epoch, split)]
+
+
 def cells_of(study):
     """The scores of a study's cells, in its order."""
     return [f"{RESULTS}/scores/{cell.run}/epoch={EPOCH}/{cell.index}.json" for cell in CELLS[study]]
@@ -141,16 +239,128 @@ def runs_of(study):
     return list(dict.fromkeys(cell.run for cell in CELLS[study]))
 
 
-def figures_of(study):
-    """Figure -> file, for a study: what it varies decides which ones say something."""
-    figures = ["hit_rate"] + (["speed"] if "index" in VARIED[study] else [])
-    figures += ["learning"] if len(runs_of(study)) > 1 else []
-    return {figure: f"{RESULTS}/scoreboard/{study}.{figure}.svg" for figure in figures}
+def study_of(study):
+    """What the table and plots of a study show (nafp.report.tables.Study)."""
+    chosen = grid.baseline(STUDIES[study], config)
+    return {
+        "name": study,
+        "question": STUDIES[study].get("question", study.replace("_", " ")),
+        "varied": VARIED[study],
+        "matches": STUDIES[study].get("matches", ["exact", "near"]),
+        "planned": [{"run": c.run, "index": c.index, **grid.parse_run(c.run)} for c in CELLS[study]],
+        "baseline": [chosen.run, chosen.index],
+    }
 
 
-def study_files(study):
+def looked_at():
+    """The runs that are looked at closely: the default one and the first ones of the studies."""
+    runs = dict.fromkeys(cell.run for study in STUDIES for cell in CELLS[study])
+    return sorted(runs, key=lambda run: run != DEFAULT_RUN)[: config["scoreboard"]["runs"]]
+
+
+def hits_of(cells):
+    """The per-query tables beside cells."""
+    return [cell.removesuffix(".json") + ".hits.parquet" for cell in cells]
+
+
+def due(wildcards, paths):
+    """Files as input of a scoreboard's job: the whole one waits for all of them, the one of what has finished for none."""
+    return list(paths) if wildcards.board == "scoreboard" else []
+
+
+def there(wildcards, paths):
+    """The files that a scoreboard's job works on: all of them, or those that there are."""
+    return [path for path in paths if wildcards.board == "scoreboard" or os.path.exists(path)]
+
+
+def age(wildcards, paths):
+    """When the files that there are were written: what makes a scoreboard of what has finished again."""
+    return (
+        None if wildcards.board == "scoreboard" else {path: os.path.getmtime(path) for path in there(wildcards, paths)}
+    )
+
+
+def figures_of(study, board="scoreboard"):
+    """Figure -> file, for a study: what it varies decides which ones say something, and on a partial board what is there."""
+    drawable = board == "scoreboard" or any(map(os.path.exists, cells_of(study)))
+    histories = [run for run in runs_of(study) if board == "scoreboard" or os.path.exists(history_of(run))]
+    figures = ["hit_rate"] + [name for name in ("bsz", "dim", "aug", "snr_db") if name in VARIED[study]]
+    figures += ["costs"] if "index" in VARIED[study] else []
+    figures = figures * drawable + (["learning"] if len(histories) > 1 and drawable else [])
+    return {figure: f"{RESULTS}/{board}/{study}.{figure}.svg" for figure in figures}
+
+
+def history_of(run):
+    """The learning curve of a run."""
+    return f"{RESULTS}/runs/{run}/history.csv"
+
+
+def closer_of(board="scoreboard"):
+    """Figure -> file, for what is drawn of no single study."""
+    figures = {}
+    if board == "scoreboard" or any(os.path.exists(cell_of(run)) for run in looked_at()):
+        figures |= {"misses": f"{RESULTS}/{board}/misses.svg", "similarity": f"{RESULTS}/{board}/similarity.svg"}
+    if DEFAULT_RUN in looked_at() and (board == "scoreboard" or any(map(os.path.exists, scale_tables()))):
+        figures["scale"] = f"{RESULTS}/{board}/scale.svg"
+    return figures
+
+
+def cell_of(run):
+    """The cell of a run with the default index."""
+    return f"{RESULTS}/scores/{run}/epoch={EPOCH}/{config['search']['index']}.json"
+
+
+def scale_tables():
+    """The results of the scale study."""
+    return [f"{RESULTS}/scores/{DEFAULT_RUN}/epoch={EPOCH}/{index}.scale.csv" for index in config["scale"]["index"]]
+
+
+def vectors_of(run):
+    """Split -> the fingerprints of a run."""
+    return {split: f"{RESULTS}/fingerprints/{run}/epoch={EPOCH}/{split}.npy" for split in TEST_SPLITS}
+
+
+def weights_of(run):
+    """The weights that are searched with."""
+    return f"{RESULTS}/runs/{run}/epoch={EPOCH}.safetensors"
+
+
+def files_to_listen_to(run):
+    """All that a run needs to answer."""
+    return [weights_of(run), vectors_of(run)["dummy"], vectors_of(run)["test_db"]]
+
+
+def listening_splits():
+    """The splits that the sound demo is cut from."""
+    return ["test_db", "dummy", "train", "bg_test", "ir_test"] + [
+        f"{pool}_train" for pool in chain_pools(config["chains"][config["run"]["aug"]])
+    ]
+
+
+def listening_run(run):
+    """What is needed to compute a run's fingerprints and to search them."""
+    fields = grid.parse_run(run)
+    sections = grid.of_recipe(config, fields["recipe"])
+    vectors = vectors_of(run)
+    return {
+        "weights": weights_of(run),
+        "dummy": vectors["dummy"],
+        "db": vectors["test_db"],
+        "dim": fields["dim"],
+        "features": sections["features"],
+        "model": sections["model"],
+    }
+
+
+def study_files(study, board="scoreboard"):
     """All that a study produces."""
-    return [f"{RESULTS}/scoreboard/{study}.{kind}" for kind in ("csv", "md")] + list(figures_of(study).values())
+    tables = [f"{RESULTS}/{board}/{study}.{kind}" for kind in ("csv", "md", "tex")]
+    return tables + list(figures_of(study, board).values())
+
+
+def board_files(board="scoreboard"):
+    """All that a scoreboard consists of."""
+    return [f"{RESULTS}/{board}/index.html", *(file for study in STUDIES for file in study_files(study, board))]
 
 
 def state_of(folder):

@@ -18,6 +18,9 @@ if IS_DEMO:
         conda:
             "../envs/data.yaml"
         threads: THREADS
+        resources:
+            mem_mb=growing(4000),
+            runtime=growing(60),
         params:
             root=lambda wildcards, output: str(Path(output.aug).parent),
             songs=config["demo"]["songs"],
@@ -44,6 +47,9 @@ if IS_DEMO:
             part="val|test",
         conda:
             "../envs/train.yaml"
+        resources:
+            mem_mb=growing(4000),
+            runtime=growing(60),
         params:
             root=lambda wildcards, input: str(Path(input.aug).parent),
             steps=lambda wildcards: config["demo"]["queries"][wildcards.part],
@@ -70,6 +76,9 @@ rule verify:
     conda:
         "../envs/data.yaml"
     threads: THREADS
+    resources:
+        mem_mb=growing(*MEMORY["verify"]),
+        runtime=growing(360),
     params:
         root=lambda wildcards: CORPUS,
     message:
@@ -92,6 +101,9 @@ rule pack:
         benchmark_of("pack/{split}")
     conda:
         "../envs/data.yaml"
+    resources:
+        mem_mb=growing(*MEMORY["pack"]),
+        runtime=growing(360),
     params:
         root=lambda wildcards: CORPUS,
     message:

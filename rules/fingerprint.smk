@@ -1,33 +1,55 @@
 rule fingerprint:
-    """Fingerprint every segment of a split with one trained model."""
+    """Fingerprint every segment of a split, or of one shard of it, with one trained model."""
     input:
         weights=f"{RESULTS}/runs/{{run}}/epoch={{epoch}}.safetensors",
         audio=packed("{split}"),
         clips=f"{RESULTS}/data/packed/{{split}}.csv",
         code=code("fingerprint"),
     output:
-        f"{RESULTS}/fingerprints/{{run}}/epoch={{epoch}}/{{split}}.npy",
+        f"{RESULTS}/fingerprints/{{run}}/epoch={{epoch}}/{{split}}{{shard}}.npy",
     log:
-        log_of("fingerprint/{run}/epoch={epoch}/{split}"),
+        log_of("fingerprint/{run}/epoch={epoch}/{split}{shard}"),
     benchmark:
-        benchmark_of("fingerprint/{run}/epoch={epoch}/{split}")
+        benchmark_of("fingerprint/{run}/epoch={epoch}/{split}{shard}")
     wildcard_constraints:
         run="aug=.+",
+        shard=r"(/\d+-of-\d+)?",
     conda:
         "../envs/train.yaml"
     threads: THREADS
     resources:
         gpu=1,
-        mem="8GB",
-        runtime="12h",
+        mem_mb=lambda wildcards, attempt: attempt * fingerprint_mb(),
+        runtime=lambda wildcards, attempt: attempt * fingerprint_minutes(),
     params:
         features=lambda wildcards: recipe(wildcards)["features"],
         model=lambda wildcards: recipe(wildcards)["model"],
         dim=lambda wildcards: run_fields(wildcards)["dim"],
+        shard=lambda wildcards: [int(number) for number in re.findall(r"\d+", wildcards.shard)],
     message:
-        "fingerprinting {wildcards.split} with {wildcards.run}"
+        "fingerprinting {wildcards.split}{wildcards.shard} with {wildcards.run}"
     script:
         "../scripts/fingerprint.py"
+
+
+rule gather_fingerprints:
+    """Name the shards of a split, which are then read as one array."""
+    input:
+        shards=lambda wildcards: shards_of(wildcards.run, wildcards.epoch, wildcards.split),
+        code=code("gather_fingerprints"),
+    output:
+        f"{RESULTS}/fingerprints/{{run}}/epoch={{epoch}}/{{split}}.json",
+    log:
+        log_of("gather_fingerprints/{run}/epoch={epoch}/{split}"),
+    wildcard_constraints:
+        run="aug=.+",
+    localrule: True
+    conda:
+        "../envs/search.yaml"
+    message:
+        "gathering the shards of {wildcards.split}"
+    script:
+        "../scripts/gather_fingerprints.py"
 
 
 rule import_fingerprints:
@@ -43,6 +65,9 @@ rule import_fingerprints:
         log_of("import_fingerprints/{name}/{split}"),
     conda:
         "../envs/search.yaml"
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(240),
     params:
         folder=lambda wildcards: config["external"][wildcards.name],
     message:
@@ -54,7 +79,8 @@ rule import_fingerprints:
 rule export:
     """The fingerprints of the default run in the published code's format: {db,query,dummy_db}.mm and their shapes."""
     input:
-        **{split: f"{RESULTS}/fingerprints/{DEFAULT_RUN}/epoch={EPOCH}/{split}.npy" for split in TEST_SPLITS},
+        **{split: fingerprints_of(DEFAULT_RUN, EPOCH, split) for split in TEST_SPLITS},
+        shards=[shard for split in TEST_SPLITS for shard in shards_of(DEFAULT_RUN, EPOCH, split)],
         code=code("export"),
     output:
         **{part: f"{RESULTS}/exchange/{DEFAULT_RUN}/epoch={EPOCH}/{part}.mm" for part in EXCHANGED.values()},
@@ -63,6 +89,9 @@ rule export:
         log_of("export"),
     conda:
         "../envs/search.yaml"
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(30, 0.05, of=["dummy", "shards"]),
     message:
         "writing the fingerprints of {DEFAULT_RUN} in the published code's format"
     script:

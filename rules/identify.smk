@@ -18,8 +18,8 @@ rule identify:
     threads: THREADS
     resources:
         gpu=1,
-        mem="8GB",
-        runtime="12h",
+        mem_mb=growing(8000),
+        runtime=growing(720),
     params:
         folders=own_folders,
         states=lambda wildcards: [state_of(config.get(name)) for name in ("library", "queries")],

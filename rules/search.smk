@@ -7,7 +7,7 @@ match SEARCH["test_ids"]:
         TEST_IDS = ICASSP_IDS
     case file:
         TEST_IDS = file
-VECTORS = f"{RESULTS}/fingerprints/{{run}}/epoch={{epoch}}"
+SEARCHED = ("dummy", "db", "shards")  # inputs that decide on a job's memory and time
 
 
 rule fetch_test_ids:
@@ -35,8 +35,9 @@ rule fetch_test_ids:
 rule build_index:
     """Build one index over the dummy and the database fingerprints."""
     input:
-        dummy=f"{VECTORS}/dummy.npy",
-        db=f"{VECTORS}/test_db.npy",
+        dummy=vectors("dummy"),
+        db=vectors("test_db"),
+        shards=shards("dummy", "test_db"),
         code=code("build_index"),
     output:
         index=directory(f"{RESULTS}/indexes/{{run}}/epoch={{epoch}}/{{index}}"),
@@ -49,8 +50,8 @@ rule build_index:
         search_environment
     threads: 2
     resources:
-        mem="8GB",
-        runtime="12h",
+        mem_mb=growing(*MEMORY["build_index"], of=SEARCHED),
+        runtime=growing(60, 0.05, of=SEARCHED),
     params:
         options=lambda wildcards: config["indexes"][wildcards.index],
         seed=config["search"]["seed"],
@@ -67,9 +68,10 @@ rule score:
     input:
         index=f"{RESULTS}/indexes/{{run}}/epoch={{epoch}}/{{index}}",
         facts=f"{RESULTS}/indexes/{{run}}/epoch={{epoch}}/{{index}}.json",
-        dummy=f"{VECTORS}/dummy.npy",
-        db=f"{VECTORS}/test_db.npy",
-        query=f"{VECTORS}/test_query.npy",
+        dummy=vectors("dummy"),
+        db=vectors("test_db"),
+        query=vectors("test_query"),
+        shards=shards("dummy", "test_db", "test_query"),
         clips=f"{RESULTS}/data/packed/test_query.csv",
         songs=[f"{RESULTS}/data/packed/{split}.csv" for split in ("dummy", "test_db")],
         test_ids=TEST_IDS,
@@ -85,8 +87,8 @@ rule score:
         search_environment
     threads: 2
     resources:
-        mem="8GB",
-        runtime="12h",
+        mem_mb=growing(*MEMORY["score"], of=SEARCHED),
+        runtime=growing(60, 0.02, of=SEARCHED),
     params:
         dataset=DATASET,
         fields=run_fields,
@@ -101,9 +103,10 @@ rule score:
 rule measure_scale:
     """Search one index over growing parts of the dummy database."""
     input:
-        dummy=f"{VECTORS}/dummy.npy",
-        db=f"{VECTORS}/test_db.npy",
-        query=f"{VECTORS}/test_query.npy",
+        dummy=vectors("dummy"),
+        db=vectors("test_db"),
+        query=vectors("test_query"),
+        shards=shards("dummy", "test_db", "test_query"),
         clips=f"{RESULTS}/data/packed/test_query.csv",
         test_ids=TEST_IDS,
         code=code("measure_scale"),
@@ -118,8 +121,8 @@ rule measure_scale:
         search_environment
     threads: 2
     resources:
-        mem="8GB",
-        runtime="12h",
+        mem_mb=growing(3000, 2.5, of=SEARCHED),
+        runtime=growing(60, 0.2, of=SEARCHED),
     params:
         options=lambda wildcards: config["indexes"][wildcards.index],
         fractions=config["scale"]["fractions"],

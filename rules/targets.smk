@@ -21,7 +21,7 @@ rule fingerprints:
     input:
         sorted(
             {
-                f"{RESULTS}/fingerprints/{run}/epoch={EPOCH}/{split}.npy"
+                fingerprints_of(run, EPOCH, split)
                 for study in STUDIES
                 for run in runs_of(study)
                 for split in TEST_SPLITS
@@ -44,6 +44,13 @@ rule scale:
     localrule: True
 
 
+rule scoreboard:
+    """The scoreboard of whatever has finished: nothing is trained or searched for it; what is missing is said."""
+    input:
+        board_files("scoreboard/so_far"),
+    localrule: True
+
+
 for study in STUDIES:
 
     rule:
@@ -54,4 +61,6 @@ for study in STUDIES:
             study_files(study),
         localrule: True
 
-    workflow.get_rule(study).docstring = STUDIES[study].get("question", f"The study {study}.")
+    workflow.get_rule(workflow.modifier.modify_rulename(study)).docstring = STUDIES[study].get(
+        "question", f"The study {study}."
+    )

@@ -14,14 +14,13 @@ rule train:
         benchmark_of("train/{run}")
     conda:
         "../envs/train.yaml"
-    threads: THREADS
+    threads: of_gpus(THREADS)
     resources:
-        gpu=lambda wildcards: recipe(wildcards)["train"]["gpus"],
-        mem="8GB",
-        runtime="36h",
+        gpu=of_gpus(1),
+        mem_mb=growing(*MEMORY["train"], of=["train"]),
+        runtime=training_minutes,
     params:
         settings=training_settings,
-        gpus=lambda wildcards: recipe(wildcards)["train"]["gpus"],
     message:
         "training {wildcards.run}"
     script:

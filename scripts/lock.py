@@ -19,7 +19,10 @@ STAGES = {  # what the scripts of a stage import, directly or through the librar
     ],
     "search": [*SEARCH, "faiss-cpu", "faiss-gpu"],
     "milvus": [*SEARCH, "faiss-cpu", "milvus-lite", "pymilvus"],  # not faiss-gpu, which faiss-cpu would overwrite
-    "scoreboard": ["jinja2", "matplotlib", "numpy", "pandas", "scipy", "seaborn", "tabulate"],
+    "listen": [
+        *("faiss-cpu", "faiss-gpu", "numpy", "pandas", "pillow", "safetensors", "scipy", "soundfile", "torch", "tqdm")
+    ],
+    "scoreboard": ["jinja2", "matplotlib", "numpy", "pandas", "pyarrow", "scipy", "seaborn", "soundfile", "tqdm"],
 }
 
 

@@ -14,5 +14,5 @@ with logged(snakemake.log[0]):
             "outputs": {name: str(path) for name, path in snakemake.output.items()},
             "threads": snakemake.threads,
         },
-        snakemake.params.gpus,
+        max(snakemake.resources.gpu, 1),  # no parameter: it changes last bits at most, so nothing is trained again
     )

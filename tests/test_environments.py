@@ -10,7 +10,7 @@ import yaml
 
 ROOT = Path(__file__).parents[1]
 ENVIRONMENTS = sorted((ROOT / "envs").glob("*.yaml"))
-DISTRIBUTIONS = {"yaml": "pyyaml", "faiss": "faiss-gpu"}  # import name -> distribution, where they differ
+DISTRIBUTIONS = {"yaml": "pyyaml", "faiss": "faiss-gpu", "PIL": "pillow"}  # import name -> distribution, where they differ
 
 
 def pins(lines: list[str]) -> dict[str, str]:
@@ -74,7 +74,7 @@ def test_environment_is_conda_forge_with_python_and_pip_pinned(path):
 
 def test_every_script_has_an_environment_with_its_imports():
     scripts = rule_environments()
-    rules = {path.stem for path in (ROOT / "scripts").glob("*.py")} - {"lock"}
+    rules = {path.stem for path in (ROOT / "scripts").glob("*.py")} - {"lock", "plan", "compare"}
     assert set(scripts) == rules
     for script, environments in scripts.items():
         needed = third_party(ROOT / f"scripts/{script}.py", set())
@@ -84,6 +84,13 @@ def test_every_script_has_an_environment_with_its_imports():
                 pinned |= {"faiss-gpu"} if "faiss-cpu" in pinned else set()  # the same module
                 assert {name.replace("-", "_") for name in pinned} >= OPTIONAL
             assert needed - OPTIONAL <= pinned, (script, environment)
+
+
+def test_a_node_that_only_searches_needs_no_training_stack():
+    training = {"torch", "triton", "tensorboard", "safetensors", "nvidia-cudnn-cu13", "nvidia-nccl-cu13"}
+    assert training <= set(environment_pins(ROOT / "envs/train.yaml"))
+    for stage in ("data", "search", "scoreboard"):
+        assert not training & set(environment_pins(ROOT / f"envs/{stage}.yaml"))
 
 
 def test_the_library_knows_nothing_of_snakemake():

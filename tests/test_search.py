@@ -23,7 +23,7 @@ from nafp.search.sequences import (
     songs_of_rows,
 )
 from nafp.search.types import INDEXES
-from nafp.search.vectors import Database, open_vectors
+from nafp.search.vectors import Database, Shards, open_vectors, write_manifest
 
 OPTIONS = {
     "l2": {},
@@ -483,3 +483,56 @@ def test_reference_scores(recipe, name, options, points, built):
     if points == 0:
         np.testing.assert_array_equal(ours, raw)
     assert np.abs(100 * ours.mean(axis=0) - 100 * raw.mean(axis=0)).max() <= points
+
+
+# ---------------------------------------------------------------- fingerprints in shards
+
+
+def in_shards(whole: np.ndarray, *borders: int) -> Shards:
+    return Shards(np.split(whole, borders), whole.shape[1])
+
+
+@given(st.lists(st.integers(0, 50), max_size=5), st.integers(-60, 60), st.integers(-60, 60), st.integers(0, 2**32))
+def test_shards_read_like_one_array(borders, start, stop, seed):
+    whole = vectors(0, 50)
+    cut = in_shards(whole, *sorted(borders))
+    assert (len(cut), cut.shape, cut.dtype) == (50, (50, 16), np.float32)
+    np.testing.assert_array_equal(np.asarray(cut), whole)
+    np.testing.assert_array_equal(np.asarray(cut[start:stop]), whole[start:stop])
+    rows = np.random.default_rng(seed).integers(0, 50, (4, 3))
+    np.testing.assert_array_equal(cut[rows], whole[rows])
+
+
+@pytest.mark.parametrize("name", INDEXES)
+def test_a_database_in_shards_gives_the_same_index_and_answers(name, tmp_path):
+    dummy, db, query = vectors(1, 700), vectors(2, 60), vectors(2, 60)
+    answers, files = [], []
+    for cut in (dummy, in_shards(dummy, 0, 256, 512, 512)):
+        database = Database(cut, db)
+        build_index(name, OPTIONS[name], database, tmp_path / name, train_max=400)
+        files.append({path.name: path.read_bytes() for path in (tmp_path / name).iterdir()})
+        index = read_index(name, OPTIONS[name], tmp_path / name, database)
+        answers.append(search_sequences(index, database, query, np.arange(50), [1, 5], progress=False))
+    assert files[0] == files[1]
+    for whole, sharded in zip(*answers, strict=True):
+        np.testing.assert_array_equal(whole.place, sharded.place)
+        np.testing.assert_array_equal(whole.score, sharded.score)
+
+
+def test_shards_are_mapped_not_copied(tmp_path):
+    paths = [tmp_path / "dummy" / f"{i}.npy" for i in range(2)]
+    paths[0].parent.mkdir()
+    for seed, path in enumerate(paths):
+        np.save(path, vectors(seed, 30))
+    write_manifest(tmp_path / "dummy.json", paths)
+    opened = open_vectors(tmp_path / "dummy.json")
+    assert all(isinstance(part, np.memmap) for part in opened.parts)
+    assert np.shares_memory(opened[10:40].parts[1], opened.parts[1])
+    np.save(paths[1], vectors(1, 29))
+    with pytest.raises(
+        UserError, match=r"1.npy: holds fingerprints of shape \(29, 16\), but dummy.json says \(30, 16\)"
+    ):
+        open_vectors(tmp_path / "dummy.json")
+    paths[0].unlink()
+    with pytest.raises(UserError, match="0.npy: is not a NumPy array of fingerprints .*; make it again"):
+        open_vectors(tmp_path / "dummy.json")

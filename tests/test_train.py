@@ -19,6 +19,7 @@ from nafp.metrics import diagonal_sums, mini_search, wilson_interval
 from nafp.model.features import LogMel
 from nafp.model.fingerprint import build_model, fingerprint, fingerprint_to_file, load_model
 from nafp.model.network import AxisConv, Fingerprinter
+from nafp.search.vectors import open_vectors, write_manifest
 from nafp.training.batches import Batches, generator
 from nafp.training.checkpoints import Checkpoints
 from nafp.training.optim import learning_rate
@@ -328,10 +329,27 @@ def test_fingerprints_do_not_depend_on_their_batch(tmp_path):
     few = np.empty((300, 8), np.float32)
     fingerprint(network, data, CPU, few, disable=True)
     np.testing.assert_array_equal(many[:300], few)
-    fingerprint_to_file(network, 8, data, CPU, tmp_path / "x.npy")
+    fingerprint_to_file(network, data, CPU, tmp_path / "x.npy")
     np.testing.assert_array_equal(np.load(tmp_path / "x.npy"), many)
     alone = network(torch.from_numpy(data.audio[None, 4000:12000]).float() / 32768)
     np.testing.assert_allclose(many[1], alone[0].detach().numpy(), atol=1e-6)
+
+
+def test_any_number_of_shards_gives_the_same_fingerprints(tmp_path):
+    torch.manual_seed(1)
+    features = FEATURES | {"max_scope": "batch"}  # the hardest case: a fingerprint depends on its whole batch
+    network = build_model(features, MODEL, 8).eval()
+    data = split(5, clips=4, samples=4 * 240000)  # 956 segments
+    fingerprint_to_file(network, data, CPU, tmp_path / "whole.npy")
+    whole = open_vectors(tmp_path / "whole.npy")
+    for count in (1, 3, 7):  # three of seven are empty
+        paths = [tmp_path / f"{shard}-of-{count}.npy" for shard in range(count)]
+        for shard in reversed(range(count)):
+            fingerprint_to_file(network, data, CPU, paths[shard], shard, count)
+        write_manifest(tmp_path / "gathered.json", paths)
+        gathered = open_vectors(tmp_path / "gathered.json")
+        assert gathered.shape == whole.shape
+        np.testing.assert_array_equal(np.asarray(gathered), whole)
 
 
 def test_model_file_round_trip(tmp_path):

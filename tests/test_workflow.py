@@ -1,92 +1,19 @@
 """The real workflow, on a tiny configuration in a folder of its own: end to end, what reruns, what is refused."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import soundfile as sf
-import yaml
 from wavs import data_set, write
+from workflow import FULL, NONE, copy_project, planned, snakemake, tiny
 
 from nafp.data.layout import SPLITS
-
-ROOT = Path(__file__).parents[1]
-PARTS = ("Snakefile", "config.yaml", "rules", "scripts", "schemas", "envs", "published", "profiles")
-FULL, NONE = (f"aug={aug}_bsz=16_dim=16_loss=ntxent_recipe=base_seed=0" for aug in ("full", "none"))
-
-
-def copy_project(folder: Path) -> Path:
-    """The workflow without results, so that a test may edit it."""
-    for part in PARTS:
-        source = ROOT / part
-        if source.is_dir():
-            shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy2(source, folder / part)
-    shutil.copy2(ROOT / "tests/tiny.yaml", folder / "tiny.yaml")
-    return folder
-
-
-def snakemake(
-    folder: Path, *arguments: str, config: str = "tiny.yaml", environment: dict | None = None
-) -> subprocess.CompletedProcess:
-    """Run Snakemake in a copy of the project; stdout and stderr together."""
-    command = [sys.executable, "-m", "snakemake", *arguments, "--cores", "2", "--configfile", config]
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("SNAKEMAKE")}
-    return subprocess.run(
-        command,
-        cwd=folder,
-        env=clean | (environment or {}),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=600,
-    )
-
-
-def planned(folder: Path, *arguments: str) -> dict[str, int]:
-    """Rule -> number of jobs that Snakemake would run."""
-    output = snakemake(folder, *arguments, "-n", "--quiet", "rules").stdout
-    if "Job stats:" not in output:
-        assert "Nothing to be done" in output, output
-        return {}
-    table = output.split("Job stats:")[1].split("\n\n")[0].splitlines()[3:]
-    jobs = {line.split()[0]: int(line.split()[1]) for line in table if len(line.split()) == 2}
-    return {rule: count for rule, count in jobs.items() if rule not in ("total", "all")}
-
-
-@pytest.fixture(scope="session")
-def finished(tmp_path_factory) -> Path:
-    """The tiny experiment, run to its end. Tests must leave it as it is."""
-    folder = copy_project(tmp_path_factory.mktemp("project"))
-    done = snakemake(folder)
-    assert done.returncode == 0, done.stdout[-6000:]
-    assert "scoreboard/index.html" in done.stdout
-    return folder
-
-
-@pytest.fixture
-def edited(finished):
-    """The finished experiment, and a function that edits one of its files until the test ends."""
-    saved = {}
-
-    def edit(name: str, old: str, new: str) -> None:
-        path = finished / name
-        saved.setdefault(path, (path.read_text(), path.stat()))
-        assert old in path.read_text()
-        path.write_text(path.read_text().replace(old, new))
-
-    yield finished, edit
-    for path, (text, stat) in saved.items():
-        path.write_text(text)
-        os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
-
+from nafp.search.vectors import open_vectors
 
 # ---------------------------------------------------------------- end to end
 
@@ -94,10 +21,20 @@ def edited(finished):
 def test_every_part_is_there(finished):
     results = finished / "results/demo"
     board = results / "scoreboard"
+    figures = {
+        "table3": ("hit_rate", "aug", "learning"),
+        "index_types": ("hit_rate", "costs"),
+        "song_level": ("hit_rate",),
+    }
+    drawn = {f"{study}.{figure}" for study, names in figures.items() for figure in names} | {
+        "misses",
+        "similarity",
+        "scale",
+    }
     assert {p.name for p in board.iterdir()} == {
-        *("index.html", "summary.txt"),
-        *("table3.csv", "table3.md", "table3.hit_rate.svg", "table3.learning.svg"),
-        *("index_types.csv", "index_types.md", "index_types.hit_rate.svg", "index_types.speed.svg"),
+        *("index.html", "summary.txt", "listening.json", "misses.csv"),
+        *(f"{study}.{kind}" for study in figures for kind in ("csv", "md", "tex")),
+        *(f"{name}.{kind}" for name in drawn for kind in ("svg", "png")),
     }
     assert {p.name for p in (results / "runs" / FULL).iterdir()} == {
         *("config.yaml", "history.csv", "epoch=best.safetensors", "epoch=last.safetensors", "tensorboard", ".states")
@@ -139,12 +76,42 @@ def test_queries_are_degraded_songs_of_the_same_length(finished):
 
 def test_table_shows_ours_and_the_published_rows(finished):
     table = pd.read_csv(finished / "results/demo/scoreboard/table3.csv")
-    assert (table["source"] == "this run").sum() == 4  # two runs, exact and near
+    assert table.loc[table["source"] == "this run", "row"].nunique() == 4  # two runs, exact and near
     paper = table[
         (table["source"] == "paper") & (table["N"] == 640) & (table["d"] == 128) & (table["match"] == "exact")
     ]
-    assert paper["1 s"].tolist() == [62.2]
+    assert paper.loc[paper["query_s"] == 1, "hit_rate_pct"].tolist() == [62.2]
     assert table.loc[table["source"] != "this run", "comparable"].str.startswith("no").all()
+
+
+def test_every_rate_of_the_page_comes_from_the_per_query_tables(finished):
+    page = (finished / "results/demo/scoreboard/index.html").read_text(encoding="utf-8")
+    for path in (finished / "results/demo/scores").rglob("*.hits.parquet"):
+        answers = pd.read_parquet(path)
+        for hit in ("top1_exact", "top1_near"):
+            for rate in answers.groupby("length")[hit].mean():
+                assert f">{100 * rate + 1e-9:.1f}<" in page
+
+
+def test_the_scoreboard_of_what_has_finished(finished, tmp_path):
+    """A cell is missing: nothing is computed for it, the rest is shown; when it comes back, the page is made again."""
+    folder = tmp_path / "project"
+    shutil.copytree(finished, folder, copy_function=shutil.copy2)
+    cell = folder / f"results/demo/scores/{NONE}/epoch=best/l2.json"
+    cell.rename(tmp_path / "aside.json")
+    jobs = planned(folder, "scoreboard")
+    assert not jobs.keys() & {"train", "fingerprint", "build_index", "score", "measure_scale"}
+    done = snakemake(folder, "scoreboard")
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert "1 of 4 cells has not run yet." in done.stdout
+    table = pd.read_csv(folder / "results/demo/scoreboard/so_far/table3.csv")
+    absent = table[(table["source"] == "this run") & (table["state"] == "not run yet")]
+    assert absent["row"].nunique() == 2
+    assert absent["hit_rate_pct"].isna().all()
+    assert not cell.exists()
+    assert "scoreboard" not in planned(folder, "scoreboard")
+    (tmp_path / "aside.json").rename(cell)
+    assert {"make_table", "build_page"} <= planned(folder, "scoreboard").keys()
 
 
 # ---------------------------------------------------------------- what reruns
@@ -192,10 +159,10 @@ def test_one_more_seed_runs_its_runs_only(edited):
 @pytest.mark.parametrize(
     "module, reruns, spares",
     [
-        ("index", {"build_index", "score"}, {"train", "fingerprint", "pack"}),
-        ("plots", {"plot"}, {"train", "score", "make_table"}),
-        ("losses", {"train", "fingerprint"}, {"pack", "verify"}),
-        ("demo_sounds", {"compose_demo", "pack", "train"}, set()),
+        ("search/index", {"build_index", "score"}, {"train", "fingerprint", "pack"}),
+        ("report/plots", {"plot"}, {"train", "score", "make_table"}),
+        ("training/losses", {"train", "fingerprint"}, {"pack", "verify"}),
+        ("demo/sounds", {"compose_demo", "pack", "train"}, set()),
     ],
 )
 def test_a_library_module_reruns_what_imports_it(edited, module, reruns, spares):
@@ -226,6 +193,24 @@ def test_fingerprints_go_out_and_come_back(finished, tmp_path):
     theirs = json.loads((folder / cell).read_text())
     assert theirs["hits"] == ours["hits"]
     assert theirs["fields"] == {"external": "theirs"}
+
+
+def test_a_database_in_shards(finished, tmp_path):
+    """The dummy split in three jobs: the same vectors, index and answers; a lost shard is made again alone."""
+    folder = tmp_path / "project"
+    shutil.copytree(finished, folder, copy_function=shutil.copy2)
+    config = tiny(folder, fingerprint={"shards": {"dummy": 3}})
+    cell = f"results/demo/scores/{FULL}/epoch=best/ivfpq.json"
+    at = folder / f"results/demo/fingerprints/{FULL}/epoch=best"
+    before, answers = np.load(at / "dummy.npy"), pd.read_parquet((folder / cell).with_suffix(".hits.parquet"))
+    (at / "dummy.npy").unlink()
+    done = snakemake(folder, cell, config=config)
+    assert done.returncode == 0, done.stdout[-3000:]
+    np.testing.assert_array_equal(np.asarray(open_vectors(at / "dummy.json")), before)
+    pd.testing.assert_frame_equal(pd.read_parquet((folder / cell).with_suffix(".hits.parquet")), answers)
+    (at / "dummy/1-of-3.npy").unlink()
+    jobs = planned(folder, cell, config=config)
+    assert jobs == {"fingerprint": 1, "gather_fingerprints": 1, "build_index": 1, "score": 1}
 
 
 def test_the_scale_study(finished, tmp_path):
@@ -329,13 +314,6 @@ def test_the_weights_after_an_epoch_by_its_number(finished, tmp_path):
 
 
 # ---------------------------------------------------------------- what is refused
-
-
-def tiny(folder: Path, **changes) -> str:
-    """A config like tiny.yaml with some sections replaced; returns its name."""
-    config = yaml.safe_load((ROOT / "tests/tiny.yaml").read_text()) | changes
-    (folder / "changed.yaml").write_text(yaml.safe_dump(config))
-    return "changed.yaml"
 
 
 @pytest.mark.parametrize(

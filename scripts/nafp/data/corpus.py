@@ -10,14 +10,10 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from nafp.data.audio import SAMPLE_RATE, check_wav, read_wav
-from nafp.data.layout import MUSIC, QUERY_OF, SPLITS
+from nafp.data.audio import check_wav, read_wav
+from nafp.data.layout import HOP, MUSIC, QUERY_OF, SAMPLE_RATE, SEGMENT, SPLITS
 from nafp.errors import UserError
 from nafp.files import written_whole
-
-SEGMENT = SAMPLE_RATE  # 1 s
-HOP = SEGMENT // 2
-
 
 # ---------------------------------------------------------------- finding and checking
 

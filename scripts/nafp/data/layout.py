@@ -1,6 +1,8 @@
 """The folders of the paper's data set, and what lies in them."""
 
 SAMPLE_RATE = 8000
+SEGMENT = SAMPLE_RATE  # 1 s
+HOP = SEGMENT // 2
 SPLITS = {  # split -> folder
     "train": "music/train-10k-30s",
     "val_db": "music/val-query-db-500-30s/db",

@@ -1,5 +1,6 @@
 """From audio to fingerprints on disk."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -31,20 +32,37 @@ def load_model(weights: Path | str, features: dict, model: dict, dim: int) -> nn
     return network.eval()
 
 
-@torch.inference_mode()
-def fingerprint(network: nn.Sequential, split: Split, device: torch.device, out: np.ndarray, **progress) -> None:
-    """Fill ``out`` (n, dim) float32 with the fingerprints of the first n segments of a split, in their order.
+def shard_rows(segments: int, shard: int, shards: int) -> slice:
+    """The segments of shard ``shard`` (from 0) of ``shards``: whole batches, in order, as evenly as they go.
 
-    The last batch is filled up to the size of the others, so that no fingerprint depends on how many come with it.
+    The batches are those of the whole split. A matrix product may round a row differently in another place or another
+    company, so this is what makes the fingerprints the same to the bit for any number of shards.
     """
-    pool = AudioPool(split, device)
-    starts = torch.from_numpy(split.segments.start[: len(out)])
+    batches = -(-segments // BATCH)
+    first, end = (BATCH * (batches * n // shards) for n in (shard, shard + 1))
+    return slice(min(first, segments), min(end, segments))
+
+
+@torch.inference_mode()
+def fingerprint(
+    network: nn.Sequential, split: Split, device: torch.device, out: np.ndarray, first: int = 0, **progress
+) -> None:
+    """Fill ``out`` (n, dim) float32 with the fingerprints of n segments of a split, in their order.
+
+    ``first``: the first of these segments, the beginning of a batch. The last batch is filled up to the size of the
+    others, so that no fingerprint depends on how many come with it.
+    """
+    starts = torch.from_numpy(split.segments.start[first : first + len(out)])
+    if not len(starts):
+        return
+    begin, end = int(starts[0]), int(starts[-1]) + SEGMENT
+    pool = AudioPool(replace(split, audio=split.audio[begin:end]), device)
     with tqdm(total=len(starts), unit="segment", mininterval=1, **progress) as bar:
-        for first in range(0, len(starts), BATCH):
-            batch = starts[first : first + BATCH]
+        for row in range(0, len(starts), BATCH):
+            batch = starts[row : row + BATCH] - begin
             padded = torch.nn.functional.pad(batch, (0, BATCH - len(batch)), value=int(batch[0]))
             vectors = network(pool.cut(padded, SEGMENT))[: len(batch)]
-            out[first : first + len(batch)] = vectors.float().cpu().numpy()
+            out[row : row + len(batch)] = vectors.float().cpu().numpy()
             bar.update(len(batch))
 
 
@@ -56,9 +74,16 @@ def fingerprint_clips(network: nn.Sequential, clips: list[np.ndarray], device: t
     return out
 
 
-def fingerprint_to_file(network: nn.Sequential, dim: int, split: Split, device: torch.device, path: Path) -> None:
-    """Write the fingerprints of a split as a (n, dim) float32 ``.npy`` file, under a temporary name until complete."""
+def fingerprint_to_file(
+    network: nn.Sequential, split: Split, device: torch.device, path: Path, shard: int = 0, shards: int = 1
+) -> None:
+    """Write the fingerprints of a split, or of a shard of it, as a (n, dim) float32 ``.npy`` file.
+
+    The file has a temporary name until it is complete.
+    """
+    rows = shard_rows(len(split.segments), shard, shards)
     with written_whole(path) as part:
-        out = np.lib.format.open_memmap(part, mode="w+", dtype=np.float32, shape=(len(split.segments), dim))
-        fingerprint(network.to(device), split, device, out, desc=f"fingerprints of {path.stem}")
+        shape = (rows.stop - rows.start, network[1].dim)
+        out = np.lib.format.open_memmap(part, mode="w+", dtype=np.float32, shape=shape)
+        fingerprint(network.to(device), split, device, out, rows.start, desc=f"fingerprints of {path.stem}")
         out.flush()

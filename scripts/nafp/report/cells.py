@@ -16,7 +16,8 @@ from nafp.metrics import wilson_interval
 
 _CELL = ["dataset", "run", "epoch", "index", "protocol", "queries", "database_segments", "seconds", "match", "hits"]
 _RATES = ["hit_rate_pct", "low_pct", "high_pct"]
-_COSTS = ["ms_per_query", "ms_per_segment", "build_s", "index_bytes", "memory_bytes", "recall_pct"]
+_OF_INDEX = ["build_s", "index_bytes", "memory_bytes", "ms_per_segment"]
+_COSTS = ["ms_per_query", *_OF_INDEX, "recall_pct"]
 _COLUMNS = _CELL + _RATES + _COSTS
 MEASURED = {"run", "queries", "hits", *_RATES, *_COSTS}
 _MATCH = {"top1_exact": "exact", "top1_near": "near", "top1_song": "song"}  # others: "top10_exact" -> "top10"
@@ -27,14 +28,14 @@ def load_cells(paths: Iterable[str | Path]) -> pd.DataFrame:
 
     Columns: dataset, run, the run's fields (aug, bsz, ...), epoch, index, protocol, queries, database_segments, seconds,
     match ("exact", "near", "song", "top3", "top10"), hits, hit_rate_pct, low_pct and high_pct (95 % Wilson interval,
-    percent), ms_per_query, ms_per_segment (neighbour search alone), build_s (seconds), index_bytes (on disk), memory_bytes
-    (NaN where unknown), recall_pct (nearest neighbours found, percent). Raises
-    ValueError for a malformed cell or one that is given twice.
+    percent), ms_per_query, build_s (seconds), index_bytes (on disk), memory_bytes, ms_per_segment, recall_pct (nearest
+    neighbours found, percent). A cell's ``snr_db``, the level of its query set's noise, counts as one of its fields.
+    Raises ValueError for a malformed cell or one that is given twice.
     """
     rows, seen = [], {}
     for path in paths:
         cell = json.loads(Path(path).read_text(encoding="utf-8"))
-        identity = tuple(cell.get(key) for key in ("dataset", "run", "epoch", "index", "protocol"))
+        identity = tuple(cell.get(key) for key in ("dataset", "run", "epoch", "index", "protocol", "snr_db"))
         if identity in seen:
             raise ValueError(f"{path}: the same cell as {seen[identity]}; seeds would be counted twice")
         seen[identity] = path
@@ -67,11 +68,9 @@ def _cell_rows(cell: Mapping[str, Any], path: str | Path) -> list[dict[str, Any]
         "dataset": cell["dataset"],
         "run": cell["run"],
         **cell["fields"],
+        **({"snr_db": cell["snr_db"]} if "snr_db" in cell else {}),
         **{name: cell.get(name) for name in ("epoch", "index", "protocol", "queries")},
-        **{
-            name: np.nan if cell.get(name) is None else cell[name]
-            for name in ("ms_per_segment", "build_s", "index_bytes", "memory_bytes")
-        },
+        **{name: np.nan if cell.get(name) is None else cell[name] for name in _OF_INDEX},
         "recall_pct": 100 * cell["recall"]["nearest"] if "recall" in cell else np.nan,
         "database_segments": sum(cell["database"].values()),
     }
@@ -91,15 +90,17 @@ def _cell_rows(cell: Mapping[str, Any], path: str | Path) -> list[dict[str, Any]
 def pool_seeds(cells: pd.DataFrame, keep_seeds: bool = False) -> pd.DataFrame:
     """Pool rows of `load_cells` that differ only in the seed: hits and queries are summed, times and sizes averaged.
 
-    Adds `seeds`, the number pooled. All seeds answer the same queries, so low_pct and high_pct are the Wilson interval of
-    the pooled rate over one seed's queries: more seeds do not make the test set larger.
+    Adds `seeds`, the number pooled, `runs`, their names, and `seed_sd`, the standard deviation of their rates. All seeds
+    answer the same queries, so low_pct and high_pct are the Wilson interval of the pooled rate over one seed's queries: more
+    seeds do not make the test set larger.
     """
     if cells.empty:
-        return cells.assign(seeds=pd.Series(dtype="Int64"))
+        return cells.assign(seeds=pd.Series(dtype="Int64"), runs=None, seed_sd=np.nan)
     dropped = MEASURED if keep_seeds else MEASURED | {"seed"}
     keys = [name for name in cells.columns if name not in dropped]
     sums = {"hits": ("hits", "sum"), "queries": ("queries", "sum"), "seeds": ("run", "nunique")}
-    means = {name: (name, "mean") for name in _COSTS if name in cells.columns}
+    sums |= {"runs": ("run", tuple), "seed_sd": ("hit_rate_pct", "std")}
+    means = {name: (name, "mean") for name in _COSTS}
     pooled = cells.groupby(keys, sort=False, dropna=False).agg(**sums, **means).reset_index()
     rate, distinct = pooled["hits"] / pooled["queries"], pooled["queries"] / pooled["seeds"]
     low, high = wilson_interval((rate * distinct).to_numpy(), distinct.to_numpy())
@@ -117,7 +118,7 @@ def shown_fields(cells: pd.DataFrame, varied: Sequence[str] = ()) -> list[str]:
 
 def label(row: Mapping[str, Any], fields: Iterable[str]) -> str:
     """Short name of a configuration: `label(row, ["aug", "bsz"])` is "aug full, N=120"."""
-    symbols = {"bsz": "N=", "dim": "d=", "index": "", "loss": ""}
+    symbols = {"bsz": "N=", "dim": "d=", "index": "", "loss": "", "snr_db": "SNR in dB "}
     parts = [(symbols.get(name, f"{name} "), row[name]) for name in fields if not pd.isna(row[name])]
     return ", ".join(f"{prefix}{plain(value)}" for prefix, value in parts)
 

@@ -114,7 +114,7 @@ def search_sequences(
     A candidate of a short sequence is one of every longer sequence from the same start, with the same inner products
     first. So the longest length is computed, and the others are read from its partial sums.
     """
-    longest = max(lengths)
+    longest, query = max(lengths), np.ascontiguousarray(query, np.float32)
     starts, asked = np.unique(starts, return_inverse=True)
     needed = np.unique(starts[:, None] + np.arange(longest))
     needed = needed[needed < len(query)]

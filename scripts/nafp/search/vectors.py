@@ -1,5 +1,8 @@
 """Fingerprints on disk, and a database of them: opened, checked, never copied as a whole."""
 
+import json
+import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +11,7 @@ import faiss
 import numpy as np
 
 from nafp.errors import UserError
+from nafp.files import written_whole
 
 CHECKED_ROWS = 2**16  # looked at together
 NORM_TOLERANCE = 1e-3
@@ -15,11 +19,73 @@ PAIRS = 2**14  # inner products computed at a time
 NOTHING = -1  # id of an absent row
 
 
-def open_vectors(path: Path | str) -> np.ndarray:
-    """Map a (n, d) float32 ``.npy`` file of unit vectors, after a look at every row.
+class Shards:
+    """Fingerprints in several arrays (m, d), one behind the other, read like one array (n, d).
+
+    A slice is a view; rows chosen by their numbers, of any shape, are copied.
+    """
+
+    dtype = np.dtype(np.float32)
+    ndim = 2
+
+    def __init__(self, parts: Sequence[np.ndarray], dim: int):
+        self.parts = list(parts)
+        ends = np.cumsum([0, *(len(part) for part in self.parts)]).tolist()
+        self.first, self.shape = ends[:-1], (ends[-1], dim)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: slice | np.ndarray) -> "Shards | np.ndarray":
+        if isinstance(rows, slice):
+            start, stop, _ = rows.indices(len(self))
+            bounds = [(max(start - first, 0), max(stop - first, 0)) for first in self.first]
+            cut = [part[low:high] for part, (low, high) in zip(self.parts, bounds, strict=True)]
+            return Shards([part for part in cut if len(part)], self.shape[1])
+        out = np.empty((*rows.shape, self.shape[1]), np.float32)
+        for first, part in zip(self.first, self.parts, strict=True):
+            here = (rows >= first) & (rows < first + len(part))
+            out[here] = part[rows[here] - first]
+        return out
+
+    def __array__(self, dtype: np.dtype | None = None, copy: bool | None = None) -> np.ndarray:
+        if len(self.parts) == 1:
+            return np.array(self.parts[0], dtype, copy=copy)
+        return np.concatenate([np.empty((0, self.shape[1]), np.float32), *self.parts]).astype(dtype or np.float32)
+
+
+def write_manifest(path: Path, shards: Sequence[Path]) -> None:
+    """Write the list of a split's shards, in their order, as JSON: the file of each, seen from ``path``, and its rows."""
+    opened = [np.load(shard, mmap_mode="r") for shard in shards]
+    files = [os.path.relpath(shard, path.parent) for shard in shards]
+    facts = {"dim": opened[0].shape[1], "shards": dict(zip(files, map(len, opened), strict=True))}
+    with written_whole(path) as part:
+        part.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+
+
+def open_shards(path: Path) -> Shards:
+    """Map the files that a manifest names; UserError if one does not hold what the manifest says."""
+    facts = json.loads(path.read_text(encoding="utf-8"))
+    parts = []
+    for file, rows in facts["shards"].items():
+        vectors = open_vectors(path.parent / file)
+        if vectors.shape != (rows, facts["dim"]):
+            raise UserError(
+                f"{path.parent / file}: holds fingerprints of shape {vectors.shape}, but {path.name} says "
+                f"({rows}, {facts['dim']}); delete {path.name} and gather the shards again"
+            )
+        parts.append(vectors)
+    return Shards(parts, facts["dim"])
+
+
+def open_vectors(path: Path | str) -> np.ndarray | Shards:
+    """Map a (n, d) float32 ``.npy`` file of unit vectors, or the shards that a ``.json`` file names, after a look at
+    every row.
 
     Raises UserError for a file that is no such array, and for rows that are not finite or not of length 1.
     """
+    if Path(path).suffix == ".json":
+        return open_shards(Path(path))
     try:
         vectors = np.load(path, mmap_mode="r")
     except (OSError, ValueError) as error:
@@ -46,8 +112,8 @@ def one_thread_each() -> ThreadPoolExecutor:
 class Database:
     """Fingerprints that an index is built from: dummy (m, d) rows 0..m-1, then db (n, d)."""
 
-    dummy: np.ndarray
-    db: np.ndarray
+    dummy: np.ndarray | Shards
+    db: np.ndarray | Shards
 
     def __post_init__(self):
         if self.dummy.shape[1] != self.db.shape[1]:
@@ -67,14 +133,19 @@ class Database:
         return self.db.shape[1]
 
     def parts(self) -> list[tuple[int, np.ndarray]]:
-        """(first row, fingerprints) of what is not empty."""
-        return [(first, part) for first, part in ((0, self.dummy), (len(self.dummy), self.db)) if len(part)]
+        """(first row, fingerprints) of every array that is not empty."""
+        found, first = [], 0
+        for vectors in (self.dummy, self.db):
+            for part in vectors.parts if isinstance(vectors, Shards) else [vectors]:
+                found.append((first, part))
+                first += len(part)
+        return [(first, part) for first, part in found if len(part)]
 
     def chunks(self, rows: int):
-        """(first row, (<= rows, d) fingerprints) of the whole database, piece by piece."""
-        for start, part in self.parts():
-            for first in range(0, len(part), rows):
-                yield start + first, np.ascontiguousarray(part[first : first + rows], np.float32)
+        """(first row, (<= rows, d) fingerprints) of the whole database, piece by piece, however it is cut into shards."""
+        for start, vectors in ((0, self.dummy), (len(self.dummy), self.db)):
+            for first in range(0, len(vectors), rows):
+                yield start + first, np.ascontiguousarray(vectors[first : first + rows], np.float32)
 
     def inner_products(self, query: np.ndarray, segment: np.ndarray, row: np.ndarray) -> np.ndarray:
         """Query rows ``segment`` (n,) with rows ``row`` (n,) of the database, pair by pair -> (n,) float32.

@@ -1,0 +1,217 @@
+"""What a target costs before it runs: jobs, hours, disk and memory of each stage, each figure with where it comes from."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from nafp import grid
+from nafp.data.corpus import count_segments
+from nafp.data.layout import MUSIC, SAMPLE_RATE
+from nafp.errors import UserError
+from nafp.model.shapes import encoder_flops
+from nafp.resources import MEMORY
+
+PUBLISHED = {  # split -> songs and seconds of each (the dummy songs of full: on average)
+    "mini": {"train": (10_000, 30), "val": (500, 30), "test": (500, 30), "dummy": (10_000, 30)},
+    "full": {"train": (10_000, 30), "val": (500, 30), "test": (500, 30), "dummy": (100_000, 270)},
+}
+BYTES_PER_VECTOR = {  # of an index, by its options o and the dimension d
+    "l2": lambda o, d: 4 * d,
+    "sq8": lambda o, d: d,
+    "ivf": lambda o, d: 4 * d + 8,
+    "ivfpq": lambda o, d: o["codes"] * o["bits"] / 8 + 8,
+    "ivfpq-rr": lambda o, d: o["codes"] * o["bits"] / 8 + 8 + 4 * d,
+    "ivfpq-rr-ondisk": lambda o, d: o["codes"] * o["bits"] / 8 + 8,
+    "ivfpq-fastscan": lambda o, d: o["codes"] / 2 + 8,
+    "ivf-rabitq": lambda o, d: d / 8 + 16,
+    "hnsw": lambda o, d: 4 * d + 8 * o["links"] + 8,
+}
+STATE_COPIES = 8  # weights kept of a run: best, last, and two states with Adam's two moments
+DEVICES = ("gpu", "cpu")
+
+
+@dataclass(frozen=True)
+class Rates:
+    """How fast things go, and where each figure comes from.
+
+    ``tflops``: sustained by training and fingerprinting, of a GPU or of a CPU core;
+    ``files_per_s`` checked and ``mb_per_s`` packed by a core;
+    ``vectors_per_s`` added to an index, ``queries_per_s`` searched for (a sequence, all lengths) among a million vectors,
+    by a core. ``sources``: name of a rate -> "measured: ..." or "assumed".
+    """
+
+    tflops: float
+    sources: Mapping[str, str]
+    files_per_s: float = 200
+    mb_per_s: float = 50
+    vectors_per_s: float = 10_000
+    queries_per_s: float = 20
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One line of the plan; hours are of GPUs or of CPU cores, over all jobs; memory is that of the largest job."""
+
+    stage: str
+    jobs: int
+    gpu_hours: float
+    cpu_hours: float
+    disk_gb: float
+    memory_gb: float
+    source: str
+
+
+def measured_tflops(table: str, width: int) -> tuple[float, str] | None:
+    """Sustained TFLOP/s of training on a CPU core, from a table of benchmarks/train.md; None without one.
+
+    Of the benchmarked models, the one whose width is nearest counts.
+    """
+    widths = {"full": 128, "corpus": 32, "demo": 16}
+    rows = re.findall(r"^\| (\w+) +\| (\d+) +\| float32 +\| whole +\|(.*)\|$", table, flags=re.MULTILINE)
+    rows = [(name, cells.split("|")) for name, _, cells in rows if name in widths]
+    if not rows:
+        return None
+    name, cells = min(rows, key=lambda row: abs(widths[row[0]] - width))
+    rate = float(cells[3].replace(",", ""))  # the whole step, anchors/s
+    cores = int(re.findall(r"(\d+) of \d+ CPUs", table)[-1])
+    said = f"measured: benchmarks/train.md, {name}, {rate:g} anchors/s on {cores} cores"
+    return rate * step_flops(widths[name], 256, 32, 1) / cores / 1e12, said
+
+
+def step_flops(width: int, n_mels: int, n_frames: int, replicas: int) -> float:
+    """Arithmetic of an anchor and its replicas in a training step: forward, and twice that backward."""
+    return 3 * (1 + replicas) * encoder_flops(width, n_mels, n_frames)
+
+
+def image_of(features: Mapping) -> tuple[int, int]:
+    """(mels, frames) of a segment."""
+    return features["n_mels"], SAMPLE_RATE // features["hop"] + 1
+
+
+def songs_of(config: Mapping, manifest: Path, given: Mapping[str, tuple[int, float]]) -> tuple[dict, str]:
+    """split -> (songs, seconds of each), and where that comes from; UserError if nothing says it."""
+    if config["dataset"] == "demo":
+        songs = config["demo"]["songs"]
+        return {name: (count, config["demo"]["clip_s"]) for name, count in songs.items()}, "config"
+    name = config["dataset"]["name"]
+    if manifest.is_file():
+        clips = pd.read_csv(manifest)
+        sizes = clips[clips["split"].isin(MUSIC)].groupby("split")["seconds"].agg(["size", "mean"])
+        found = {split.removesuffix("_db"): (int(n), mean) for split, n, mean in sizes.itertuples()}
+        return found, f"measured: {manifest}"
+    found = PUBLISHED.get(name, {}) | dict(given)
+    if lacking := sorted({"train", "val", "test", "dummy"} - set(found)):
+        raise UserError(
+            f"how many songs has {name}? It was not verified yet, so say --songs "
+            + " ".join(f"{split}=1000x30" for split in lacking)
+            + " (songs x seconds of each)"
+        )
+    return found, "published" if not given else "given"
+
+
+def cells_of(config: Mapping, target: str) -> list[grid.Cell]:
+    """The cells of a study, or of all; UserError for an unknown one."""
+    studies = {name: study for name, study in config["studies"].items() if study}
+    if target not in ("all", *studies):
+        raise UserError(f"unknown target {target!r}; known: all, {', '.join(studies)}")
+    chosen = studies.values() if target == "all" else [studies[target]]
+    return list(dict.fromkeys(cell for study in chosen for cell in grid.study_cells(study, config)))
+
+
+def segments_of(songs: tuple[int, float]) -> int:
+    """Segments of (songs, seconds of each)."""
+    count, seconds = songs
+    return int(count * count_segments([int(seconds * SAMPLE_RATE)])[0])
+
+
+def training(config: Mapping, runs: Sequence[str], segments: int, rates: Rates) -> tuple[float, float]:
+    """(hours of a GPU or a core, GB on disk) of all trainings."""
+    hours = disk = 0.0
+    for run in runs:
+        fields = grid.parse_run(run)
+        sections = grid.of_recipe(config, fields["recipe"])
+        width, train = sections["model"]["width"], sections["train"]
+        replicas = grid.positives(config["losses"][fields["loss"]])
+        flops = step_flops(width, *image_of(sections["features"]), replicas)
+        hours += flops * segments * train["data"]["fraction"] * train["epochs"] / (rates.tflops * 1e12) / 3600
+        disk += (
+            STATE_COPIES * 4 * 1033 * width**2 / 1e9
+        )  # parameters: 16.9 M at width 128, and in proportion to its square
+    return hours, disk
+
+
+def plan(config: Mapping, target: str, songs: Mapping, songs_source: str, rates: Rates, device: str) -> list[Stage]:
+    """The stages of a target, in their order."""
+    cells = cells_of(config, target)
+    runs = list(dict.fromkeys(cell.run for cell in cells))
+    shards = config["fingerprint"]["shards"]
+    counts = {split: segments_of(n) for split, n in songs.items()}
+    audio_mb = {split: n * seconds * SAMPLE_RATE * 2 / 1e6 for split, (n, seconds) in songs.items()}
+    clips = sum(n for n, _ in songs.values()) + songs["val"][0] + songs["test"][0]
+    all_mb = sum(audio_mb.values()) + audio_mb["val"] + audio_mb["test"]
+    searched = counts["dummy"] + counts["test"]
+    fingerprinted = searched + counts["test"]
+
+    def on_device(hours: float) -> tuple[float, float]:
+        return (hours, 0.0) if device == "gpu" else (0.0, hours)
+
+    def memory(rule: str, mb: float) -> float:
+        base, per_mb = MEMORY[rule]
+        return (base + per_mb * mb) / 1e3
+
+    train_hours, train_gb = training(config, runs, counts["train"], rates)
+    forward = embed_mb = searched_mb = index_gb = 0.0
+    for run in runs:
+        fields = grid.parse_run(run)
+        sections = grid.of_recipe(config, fields["recipe"])
+        one = encoder_flops(sections["model"]["width"], *image_of(sections["features"]))
+        forward += one * fingerprinted / (rates.tflops * 1e12) / 3600
+        embed_mb += 4 * fields["dim"] * fingerprinted / 1e6
+        searched_mb = max(searched_mb, 4 * fields["dim"] * searched / 1e6)
+    for cell in cells:
+        size = BYTES_PER_VECTOR[cell.index](config["indexes"][cell.index], grid.parse_run(cell.run)["dim"])
+        index_gb += size * searched / 1e9
+    piece_mb = max(audio_mb["dummy"] / shards["dummy"], audio_mb["test"] / shards["test_db"])
+    queries = config["search"]["test_ids"]
+    queries = {"icassp": 2000, "all": counts["test"]}.get(
+        queries, queries if isinstance(queries, int) else counts["test"]
+    )
+    gathers = sum(count > 1 for count in shards.values())
+    search_hours = len(cells) * queries * max(searched / 1e6, 0.01) / rates.queries_per_s / 3600
+    source = rates.sources
+    size = f"sizes {songs_source}"
+    return [
+        Stage("verify", 1, 0, clips / rates.files_per_s / 3600, 0.02, memory("verify", 0), f"{source['data']}; {size}"),
+        Stage(
+            "pack", 11, 0, all_mb / rates.mb_per_s / 3600, all_mb / 1e3, memory("pack", 0), f"{source['data']}; {size}"
+        ),
+        Stage(
+            *("train", len(runs), *on_device(train_hours), train_gb, memory("train", audio_mb["train"])),
+            source["model"],
+        ),
+        Stage(
+            *("fingerprint", len(runs) * (sum(shards.values()) + gathers), *on_device(forward), embed_mb / 1e3),
+            *(memory("fingerprint", piece_mb), source["model"]),
+        ),
+        Stage(
+            *("build_index", len(cells), 0, len(cells) * searched / rates.vectors_per_s / 3600, index_gb),
+            *(memory("build_index", searched_mb), source["search"]),
+        ),
+        Stage(
+            *("score", len(cells), 0, search_hours, len(cells) * queries * 6e-7, memory("score", searched_mb)),
+            source["search"],
+        ),
+        Stage("scoreboard", 4, 0, 0.01, 0.01, 3.0, source["search"]),
+    ]
+
+
+def as_table(stages: Sequence[Stage]) -> pd.DataFrame:
+    """The plan with its totals; memory is not added up."""
+    table = pd.DataFrame([vars(stage) for stage in stages])
+    total = table[["jobs", "gpu_hours", "cpu_hours", "disk_gb"]].sum()
+    last = {"stage": "total", **total, "memory_gb": table["memory_gb"].max(), "source": ""}
+    table = pd.concat([table, pd.DataFrame([last])], ignore_index=True)
+    return table.astype({"jobs": int})

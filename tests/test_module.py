@@ -1,0 +1,53 @@
+"""Another workflow that takes this one in as a module."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+from wavs import data_set
+from workflow import copy_project
+
+OUTER = """
+module nafp:
+    snakefile:
+        "../somewhere/nafp/Snakefile"
+    config:
+        {
+            "dataset": {"name": "mine", "root": "music"},
+            "run": {"bsz": 16},
+            "studies": {"table3": {"aug": ["full", "none"], "bsz": 16}, "index_types": None, "ablation_augmentation": None},
+        }
+
+use rule * from nafp as nafp_*
+
+rule report:
+    default_target: True
+    input:
+        "results/mine/scoreboard/table3.csv",
+    output:
+        "report.txt",
+    shell:
+        "cp {input} {output}"
+"""
+
+
+def run(folder: Path, *arguments: str) -> str:
+    command = [sys.executable, "-m", "snakemake", "--cores", "1", *arguments]
+    done = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=600)
+    assert done.returncode == 0, done.stdout[-3000:]
+    return done.stdout
+
+
+def test_the_workflow_as_a_module_of_another(tmp_path):
+    copy_project(tmp_path / "somewhere/nafp")
+    outer = tmp_path / "outer"
+    data_set(outer / "music")
+    (outer / "Snakefile").write_text(OUTER)
+    jobs = dict(line.split() for line in run(outer, "-n", "-q", "rules").splitlines() if len(line.split()) == 2)
+    assert {name: jobs[name] for name in ("nafp_train", "nafp_fingerprint", "nafp_make_table", "report")} == {
+        **{"nafp_train": "2", "nafp_fingerprint": "6", "nafp_make_table": "1", "report": "1"}
+    }
+    assert "nafp_score" in run(outer, "nafp_table3", "-n", "-q", "rules")
+    run(outer, "results/mine/data/packed/dummy.npy")
+    assert np.load(outer / "results/mine/data/packed/dummy.npy").shape == (2 * 3 * 8000,)
