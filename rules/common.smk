@@ -180,6 +180,12 @@ def recipe(wildcards):
     return sections_of(run_fields(wildcards)["recipe"])
 
 
+def search_environment(wildcards):
+    """The conda environment of a job that uses an index: Milvus Lite comes with a Faiss for the CPU only."""
+    kind = config["indexes"][wildcards.index].get("type", wildcards.index)
+    return f"../envs/{'milvus' if kind == 'milvus' else 'search'}.yaml"
+
+
 def chain_pools(steps):
     """The kinds of sound that a chain's steps mix in: bg, ir, speech."""
     return sorted({POOL_OF_STEP[name] for step in steps for name in step if name in POOL_OF_STEP})

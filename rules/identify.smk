@@ -24,6 +24,7 @@ rule identify:
         folders=own_folders,
         states=lambda wildcards: [state_of(config.get(name)) for name in ("library", "queries")],
         limits=config["identify"],
+        index_options=config["indexes"][config["identify"]["index"]],
         run=lambda wildcards, input: str(Path(input.weights).parent),
         epoch=EPOCH,
         store=f"{RESULTS}/identify/library",

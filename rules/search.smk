@@ -47,7 +47,7 @@ rule build_index:
     benchmark:
         benchmark_of("build_index/{run}/epoch={epoch}/{index}")
     conda:
-        "../envs/search.yaml"
+        search_environment
     threads: 2
     resources:
         mem_mb=growing(*MEMORY["build_index"], of=SEARCHED),
@@ -56,6 +56,7 @@ rule build_index:
         options=lambda wildcards: config["indexes"][wildcards.index],
         seed=config["search"]["seed"],
         train_max=config["search"]["train_max"],
+        device=config["search"]["device"],
     message:
         "building {wildcards.index} for {wildcards.run}"
     script:
@@ -83,7 +84,7 @@ rule score:
     benchmark:
         benchmark_of("score/{run}/epoch={epoch}{queries}/{index}")
     conda:
-        "../envs/search.yaml"
+        search_environment
     threads: 2
     resources:
         mem_mb=growing(*MEMORY["score"], of=SEARCHED),
@@ -118,7 +119,7 @@ rule measure_scale:
     benchmark:
         benchmark_of("measure_scale/{run}/epoch={epoch}/{index}")
     conda:
-        "../envs/search.yaml"
+        search_environment
     threads: 2
     resources:
         mem_mb=growing(3000, 2.5, of=SEARCHED),

@@ -15,9 +15,11 @@ with logged(snakemake.log[0]):
     faiss.omp_set_num_threads(snakemake.threads)
     database = Database(open_vectors(snakemake.input.dummy), open_vectors(snakemake.input.db))
     began = time.perf_counter()
-    build_index(snakemake.wildcards.index, params.options, database, folder, params.seed, params.train_max)
+    settings = {"seed": params.seed, "train_max": params.train_max, "device": params.device}
+    build_index(snakemake.wildcards.index, params.options, database, folder, **settings)
     seconds = time.perf_counter() - began
-    facts = {"build_s": round(seconds, 3), "index_bytes": sum(file.stat().st_size for file in folder.iterdir())}
+    size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    facts = {"build_s": round(seconds, 3), "index_bytes": size}
     Path(snakemake.output.facts).write_text(json.dumps(facts) + "\n", encoding="utf-8")
     each = facts["index_bytes"] / len(database)
     print(f"{folder}: {len(database)} fingerprints, {each:.0f} bytes each, {seconds:.2f} s")

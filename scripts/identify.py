@@ -17,6 +17,8 @@ from nafp.identify.recognise import Limits, identify
 from nafp.model.fingerprint import fingerprint_clips, load_model
 from nafp.search.vectors import Database
 
+CONFIG = Path(__file__).parents[1] / "config.yaml"
+
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
@@ -34,8 +36,20 @@ def arguments() -> argparse.Namespace:
         "--min-margin", type=float, default=Limits.min_margin, help="over other songs (default %(default)s)"
     )
     parser.add_argument("--windows", type=int, default=Limits.windows, help="that must agree (default %(default)s)")
+    parser.add_argument("--index", default="ivfpq-rr", help="of config.yaml, for a large library (default %(default)s)")
+    parser.add_argument(
+        "--exact-up-to",
+        type=int,
+        default=10**6,
+        help="fingerprints that are searched exhaustively (default %(default)s)",
+    )
     parser.add_argument("--threads", type=int, default=2)
-    return parser.parse_args()
+    options = parser.parse_args()
+    known = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))["indexes"]
+    if options.index not in known:
+        parser.error(f"unknown index {options.index!r}; known: {', '.join(known)}")
+    options.index_options = known[options.index]
+    return options
 
 
 def run(options: argparse.Namespace) -> pd.DataFrame:
@@ -59,7 +73,8 @@ def run(options: argparse.Namespace) -> pd.DataFrame:
     if not library.rows:
         raise UserError(f"{options.library}: none of its files could be read")
     vectors = library.vectors
-    database = Database(vectors[:0], vectors)
+    database = Database(vectors, vectors[:0])
+    index = library.index(options.index, options.index_options) if len(database) > options.exact_up_to else None
     songs, owner = library.songs, library.song_of_row()
     print(f"{(songs['rows'] > 0).sum()} songs, {library.rows} fingerprints; {len(broken)} broken files skipped")
     paths = [options.queries] if options.queries.is_file() else find_audio(options.queries)
@@ -71,7 +86,7 @@ def run(options: argparse.Namespace) -> pd.DataFrame:
             continue
         names, first = songs["path"].tolist(), songs["first"].to_numpy()
         limits = Limits(options.min_score, options.min_margin, options.windows)
-        tables.append(identify(name, samples, embed([samples]), database, names, first, owner, limits))
+        tables.append(identify(name, samples, embed([samples]), database, names, first, owner, limits, index))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -80,7 +95,9 @@ def of_rule(rule) -> argparse.Namespace:
     params = rule.params
     paths = {**params.folders, "run": params.run, "store": params.store, "matches": rule.output[0]}
     paths = {name: Path(path) for name, path in paths.items()}
-    return argparse.Namespace(**paths, **params.limits, epoch=params.epoch, threads=rule.threads)
+    return argparse.Namespace(
+        **paths, **params.limits, index_options=params.index_options, epoch=params.epoch, threads=rule.threads
+    )
 
 
 def main(options: argparse.Namespace) -> None:

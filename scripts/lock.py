@@ -10,13 +10,15 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 UV = ["uv", "pip", "compile", "--quiet", "--universal", "--fork-strategy", "fewest", "--python-version", "3.11"]
 CONDA = {"python": "3.12", "pip": "25.3"}
+SEARCH = ["numpy", "pandas", "pyarrow", "scipy", "soundfile", "tqdm"]
 STAGES = {  # what the scripts of a stage import, directly or through the library
     "data": ["gdown", "kagglesdk", "numpy", "pandas", "requests", "scipy", "soundfile", "tqdm"],
     "train": ["numpy", "pandas", "pyyaml", "safetensors", "scipy", "soundfile", "tensorboard", "torch", "tqdm"],
     "identify": [
         *("faiss-cpu", "faiss-gpu", "numpy", "pandas", "pyyaml", "safetensors", "scipy", "soundfile", "torch", "tqdm")
     ],
-    "search": [*("faiss-cpu", "faiss-gpu", "numpy", "pandas", "pyarrow", "requests", "scipy", "soundfile", "tqdm")],
+    "search": [*SEARCH, "faiss-cpu", "faiss-gpu", "requests"],
+    "milvus": [*SEARCH, "faiss-cpu", "milvus-lite", "pymilvus"],  # not faiss-gpu, which faiss-cpu would overwrite
     "listen": [
         *("faiss-cpu", "faiss-gpu", "numpy", "pandas", "pillow", "safetensors", "scipy", "soundfile", "torch", "tqdm")
     ],
@@ -45,7 +47,10 @@ def compile_lock() -> None:
 def closure(packages: list[str]) -> list[str]:
     """The pins, taken from requirements.txt, of the packages and all that they need."""
     wanted = [name for name in packages if not name.startswith("faiss")]
-    wanted += faiss_lines().values() if "faiss-gpu" in packages else []
+    if "faiss-gpu" in packages:
+        wanted += faiss_lines().values()
+    elif "faiss-cpu" in packages:
+        wanted.append(faiss_lines()["faiss-cpu"].split(";")[0])  # on every platform
     options = ["--constraint", "requirements.txt", "--no-annotate", "--no-header", "-"]
     done = subprocess.run(
         [*UV, *options], cwd=ROOT, check=True, input="\n".join(wanted), capture_output=True, text=True

@@ -45,6 +45,8 @@ with logged(snakemake.log[0]):
         "recall": recall(index, database, query),
         "mrr": lengthwise["rr"].mean().round(4).tolist(),
         "offset_ms": lengthwise["offset_ms"].mean().round(1).tolist(),  # of the answers in the right song
+        "memory_bytes": index.memory_bytes,
+        "ms_per_segment": round(results[0].ms_per_segment, 4),
         "ms_per_query": [round(result.ms, 4) for result in results],
         **json.loads(Path(inputs.facts).read_text(encoding="utf-8")),
     }

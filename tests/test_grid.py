@@ -11,7 +11,7 @@ from nafp import compute, grid
 from nafp.augment import chain as augment
 from nafp.data import audio
 from nafp.errors import UserError
-from nafp.search import index
+from nafp.search import types
 from nafp.training import losses, optim
 from nafp.training.settings import Settings
 
@@ -150,13 +150,13 @@ def test_the_schema_knows_the_registries():
     for name, step in augment.STEPS.items():
         fields = {field.name for field in step.__dataclass_fields__.values() if field.init}
         assert set(steps[name]["properties"]) == fields - ({"p"} if name == "time_offset" else set())
-    assert set(schema["properties"]["indexes"]["properties"]) == set(index.INDEXES)
+    assert set(schema["properties"]["indexes"]["properties"]) == {*types.INDEXES, "milvus"}
     assert set(schema["properties"]["losses"]["properties"]) == set(losses.LOSSES)
     known = schema["$defs"]["train"]["properties"]
     assert set(known["optimizer"]["properties"]["name"]["enum"]) == set(optim.OPTIMIZERS)
     assert set(known["schedule"]["properties"]["name"]["enum"]) == set(optim.SCHEDULES)
     assert set(known["precision"]["enum"]) == set(compute.PRECISIONS)
     assert set(known) - {"gpus"} <= {field.name for field in dataclasses.fields(Settings)}
-    assert schema["properties"]["search"]["properties"]["device"]["enum"] == list(index.DEVICES)
+    assert schema["properties"]["search"]["properties"]["device"]["enum"] == list(types.DEVICES)
     codecs = steps["codec"]["properties"]["names"]["items"]["enum"]
     assert set(codecs) == set(audio.CODECS)

@@ -155,6 +155,25 @@ def test_a_clip_is_found_with_its_place(matches):
     assert row["runner_up"] in ("0.wav", "2.wav")
 
 
+def test_a_large_library_has_an_index_that_takes_new_songs(music, tmp_path, monkeypatch):
+    library = Library(tmp_path / "store", "model", DIM)
+    library.update(music, embed)
+    options = {"links": 16, "ef_construction": 80, "ef_search": 64}
+    library.index("hnsw", options)
+    sf.write(music / "3.flac", song(3), 8000)
+    library.update(music, embed)
+    monkeypatch.setattr("nafp.search.index.trained", lambda *args: pytest.fail("built anew"))
+    index = library.index("hnsw", options)
+    assert len(index) == 4 * 23
+    samples = song(3)[8000 * 3 : 8000 * 8]
+    names, first = library.songs["path"].tolist(), library.songs["first"].to_numpy()
+    database = Database(library.vectors, library.vectors[:0])
+    known = (database, names, first, library.song_of_row(), Limits())
+    by_index, exactly = (identify("q", samples, embed([samples]), *known, index=way) for way in (index, None))
+    assert by_index["song"].tolist() == ["3.flac"]
+    pd.testing.assert_frame_equal(by_index, exactly)
+
+
 def test_a_recording_of_two_songs_is_two_intervals(matches):
     noise = np.random.default_rng(9).integers(-9000, 9000, 8 * 8000).astype(np.int16)
     mix = np.concatenate([noise, song(2)[16000:80000], noise, song(0)])

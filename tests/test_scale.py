@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy.special import expit
+from scipy.stats import beta
 
 from nafp.search.scale import fit_trend, measure, predictions
 from nafp.search.vectors import Database
@@ -36,8 +37,10 @@ def test_bounds_are_those_of_a_proportion(queries, expected):
 
 
 def test_every_query_may_hit():
-    found, low, high = fit_trend(SIZES, np.ones((50, 4))).hit_rate(np.array([1e7]))
+    """Then the bounds are those of Jeffreys' interval, not equal."""
+    found, low, high = fit_trend(SIZES, np.ones((50, 4))).hit_rate(np.array([1e5]))
     assert 0.95 < found[0] <= 1
+    np.testing.assert_allclose([low[0], high[0]], beta.ppf([0.025, 0.975], 50.5, 0.5), atol=0.02)
 
 
 def test_measure_and_predictions():

@@ -9,7 +9,7 @@ from recipes import needs_parity, reference
 
 from nafp.errors import UserError
 from nafp.metrics import mcnemar
-from nafp.search.index import INDEXES, Index, build_index, read_index
+from nafp.search.index import Index, build_index, read_index, update_index
 from nafp.search.sequences import (
     KEPT,
     choose_starts,
@@ -22,6 +22,7 @@ from nafp.search.sequences import (
     search_sequences,
     songs_of_rows,
 )
+from nafp.search.types import INDEXES
 from nafp.search.vectors import Database, Shards, open_vectors, write_manifest
 
 OPTIONS = {
@@ -34,6 +35,7 @@ OPTIONS = {
     "ivf-rabitq": {"nlist": 4, "nprobe": 4},
     "ivfpq-rr-ondisk": {"nlist": 4, "nprobe": 4, "codes": 8, "bits": 4, "factor": 8},
     "hnsw": {"links": 16, "ef_construction": 80, "ef_search": 64},
+    "milvus": {"uri": None, "index_type": "IVF_FLAT", "build": {"nlist": 8}, "search": {"nprobe": 8}},
 }
 
 
@@ -113,7 +115,7 @@ def test_chunks_do_not_change_the_result(monkeypatch):
     dummy, db = vectors(0, 300), vectors(1, 100)
     found, starts = exact(dummy, db), np.arange(90)
     whole = search_sequences(*found, db, starts, [3, 11])
-    monkeypatch.setattr("nafp.search.sequences.CHUNK_BYTES", 1)
+    monkeypatch.setattr("nafp.search.sequences.CHUNK", 1)
     for a, b in zip(whole, search_sequences(*found, db, starts, [3, 11]), strict=True):
         np.testing.assert_array_equal(a.place, b.place)
         np.testing.assert_allclose(a.score, b.score, atol=1e-6)
@@ -162,7 +164,7 @@ def test_per_query_table_holds_every_hit():
     assert (table["place1"] == table["truth"]).all()
 
 
-@pytest.mark.parametrize("name", INDEXES)
+@pytest.mark.parametrize("name", [*INDEXES, "milvus"])
 def test_every_index_finds_itself_and_survives_the_disk(name, built, tmp_path):
     index, database = built(name, OPTIONS[name], vectors(0, 1000), vectors(1, 200))
     found = index.nearest(database.db, 5)
@@ -197,6 +199,104 @@ def test_without_a_gpu_version_the_cpu_searches(name, gpus, says, built, tmp_pat
     again = read_index(name, OPTIONS[name], tmp_path / name, database, "auto")
     assert capsys.readouterr().out.count(says) == 1
     np.testing.assert_array_equal(again.nearest(database.db, 3), index.nearest(database.db, 3))
+
+
+@pytest.mark.parametrize("name", ["ivf", "ivfpq", "ivfpq-rr"])
+def test_list_by_list_finds_what_query_by_query_does(name, built, monkeypatch):
+    monkeypatch.setattr("nafp.search.by_list.BLOCK", 2000)  # a list in several pieces
+    index, database = built(name, OPTIONS[name] | {"nlist": 8, "nprobe": 3}, vectors(0, 2000), vectors(1, 300))
+    together = index.nearest(database.db, 20)
+    monkeypatch.setattr("nafp.search.by_list.LIST_QUERIES", np.inf)
+    assert (together == index.nearest(database.db, 20)).mean() > 0.999  # two may be equally far but for rounding
+
+
+def test_list_by_list_with_fewer_vectors_than_neighbours(built):
+    index, database = built("ivf", {"nlist": 4, "nprobe": 1}, vectors(0, 160), vectors(1, 100))
+    found = index.nearest(database.db, 200)
+    assert ((found >= 0).sum(axis=1) < 260).all()
+    for row in found:
+        kept = row[row >= 0]
+        assert len(set(kept)) == len(kept)
+        assert (row[len(kept) :] == -1).all()
+
+
+def test_sequences_that_start_together_or_twice():
+    """Overlapping starts share inner products; a start that is given twice has two equal answers."""
+    dummy, db = vectors(0, 200), vectors(1, 60)
+    query = unit(db + 0.3 * vectors(2, 60))
+    starts = np.array([7, 3, 7, 5, 40])
+    (together,) = search_sequences(*exact(dummy, db), query, starts, [5])
+    for row, start in enumerate(starts):
+        (alone,) = search_sequences(*exact(dummy, db), query, np.array([start]), [5])
+        np.testing.assert_array_equal(together.place[row], alone.place[0])
+        np.testing.assert_allclose(together.score[row], alone.score[0], atol=1e-6)
+
+
+def test_inner_products_pair_by_pair():
+    """Rows of both parts, in any order; nothing outside."""
+    database, query = Database(vectors(0, 7), vectors(1, 5)), vectors(2, 4)
+    segment, row = np.array([0, 3, 2, 2, 4, 1, -1]), np.array([6, 7, 11, 12, 0, -1, 3])
+    whole = np.concatenate([database.dummy, database.db])
+    expected = [query[0] @ whole[6], query[3] @ whole[7], query[2] @ whole[11], 0, 0, 0, 0]
+    np.testing.assert_allclose(database.inner_products(query, segment, row), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["l2", "ivfpq-rr", "hnsw", "ivfpq-rr-ondisk"])
+def test_an_index_grows_with_its_database(name, tmp_path, monkeypatch):
+    whole = vectors(0, 600)
+    few, all_of_them = Database(whole[:400], whole[:0]), Database(whole, whole[:0])
+    update_index(name, OPTIONS[name], few, tmp_path / "index")
+    built = []
+    monkeypatch.setattr("nafp.search.index.trained", lambda *args: built.append(1) or pytest.fail("built anew"))
+    if name == "ivfpq-rr-ondisk":  # its lists are joined once
+        with pytest.raises(pytest.fail.Exception, match="built anew"):
+            update_index(name, OPTIONS[name], all_of_them, tmp_path / "index")
+        return
+    update_index(name, OPTIONS[name], all_of_them, tmp_path / "index")
+    index = read_index(name, OPTIONS[name], tmp_path / "index", all_of_them)
+    assert (index.nearest(whole, 1)[:, 0] == np.arange(600)).mean() > 0.98
+    with pytest.raises(pytest.fail.Exception, match="built anew"):  # much larger than what it was trained on
+        larger = vectors(3, 1700)
+        update_index(name, OPTIONS[name], Database(larger, larger[:0]), tmp_path / "index")
+
+
+def test_an_index_by_another_name(tmp_path):
+    database = Database(vectors(0, 300), vectors(1, 20))
+    options = {"type": "ivf"} | OPTIONS["ivf"]
+    build_index("ivf-mine", options, database, tmp_path / "ivf-mine")
+    index = read_index("ivf-mine", options, tmp_path / "ivf-mine", database)
+    assert (index.nearest(database.db, 1)[:, 0] == np.arange(300, 320)).all()
+
+
+@pytest.mark.parametrize("name, each", [("l2", 16 * 4), ("sq8", 16), ("hnsw", 16 * 4 + 2 * 16 * 4)])
+def test_memory_of_an_index(name, each, built):
+    """Bytes of a fingerprint: its numbers, and in the graph twice 16 links of its lowest level."""
+    index, database = built(name, OPTIONS[name], vectors(0, 3000), vectors(1, 20))
+    assert index.memory_bytes / len(database) == pytest.approx(each, rel=0.1)
+
+
+def test_lists_on_disk_are_not_in_memory(built):
+    disk, database = built("ivfpq-rr-ondisk", OPTIONS["ivfpq-rr-ondisk"], vectors(0, 5000), vectors(1, 20))
+    assert disk.memory_bytes < 2 * len(database)  # a code has 8 times 4 bits
+
+
+def test_a_milvus_server_that_does_not_answer(tmp_path, monkeypatch):
+    monkeypatch.setenv("MILVUS_TOKEN", "user:secret")
+    options = OPTIONS["milvus"] | {"uri": "http://localhost:1"}
+    with pytest.raises(UserError, match="milvus at http://localhost:1: .*; start the server") as refused:
+        build_index("milvus", options, Database(vectors(0, 10), vectors(1, 5)), tmp_path / "milvus")
+    assert "secret" not in str(refused.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_milvus_collection_of_another_database(built, tmp_path):
+    index, _ = built("milvus", OPTIONS["milvus"], vectors(0, 30), vectors(1, 5))
+    index.client.close()
+    with pytest.raises(UserError, match="holds 35 fingerprints, but the database has 34; delete .* and build it again"):
+        read_index("milvus", OPTIONS["milvus"], tmp_path / "milvus", Database(vectors(0, 29), vectors(1, 5)))
+    (tmp_path / "milvus/collection.json").unlink()
+    with pytest.raises(UserError, match="collection.json: is damaged or missing; delete .* and build it again"):
+        read_index("milvus", OPTIONS["milvus"], tmp_path / "milvus", Database(vectors(0, 30), vectors(1, 5)))
 
 
 def test_exact_neighbours_and_recall(monkeypatch):
@@ -280,7 +380,7 @@ def test_a_truncated_file_of_fingerprints(tmp_path):
         open_vectors(tmp_path / "x.npy")
 
 
-@pytest.mark.parametrize("name", ["l2", "ivfpq-rr-ondisk"])
+@pytest.mark.parametrize("name", ["l2", "ivfpq-rr-ondisk", "milvus"])
 def test_nothing_that_evaluation_reads_is_written(name, tmp_path):
     for i, part in enumerate(("dummy", "db", "query")):
         np.save(tmp_path / f"{part}.npy", vectors(i, 300))
@@ -403,7 +503,7 @@ def test_shards_read_like_one_array(borders, start, stop, seed):
     np.testing.assert_array_equal(cut[rows], whole[rows])
 
 
-@pytest.mark.parametrize("name", OPTIONS)
+@pytest.mark.parametrize("name", INDEXES)
 def test_a_database_in_shards_gives_the_same_index_and_answers(name, tmp_path):
     dummy, db, query = vectors(1, 700), vectors(2, 60), vectors(2, 60)
     answers, files = [], []

@@ -168,6 +168,7 @@ def unknown_names(config: Mapping) -> list[str]:
     problems = []
     places = {"run": config["run"], "search": {"index": config["search"]["index"]}, "scale": config["scale"]}
     places["augmented"] = {"aug": config["augmented"]["aug"]}
+    places["identify"] = {"index": config["identify"]["index"]}
     for name, study in config["studies"].items():
         if study:
             places[f"study {name!r}"] = study

@@ -14,6 +14,9 @@ from nafp.data.audio import read_any
 from nafp.data.corpus import count_segments
 from nafp.errors import UserError
 from nafp.files import written_whole
+from nafp.search.index import Index, read_index, update_index
+from nafp.search.types import MILVUS, type_of
+from nafp.search.vectors import Database
 
 AUDIO_FILES = {".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".au"}
 SONGS_AT_A_TIME = 32  # decoded and fingerprinted together, then saved
@@ -97,6 +100,16 @@ class Library:
         if not self.rows:
             return np.empty((0, self.dim), np.float32)
         return np.memmap(self.store / "fingerprints.f32", np.float32, mode="r", shape=(self.rows, self.dim))
+
+    def index(self, name: str, options: Mapping) -> Index:
+        """The named index of all fingerprints, brought up to date: only new ones are added to it."""
+        if type_of(name, options)[0] == MILVUS:
+            raise UserError(
+                f"identify.index: {name} is a Milvus collection, which takes no additions here; use ivfpq-rr"
+            )
+        folder, database = self.store / "index", Database(self.vectors, self.vectors[:0])
+        update_index(name, options, database, folder)
+        return read_index(name, options, folder, database)
 
     def song_of_row(self) -> np.ndarray:
         """(rows,) index into ``songs``; -1 where the song is no more."""

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from nafp.data.layout import HOP, SAMPLE_RATE, SEGMENT
+from nafp.search.index import Index
 from nafp.search.sequences import exact_neighbours, search_sequences
 from nafp.search.vectors import Database
 
@@ -46,16 +47,20 @@ class Exact:
         return exact_neighbours(self.database, query, k)
 
 
-def windows(query: np.ndarray, database: Database, song_of_row: np.ndarray) -> pd.DataFrame:
+def windows(query: np.ndarray, index: Index | Exact, database: Database, song_of_row: np.ndarray) -> pd.DataFrame:
     """Search every window of a recording's fingerprints (n, d), one row each.
 
-    Columns: start (segment), song (of the best place, -1 for none), place (its row), score, other (song of the
-    runner-up, -1 where all places that were kept are of one song), runner_up (its score, at most that of the last place).
+    Columns: start (segment), song (in the middle of the best place, -1 for none), place (its row), score, other (song of
+    the runner-up, -1 where all places that were kept are of one song), runner_up (its score, at most that of the last
+    place).
     """
     length = min(LONGEST, len(query))
     starts = np.arange(len(query) - length + 1)
-    (result,) = search_sequences(Exact(database), database, query, starts, [length], progress=False)
-    song = np.where(result.place >= 0, song_of_row[result.place], -1)
+    (result,) = search_sequences(index, database, query, starts, [length], progress=False)
+    middle = np.minimum(
+        result.place + length // 2, len(song_of_row) - 1
+    )  # where a song begins, a window begins before it
+    song = np.where(result.place >= 0, song_of_row[middle], -1)
     score = np.where(song >= 0, result.score, -np.inf)
     best = score.argmax(axis=1)
     each = np.arange(len(starts))
@@ -96,8 +101,7 @@ def ends(
     lies = int((rows["place"] - rows["start"]).mode().iloc[0])
     segments = np.arange(rows["start"].min(), rows["start"].max() + length)
     places = segments + lies
-    inside = (places >= 0) & (places < len(database))
-    own = database.inner_products(query[segments], np.where(inside, places, -1)[:, None])[:, 0]
+    own = database.inner_products(query, segments, places)
     like = np.flatnonzero(own >= limits.min_score)
     first, last = (like[0], like[-1]) if len(like) else (0, -1)
     return int(segments[first]), int(segments[last]), lies
@@ -112,12 +116,13 @@ def identify(
     first_row: np.ndarray,
     song_of_row: np.ndarray,
     limits: Limits,
+    index: Index | None = None,
 ) -> pd.DataFrame:
     """What is recognised in one recording: a row an interval, or one that says why there is none.
 
     ``samples``: (T,) int16; ``query``: (n, d) its fingerprints; ``songs``, ``first_row``: names and first database rows;
-    ``song_of_row``: (rows,). Columns: query, from_s, to_s, song, offset_s (of from_s in the song), score, runner_up (the
-    other song that comes next), margin, note.
+    ``song_of_row``: (rows,); ``index``: of the database, exact search without. Columns: query, from_s, to_s, song, offset_s
+    (of from_s in the song), score, runner_up (the other song that comes next), margin, note.
     """
     duration = len(samples) / SAMPLE_RATE
     nothing = {"query": name, "from_s": 0.0, "to_s": round(duration, 2)}
@@ -126,7 +131,7 @@ def identify(
     if np.abs(samples.astype(np.int32)).max() < SILENCE * 32768:
         return pd.DataFrame([nothing | {"note": "silence"}], columns=COLUMNS)
     length = min(LONGEST, len(query))
-    found = windows(query, database, song_of_row)
+    found = windows(query, index or Exact(database), database, song_of_row)
     rows = []
     for part in intervals(found, length, limits):
         first, last, lies = ends(part, query, database, length, limits)

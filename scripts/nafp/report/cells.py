@@ -74,7 +74,7 @@ def _cell_rows(cell: Mapping[str, Any], path: str | Path) -> list[dict[str, Any]
         **cell["fields"],
         **{name: cell[name] for name in ("query_set", "snr_db") if name in cell},
         **{name: cell.get(name) for name in ("epoch", "index", "protocol", "queries")},
-        **{name: cell.get(name, np.nan) for name in _OF_INDEX},
+        **{name: np.nan if cell.get(name) is None else cell[name] for name in _OF_INDEX},
         "recall_pct": 100 * cell["recall"]["nearest"] if "recall" in cell else np.nan,
         "database_segments": sum(cell["database"].values()),
     }

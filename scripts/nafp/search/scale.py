@@ -64,14 +64,16 @@ class Trend:
 
 
 def fit_trend(segments: np.ndarray, hit: np.ndarray, seed: int = 0) -> Trend:
-    """Logistic regression of hits (queries, sizes) on the sizes, for all queries and for RESAMPLES bootstrap samples.
+    """Logistic regression of hits (queries, sizes) on the sizes, for all queries and for RESAMPLES of them.
 
-    All sizes of a query are drawn together, because they are answers to the same question.
+    A resample weighs the queries anew (Bayesian bootstrap); all sizes of a query have one weight, because they are answers
+    to the same question. Two halves of a query, one that always hits and one that never does (Jeffreys' prior), keep the
+    odds finite and the bounds apart where all queries hit.
     """
-    count = len(hit)
-    weights = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), RESAMPLES)
-    share = np.vstack([hit.mean(axis=0), weights @ hit / count])
-    share = (share * count + 0.5) / (count + 1)  # keeps the odds finite where every query hits
+    often = np.append(np.ones(len(hit)), [0.5, 0.5])
+    hit = np.vstack([hit, np.ones(hit.shape[1]), np.zeros(hit.shape[1])])
+    weights = np.vstack([often, np.random.default_rng(seed).standard_gamma(often, (RESAMPLES, len(often)))])
+    share = np.clip(weights @ hit / weights.sum(axis=1, keepdims=True), 1e-6, 1 - 1e-6)
     x = np.log10(segments) - np.log10(segments).mean()
     lines = np.zeros((len(share), 2))
     for _ in range(NEWTON_STEPS):

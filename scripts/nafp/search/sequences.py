@@ -18,13 +18,13 @@ from nafp.data.corpus import count_segments
 from nafp.data.layout import HOP, SAMPLE_RATE
 from nafp.errors import UserError
 from nafp.search.index import Index
-from nafp.search.vectors import NOTHING, Database
+from nafp.search.vectors import NOTHING, Database, one_thread_each
 
 NEIGHBOURS = 20  # per segment
 KEPT = 10  # candidates kept per query
 RECALL_SEGMENTS = 1000  # whose exact neighbours are computed
 EXACT_ROWS = 2**18  # of the database compared with them at a time
-CHUNK_BYTES = 2**27  # of candidate windows that are gathered at a time
+CHUNK = 2**20  # inner products, at most, that a thread computes at a time
 
 
 @dataclass(frozen=True)
@@ -32,13 +32,15 @@ class Result:
     """Search of q sequences of one length: the ``KEPT`` best places, best first, and their scores.
 
     ``place``: (q, KEPT) rows of the database, -1 where there are fewer candidates; ``score``: (q, KEPT) mean inner
-    products, -inf there; ``ms``: milliseconds a query, its share of the neighbour search included.
+    products, -inf there; ``ms``: milliseconds a query, its share of the neighbour search included; ``ms_per_segment``: of
+    the neighbour search alone.
     """
 
     length: int
     place: np.ndarray
     score: np.ndarray
     ms: float
+    ms_per_segment: float
 
 
 def choose_starts(
@@ -113,7 +115,8 @@ def search_sequences(
     A candidate of a short sequence is one of every longer sequence from the same start, with the same inner products
     first. So the longest length is computed, and the others are read from its partial sums.
     """
-    longest = max(lengths)
+    longest, query = max(lengths), np.ascontiguousarray(query, np.float32)
+    starts, asked = np.unique(starts, return_inverse=True)
     needed = np.unique(starts[:, None] + np.arange(longest))
     needed = needed[needed < len(query)]
     began = time.perf_counter()
@@ -123,15 +126,24 @@ def search_sequences(
     neighbours[needed] = found
 
     began = time.perf_counter()
-    chunk = max(1, CHUNK_BYTES // (longest**2 * found.shape[1] * np.dtype(np.int64).itemsize))
-    best = [
-        score_sequences(neighbours, database, query, starts[at : at + chunk], lengths)
-        for at in tqdm(range(0, len(starts), chunk), desc="scoring", unit="chunk", disable=not progress)
-    ]
+    chunk = max(1, CHUNK // (longest**2 * found.shape[1]))
+    chunks = [starts[at : at + chunk] for at in range(0, len(starts), chunk)]
+
+    def score(some: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+        return score_sequences(neighbours, database, query, some, lengths)
+
+    with one_thread_each() as pool:
+        bar = tqdm(pool.map(score, chunks), total=len(chunks), desc="scoring", unit="chunk", disable=not progress)
+        best = list(bar)
     ms = (time.perf_counter() - began) / len(starts) * 1e3
     work = np.square(lengths) / np.square(lengths).sum()  # inner products: a sequence's segments times its candidates
     return [
-        Result(n, *(np.concatenate(part) for part in zip(*of_length, strict=True)), ms * share + n * ms_per_segment)
+        Result(
+            n,
+            *(np.concatenate(part)[asked] for part in zip(*of_length, strict=True)),
+            ms * share + n * ms_per_segment,
+            ms_per_segment,
+        )
         for n, share, of_length in zip(lengths, work, zip(*best, strict=True), strict=True)
     ]
 
@@ -163,62 +175,67 @@ def recall(index: Index, database: Database, query: np.ndarray) -> dict[str, flo
 def score_sequences(
     neighbours: np.ndarray, database: Database, query: np.ndarray, starts: np.ndarray, lengths: Sequence[int]
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Best places and scores, (q, KEPT) each, of the sequences of every length."""
-    place, position = propose(neighbours, starts, max(lengths))
-    dots = inner_products(place, database, query, starts, max(lengths))
-    overlap = np.isfinite(dots)
-    total, count = np.where(overlap, dots, 0), overlap
-    total, count = np.cumsum(total, axis=1, dtype=np.float32), np.cumsum(count, axis=1, dtype=np.int32)
+    """The best places of the sequences at ``starts`` and their scores, (q, KEPT) each, for every length.
+
+    ``neighbours``: (n, k) rows of the database for each query segment, -1 for none. Each proposes a place where the
+    sequence may begin: its row, moved back by its segment's position in the sequence.
+    """
+    position = np.arange(max(lengths))
+    segment = starts[:, None] + position
+    place = neighbours[np.minimum(segment, len(query) - 1)] - position[:, None]
+    place[segment >= len(query)] = NOTHING
+    place = place.reshape(len(starts), -1)  # (q, c); the first n segments propose the first n * k columns
+    candidate, sums = diagonal_sums(place, starts, lengths, database, query)
+    left = np.minimum(len(query) - starts[candidate // place.shape[1]], len(database) - place.take(candidate))
     best = []
-    for n in lengths:
-        score = total[:, n - 1] / np.maximum(count[:, n - 1], 1)
-        proposed = (place >= 0) & (position < n)
-        best.append(keep_best(np.where(proposed, place, NOTHING), np.where(proposed, score, -np.inf)))
+    for n, total in zip(lengths, sums, strict=True):
+        score = np.full(place.shape, -np.inf, np.float32)
+        score.put(candidate, total / np.minimum(n, left))
+        columns = n * neighbours.shape[1]
+        best.append(keep_best(place[:, :columns], score[:, :columns]))
     return best
 
 
-def propose(neighbours: np.ndarray, starts: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
-    """Places where each sequence may begin: each neighbour, moved back by its segment's position in the sequence.
+def diagonal_sums(
+    place: np.ndarray, starts: np.ndarray, lengths: Sequence[int], database: Database, query: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The candidates among ``place`` (q, c), and the sums of the inner products of each window with its sequence.
 
-    Returns (q, c) places in ascending order, -1 for none, and the first position that proposes each.
+    Returns (m,) flat indices of the places that are not -1, of equal ones in a row the first, and (lengths, m) sums. Beyond
+    the end of the query or of the database there is nothing to add.
+
+    Candidates with one difference of row and query segment lie on one diagonal, and where they overlap they share inner
+    products. Each is computed once, in runs along the diagonals, and every sum is the difference of two running sums.
     """
-    position = np.arange(length)
-    segment = starts[:, None] + position
-    inside = segment < len(neighbours)
-    found = neighbours[np.where(inside, segment, 0)]  # (q, length, k)
-    place = found - position[:, None]
-    absent = ~inside[:, :, None] | (found < 0) | (place < 0)
-    key = np.where(absent, np.iinfo(np.int64).max, place * length + position[:, None]).reshape(len(starts), -1)
-    key.sort(axis=1)
-    place, position = key // length, key % length
-    again = np.zeros(place.shape, bool)
-    again[:, 1:] = place[:, 1:] == place[:, :-1]
-    absent = again | (key == np.iinfo(np.int64).max)
-    order = np.argsort(absent, axis=1, kind="stable")[:, : max(int((~absent).sum(axis=1).max()), 1)]
-    place = np.take_along_axis(np.where(absent, NOTHING, place), order, axis=1)
-    return place, np.take_along_axis(position, order, axis=1)
+    longest, (count, columns) = max(lengths), place.shape
+    row, column = np.nonzero(place >= 0)
+    key = (place[row, column] - starts[row] + len(query)) * count + row
+    key, column = np.divmod(np.sort(key * columns + column), columns)
+    first = np.append(True, key[1:] != key[:-1])[: len(key)]
+    (diagonal, row), column = np.divmod(key[first], count), column[first]
+    diagonal, begin = diagonal - len(query), starts[row]
+
+    step = np.where(np.diff(diagonal, prepend=-len(query) - 1) == 0, np.diff(begin, prepend=0), longest)
+    fresh = np.minimum(step, longest)  # segments that the candidate before does not have
+    end = np.cumsum(fresh)
+    segment = np.arange(fresh.sum()) + np.repeat(begin + longest - end, fresh)
+    dots = database.inner_products(query, segment, segment + np.repeat(diagonal, fresh))
+    running = np.concatenate([[0.0], np.cumsum(dots, dtype=np.float64)])
+    until = end - longest
+    before = running[until]
+    return row * columns + column, np.stack([running[until + n] - before for n in lengths])
 
 
-def inner_products(
-    place: np.ndarray, database: Database, query: np.ndarray, starts: np.ndarray, length: int
-) -> np.ndarray:
-    """(q, length, c) inner products of segment l of each sequence with row l of the window at each place.
-
-    -inf where there is no candidate, or where sequence or window has ended.
-    """
-    segment = starts[:, None] + np.arange(length)
-    rows = np.where(place[:, None, :] >= 0, place[:, None, :] + np.arange(length)[:, None], NOTHING)
-    rows[(rows >= len(database)) | (segment >= len(query))[:, :, None]] = NOTHING
-    sequences = query[np.minimum(segment, len(query) - 1)].reshape(-1, query.shape[1])
-    return database.inner_products(sequences, rows.reshape(len(sequences), -1)).reshape(rows.shape)
-
-
-def keep_best(candidates: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The ``KEPT`` highest scores of each row and their candidates, best first; missing ones are -1 and -inf."""
-    order = np.argsort(-scores, axis=1, kind="stable")[:, :KEPT]
-    missing = ((0, 0), (0, KEPT - order.shape[1]))
-    place = np.pad(np.take_along_axis(candidates, order, axis=1), missing, constant_values=NOTHING)
-    return place, np.pad(np.take_along_axis(scores, order, axis=1), missing, constant_values=-np.inf)
+def keep_best(places: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The ``KEPT`` highest scores of each row and their places, best first; missing ones are -1 and -inf."""
+    missing = ((0, 0), (0, max(KEPT - scores.shape[1], 0)))
+    places = np.pad(places, missing, constant_values=NOTHING)
+    scores = np.pad(scores, missing, constant_values=-np.inf)
+    kept = np.sort(np.argpartition(scores, -KEPT, axis=1)[:, -KEPT:], axis=1)  # of equal ones the first stays first
+    best = np.take_along_axis(scores, kept, axis=1)
+    order = np.argsort(-best, axis=1, kind="stable")
+    best, kept = np.take_along_axis(best, order, axis=1), np.take_along_axis(kept, order, axis=1)
+    return np.where(np.isneginf(best), NOTHING, np.take_along_axis(places, kept, axis=1)), best
 
 
 def songs_of_rows(*samples: np.ndarray) -> np.ndarray:

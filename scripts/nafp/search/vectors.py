@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +13,9 @@ import numpy as np
 from nafp.errors import UserError
 from nafp.files import written_whole
 
-CHECKED_ROWS = 2**18  # looked at together
+CHECKED_ROWS = 2**16  # looked at together
 NORM_TOLERANCE = 1e-3
+PAIRS = 2**14  # inner products computed at a time
 NOTHING = -1  # id of an absent row
 
 
@@ -101,6 +103,11 @@ def open_vectors(path: Path | str) -> np.ndarray | Shards:
     return vectors
 
 
+def one_thread_each() -> ThreadPoolExecutor:
+    """As many threads as Faiss is to use, in each of which it uses one."""
+    return ThreadPoolExecutor(faiss.omp_get_max_threads(), initializer=lambda: faiss.omp_set_num_threads(1))
+
+
 @dataclass(frozen=True)
 class Database:
     """Fingerprints that an index is built from: dummy (m, d) rows 0..m-1, then db (n, d)."""
@@ -140,15 +147,34 @@ class Database:
             for first in range(0, len(vectors), rows):
                 yield start + first, np.ascontiguousarray(vectors[first : first + rows], np.float32)
 
-    def inner_products(self, query: np.ndarray, ids: np.ndarray) -> np.ndarray:
-        """Each query row (n, d) with the rows ids (n, c) of the database -> (n, c); -inf where an id is -1."""
+    def inner_products(self, query: np.ndarray, segment: np.ndarray, row: np.ndarray) -> np.ndarray:
+        """Query rows ``segment`` (n,) with rows ``row`` (n,) of the database, pair by pair -> (n,) float32.
+
+        0 where either lies outside.
+        """
         query = np.ascontiguousarray(query, np.float32)
         if query.shape[1] != self.dim:
             raise UserError(f"the queries have {query.shape[1]} dimensions, the database's fingerprints {self.dim}")
-        found, part_of = np.full(ids.shape, -np.inf, np.float32), np.empty(ids.shape, np.float32)
-        for first, part in self.parts():
-            here = np.where((ids >= first) & (ids < first + len(part)), ids - first, NOTHING).astype(np.int64)
-            arguments = map(faiss.swig_ptr, (part_of, query, part, here))
-            faiss.fvec_inner_products_by_idx(*arguments, self.dim, *ids.shape)
-            np.maximum(found, part_of, out=found)
+        found = np.zeros(len(row), np.float32)
+        for at in range(0, len(row), PAIRS):
+            some = slice(at, at + PAIRS)
+            self._dots(query, segment[some], row[some], found[some])
         return found
+
+    def _dots(self, query: np.ndarray, segment: np.ndarray, row: np.ndarray, out: np.ndarray) -> None:
+        """Fill ``out`` where segment and row lie inside; without a copy where all of them are of one part."""
+        low, high = row.min(), row.max()
+        valid = segment.min() >= 0 and segment.max() < len(query)
+        for first, part in self.parts():
+            end = first + len(part)
+            if valid and first <= low and high < end:
+                self._pairs(query, segment, part, row - first, out)
+            elif low < end and high >= first:
+                inside = (row >= first) & (row < end) & (segment >= 0) & (segment < len(query))
+                dots = np.empty(np.count_nonzero(inside), np.float32)
+                self._pairs(query, segment[inside], part, row[inside] - first, dots)
+                out[inside] = dots
+
+    def _pairs(self, query: np.ndarray, i: np.ndarray, part: np.ndarray, j: np.ndarray, out: np.ndarray) -> None:
+        pointers = (faiss.swig_ptr(x) for x in (query, i, part, j, out))
+        faiss.pairwise_indexed_inner_product(self.dim, len(i), *pointers)
