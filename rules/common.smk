@@ -364,7 +364,7 @@ def scale_tables():
 
 def vectors_of(run):
     """Split -> the fingerprints of a run."""
-    return {split: f"{RESULTS}/fingerprints/{run}/epoch={EPOCH}/{split}.npy" for split in TEST_SPLITS}
+    return {split: fingerprints_of(run, EPOCH, split) for split in TEST_SPLITS}
 
 
 def weights_of(run):
