@@ -6,7 +6,8 @@
 #   results/{dataset}/indexes/{run}/epoch={epoch}/{index}/  an index, and what it cost in {index}.json
 #   results/{dataset}/scores/{run}/epoch={epoch}/{index}.json   one cell: a run searched with an index type
 #       .../epoch={epoch}/queries={query_set}/{index}.json      the same for other queries than the data set's own
-#   results/{dataset}/scoreboard/                               a table and plots a study; index.html shows all
+#   results/{dataset}/scoreboard/                               tables and plots a study; index.html shows all
+#   results/{dataset}/scoreboard/so_far/                        the same of what has finished: snakemake scoreboard
 from pathlib import Path
 
 from snakemake.utils import min_version
@@ -35,12 +36,11 @@ include: "rules/identify.smk"
 rule all:
     """The scoreboard page and all that it needs."""
     input:
-        f"{RESULTS}/scoreboard/index.html",
-        [study_files(study) for study in STUDIES],
+        board_files(),
     localrule: True
 
 
 onsuccess:
-    summary = Path(RESULTS) / "scoreboard/summary.txt"
-    if summary.exists():
+    written = [path for path in Path(RESULTS).glob("scoreboard/**/summary.txt")]
+    if summary := max(written, key=os.path.getmtime, default=None):
         print(f"\n{summary.read_text(encoding='utf-8')}")

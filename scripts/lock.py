@@ -17,7 +17,10 @@ STAGES = {  # what the scripts of a stage import, directly or through the librar
         *("faiss-cpu", "faiss-gpu", "numpy", "pandas", "pyyaml", "safetensors", "scipy", "soundfile", "torch", "tqdm")
     ],
     "search": [*("faiss-cpu", "faiss-gpu", "numpy", "pandas", "pyarrow", "requests", "scipy", "soundfile", "tqdm")],
-    "scoreboard": ["jinja2", "matplotlib", "numpy", "pandas", "scipy", "seaborn", "tabulate"],
+    "listen": [
+        *("faiss-cpu", "faiss-gpu", "numpy", "pandas", "pillow", "safetensors", "scipy", "soundfile", "torch", "tqdm")
+    ],
+    "scoreboard": ["jinja2", "matplotlib", "numpy", "pandas", "pyarrow", "scipy", "seaborn", "soundfile", "tqdm"],
 }
 
 

@@ -3,10 +3,19 @@
 from pathlib import Path
 
 from nafp.console import logged
-from nafp.report.scoreboard import caption, load_cells, load_published, table, to_markdown
+from nafp.report.cells import load_cells
+from nafp.report.formats import to_latex, to_markdown
+from nafp.report.published import load_published
+from nafp.report.significance import hits_beside
+from nafp.report.tables import Study, study_table
 
 with logged(snakemake.log[0]):
-    cells = load_cells(snakemake.input.cells)
-    wide = table(cells, load_published(snakemake.input.published), snakemake.wildcards.study, snakemake.params.varied)
-    wide.to_csv(snakemake.output.csv, index=False)
-    Path(snakemake.output.markdown).write_text(to_markdown(wide, caption(cells, wide)) + "\n", encoding="utf-8")
+    study = Study(**snakemake.params.study)
+    paths = snakemake.params.cells
+    cells = load_cells(paths)
+    keys = cells.drop_duplicates(["run", "index"])[["run", "index"]].itertuples(index=False, name=None)
+    hits = dict(zip(keys, map(hits_beside, paths), strict=True))
+    table = study_table(cells, load_published(snakemake.input.published), study, hits)
+    table.to_csv(snakemake.output.csv, index=False)
+    Path(snakemake.output.markdown).write_text(to_markdown(table), encoding="utf-8")
+    Path(snakemake.output.latex).write_text(to_latex(table, study.name, study.question), encoding="utf-8")

@@ -1,21 +1,25 @@
 """Draw one figure of a study."""
 
+from pathlib import Path
+
 import pandas as pd
 
 from nafp.console import logged
-from nafp.report import plots
-from nafp.report.cells import run_labels
-from nafp.report.scoreboard import load_cells, load_published
+from nafp.report import pareto, plots
+from nafp.report.cells import load_cells, run_labels
+from nafp.report.published import load_published
 
 with logged(snakemake.log[0]):
-    inputs, params, path = snakemake.input, snakemake.params, snakemake.output[0]
+    params, path, varied = snakemake.params, snakemake.output.svg, snakemake.params.study["varied"]
+    cells, published = load_cells(params.cells), load_published(snakemake.input.published)
     match snakemake.wildcards.figure:
         case "hit_rate":
-            published = load_published(inputs.published)
-            plots.hit_rate_over_length(load_cells(inputs.cells), path, params.varied, published)
-        case "speed":
-            plots.hit_rate_against_time(load_cells(inputs.cells), path)
+            plots.hit_rate_over_length(cells, path, varied, published)
+        case "costs":
+            pareto.index_costs(cells, path)
         case "learning":
-            names = run_labels(load_cells(inputs.cells), params.varied)
-            histories = {names[run]: pd.read_csv(file) for run, file in zip(params.runs, inputs.histories, strict=True)}
-            plots.learning_curves(histories, path)
+            names = run_labels(cells, varied)
+            files = {Path(file).parent.name: file for file in params.histories}
+            plots.learning_curves({names.get(run, run): pd.read_csv(file) for run, file in files.items()}, path)
+        case field:
+            plots.hit_rate_over(cells, path, field, varied, published, order=params.chains)

@@ -8,5 +8,5 @@ from nafp.console import logged
 from nafp.report import plots
 
 with logged(snakemake.log[0]):
-    tables = {Path(path).stem.split(".")[0]: pd.read_csv(path) for path in snakemake.input.tables}
-    plots.scale(tables, snakemake.output[0])
+    tables = {Path(path).stem.split(".")[0]: pd.read_csv(path) for path in snakemake.params.tables}
+    plots.scale(tables, snakemake.output.svg)

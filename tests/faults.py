@@ -128,10 +128,9 @@ def trouble(fault: str, folder: Path, job: Job) -> Iterator[Path | None]:
     results, note = folder / "results", folder / "fault"
     if fault == "disk full":
         filler = results / "filler"
-        with open(filler, "wb") as file, contextlib.suppress(OSError):
+        with open(filler, "wb", buffering=0) as file, contextlib.suppress(OSError):
             while True:
                 file.write(bytes(4096))
-                file.flush()
         yield None
         filler.unlink()
     elif fault == "read-only":
@@ -157,7 +156,7 @@ def sentence(output: str, returncode: int) -> str:
     patterns = (r"^error: (.*)", r"^(\w*Error: .*)", r"^(libgomp: .*)", r"(died with <Signals.*?>)", r"^(\w*Error.*)")
     for pattern in patterns:
         if found := re.findall(pattern, output, flags=re.MULTILINE):
-            return found[0].replace("|", "/")[:110]
+            return re.sub(r"[\w./=-]*/results/\S*/|results/\S*/", ".../", found[0].replace("|", "/"))[:110]
     return f"nothing (exit status {returncode})" if returncode < 0 else output.strip().splitlines()[-1][:110]
 
 

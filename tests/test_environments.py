@@ -10,7 +10,11 @@ import yaml
 
 ROOT = Path(__file__).parents[1]
 ENVIRONMENTS = sorted((ROOT / "envs").glob("*.yaml"))
-DISTRIBUTIONS = {"yaml": "pyyaml", "faiss": "faiss-gpu"}  # import name -> distribution, where they differ
+DISTRIBUTIONS = {
+    "yaml": "pyyaml",
+    "faiss": "faiss-gpu",
+    "PIL": "pillow",
+}  # import name -> distribution, where they differ
 
 
 def pins(lines: list[str]) -> dict[str, str]:
@@ -67,7 +71,7 @@ def test_environment_is_conda_forge_with_python_and_pip_pinned(path):
 
 def test_every_script_has_an_environment_with_its_imports():
     scripts = rule_environments()
-    rules = {path.stem for path in (ROOT / "scripts").glob("*.py")} - {"compare_manifests", "lock", "plan"}
+    rules = {path.stem for path in (ROOT / "scripts").glob("*.py")} - {"compare", "compare_manifests", "lock", "plan"}
     assert set(scripts) == rules
     for script, environment in scripts.items():
         needed = third_party(ROOT / f"scripts/{script}.py", set())

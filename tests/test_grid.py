@@ -53,8 +53,10 @@ def test_the_default_config_is_right():
         (
             "studies.table3.batch",
             [120],
-            "unknown key 'batch' in studies.table3; known: aug, bsz, dim, index, loss, query_set, question, recipe, runs, seed",
+            "unknown key 'batch' in studies.table3; known: aug, baseline, bsz, dim, index, loss, matches, query_set, question, "
+            "recipe, runs, seed",
         ),
+        ("studies.table3.baseline", {"bsz": 60}, "study 'table3': baseline {'bsz': 60} is none of the study's cells"),
         ("train.epoch", 3, "unknown key 'epoch' in train; known: checkpoints, compile, data, epochs,"),
         ("train.epochs", 0, "train.epochs: 0 is out of range; allowed: 1 to any"),
         ("train.learning_rate", "fast", "train.learning_rate: 'fast' is not of type number"),

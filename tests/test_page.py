@@ -1,6 +1,7 @@
 """Page and pictures: hostile names stay text, nothing is fetched, and the same data gives the same bytes."""
 
 import base64
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
@@ -8,11 +9,18 @@ from xml.etree import ElementTree
 import numpy as np
 import pandas as pd
 import pytest
+from boards import FIELDS, PUBLISHED, tabulated, write_cell, write_grid
 
-from nafp.report import plots, scoreboard
-from nafp.report.page import render_page
+from nafp.data.corpus import SEGMENT, Split
+from nafp.grid import run_name
+from nafp.report import listening, misses, pareto, plots, similarity
+from nafp.report.cells import load_cells, run_labels
+from nafp.report.headline import headline
+from nafp.report.page import Section, render_page
+from nafp.report.published import load_published
+from nafp.report.significance import hits_beside
+from nafp.report.tables import Study
 
-PUBLISHED = Path(__file__).parents[1] / "published" / "nafp.csv"
 HOSTILE = [
     "<script>alert(1)</script>",
     "\"'><img src=x onerror=alert(1)>",
@@ -21,7 +29,8 @@ HOSTILE = [
     "$\\frac{",
     "_hidden & co",
 ]
-VOID = {"meta", "link", "img", "br"}
+VOID = {"meta", "link", "img", "br", "input"}
+SVG = '<svg xmlns="http://www.w3.org/2000/svg" id="same"/>'
 
 
 class Reader(HTMLParser):
@@ -51,31 +60,18 @@ class Reader(HTMLParser):
         return " ".join(self.words)
 
 
-def make_cells(names=("full", "none"), indexes=("l2", "ivfpq", "hnsw")):
-    rows = []
-    for i, aug in enumerate(names):
-        for j, index in enumerate(indexes):
-            for seconds in (1, 3, 10):
-                for match in ("exact", "near"):
-                    hits = 60 + 40 * seconds // (i + 1) - 5 * j + 10 * (match == "near")
-                    cost = {
-                        "ms_per_query": 0.1 * (j + 1),
-                        "build_s": 0.5,
-                        "index_bytes": 11_800 * 100 * (j + 1),
-                        "recall_pct": 99.0,
-                    }
-                    fields = {"aug": aug, "bsz": 120, "dim": 128, "seed": 0}
-                    cell = {"dataset": "demo", "run": f"{aug}-0", "epoch": "best", "index": index, "protocol": "clip"}
-                    size = {
-                        "queries": 500,
-                        "database_segments": 11_800,
-                        "seconds": seconds,
-                        "match": match,
-                        "hits": hits,
-                    }
-                    rates = {"hit_rate_pct": hits / 5, "low_pct": hits / 5 - 2, "high_pct": hits / 5 + 2}
-                    rows.append(cell | fields | size | rates | cost)
-    return pd.DataFrame(rows)
+@pytest.fixture
+def made(tmp_path):
+    """A function of augmentation names and indexes: (cells, section) of made-up results."""
+
+    def make(names=("full", "none"), indexes=("l2", "ivfpq", "hnsw"), name="table3", figures=()):
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        paths = write_grid(folder, [{"aug": aug} for aug in names], indexes, queries=60)
+        study = Study(name, ["aug"], "What does it cost?", baseline=(run_name(FIELDS | {"aug": names[0]}), indexes[0]))
+        cells, table = tabulated(paths, study)
+        return cells, Section(name, study.question, table, figures)
+
+    return make
 
 
 def history():
@@ -84,103 +80,221 @@ def history():
     return pd.DataFrame({"epoch": epochs, "loss": 4 / epochs, "val_top1_1s": found, "lr": 1e-4, "seconds": 2.0})
 
 
+def draw_misses(cells, path):
+    shares = pd.Series([50, 20, 10, 10, 5, 5, 0], index=list(misses.KINDS))
+    misses.draw({name: shares for name in cells["aug"].unique()}, 1, path)
+
+
+def draw_similarity(cells, path):
+    matrix = np.random.default_rng(0).random((20, 20))
+    similarity.draw({name: matrix for name in cells["aug"].unique()}, path)
+
+
 DRAWINGS = {
-    "length": lambda cells, path: plots.hit_rate_over_length(
-        cells, path, ["aug"], scoreboard.load_published(PUBLISHED)
-    ),
-    "time": plots.hit_rate_against_time,
+    "length": lambda cells, path: plots.hit_rate_over_length(cells, path, ["aug"], load_published(PUBLISHED)),
+    "over": lambda cells, path: plots.hit_rate_over(cells, path, "aug", ["aug"], load_published(PUBLISHED)),
+    "costs": pareto.index_costs,
     "learning": lambda cells, path: plots.learning_curves({name: history() for name in cells["aug"].unique()}, path),
+    "misses": draw_misses,
+    "similarity": draw_similarity,
 }
 
 
-def make_study(cells, name="table3", figures=()):
-    table = scoreboard.table(cells, scoreboard.load_published(PUBLISHED), name, ["aug"])
-    caption = scoreboard.caption(cells, table)
-    return {
-        "name": name,
-        "question": "What does it cost?",
-        "table": table,
-        "figures": list(figures),
-        "caption": caption,
-    }
-
-
 @pytest.mark.parametrize("name", DRAWINGS)
-def test_the_same_data_draws_the_same_bytes(tmp_path, name):
-    cells = make_cells()
+def test_the_same_data_draws_the_same_bytes(made, tmp_path, name):
+    cells, _ = made()
     for path in (tmp_path / "a.svg", tmp_path / "b.svg"):
         DRAWINGS[name](cells, path)
     first = (tmp_path / "a.svg").read_bytes()
     assert first == (tmp_path / "b.svg").read_bytes()
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
     assert b"<dc:date>" not in first
     assert ElementTree.fromstring(first).tag.endswith("svg")
 
 
 @pytest.mark.filterwarnings("ignore:Glyph")
 @pytest.mark.parametrize("name", DRAWINGS)
-def test_hostile_names_can_be_drawn(tmp_path, name):
-    DRAWINGS[name](make_cells(HOSTILE, HOSTILE[:3]), tmp_path / "a.svg")
+def test_hostile_names_can_be_drawn(made, tmp_path, name):
+    DRAWINGS[name](made(HOSTILE, HOSTILE[:3])[0], tmp_path / "a.svg")
     ElementTree.parse(tmp_path / "a.svg")
 
 
-def test_labels_of_points_do_not_overlap(tmp_path, monkeypatch):
+@pytest.mark.parametrize("field", ["bsz", "dim", "snr_db"])
+def test_hit_rates_can_be_drawn_over_numbers(tmp_path, field):
+    values = {"bsz": (120, 640), "dim": (16, 128), "snr_db": (-5, 0, 20)}[field]
+    paths = [write_cell(tmp_path, {field: value} if field != "snr_db" else {}, f"l{value}", 50) for value in values]
+    cells = load_cells(paths).assign(index="l2")
+    cells = cells.assign(snr_db=np.repeat(values, len(cells) // len(values))) if field == "snr_db" else cells
+    plots.hit_rate_over(cells, tmp_path / "a.svg", field, [field], load_published(PUBLISHED))
+    assert (tmp_path / "a.png").stat().st_size > 10_000
+
+
+def test_of_many_configurations_the_best_are_coloured():
+    rows = {f"c{i}": pd.DataFrame({"match": ["exact"], "hit_rate_pct": [float(i)]}) for i in range(20)}
+    assert plots._best(rows) == [f"c{i}" for i in range(19, 11, -1)]
+    others = list(plots._others(rows, plots._best(rows)))
+    assert others[0] == "12 others"
+    assert all(name.startswith("_") for name in others[1:])  # Matplotlib keeps these out of the legend
+
+
+def test_labels_of_points_do_not_overlap(made, tmp_path, monkeypatch):
     kept = []
-    place = plots._free_place
-    monkeypatch.setattr(plots, "_free_place", lambda *args: kept.append(place(*args)[0]) or (kept[-1], False))
-    plots.hit_rate_against_time(
-        make_cells(("full", "none"), ("l2", "ivf", "ivfpq", "ivfpq-rr", "hnsw")), tmp_path / "a.svg"
-    )
-    assert len(kept) == 10
-    assert not any(one.count_overlaps(kept[:i]) for i, one in enumerate(kept))
+    place = pareto._free_place
+    monkeypatch.setattr(pareto, "_free_place", lambda *args: kept.append(place(*args)[0]) or (kept[-1], False))
+    cells, _ = made(("full", "none"), ("l2", "ivf", "ivfpq", "ivfpq-rr", "hnsw"))
+    pareto.index_costs(cells, tmp_path / "a.svg")
+    assert len(kept) == 20
+    for panel in (kept[:10], kept[10:]):
+        assert not any(one.count_overlaps(panel[:i]) for i, one in enumerate(panel))
 
 
-def test_drawing_times_needs_times(tmp_path):
+def test_drawing_times_needs_times(made, tmp_path):
     with pytest.raises(ValueError, match="no cell has a search time"):
-        plots.hit_rate_against_time(make_cells().assign(ms_per_query=np.nan), tmp_path / "a.svg")
+        pareto.index_costs(made()[0].assign(ms_per_query=np.nan), tmp_path / "a.svg")
 
 
-def test_the_page_shows_numbers_blocks_and_figures():
-    cells = make_cells(indexes=("ivfpq",))
-    svg = '<svg xmlns="http://www.w3.org/2000/svg" id="same"/>'
-    studies = [make_study(cells, figures=[("One", svg), ("Two", svg)]), make_study(cells, "index_types")]
+def test_what_no_other_index_beats():
+    points = pd.DataFrame(
+        {"hit_rate_pct": [90, 90, 80, 80, 70], "ms_per_query": [2, 1, 0.5, 0.5, 0.4], "bytes": [100, 100, 50, 60, 10]}
+    )
+    assert pareto.dominated(points).tolist() == [True, False, False, True, False]
+
+
+def test_kinds_of_answers_by_hand():
+    songs = np.repeat([0, 1, 2, 3], 10)  # two distractors, then two test songs
+    hits = pd.DataFrame({"truth": [20] * 8, "place1": [20, 21, 25, 35, 5, -1, 25, 20]})
+    quiet = np.array([False] * 6 + [True, True])  # a miss in silence, and a hit there
+    counts = misses.kinds_of_answers(hits, songs, 20, quiet)
+    assert counts.to_dict() == {
+        "exact": 2,
+        "near (± 1 segment)": 1,
+        "same song, another time": 1,
+        "another test song": 1,
+        "a distractor song": 1,
+        "silence": 1,
+        "nothing found": 1,
+    }
+
+
+def test_silence_is_below_60_db():
+    loud, soft = np.full(SEGMENT, 40, np.int16), np.full(SEGMENT, 30, np.int16)  # -58 and -61 dBFS
+    split = Split.of_clips([loud, soft, np.zeros(100, np.int16)], ["a/a", "a/b", "a/c"])
+    assert misses.silent(split, np.array([0, 1, 2])).tolist() == [False, True, True]
+
+
+def test_a_similarity_matrix_is_of_one_song():
+    db = np.eye(6, dtype=np.float32)
+    matrix = similarity.matrix(db, 0.5 * db, np.array([0, 1, 1, 1, 2, 2]))
+    np.testing.assert_allclose(matrix, 0.5 * np.eye(3))
+
+
+def test_the_page_shows_numbers_blocks_and_figures(made):
+    cells, first = made(indexes=("ivfpq",), figures=[("One", SVG), ("Two", SVG)])
+    _, second = made(indexes=("ivfpq",), name="index_types")
+    origin = {"packages": {"torch": "2.11.0"}, "seeds": [0, 1]}
     html = render_page(
-        "Scoreboard", scoreboard.headline(cells), studies, {"packages": {"torch": "2.11.0"}, "seeds": [0, 1]}
+        "Scoreboard", headline(cells), [first, second], [("Three", SVG)], None, origin, "2 cells are missing."
     )
     reader = Reader(html)
-    for words in ("Scoreboard", "20.0\u00a0%", "index types", "Paper", "Users' re-run", "62.2", "2.11.0", "0, 1", "–"):
+    for words in (
+        "Scoreboard",
+        "index types",
+        "Paper",
+        "Users' re-run",
+        "62.2",
+        "2.11.0",
+        "0, 1",
+        "–",
+        "2 cells are missing.",
+    ):
         assert words in reader.text
-    assert "not comparable: other data set" in reader.text
-    assert "All rows of this run: index ivfpq, seeds 1." in reader.text
+    assert "not comparable: other database (test-dummy-db-100k-full)" in reader.text
+    assert "All rows of this run: N 120, d 64, index ivfpq, seeds 1, queries 60." in reader.text
     assert 'id="same"' not in html  # embedded as images, so their ids cannot collide
     images = [value for tag, name, value in reader.attributes if (tag, name) == ("img", "src")]
-    assert [base64.b64decode(uri.split(",")[1]).decode() for uri in images] == [svg, svg]
+    assert [base64.b64decode(uri.split(",")[1]).decode() for uri in images] == [SVG] * 3
     ids = [value for _, name, value in reader.attributes if name == "id"]
     assert len(ids) == len(set(ids))
 
 
-def test_names_from_data_are_escaped_everywhere():
-    studies = [make_study(make_cells([name]), name, [(name, "<svg/>")]) for name in HOSTILE]
-    headline = [{"value": name, "text": name} for name in HOSTILE]
-    reader = Reader(render_page(HOSTILE[0], headline, studies, {name: {name: [name]} for name in HOSTILE}))
-    assert "script" not in reader.tags
+def test_names_from_data_are_escaped_everywhere(made):
+    sections = [made([name], name=name, figures=[(name, "<svg/>")])[1] for name in HOSTILE]
+    figures = [{"value": name, "text": name} for name in HOSTILE]
+    media = {"m": {"sound": "data:audio/mpeg;base64,", "picture": "data:image/webp;base64,"}}
+    answers = [
+        {"run": name, "verdict": "miss", "song": name, "at_s": 1, "score": 0.5, "match": "m"} for name in HOSTILE
+    ]
+    heard = [{"snr_db": 0, "query": "m", "answers": answers}]
+    steps = [
+        {"step": name, "settings": {name: name}, "sound": "", "image": "data:image/webp;base64,"} for name in HOSTILE
+    ]
+    queries = [{"song": name, "at_s": 0, "original": "m", "heard": heard} for name in HOSTILE]
+    shown = {"media": media, "queries": queries, "steps": steps, "names": {}}
+    origin = {name: {name: [name]} for name in HOSTILE}
+    reader = Reader(render_page(HOSTILE[0], figures, sections, [], shown, origin, HOSTILE[0]))
+    assert reader.tags.count("script") == 1  # the page's own
     assert not any(name.startswith("on") for _, name, _ in reader.attributes)
-    assert reader.tags.count("img") == len(HOSTILE)
+    pictures = len(sections) + len(queries) * (2 + len(answers)) + len(steps)
+    assert reader.tags.count("img") == pictures
     for name in HOSTILE:
         assert name in reader.text
 
 
-def test_the_page_fetches_nothing():
-    reader = Reader(
-        render_page("T", [], [make_study(make_cells(), figures=[("c", "<svg/>")])], {"url": "https://example.org"})
-    )
-    links = [value for _, name, value in reader.attributes if name in ("src", "href", "srcset", "action", "data")]
+def test_the_page_fetches_nothing(made):
+    section = made(figures=[("c", "<svg/>")])[1]
+    html = render_page("T", [], [section], [], None, {"url": "https://example.org"})
+    links = [value for _, name, value in Reader(html).attributes if name in ("src", "href", "srcset", "action", "data")]
     assert links
     assert all(value.startswith(("data:", "#")) for value in links)
-    style = Path(plots.__file__).with_name("page.html.j2").read_text(encoding="utf-8")
-    assert "@import" not in style
-    assert "url(" not in style
+    template = Path(plots.__file__).with_name("page.html.j2").read_text(encoding="utf-8")
+    for fetching in ("@import", "url(", "fetch(", "XMLHttpRequest", "import("):
+        assert fetching not in template
 
 
 def test_a_page_without_any_cell_still_renders():
-    study = make_study(scoreboard.load_cells([]), "indexes")
-    assert "No cell of this study" in Reader(render_page("Empty", [], [study], {})).text
+    _, table = tabulated([], Study("indexes"))
+    assert "No cell of this study" in Reader(render_page("Empty", [], [Section("indexes", "?", table)])).text
+
+
+def test_every_number_on_the_page_is_one_of_the_per_query_tables(tmp_path):
+    """The rates, counted again from Parquet by what 'exact', 'near' and 'song' mean, against what the page prints."""
+    paths = write_grid(tmp_path, [{"aug": "full"}, {"aug": "none"}], ["l2", "ivfpq"], queries=300)
+    study = Study("mine", ["aug", "index"], "?", ("exact", "near", "song"), baseline=(run_name(FIELDS), "l2"))
+    cells, table = tabulated(paths, study)
+    expected = []
+    for path in paths:
+        answers = pd.read_parquet(hits_beside(path))
+        off = (answers["place1"] - answers["truth"]).abs()
+        same_song = (answers["place1"] // 59 == answers["truth"] // 59) & (answers["place1"] >= 0)  # 59 rows a song
+        for hit in (off == 0, (off <= 1) & (answers["place1"] >= 0), same_song):
+            expected += [f"{100 * rate + 1e-9:.1f}" for rate in hit.groupby(answers["length"]).mean()]
+    html = render_page("T", headline(cells), [Section("mine", "?", table)])
+    cell = r'<td class="rate" data-value="[\d.]+"[^>]*>(?:<strong>)?([\d.]+)'
+    assert re.findall(cell, html) == expected
+    top = max(float(rate) for rate in expected[0 :: 3 * 6])
+    assert f"{top:.1f}\u00a0%" in html
+    assert len(run_labels(cells)) == 2
+
+
+# ---------------------------------------------------------------- listening
+
+
+def test_test_segments_are_chosen_from_as_many_songs_as_there_are():
+    clips = [np.zeros(5 * SEGMENT, np.int16)] * 4
+    db = Split.of_clips(clips, [f"a/{i}" for i in range(4)])
+    assert sorted(db.segments.clip[listening.choose(db, 4, 0)]) == [0, 1, 2, 3]
+    assert len(listening.choose(db, 9, 0)) == 9
+    assert (listening.choose(db, 4, 0) == listening.choose(db, 4, 0)).all()
+    assert (listening.choose(db, 4, 0) != listening.choose(db, 4, 1)).any()
+
+
+def test_verdicts():
+    assert [listening.verdict(row, 10) for row in (9, 10, 11, 12)] == ["near", "hit", "near", "miss"]
+
+
+def test_places_are_named_by_song_and_second():
+    dummy, db = (Split.of_clips([np.arange(2 * SEGMENT, dtype=np.int16)], [f"x/{name}.wav"]) for name in ("d", "t"))
+    songs = listening.Songs(dummy, db)  # three segments each
+    assert songs.place(2) == {"song": "d", "at_s": 1.0}
+    assert songs.place(4) == {"song": "t", "at_s": 0.5}
+    np.testing.assert_allclose(songs.cut(4) * 32768, np.arange(SEGMENT // 2, 3 * SEGMENT // 2))

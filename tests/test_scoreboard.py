@@ -1,15 +1,28 @@
-"""The tables: hand-computed rates, pooled seeds, and Table 3 of the paper as it is printed."""
+"""The tables: hand-computed rates, pooled seeds, tests against a baseline, and Table 3 of the paper as it is printed."""
 
 import json
+import shutil
+import subprocess
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+from boards import FIELDS, tabulated, write_grid
+from boards import write_cell as write_measured_cell
+from scipy.stats import binomtest
 
-from nafp.report import scoreboard
-from nafp.report.cells import label, pool_seeds, run_labels
+from nafp.grid import run_name
+from nafp.report.cells import label, load_cells, pool_seeds, run_labels
+from nafp.report.formats import caption, tex, to_latex, to_markdown
+from nafp.report.headline import headline
+from nafp.report.layout import layout
+from nafp.report.published import load_published
+from nafp.report.significance import against, hits_beside, holm
+from nafp.report.tables import Study, load_table, study_table
 
 PUBLISHED = Path(__file__).parents[1] / "published" / "nafp.csv"
+FULL_SIZE, MINI_SIZE = {"dummy": 54_306_500, "db": 29_500}, {"dummy": 590_000, "db": 29_500}
 
 TABLE_3 = """
 paper        | now-playing (replicated, 2 s unit)  | 320 | 128 | exact | –    | 44.3 | 60.1 | 73.6 | 81.0 | 86.1
@@ -35,7 +48,7 @@ users' re-run| nafp (released code)                | 120 | 128 | near  | 73.0 | 
 
 @pytest.fixture(scope="module")
 def published():
-    return scoreboard.load_published(PUBLISHED)
+    return load_published(PUBLISHED)
 
 
 @pytest.fixture
@@ -43,7 +56,7 @@ def cells_of(tmp_path):
     """A function that writes cells (each a dict laid over a default one) and loads them."""
 
     def write(*overrides):
-        return scoreboard.load_cells([write_cell(tmp_path / f"{i}.json", **over) for i, over in enumerate(overrides)])
+        return load_cells([write_cell(tmp_path / f"{i}.json", **over) for i, over in enumerate(overrides)])
 
     return write
 
@@ -75,9 +88,25 @@ def write_cell(path, *, exact=(250, 400), near=(300, 410), seed=0, index="ivfpq"
     return path
 
 
+def table_of(cells, published, name="mine", varied=(), **study):
+    return study_table(cells, published, Study(name, varied, **study))
+
+
+def printed(table):
+    """The table as rows of text, as it is laid out: source, labels, match, rates, costs; with its head."""
+    plan = layout(table)
+    rows = [
+        [block.source, *(e.text for e in (*group.labels, *row, *group.costs))]
+        for block in plan.blocks
+        for group in block.groups
+        for row in group.rows
+    ]
+    return pd.DataFrame(rows, columns=["source", *(entry.text for entry in plan.head)])
+
+
 def rates(table, match="exact"):
     ours = table[(table["source"] == "this run") & (table["match"] == match)]
-    return ours[["1 s", "10 s"]].to_numpy().tolist()
+    return ours.pivot(index="row", columns="query_s", values="hit_rate_pct").to_numpy().tolist()
 
 
 def test_cells_are_one_row_per_length_and_match_with_hand_computed_rates(cells_of):
@@ -118,19 +147,20 @@ def test_seeds_are_pooled_and_counted_and_nothing_else_is(cells_of, published):
         {"fields": {"aug": "none"}, "exact": (5, 50)},
         {"fields": {"loss": "triplet"}, "exact": (100, 200)},
     )
-    table = scoreboard.table(cells, published, "mine", ["aug"])
-    assert rates(table) == [[55.0, 80.1], [1.0, 10.0], [20.0, 40.0]]  # (250 + 300) / 1000; (400 + 401) / 1000
-    assert list(table["seeds"]) == [2, 2, 1, 1, 1, 1]
-    assert list(table["method"].unique()) == [
-        "nafp, aug full, ntxent",
-        "nafp, aug none, ntxent",
-        "nafp, aug full, triplet",
-    ]
-    assert list(table["match"]) == ["exact", "near"] * 3
+    table = table_of(cells, published, varied=["aug"])
+    pooled = table[table["match"].eq("exact") & table["query_s"].eq(1)]
+    np.testing.assert_allclose(
+        rates(table), [[55.0, 80.1], [1.0, 10.0], [20.0, 40.0]]
+    )  # (250 + 300) / 1000; 801 / 1000
+    assert pooled["seeds"].tolist() == [2, 1, 1]
+    assert pooled["queries"].tolist() == [500, 500, 500]
+    assert pooled["seed_sd_pct"].iloc[0] == pytest.approx(10 / np.sqrt(2))  # of 50 and 60 %
+    assert pooled["method"].tolist() == ["nafp, aug full, ntxent", "nafp, aug none, ntxent", "nafp, aug full, triplet"]
+    assert table["match"].unique().tolist() == ["exact", "near"]
 
 
 def test_a_study_of_the_seed_keeps_seeds_apart(cells_of, published):
-    table = scoreboard.table(cells_of({"seed": 0}, {"seed": 1}), published, "mine", ["seed"])
+    table = table_of(cells_of({"seed": 0}, {"seed": 1}), published, varied=["seed"])
     assert list(table["method"].unique()) == ["nafp, seed 0", "nafp, seed 1"]
 
 
@@ -141,52 +171,121 @@ def test_more_seeds_do_not_narrow_the_interval_of_one_test_set(cells_of):
 
 
 def test_table_3_of_the_paper_as_printed(published):
-    table = scoreboard.table(scoreboard.load_cells([]), published, "table3", ["bsz"])
-    text = scoreboard.formatted(table)
+    """No run at all: the published numbers alone, in the layout of the paper."""
+    table = table_of(load_cells([]), published, "table3", ["bsz"])
+    shown = printed(table)
     lengths = ["1 s", "2 s", "3 s", "5 s", "6 s", "10 s"]
-    assert list(table.columns) == ["source", "method", "N", "d", "index", "seeds", "match", *lengths, "comparable"]
-    shown = text[["source", "method", "N", "d", "match", *lengths]].to_numpy().tolist()
-    assert shown == [[part.strip() for part in line.split("|")] for line in TABLE_3.strip().splitlines()]
-    assert set(table["comparable"]) == {"no: other data set"}
+    assert list(shown.columns) == ["source", "method", "N", "d", "index", "match", *lengths]
+    expected = [[part.strip() for part in line.split("|")] for line in TABLE_3.strip().splitlines()]
+    assert shown.drop(columns="index").to_numpy().tolist() == expected
+    assert table["comparable"].str.startswith("no: other database (test-dummy-db-100k-full").all()
+    assert not table["best"].any()
+    lines = to_latex(table, "table3").splitlines()
+    assert r"nafp & 640 & 128 & ivfpq & exact & 62.2 & 83.2 & 87.4 & 92.0 & 93.3 & 95.6 \\" in lines
+    assert r" &  &  &  & near & 68.3 & 84.9 & 88.7 & 92.7 & 94.1 & 95.8 \\" in lines
+    markdown = "| paper (not comparable) | nafp | 120 | 128 | ivfpq | exact | 55.9 | 78.8 | 84.9 | 90.9 | 92.2 | 95.3 |"
+    assert markdown in to_markdown(table).splitlines()
 
 
 @pytest.mark.parametrize(
-    ("study", "methods"),
+    ("study", "matches", "methods"),
     [
-        ("table4", [("nafp", 16), ("nafp", 32), ("nafp", 64), ("nafp", 128)]),
-        ("ablation_augmentation", [("nafp", 128)] * 2 + [("nafp (no augmentation)", 128)] * 2),
-        ("indexes", []),
+        ("table4", ("exact",), [("nafp", 16), ("nafp", 32), ("nafp", 64), ("nafp", 128)]),
+        ("ablation_augmentation", ("exact",), [("nafp", 128), ("nafp (no augmentation)", 128)]),
+        ("ablation_batch", ("exact",), [("nafp", 128)] * 3),
+        ("song_level", ("song",), [("dejavu", None), ("nafp", 128)]),
+        ("indexes", ("exact",), []),
     ],
 )
-def test_published_rows_belong_to_their_study(published, study, methods):
-    table = scoreboard.table(scoreboard.load_cells([]), published, study, [])
-    assert list(zip(table["method"], table["d"], strict=True)) == methods
+def test_published_rows_belong_to_their_study(published, study, matches, methods):
+    table = table_of(load_cells([]), published, study, matches=matches).drop_duplicates("row")
+    found = [(method, None if pd.isna(d) else d) for method, d in zip(table["method"], table["d"], strict=True)]
+    assert found == methods
 
 
-@pytest.mark.parametrize(("dataset", "expected"), [("full", {"yes"}), ("mini", {"no: other data set"})])
-def test_only_the_full_data_set_compares(cells_of, published, dataset, expected):
-    table = scoreboard.table(cells_of({"dataset": dataset}), published, "table3", ["bsz"])
+@pytest.mark.parametrize(
+    ("dataset", "database", "compares"),
+    [
+        ("full", FULL_SIZE, True),
+        ("mini", FULL_SIZE, False),
+        ("full", {"dummy": 9440, "db": 2360}, False),  # named so, but a part of it
+    ],
+)
+def test_only_the_same_database_compares(cells_of, published, dataset, database, compares):
+    cells = cells_of({"dataset": dataset, "database": database, "seconds": [1, 10]})
+    table = table_of(cells, published, "table3", ["bsz"])
     assert list(table["source"].unique()) == ["this run", "paper", "users' re-run"]
-    assert set(table["comparable"].dropna()) == expected
+    theirs = table[table["source"] != "this run"]
+    assert theirs["comparable"].eq("yes").all() == theirs["comparable"].eq("yes").any() == compares
+    ours = table[table["source"].eq("this run") & table["match"].eq("exact") & table["query_s"].eq(1)].iloc[0]
+    if compares:  # N = 120, d = 128: Table 3 has 55.9, the re-run 67.95; ours is 250 of 500
+        assert (ours["paper_pct"], ours["rerun_pct"]) == (55.9, 67.95)
+        assert (ours["minus_paper"], ours["minus_rerun"]) == pytest.approx((-5.9, -17.95))
+    else:
+        assert ours[["paper_pct", "rerun_pct", "minus_paper", "minus_rerun"]].isna().all()
+
+
+def test_section_4_1_compares_with_the_mini_data_set(cells_of, published):
+    hits = {name: [490, 497] for name in ("top1_exact", "top1_near", "top3_exact", "top10_exact", "top1_song")}
+    fields = {"bsz": 640, "dim": 128}
+    cells = cells_of({"dataset": "mini", "database": MINI_SIZE, "seconds": [1, 6], "hits": hits, "fields": fields})
+    table = table_of(cells, published, "song_level", matches=("song", "exact", "near"))
+    ours = table[table["source"].eq("this run")].set_index(["match", "query_s"])
+    assert ours.loc[("song", 6), "paper_pct"] == 99.5
+    assert ours.loc[("exact", 1), "paper_pct"] == 83.6
+    assert ours.loc[("song", 6), "minus_paper"] == pytest.approx(99.4 - 99.5)
+    dejavu = table[table["method"].eq("dejavu")]
+    assert (dejavu["match"].tolist(), dejavu["hit_rate_pct"].tolist(), dejavu["comparable"].tolist()) == (
+        ["song"],
+        [69.6],
+        ["yes"],
+    )
+
+
+def test_what_has_not_run_is_shown_as_such_and_never_as_zero(cells_of, published):
+    cells = cells_of({"run": "r0"}, {"run": "r1", "fields": {"seed": 1}})
+    shared = {"index": "ivfpq", "aug": "full", "bsz": 120, "dim": 128, "loss": "ntxent"}
+    planned = [shared | {"run": f"r{seed}", "seed": seed} for seed in range(3)] + [
+        shared | {"run": "r9", "bsz": 640, "seed": 0}
+    ]
+    table = table_of(cells, published, varied=["bsz"], planned=planned)
+    shown = printed(table)
+    assert shown["N"].tolist() == ["120", "120", "640", "640"]
+    assert shown["seeds"].tolist() == ["2 of 3", "2 of 3", "0 of 1", "0 of 1"]
+    assert shown["1 s"].tolist() == ["50.0", "60.0", "not run yet", "not run yet"]
+    assert table.loc[table["state"].eq("not run yet"), "hit_rate_pct"].isna().all()
+    assert "2 of 4 rows have not run yet." in caption(table)
+
+
+def test_a_study_of_which_nothing_has_run(published):
+    planned = [{"run": "r", "index": "l2", "aug": "full", "bsz": 120, "dim": 64, "seed": 0}]
+    table = table_of(load_cells([]), published, "table3", ["bsz"], planned=planned)
+    assert printed(table)["10 s"].iloc[0] == "not run yet"
+    assert "62.2" in to_markdown(table)
 
 
 def test_markdown_marks_our_best_and_what_is_missing(cells_of, published):
     cells = cells_of({"exact": (250, 400)}, {"fields": {"bsz": 60}, "exact": (200, 450)})
-    table = scoreboard.table(cells, published, "table3", ["bsz"])
-    lines = scoreboard.to_markdown(table, scoreboard.caption(cells, table)).splitlines()
+    table = table_of(cells, published, "table3", ["bsz"])
+    lines = to_markdown(table).splitlines()
     rows = [[part.strip() for part in line.strip("|").split("|")] for line in lines[2:]]
-    assert lines[0].startswith("Data set demo: 500 queries (protocol clip), database of 11,800 segments, index ivfpq")
+    assert "Data set demo: 500 queries (protocol clip), database of 11,800 segments, epoch best." in lines[0]
     assert "another database" in lines[0]
     first, second = (dict(zip(rows[0], rows[i], strict=True)) for i in (2, 4))
-    assert (first["N"], first["1 s"], first["2 s"], first["10 s"]) == ("120", "**50.0**", "–", "80.0")
-    assert (second["N"], second["1 s"], second["10 s"]) == ("60", "40.0", "**90.0**")
+    assert (first["N"], first["1 s"], first["2 s"], first["10 s"]) == (
+        "120",
+        "**50.0** (45.6–54.4)",
+        "–",
+        "80.0 (76.3–83.3)",
+    )
+    assert (second["N"], second["1 s"], second["10 s"]) == ("60", "40.0 (35.8–44.4)", "**90.0** (87.1–92.3)")
     assert all("**" not in "".join(row) for row in rows[6:])  # no published number is our best
-    assert "nan" not in "\n".join(lines).lower().replace("none", "")
+    assert "nan" not in "\n".join(lines).lower()
 
 
 def test_markdown_escapes_names(cells_of, published):
-    cells = cells_of({"fields": {"aug": "a|b <script>\n*x*"}})
-    row = scoreboard.to_markdown(scoreboard.table(cells, published, "mine", ["aug"])).splitlines()[2]
+    cells = cells_of({"fields": {"aug": "a|b <script>\n*x*"}}, {})
+    row = to_markdown(table_of(cells, published, varied=["aug"])).splitlines()[4]
     assert r"a\|b \<script> \*x\*" in row
 
 
@@ -201,27 +300,141 @@ def test_runs_are_named_by_what_tells_them_apart(cells_of):
 
 def test_an_index_study_shows_what_an_index_costs(cells_of, published):
     cells = cells_of(
-        {"index": "l2"}, {"index": "hnsw", "ms_per_query": [0.2, 0.8], "build_s": None, "recall": {"nearest": 0.987}}
+        {"index": "l2"},
+        {
+            "index": "hnsw",
+            "ms_per_query": [0.2, 0.8],
+            "build_s": None,
+            "recall": {"nearest": 0.987},
+            "memory_bytes": 2_000_000,
+        },
     )
-    table = scoreboard.table(cells, published, "indexes", ["index"])
-    exact = table[table["match"] == "exact"]
-    assert list(exact["index"]) == ["l2", "hnsw"]
-    assert list(exact["MB"]) == [1.18, 1.18]
-    assert list(exact["ms per query (10 s)"]) == [0.4, 0.8]
-    assert list(scoreboard.formatted(exact.reset_index(drop=True))["build s"]) == ["0.5", "–"]
-    assert list(scoreboard.formatted(exact.reset_index(drop=True))["recall %"]) == ["–", "98.7"]
+    shown = printed(table_of(cells, published, "indexes", ["index"]))
+    exact = shown[shown["match"] == "exact"]
+    assert exact["index"].tolist() == ["l2", "hnsw"]
+    assert exact["MB on disk"].tolist() == ["1.18", "1.18"]
+    assert exact["MB in memory"].tolist() == ["–", "2"]
+    assert exact["bytes per fingerprint"].tolist() == ["100", "100"]  # 1,180,000 / 11,800
+    assert exact["ms per query (10 s)"].tolist() == ["0.4", "0.8"]
+    assert exact["build s"].tolist() == ["0.5", "–"]
+    assert exact["recall %"].tolist() == ["–", "98.7"]
 
 
 def test_short_configurations_have_their_own_lengths(cells_of, published):
     over = {"seconds": [0.5, 2], "lengths": [1, 3]}
-    table = scoreboard.table(cells_of(over), published, "mine", ["index"])
-    assert [name for name in table.columns if name.endswith(" s") and name != "build s"] == ["0.5 s", "2 s"]
-    assert "ms per query (2 s)" in table.columns
+    shown = printed(table_of(cells_of(over, over | {"index": "l2"}), published, varied=["index"]))
+    assert [name for name in shown if name.endswith(" s") and name != "build s"] == ["0.5 s", "2 s"]
+    assert "ms per query (2 s)" in shown
+
+
+def test_query_sets_of_different_noise_are_rows_of_their_own(cells_of, published):
+    table = table_of(cells_of({"snr_db": 0}, {"snr_db": 10, "exact": (300, 410)}), published)
+    assert table["method"].unique().tolist() == ["nafp, SNR in dB 0", "nafp, SNR in dB 10"]
+    np.testing.assert_allclose(rates(table), [[50.0, 80.0], [60.0, 82.0]])
+
+
+# ---------------------------------------------------------------- tests against a baseline
+
+
+def test_marks_are_those_of_a_test_written_out_here(tmp_path, published):
+    """McNemar's exact p from the per-query tables by hand, Holm's correction by its definition."""
+    runs = [{"aug": "full"}, {"aug": "none"}, {"aug": "tb"}]
+    paths = write_grid(tmp_path, runs, ["l2"], queries=300)
+    base = run_name(FIELDS | runs[0])
+    _, table = tabulated(paths, Study("mine", ["aug"], baseline=(base, "l2")))
+    tables = {json.loads(path.read_text())["run"]: pd.read_parquet(hits_beside(path)) for path in paths}
+    expected = {}
+    for run in list(tables)[1:]:
+        for length in (1, 3, 5, 9, 11, 19):
+            for match in ("exact", "near"):
+                a, b = (t.loc[t["length"] == length, f"top1_{match}"].to_numpy() for t in (tables[run], tables[base]))
+                only, differ = int((a & ~b).sum()), int((a != b).sum())
+                expected[run, match, (length + 1) / 2] = binomtest(only, differ).pvalue if differ else 1.0
+    measured = table[table["runs"].ne(base)].set_index(["runs", "match", "query_s"])
+    np.testing.assert_allclose(measured["p"].astype(float), [expected[key] for key in measured.index])
+    order = measured["p"].sort_values(kind="stable")
+    by_hand = pd.Series(
+        np.minimum(np.maximum.accumulate([(len(order) - i) * p for i, p in enumerate(order)]), 1), order.index
+    )
+    np.testing.assert_allclose(measured["p_holm"].astype(float), by_hand.reindex(measured.index))
+    beside = table[table["runs"].eq(base)].set_index(["match", "query_s"])["hit_rate_pct"]
+    for (_, match, seconds), row in measured.iterrows():
+        direction = "better" if row["hit_rate_pct"] > beside[match, seconds] else "worse"
+        assert row["versus"] == (direction if row["p_holm"] < 0.05 else "")
+    assert set(measured["versus"]) >= {"", "worse"}
+    assert printed(table)["method"].iloc[0] == "nafp, aug full (baseline)"
+
+
+def test_several_seeds_must_all_differ(tmp_path):
+    skills = {("full", 0): 0.0, ("full", 1): 0.0, ("none", 0): -1.0, ("none", 1): 0.0}
+    paths = {
+        (aug, seed): write_measured_cell(tmp_path, {"aug": aug, "seed": seed}, skill=skill, seed=i, queries=300)
+        for i, ((aug, seed), skill) in enumerate(skills.items())
+    }
+    files = {(json.loads(path.read_text())["run"], "l2"): hits_beside(path) for path in paths.values()}
+    pair = {key: (json.loads(path.read_text())["run"], "l2") for key, path in paths.items()}
+    key = ("exact", 1.0)
+    alone = [against(files, [pair["none", s]], [pair["full", s]])[key] for s in (0, 1)]
+    both = against(files, [pair["none", 0], pair["none", 1]], [pair["full", 0], pair["full", 1]])[key]
+    assert both == max(alone)
+    assert alone[0] < 1e-6 < alone[1]
+    assert against(files, [("absent", "l2")], [pair["full", 0]]) == {}
+
+
+def test_other_queries_are_not_paired(tmp_path):
+    a, b = (write_measured_cell(tmp_path, {"aug": aug}, queries=n) for aug, n in (("full", 300), ("none", 200)))
+    files = {("a", "l2"): hits_beside(a), ("b", "l2"): hits_beside(b)}
+    assert np.isnan(against(files, [("a", "l2")], [("b", "l2")])["exact", 1.0])
+
+
+def test_holm_as_in_the_textbook():
+    corrected = holm(pd.Series([0.01, np.nan, 0.04, 0.03, 0.005]))  # sorted: 0.005 x 4, 0.01 x 3, 0.03 x 2, 0.04 x 1
+    np.testing.assert_allclose(corrected, [0.03, np.nan, 0.06, 0.06, 0.02])
+
+
+# ---------------------------------------------------------------- files
+
+
+def test_the_csv_is_the_table(tmp_path):
+    paths = write_grid(tmp_path, [{"aug": "full"}, {"aug": "none"}], ["l2", "ivfpq"], queries=100)
+    _, table = tabulated(paths, Study("table3", ["aug", "index"], baseline=(run_name(FIELDS), "l2")))
+    table.to_csv(tmp_path / "t.csv", index=False)
+    read = load_table(tmp_path / "t.csv")
+    assert to_markdown(read) == to_markdown(table)
+    assert to_latex(read, "t") == to_latex(table, "t")
+    assert layout(read) == layout(table)
+
+
+def test_latex_escapes_its_own_characters():
+    assert tex("a_b & 5 % of {$#}~^\\ <|>") == (
+        r"a\_b \& 5 \% of \{\$\#\}\textasciitilde{}\textasciicircum{}\textbackslash{} \textless{}\textbar{}\textgreater{}"
+    )
+
+
+def has_booktabs():
+    found = shutil.which("pdflatex") and shutil.which("kpsewhich")
+    return bool(found) and subprocess.run(["kpsewhich", "booktabs.sty"], capture_output=True).returncode == 0
+
+
+@pytest.mark.skipif(not has_booktabs(), reason="no pdflatex with booktabs; Debian: texlive-latex-recommended")
+def test_latex_compiles(tmp_path):
+    paths = write_grid(tmp_path, [{"aug": "full"}, {"aug": "none"}, {"aug": "a_b#c"}], ["l2", "ivfpq"], queries=100)
+    _, table = tabulated(paths, Study("table3", ["aug", "index"], baseline=(run_name(FIELDS), "l2")))
+    body = to_latex(table, "table3", "Hits & misses: 100 % of <them>")
+    document = "\\documentclass{article}\\usepackage{booktabs}\\begin{document}\n" + body + "\\end{document}\n"
+    (tmp_path / "t.tex").write_text(document, encoding="utf-8")
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "t.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace")
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert (tmp_path / "t.pdf").stat().st_size > 10_000
+
+
+# ---------------------------------------------------------------- headline
 
 
 def test_headline_tells_the_best_the_longest_and_the_gain(cells_of):
     cells = cells_of({"exact": (250, 400)}, {"fields": {"aug": "none"}, "exact": (25, 60)})
-    best, longest, bare, size = scoreboard.headline(cells)
+    best, longest, bare, size = headline(cells)
     assert best["value"] == "50.0 %"
     assert "45.6 to 54.4 %" in best["text"]
     assert "best of 2 configurations: aug full, N=120, d=128, ivfpq" in best["text"]
@@ -232,11 +445,11 @@ def test_headline_tells_the_best_the_longest_and_the_gain(cells_of):
 
 
 def test_headline_copes_with_one_run_none_found_and_nothing(cells_of):
-    assert scoreboard.headline(scoreboard.load_cells([])) == []
-    assert len(scoreboard.headline(cells_of({}))) == 3
-    bare = scoreboard.headline(cells_of({}, {"fields": {"aug": "none"}, "exact": (0, 0)}))[2]
+    assert headline(load_cells([])) == []
+    assert len(headline(cells_of({}))) == 3
+    bare = headline(cells_of({}, {"fields": {"aug": "none"}, "exact": (0, 0)}))[2]
     assert (bare["value"], "times" in bare["text"]) == ("0.0 %", False)
-    other = scoreboard.headline(cells_of({}, {"fields": {"aug": "none", "bsz": 60}, "exact": (1, 1)}))
+    other = headline(cells_of({}, {"fields": {"aug": "none", "bsz": 60}, "exact": (1, 1)}))
     assert not any("without augmentation" in figure["text"] for figure in other)
 
 

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[1]
-PARTS = ("Snakefile", "config.yaml", "rules", "scripts", "schemas", "envs", "published", "profiles")
+PARTS = ("Snakefile", "config.yaml", "rules", "scripts", "schemas", "envs", "published", "profiles", "report")
 FULL, NONE = (f"aug={aug}_bsz=16_dim=16_loss=ntxent_recipe=base_seed=0" for aug in ("full", "none"))
 
 

@@ -15,14 +15,13 @@ from pathlib import Path
 import yaml
 from jsonschema import Draft202012Validator, ValidationError
 
-from nafp.data.layout import SAMPLE_RATE
+from nafp.data.layout import FILES, SAMPLE_RATE
 from nafp.errors import UserError
 from nafp.model.shapes import encoder_features
 
 RUN_FIELDS = ("aug", "bsz", "dim", "loss", "recipe", "seed")
 
 
-FILES = "files"  # the query set that the data set brings
 NOISY = {"background": (0, 10), "speech": (0, 10)}  # steps that add noise -> their range of SNR if a chain names none
 
 
@@ -69,7 +68,7 @@ def combinations(study: Mapping, config: Mapping) -> list[dict]:
     """The fields of every cell of a study: all combinations of what it varies, for each of its ``runs``, on top of the
     config's ``run`` and ``search.index``."""
     default = {**config["run"], "index": config["search"]["index"], "query_set": FILES}
-    varied = {name: value for name, value in study.items() if name not in ("question", "runs")}
+    varied = {name: value for name, value in study.items() if name in default}
     found = []
     for one in study.get("runs", [{}]):
         fields = {**default, **varied, **one}
@@ -93,6 +92,19 @@ def varied_fields(study: Mapping, config: Mapping) -> list[str]:
         cell["snr_db"] = snr_of(config["query_sets"].get(cell["query_set"], []))
     names = dict.fromkeys([*study, *cells[0]])
     return [name for name in names if name in cells[0] and len({cell[name] for cell in cells}) > 1]
+
+
+def baseline(study: Mapping, config: Mapping) -> Cell:
+    """The cell that a study's others are compared with: the first with the fields of ``baseline``, else of ``run``."""
+    default = {**config["run"], "index": config["search"]["index"], "query_set": FILES}
+    cells = combinations(study, config)
+    named = study.get("baseline", default)
+    for fields in cells:
+        if all(fields[name] == value for name, value in named.items()):
+            return Cell(run_name(fields), fields["index"], fields["query_set"])
+    if "baseline" in study:
+        raise UserError(f"baseline {named} is none of the study's cells")
+    return Cell(run_name(cells[0]), cells[0]["index"], cells[0]["query_set"])
 
 
 def snr_of(chain: Sequence[Mapping[str, Mapping | None]]) -> float | None:
@@ -174,7 +186,19 @@ def unknown_names(config: Mapping) -> list[str]:
             )
     reserved = [name for name in config["studies"] if not re.fullmatch(r"[a-z][a-z0-9_]*", name)]
     problems += [f"study {name!r}: a name is lower-case letters, digits and _" for name in reserved]
-    return problems or impossible_runs(config)
+    return problems or impossible_runs(config) + lost_baselines(config)
+
+
+def lost_baselines(config: Mapping) -> list[str]:
+    """Baselines that are no cell of their study, one sentence each."""
+    problems = []
+    for name, study in config["studies"].items():
+        try:
+            if study:
+                baseline(study, config)
+        except UserError as error:
+            problems.append(f"study {name!r}: {error}")
+    return problems
 
 
 def impossible_runs(config: Mapping) -> list[str]:

@@ -19,6 +19,7 @@ SPLITS = {  # split -> folder
 }
 MUSIC = tuple(split for split, folder in SPLITS.items() if folder.startswith("music/"))
 QUERY_OF = {"val_db": "val_query", "test_db": "test_query"}
+FILES = "files"  # the query set that the data set brings
 POOL_OF_STEP = {"background": "bg", "speech": "speech", "impulse_response": "ir"}  # augmentation step -> its sounds
 EXCHANGED = {
     "test_db": "db",

@@ -12,11 +12,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from nafp.data.layout import FILES
 from nafp.metrics import wilson_interval
 
 _CELL = ["dataset", "run", "epoch", "index", "protocol", "queries", "database_segments", "seconds", "match", "hits"]
 _RATES = ["hit_rate_pct", "low_pct", "high_pct"]
-_COSTS = ["ms_per_query", "build_s", "index_bytes", "recall_pct"]
+_OF_INDEX = ["build_s", "index_bytes", "memory_bytes", "ms_per_segment"]
+_COSTS = ["ms_per_query", *_OF_INDEX, "recall_pct"]
 _COLUMNS = _CELL + _RATES + _COSTS
 MEASURED = {"run", "queries", "hits", *_RATES, *_COSTS}
 _MATCH = {"top1_exact": "exact", "top1_near": "near", "top1_song": "song"}  # others: "top10_exact" -> "top10"
@@ -28,8 +30,9 @@ def load_cells(paths: Iterable[str | Path]) -> pd.DataFrame:
     Columns: dataset, run, the run's fields (aug, bsz, ...), query_set and snr_db if a cell has them, epoch, index,
     protocol, queries, database_segments, seconds,
     match ("exact", "near", "song", "top3", "top10"), hits, hit_rate_pct, low_pct and high_pct (95 % Wilson interval,
-    percent), ms_per_query, build_s (seconds), index_bytes, recall_pct (nearest neighbours found, percent). Raises
-    ValueError for a malformed cell or one that is given twice.
+    percent), ms_per_query, build_s (seconds), index_bytes (on disk), memory_bytes, ms_per_segment, recall_pct (nearest
+    neighbours found, percent). A cell's ``snr_db``, the level of its query set's noise, counts as one of its fields.
+    Raises ValueError for a malformed cell or one that is given twice.
     """
     rows, seen = [], {}
     for path in paths:
@@ -42,6 +45,8 @@ def load_cells(paths: Iterable[str | Path]) -> pd.DataFrame:
     if not rows:
         return pd.DataFrame(columns=_COLUMNS)
     cells = pd.DataFrame(rows)
+    if "query_set" in cells:
+        cells["query_set"] = cells["query_set"].fillna(FILES)
     fields = [name for name in cells.columns if name not in _COLUMNS]
     cells["hit_rate_pct"] = 100 * cells["hits"] / cells["queries"]
     low, high = wilson_interval(cells["hits"].to_numpy(), cells["queries"].to_numpy())
@@ -69,7 +74,7 @@ def _cell_rows(cell: Mapping[str, Any], path: str | Path) -> list[dict[str, Any]
         **cell["fields"],
         **{name: cell[name] for name in ("query_set", "snr_db") if name in cell},
         **{name: cell.get(name) for name in ("epoch", "index", "protocol", "queries")},
-        **{name: cell.get(name, np.nan) for name in ("build_s", "index_bytes")},
+        **{name: cell.get(name, np.nan) for name in _OF_INDEX},
         "recall_pct": 100 * cell["recall"]["nearest"] if "recall" in cell else np.nan,
         "database_segments": sum(cell["database"].values()),
     }
@@ -89,14 +94,16 @@ def _cell_rows(cell: Mapping[str, Any], path: str | Path) -> list[dict[str, Any]
 def pool_seeds(cells: pd.DataFrame, keep_seeds: bool = False) -> pd.DataFrame:
     """Pool rows of `load_cells` that differ only in the seed: hits and queries are summed, times and sizes averaged.
 
-    Adds `seeds`, the number pooled. All seeds answer the same queries, so low_pct and high_pct are the Wilson interval of
-    the pooled rate over one seed's queries: more seeds do not make the test set larger.
+    Adds `seeds`, the number pooled, `runs`, their names, and `seed_sd`, the standard deviation of their rates. All seeds
+    answer the same queries, so low_pct and high_pct are the Wilson interval of the pooled rate over one seed's queries: more
+    seeds do not make the test set larger.
     """
     if cells.empty:
-        return cells.assign(seeds=pd.Series(dtype="Int64"))
+        return cells.assign(seeds=pd.Series(dtype="Int64"), runs=None, seed_sd=np.nan)
     dropped = MEASURED if keep_seeds else MEASURED | {"seed"}
     keys = [name for name in cells.columns if name not in dropped]
     sums = {"hits": ("hits", "sum"), "queries": ("queries", "sum"), "seeds": ("run", "nunique")}
+    sums |= {"runs": ("run", tuple), "seed_sd": ("hit_rate_pct", "std")}
     means = {name: (name, "mean") for name in _COSTS}
     pooled = cells.groupby(keys, sort=False, dropna=False).agg(**sums, **means).reset_index()
     rate, distinct = pooled["hits"] / pooled["queries"], pooled["queries"] / pooled["seeds"]
@@ -115,7 +122,7 @@ def shown_fields(cells: pd.DataFrame, varied: Sequence[str] = ()) -> list[str]:
 
 def label(row: Mapping[str, Any], fields: Iterable[str]) -> str:
     """Short name of a configuration: `label(row, ["aug", "bsz"])` is "aug full, N=120"."""
-    symbols = {"bsz": "N=", "dim": "d=", "index": "", "loss": ""}
+    symbols = {"bsz": "N=", "dim": "d=", "index": "", "loss": "", "snr_db": "SNR in dB "}
     parts = [(symbols.get(name, f"{name} "), row[name]) for name in fields if not pd.isna(row[name])]
     return ", ".join(f"{prefix}{plain(value)}" for prefix, value in parts)
 

@@ -2,32 +2,45 @@
 
 import base64
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from itertools import groupby
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from nafp.report.scoreboard import OURS, best_mask, formatted, is_cost
+from nafp.report.cells import plain
+from nafp.report.formats import caption
+from nafp.report.layout import layout
+from nafp.report.tables import OURS
 
-_LABELS = ("method", "N", "d", "index", "seeds")  # one cell for the exact and the near row of a configuration
-_BLOCK = ("source", "comparable")  # the heading of a block of rows, no columns
-_WORDS = {"method", "index", "match"}
+
+@dataclass(frozen=True)
+class Section:
+    """One study: its name, question, table (as from `tables.study_table`) and figures (pairs of caption and SVG text)."""
+
+    name: str
+    question: str
+    table: pd.DataFrame
+    figures: Sequence[tuple[str, str]] = field(default=())
 
 
 def render_page(
     title: str,
     headline: Sequence[Mapping[str, str]],
-    studies: Sequence[Mapping[str, Any]],
-    provenance: Mapping[str, Any],
+    sections: Sequence[Section],
+    closer: Sequence[tuple[str, str]] = (),
+    listening: Mapping[str, Any] | None = None,
+    provenance: Mapping[str, Any] | None = None,
+    state: str = "",
 ) -> str:
     """Render the scoreboard as one self-contained HTML document.
 
-    `headline`: as from `scoreboard.headline`. `studies`: dicts of name, question (one sentence), table (a frame as from
-    `scoreboard.table`), figures (pairs of caption and SVG text) and, if wanted, caption (the line under the table).
-    `provenance`: any nesting of mappings, lists and plain values. Raises KeyError for a study without one of its parts.
+    `headline`: as from `headline.headline`. `closer`: figures of no single study, pairs of caption and SVG text.
+    `listening`: as from `listening.listen`, with steps (of `listening.chain_steps`), note, and names, run -> short name.
+    `provenance`: any nesting of mappings, lists and plain values. `state`: a sentence on what is missing.
     """
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
@@ -39,73 +52,61 @@ def render_page(
     environment.tests["mapping_"] = lambda value: isinstance(value, Mapping)
     environment.filters["plain"] = _plain
     environment.filters["bind"] = _bind
-    frames = [study["table"] for study in studies]
     return environment.get_template("page.html.j2").render(
         title=title,
         headline=headline,
-        studies=[_study(study, number) for number, study in enumerate(studies, start=1)],
-        published=any((frame["source"] != OURS).any() for frame in frames),
-        comparable=any(frame["comparable"].eq("yes").any() for frame in frames),
-        provenance=provenance,
+        state=state,
+        studies=[_study(section, number) for number, section in enumerate(sections, start=1)],
+        closer=[(text, _data_uri(svg)) for text, svg in closer],
+        listening=_heard(listening or {}),
+        published=any((section.table["source"] != OURS).any() for section in sections),
+        provenance=provenance or {},
     )
 
 
-def _study(study: Mapping[str, Any], number: int) -> dict[str, Any]:
+def _study(section: Section, number: int) -> dict[str, Any]:
+    plan = layout(section.table)
     return {
         "id": f"study-{number}",
-        "name": re.sub(r"(?<=[a-z])(?=\d)|_", " ", study["name"]),
-        "question": study["question"],
-        "caption": study.get("caption", ""),
-        "table": _layout(study["table"]),
-        "figures": [(text, _data_uri(svg)) for text, svg in study["figures"]],
+        "name": re.sub(r"(?<=[a-z])(?=\d)|_", " ", section.name),
+        "question": section.question,
+        "plan": plan,
+        "labels": len(plan.blocks[0].groups[0].labels) if plan.blocks else 0,
+        "matches": list(dict.fromkeys(section.table["match"])),
+        "sources": list(dict.fromkeys(block.source for block in plan.blocks)),
+        "caption": caption(section.table),
+        "figures": [(text, _data_uri(svg)) for text, svg in section.figures],
     }
 
 
-def _layout(wide: pd.DataFrame) -> dict[str, Any]:
-    """The frame as nested lists for the template: blocks by source, groups by configuration, rows by match."""
-    text = formatted(wide)
-    columns = [name for name in wide.columns if name not in _BLOCK and (name == "method" or wide[name].notna().any())]
-    constant = [name for name in columns if name in _LABELS and _is_constant(wide, name)]
-    labels = [name for name in columns if name in _LABELS and name not in constant] or ["method"]
-    constant = [name for name in constant if name not in labels]
-    costs = [name for name in columns if is_cost(name)]  # the same for exact and near, like the labels
-    values = [name for name in columns if name not in labels + costs + constant]
-    best = best_mask(wide)
-    numbers = range(len(wide))
-    blocks = []
-    for (source, comparable), block in groupby(numbers, key=lambda i: tuple(text.loc[i, list(_BLOCK)])):
-        groups = []
-        for _, group in groupby(block, key=lambda i: tuple(text.loc[i, labels + costs])):
-            members = list(group)
-            first = members[0]
-            rows = [[_cell(name, text.loc[i, name], bool(best.loc[i, name])) for name in values] for i in members]
-            shared = [_cell(name, text.loc[first, name]) for name in labels + costs]
-            groups.append({"labels": shared[: len(labels)], "rows": rows, "costs": shared[len(labels) :]})
-        blocks.append({"source": source, "comparable": _comparable(source, comparable), "groups": groups})
-    head = [_cell(name, name) for name in labels + values + costs]
-    everywhere = [f"{name} {text[name][wide[name].notna()].iloc[0]}" for name in constant]
-    return {"head": head, "blocks": blocks, "everywhere": ", ".join(everywhere)}
+def _heard(listening: Mapping[str, Any]) -> dict[str, Any]:
+    """The sound demo for the template: queries as tables of runs x noise levels, and how many each run found."""
+    queries, names = listening.get("queries", []), listening.get("names", {})
+    levels = [heard["snr_db"] for heard in queries[0]["heard"]] if queries else []
+    runs = [answer["run"] for answer in queries[0]["heard"][0]["answers"]] if levels else []
+    found = {run: [Counter() for _ in levels] for run in runs}
+    for query in queries:
+        for column, heard in enumerate(query["heard"]):
+            for answer in heard["answers"]:
+                found[answer["run"]][column][answer["verdict"]] += 1
+    steps = [dict(step, text=_settings(step["settings"])) for step in listening.get("steps", [])]
+    return {
+        "media": listening.get("media", {}),
+        "queries": queries,
+        "levels": levels,
+        "runs": [(run, names.get(run, run), found[run]) for run in runs],
+        "steps": steps,
+        "note": listening.get("note", ""),
+    }
 
 
-def _is_constant(wide: pd.DataFrame, name: str) -> bool:
-    """Whether all our rows have one value here and no published row has another: then a line of text can say it."""
-    ours = wide.loc[wide["source"] == OURS, name]
-    return len(ours) > 0 and bool(ours.notna().all()) and wide[name].nunique() == 1
-
-
-def _cell(name: str, text: str, best: bool = False) -> dict[str, Any]:
-    kind = name if name in _WORDS else "cost" if is_cost(name) else "number"
-    return {"text": text, "kind": kind, "best": best}
-
-
-def _comparable(source: str, text: str) -> str:
-    if source == OURS:
-        return ""
-    return text.replace("no:", "not comparable:") if text.startswith("no:") else "comparable"
+def _settings(settings: Mapping[str, Any]) -> str:
+    shown = {key: " to ".join(map(plain, v)) if isinstance(v, list) else plain(v) for key, v in settings.items()}
+    return ", ".join(f"{key} {value}" for key, value in shown.items())
 
 
 def _bind(text: str) -> str:
-    return re.sub(r"(?<=\d) (?=(%|s\b|ms\b))", "\u00a0", str(text))  # no line break between a number and its unit
+    return re.sub(r"(?<=\d) (?=(%|s\b|ms\b|dB\b))", "\u00a0", str(text))  # no line break between a number and its unit
 
 
 def _data_uri(svg: str) -> str:

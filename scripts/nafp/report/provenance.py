@@ -1,5 +1,7 @@
 """Where a scoreboard comes from: config, code, packages, machine, time."""
 
+import json
+import os
 import platform
 import subprocess
 from collections.abc import Mapping
@@ -8,18 +10,37 @@ from pathlib import Path
 
 import pandas as pd
 
-PACKAGES = ("snakemake", "torch", "faiss-gpu", "faiss-cpu", "numpy", "pandas", "scipy")
+PACKAGES = (
+    *("snakemake", "torch", "faiss-gpu", "faiss-cpu", "numpy", "pandas", "scipy", "soundfile", "pyarrow", "matplotlib"),
+    *("seaborn", "jinja2"),
+)
 
 
-def collect(config: Mapping, benchmarks: Path) -> dict:
-    """Nested mappings for the page: seconds per stage, code, machine, packages, config."""
+def collect(config: Mapping, cells: pd.DataFrame, benchmarks: Path, verification: Path) -> dict:
+    """Nested mappings for the page: code, data, seeds, seconds per rule, machine, packages, config."""
+    seeds = sorted(cells["seed"].dropna().astype(int).unique()) if "seed" in cells else []
     return {
-        "seconds per rule": seconds_per_rule(benchmarks),
         "code": {"git commit": git_commit()},
-        "machine": {"system": platform.platform(), "processor": processor(), "python": platform.python_version()},
+        "data": data(verification),
+        "seeds": {"of the runs": [int(seed) for seed in seeds], "of the search": config["search"]["seed"]},
+        "time": seconds_per_rule(benchmarks),
+        "machine": {
+            "system": platform.platform(),
+            "processor": f"{processor()}, {os.cpu_count()} cores",
+            "python": platform.python_version(),
+        },
         "packages": {name: installed(name) for name in PACKAGES},
         "config": dict(config),
     }
+
+
+def data(verification: Path) -> dict[str, str]:
+    """What the check of the data set found: clips and hours of each split."""
+    if not verification.is_file():
+        return {"verification": "has not run yet"}
+    facts = json.loads(verification.read_text(encoding="utf-8"))
+    splits = {name: f"{split['clips']:,} clips, {split['hours']:.2f} h" for name, split in facts["splits"].items()}
+    return {"verification": "passed: every file is as it should be", "folder": facts["root"], **splits}
 
 
 def seconds_per_rule(benchmarks: Path) -> dict[str, str]:

@@ -1,0 +1,63 @@
+"""How long the scoreboard of a large grid takes, and how heavy its page is: made-up results, one line.
+
+PYTHONPATH=scripts:tests python benchmarks/page.py [--runs 50] [--indexes 8] >> benchmarks/page.md
+
+Tables with their tests, plots, a sound demo of six networks and the page; the made-up cells are written before.
+"""
+
+import argparse
+import datetime
+import tempfile
+import time
+from pathlib import Path
+
+from boards import FIELDS, PUBLISHED, heard, tabulated, write_grid
+
+from nafp.grid import run_name
+from nafp.report import pareto, plots
+from nafp.report.cells import run_labels
+from nafp.report.formats import to_latex, to_markdown
+from nafp.report.headline import headline
+from nafp.report.page import Section, render_page
+from nafp.report.provenance import processor
+from nafp.report.published import load_published
+from nafp.report.significance import read_hits
+from nafp.report.tables import Study
+
+QUERIES = 2000
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--runs", type=int, default=50)
+    parser.add_argument("--indexes", type=int, default=8)
+    options = parser.parse_args()
+    runs = [{"aug": ("full", "none")[i % 2], "bsz": 2 * (60 + i // 2)} for i in range(options.runs)]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        paths = write_grid(folder, runs, [f"index{i}" for i in range(options.indexes)], QUERIES)
+        sounds = heard([run_name(FIELDS | run) for run in runs[:6]], [f"song {i}" for i in range(12)], segments=12)
+        read_hits.cache_clear()
+        began = time.perf_counter()
+        study = Study("table3", ["aug", "bsz", "index"], "All of it", baseline=(run_name(FIELDS | runs[0]), "index0"))
+        cells, table = tabulated(paths, study)
+        table.to_csv(folder / "t.csv", index=False)
+        to_markdown(table), to_latex(table, "table3")
+        tabled = time.perf_counter()
+        published = load_published(PUBLISHED)
+        plots.hit_rate_over_length(cells, folder / "a.svg", study.varied, published)
+        plots.hit_rate_over(cells, folder / "b.svg", "bsz", study.varied, published)
+        pareto.index_costs(cells, folder / "c.svg")
+        drawn = time.perf_counter()
+        figures = [(name, (folder / f"{name}.svg").read_text(encoding="utf-8")) for name in "abc"]
+        shown = sounds | {"names": run_labels(cells)}
+        page = render_page("Benchmark", headline(cells), [Section("table3", "All of it", table, figures)], [], shown)
+        done = time.perf_counter()
+    times = f"{done - began:.1f} s (tables {tabled - began:.1f}, plots {drawn - tabled:.1f}, page {done - drawn:.1f})"
+    size = f"{len(page.encode()) / 1e6:.1f} MB"
+    grid = f"{options.runs} runs x {options.indexes} indexes, {QUERIES:,} queries"
+    print(f"| {datetime.date.today()} | {processor()} | {grid} | {times} | {size} |")
+
+
+if __name__ == "__main__":
+    main()

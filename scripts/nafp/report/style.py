@@ -1,0 +1,77 @@
+"""What all pictures share: style, colours, legends, and files whose bytes depend on nothing but the data."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import cycle
+from pathlib import Path
+
+import matplotlib
+import seaborn as sns
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+_STYLE = {
+    **sns.axes_style("whitegrid"),
+    "svg.hashsalt": "nafp",  # the ids inside the file; random without it
+    "svg.fonttype": "path",  # the same picture whatever fonts the reader has
+    "font.family": ["DejaVu Sans"],
+    "font.size": 10,
+    "axes.labelsize": 10,
+    "axes.titlesize": 10,
+    "xtick.labelsize": 9.5,
+    "ytick.labelsize": 9.5,
+    "legend.fontsize": 9.5,
+    "axes.edgecolor": "0.6",
+    "axes.linewidth": 0.8,
+    "grid.color": "0.92",
+    "hatch.linewidth": 0.6,
+    "text.parse_math": False,  # a run's name may hold a $
+}
+MARKERS = "osD^vPX*<>"
+GREY = "0.55"
+SOLID, DASHED = "-", (0, (4, 2))
+WIDTH, HEIGHT = 6.4, 3.3  # inches, without the legend below
+_LONGEST_NAME = 44
+_DPI = 200
+
+
+@contextmanager
+def drawn(path: str | Path, columns: int = 1, width: float = WIDTH, height: float = HEIGHT, **axes) -> Iterator[tuple]:
+    """Give (figure, its axes) to draw on, then write it to ``path`` (.svg) and, for slides, as .png beside it."""
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        panels = figure.subplots(1, columns, **axes)
+        yield figure, panels
+        for panel in figure.axes:
+            sns.despine(ax=panel)
+        figure.savefig(path, format="svg", metadata={"Date": None, "Creator": None})
+        figure.savefig(Path(path).with_suffix(".png"), format="png", dpi=_DPI, metadata={"Software": None})
+
+
+def colours(count: int) -> list[tuple]:
+    """Colours that colour-blind people tell apart."""
+    return sns.color_palette("colorblind", count) if count <= 10 else sns.color_palette("viridis", count)
+
+
+def markers() -> Iterator[str]:
+    """Markers without end."""
+    return cycle(MARKERS)
+
+
+def legend(figure: Figure, handles: Sequence[Artist], names: Sequence[str]) -> None:
+    """Put the legend below the axes, and make the figure that much taller."""
+    columns = 1 if max(map(len, names), default=0) > 40 else 2
+    figure.set_figheight(figure.get_figheight() + 0.1 + 0.2 * -(-len(names) // columns))
+    figure.legend(handles, names, loc="outside lower left", ncols=columns, frameon=False, handlelength=2.2)
+
+
+def note(axes: Axes, text: str) -> None:
+    """What a reader must know, above the axes."""
+    axes.set_title(text, loc="left", color="0.35")
+
+
+def short(name: str) -> str:
+    """A name that fits a legend."""
+    name = " ".join(name.split()).lstrip("_")  # a leading underscore hides a name from the legend
+    return name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…"

@@ -1,0 +1,27 @@
+"""Draw where the answers to the shortest queries lie, run by run."""
+
+import numpy as np
+import pandas as pd
+
+from nafp.console import logged
+from nafp.data.corpus import Split
+from nafp.report import misses
+from nafp.report.cells import load_cells, run_labels
+from nafp.report.significance import hits_beside
+
+with logged(snakemake.log[0]):
+    splits = {name: Split.open(path) for name, path in snakemake.params.packed.items()}
+    dummy, db, query = (splits[name] for name in ("dummy", "test_db", "test_query"))
+    songs = np.concatenate([dummy.segments.clip, db.segments.clip + len(dummy.clips)])
+    cells = load_cells(snakemake.params.cells)
+    names, counts = run_labels(cells), {}
+    for run, path in zip(cells["run"].unique(), snakemake.params.cells, strict=True):
+        hits = pd.read_parquet(hits_beside(path), columns=["query", "length", "truth", "place1"])
+        hits = hits[hits["length"] == hits["length"].min()]
+        rows = len(dummy.segments)
+        quiet = misses.silent(query, hits["query"]) | misses.silent(db, hits["truth"] - rows)
+        counts[names[run]] = misses.kinds_of_answers(hits, songs, rows, quiet)
+    misses.draw(counts, float(cells["seconds"].min()), snakemake.output.svg)
+    table = pd.DataFrame(counts).T
+    table.to_csv(snakemake.output.csv, index_label="run")
+    print(table.to_string())

@@ -1,0 +1,17 @@
+"""Draw how alike the queries of a song are to its segments, run by run."""
+
+import numpy as np
+
+from nafp.console import logged
+from nafp.data.corpus import Split
+from nafp.report import similarity
+from nafp.report.cells import load_cells, run_labels
+
+with logged(snakemake.log[0]):
+    names = run_labels(load_cells(snakemake.params.cells))
+    clips = Split.open(snakemake.params.clips).segments.clip
+    matrices = {}
+    for run, name in names.items():
+        db, query = (np.load(path, mmap_mode="r") for path in snakemake.params.vectors[run])
+        matrices[name] = similarity.matrix(db, query, clips)
+    similarity.draw(matrices, snakemake.output.svg)

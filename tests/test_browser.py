@@ -1,0 +1,164 @@
+"""The page in a real browser: Debian's Chromium, headless, from a file on disk."""
+
+import shutil
+
+import pytest
+from boards import FIELDS, heard, tabulated, write_grid
+
+from nafp.grid import run_name
+from nafp.report import pareto, plots
+from nafp.report.cells import run_labels
+from nafp.report.headline import headline
+from nafp.report.page import Section, render_page
+from nafp.report.tables import Study
+
+webdriver = pytest.importorskip("selenium.webdriver")
+pytestmark = pytest.mark.skipif(
+    not (shutil.which("chromium") and shutil.which("chromedriver")),
+    reason="no Chromium here; Debian: apt-get install chromium chromium-driver",
+)
+HOSTILE = ["<script>document.title='broken'</script>", "\"'><img src=x onerror=alert(1)>", "x" * 200, "Песня 歌 أغنية"]
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    """A page with all that pages have: tables, pictures, sounds, and names that want to be markup."""
+    folder = tmp_path_factory.mktemp("page")
+    paths = write_grid(folder / "a", [{"aug": aug} for aug in ("full", "none")], ["l2", "ivfpq"], queries=100)
+    cells, table = tabulated(paths, Study("table3", ["aug", "index"], baseline=(run_name(FIELDS), "l2")))
+    _, hostile = tabulated(
+        write_grid(folder / "b", [{"aug": name} for name in HOSTILE], HOSTILE[:2], 60), Study("h", ["aug"])
+    )
+    plots.hit_rate_over_length(cells, folder / "a.svg", ["aug", "index"])
+    pareto.index_costs(cells, folder / "b.svg")
+    figures = [("One", (folder / "a.svg").read_text()), ("Two", (folder / "b.svg").read_text())]
+    shown = heard(list(run_labels(cells)), HOSTILE) | {"names": run_labels(cells)}
+    sections = [Section("table3", "Hit rates", table, figures), Section("hostile", HOSTILE[0], hostile)]
+    html = render_page(
+        HOSTILE[0], headline(cells), sections, figures, shown, {"config": {HOSTILE[1]: HOSTILE}}, "1 is missing."
+    )
+    (folder / "index.html").write_text(html, encoding="utf-8")
+    return folder / "index.html"
+
+
+@pytest.fixture(scope="module")
+def browser(page):
+    options = webdriver.ChromeOptions()
+    options.binary_location = shutil.which("chromium")
+    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--mute-audio"):
+        options.add_argument(argument)
+    options.add_argument("--autoplay-policy=no-user-gesture-required")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    service = webdriver.ChromeService(shutil.which("chromedriver"))
+    driver = webdriver.Chrome(options=options, service=service)
+    driver.set_script_timeout(60)
+    driver.get(page.as_uri())
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def fresh(browser, page):
+    browser.get(page.as_uri())
+    return browser
+
+
+def shown_rows(browser, table="study-1-table"):
+    """[text of each cell] of the visible rows of our block."""
+    script = """return [...document.querySelectorAll('#' + arguments[0] + ' tbody.group')]
+      .filter((g) => !g.hidden && g.dataset.source === 'this run').flatMap((g) => [...g.rows])
+      .filter((r) => !r.hidden).map((r) => [...r.cells].map((c) => c.innerText.trim()))"""
+    return browser.execute_script(script, table)
+
+
+def test_nothing_is_complained_about_or_fetched(browser, page):
+    assert [entry for entry in browser.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")] == []
+    requested = browser.execute_script(
+        "return performance.getEntriesByType('resource').map((one) => one.name.slice(0, 5))"
+    )
+    assert set(requested) <= {"data:"}
+    assert page.stat().st_size < 15e6
+
+
+def test_a_click_sorts_and_another_turns_the_order(fresh):
+    heads = fresh.find_elements("css selector", "#study-1-table thead button")
+    column = [head.text for head in heads].index("1 s")
+    fresh.execute_script("arguments[0].click()", heads[column])
+
+    def exact():
+        return [float(row[column].split()[0].strip("▲▼")) for row in shown_rows(fresh) if "exact" in row]
+
+    assert len(exact()) == 4
+    assert exact() == sorted(exact(), reverse=True)
+    assert heads[column].find_element("xpath", "..").get_attribute("aria-sort") == "descending"
+    fresh.execute_script("arguments[0].click()", heads[column])
+    assert exact() == sorted(exact())
+    fresh.execute_script("arguments[0].click()", heads[0])
+    methods = [row[0].removesuffix(" (baseline)") for row in shown_rows(fresh) if "exact" in row]
+    assert methods == sorted(methods)
+
+
+def test_the_filter_hides_what_does_not_match(fresh):
+    box = fresh.find_element("css selector", "[data-for=study-1-table] input[type=search]")
+    box.send_keys("none ivfpq")
+    assert [row[0].split(" (")[0] for row in shown_rows(fresh)] == ["nafp, aug none", ""]
+    fresh.find_element("css selector", "[data-for=study-1-table] select option:nth-child(3)").click()
+    rows = shown_rows(fresh)
+    assert len(rows) == 1
+    assert "near" in rows[0]
+    assert rows[0][0] == "nafp, aug none"  # said by the first row that is left
+    paper = fresh.find_element("css selector", "[data-for=study-1-table] input[value=paper]")
+    box.clear()
+    box.send_keys(" ")
+    count = """return [...document.querySelectorAll('#study-1-table tbody')]
+      .filter((b) => !b.hidden && b.dataset.source === 'paper').length"""
+    assert fresh.execute_script(count) > 0
+    paper.click()
+    assert fresh.execute_script(count) == 0
+
+
+def test_every_sound_has_a_duration_and_plays(fresh):
+    script = """const done = arguments[0];
+      Promise.all([...document.querySelectorAll('audio')].map((a) => new Promise((say) => {
+        if (a.readyState > 0) return say(a.duration);
+        a.addEventListener('loadedmetadata', () => say(a.duration));
+        a.addEventListener('error', () => say(-1));
+        a.load();
+      }))).then(done)"""
+    durations = fresh.execute_async_script(script)
+    assert len(durations) >= 12
+    assert all(0.9 < seconds < 1.3 for seconds in durations)
+    button = fresh.find_element("css selector", "button.clip")
+    playing = """const [button, done] = arguments, sound = document.getElementById(button.dataset.sound);
+      sound.addEventListener('timeupdate', () => { if (sound.currentTime > 0) done(sound.currentTime); });
+      button.click();"""
+    assert fresh.execute_async_script(playing, button) > 0
+    fresh.execute_script("arguments[0].click()", button)
+    assert "playing" not in button.get_attribute("class")
+
+
+@pytest.mark.parametrize("width", [390, 1400])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_sticks_out(fresh, width, scheme):
+    fresh.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride", {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    )
+    features = [{"name": "prefers-color-scheme", "value": scheme}]
+    fresh.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+    assert fresh.execute_script("return document.documentElement.scrollWidth") <= width
+    script = """return [...document.querySelectorAll('main *')].filter((e) => {
+      const box = e.getBoundingClientRect();
+      return box.right > innerWidth + 1 && !e.closest('.scroll, .card') && getComputedStyle(e).visibility !== 'hidden';
+    }).map((e) => e.outerHTML.slice(0, 80))"""
+    assert fresh.execute_script(script) == []
+    ground = fresh.execute_script("return getComputedStyle(document.body).backgroundColor")
+    assert (sum(map(int, ground[4:-1].split(","))) > 380) == (scheme == "light")
+
+
+def test_hostile_names_are_text(fresh):
+    assert fresh.title == HOSTILE[0]
+    assert fresh.find_element("css selector", "h1").text == HOSTILE[0]
+    assert fresh.execute_script("return document.scripts.length") == 1
+    assert fresh.execute_script("return document.querySelectorAll('img[src=x]').length") == 0
+    shown = fresh.execute_script("return document.getElementById('study-2-table').textContent")
+    assert all(name in shown for name in HOSTILE)

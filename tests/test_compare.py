@@ -1,0 +1,67 @@
+"""Two result folders, cell by cell."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from boards import write_cell
+
+from nafp.errors import UserError
+from nafp.report.comparison import compare
+from nafp.report.significance import hits_beside
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """A and B share two cells: one that differs, one that is the same; a third is in A only."""
+    a, b = tmp_path / "a", tmp_path / "b"
+    for folder, skill in ((a, 0.0), (b, -1.0)):
+        write_cell(folder / "scores", {"aug": "full"}, queries=200, skill=skill)
+        write_cell(folder / "scores", {"aug": "none"}, queries=200, skill=0.0)
+    write_cell(a / "scores", {"aug": "tb"}, queries=200)
+    return a, b
+
+
+def test_only_what_differs_differs(folders):
+    found = compare(*folders)
+    assert found.cells == 2
+    assert len(found.table) == 2 * 6
+    full = found.table[found.table["run"].str.contains("full")].set_index("query_s")
+    same = found.table[found.table["run"].str.contains("none")]
+    assert (full.loc[1, "p_holm"] < 1e-4) and full.loc[1, "difference"] < -10
+    assert same["p"].eq(1).all() and same["difference"].eq(0).all()
+    assert found.table["test"].eq("paired").all()
+    assert any("Only in" in remark and "1 cells" in remark for remark in found.remarks)
+
+
+def test_without_per_query_tables_the_test_is_unpaired(folders):
+    for path in folders[1].rglob("*.parquet"):
+        path.unlink()
+    found = compare(*folders)
+    assert found.table["test"].eq("unpaired").all()
+    assert any("unpaired" in remark for remark in found.remarks)
+
+
+def test_what_cannot_be_compared_is_said(folders, tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="no cells there"):
+        compare(folders[0], tmp_path / "empty")
+    shutil.rmtree(folders[1])
+    write_cell(folders[1] / "scores", {"aug": "other"}, queries=50)
+    with pytest.raises(UserError, match="share no cell"):
+        compare(*folders)
+
+
+def test_the_command_line(folders):
+    command = [sys.executable, str(ROOT / "scripts/compare.py"), *map(str, folders)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "of 12 numbers in 2 cells differ beyond chance (p < 0.05)." in done.stdout
+    assert hits_beside("x/l2.json").name == "l2.hits.parquet"
+    wrong = subprocess.run([*command[:3], "nowhere"], capture_output=True, text=True)
+    assert wrong.returncode == 1
+    assert "error: nowhere: no cells there" in wrong.stderr
