@@ -69,7 +69,7 @@ wildcard_constraints:
     study="|".join(STUDIES) or "none",
     split="[a-z0-9_]+",
     query_set="|".join(config["query_sets"]) or "none",
-    queries=f"(/queries=({'|'.join(config['query_sets']) or 'none'}))?",  # of a cell; nothing: the data set's own
+    queries=f"(queries=({'|'.join(config['query_sets']) or 'none'})/)?",  # of a cell; nothing: the data set's own
     board="scoreboard|scoreboard/so_far",
 
 
@@ -254,28 +254,32 @@ def shards(*splits):
 def cells_of(study):
     """The scores of a study's cells, in its order."""
     return [
-        f"{RESULTS}/scores/{cell.run}/epoch={EPOCH}{queries_part(cell.query_set)}/{cell.index}.json"
+        f"{RESULTS}/scores/{cell.run}/epoch={EPOCH}/{queries_part(cell.query_set)}{cell.index}.json"
         for cell in CELLS[study]
     ]
 
 
 def queries_part(query_set):
     """The part of a cell's path that says which queries it is for."""
-    return "" if query_set == grid.FILES else f"/queries={query_set}"
+    return "" if query_set == grid.FILES else f"queries={query_set}/"
+
+
+def query_set_of(wildcards):
+    """The query set that a cell is for."""
+    return wildcards.queries.removeprefix("queries=").removesuffix("/")
 
 
 def query_split(wildcards):
     """The split that holds the queries of a cell."""
-    return f"query_{wildcards.queries.removeprefix('/queries=')}" if wildcards.queries else "test_query"
+    return f"query_{query_set_of(wildcards)}" if wildcards.queries else "test_query"
 
 
 def about_queries(wildcards):
     """What a cell says of its queries, unless they are the data set's own."""
     if not wildcards.queries:
         return {}
-    name = wildcards.queries.removeprefix("/queries=")
-    chain = config["query_sets"][name]
-    return {"query_set": name, "snr_db": grid.snr_of(chain), "query_chain": chain}
+    chain = config["query_sets"][query_set_of(wildcards)]
+    return {"query_set": query_set_of(wildcards), "snr_db": grid.snr_of(chain), "query_chain": chain}
 
 
 def runs_of(study):

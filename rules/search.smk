@@ -77,12 +77,12 @@ rule score:
         test_ids=TEST_IDS,
         code=code("score"),
     output:
-        cell=f"{RESULTS}/scores/{{run}}/epoch={{epoch}}{{queries}}/{{index}}.json",
-        hits=f"{RESULTS}/scores/{{run}}/epoch={{epoch}}{{queries}}/{{index}}.hits.parquet",
+        cell=f"{RESULTS}/scores/{{run}}/epoch={{epoch}}/{{queries}}{{index}}.json",
+        hits=f"{RESULTS}/scores/{{run}}/epoch={{epoch}}/{{queries}}{{index}}.hits.parquet",
     log:
-        log_of("score/{run}/epoch={epoch}{queries}/{index}"),
+        log_of("score/{run}/epoch={epoch}/{queries}{index}"),
     benchmark:
-        benchmark_of("score/{run}/epoch={epoch}{queries}/{index}")
+        benchmark_of("score/{run}/epoch={epoch}/{queries}{index}")
     conda:
         search_environment
     threads: 2
