@@ -53,7 +53,8 @@ def test_the_default_config_is_right():
         (
             "studies.table3.batch",
             [120],
-            "unknown key 'batch' in studies.table3; known: aug, baseline, bsz, dim, index, loss, matches, question, recipe, runs, seed",
+            "unknown key 'batch' in studies.table3; known: aug, baseline, bsz, dim, index, loss, matches, question, recipe, "
+            "runs, seed",
         ),
         ("train.epoch", 3, "unknown key 'epoch' in train; known: checkpoints, compile, data, epochs,"),
         ("train.epochs", 0, "train.epochs: 0 is out of range; allowed: 1 to any"),
