@@ -114,6 +114,7 @@ def measured(stage: str, name: str, folder: Path, limit: int, threads: int) -> d
     done = subprocess.run(
         [*map(str, command), "--limit", str(limit)], env=environment, stdout=subprocess.PIPE, text=True, check=True
     )
+    print(f"{name}, {stage}: {done.stdout.splitlines()[-1]}", file=sys.stderr)  # so that an interrupted run has told it
     return json.loads(done.stdout.splitlines()[-1])
 
 

@@ -10,11 +10,8 @@ import yaml
 
 ROOT = Path(__file__).parents[1]
 ENVIRONMENTS = sorted((ROOT / "envs").glob("*.yaml"))
-DISTRIBUTIONS = {
-    "yaml": "pyyaml",
-    "faiss": "faiss-gpu",
-    "PIL": "pillow",
-}  # import name -> distribution, where they differ
+# import name -> distribution, where they differ
+DISTRIBUTIONS = {"yaml": "pyyaml", "faiss": "faiss-gpu", "PIL": "pillow"}
 
 
 def pins(lines: list[str]) -> dict[str, str]:
