@@ -18,8 +18,8 @@ import yaml
 
 from nafp import compute
 from nafp.data.audio import read_any
-from nafp.data.corpus import SAMPLE_RATE, count_segments
-from nafp.data.layout import SPLITS
+from nafp.data.corpus import count_segments
+from nafp.data.layout import SAMPLE_RATE, SPLITS
 from nafp.identify.monitoring import Piece, compare, crossfaded, degraded
 from nafp.identify.recognise import Limits, identify
 from nafp.model.fingerprint import fingerprint_clips, load_model

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nafp.data.corpus import HOP, SAMPLE_RATE, SEGMENT
+from nafp.data.layout import HOP, SAMPLE_RATE, SEGMENT
 from nafp.identify.monitoring import Piece, compare, crossfaded, degraded
 from nafp.identify.recognise import Limits, identify
 from nafp.search.vectors import Database

@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 from boards import FIELDS, PUBLISHED, tabulated, write_cell, write_grid
 
-from nafp.data.corpus import SEGMENT, Split
+from nafp.data.corpus import Split
+from nafp.data.layout import SEGMENT
 from nafp.grid import run_name
 from nafp.report import listening, misses, pareto, plots, similarity
 from nafp.report.cells import load_cells, run_labels

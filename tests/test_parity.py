@@ -20,7 +20,8 @@ from scipy.stats import ks_2samp
 
 from nafp.augment import chain as augment
 from nafp.augment import masks
-from nafp.data.corpus import HOP, Split, count_segments
+from nafp.data.corpus import Split, count_segments
+from nafp.data.layout import HOP
 from nafp.metrics import mini_search
 from nafp.model.features import LogMel, mel_filters
 from nafp.training.losses import distances, nt_xent, triplet

@@ -9,7 +9,8 @@ from tqdm import tqdm
 
 from nafp.augment.chain import Chain
 from nafp.data.audio import read_wav, write_wav
-from nafp.data.corpus import SEGMENT, Split
+from nafp.data.corpus import Split
+from nafp.data.layout import SEGMENT
 from nafp.files import written_whole
 
 

@@ -11,10 +11,9 @@ import pandas as pd
 from tqdm import tqdm
 
 from nafp.data.audio import read_any, read_wav, write_wav
-from nafp.data.corpus import SEGMENT
 from nafp.data.digests import Journal, digest_files
 from nafp.data.landmarks import landmarks, similar
-from nafp.data.layout import SPLITS
+from nafp.data.layout import SEGMENT, SPLITS
 from nafp.errors import UserError
 
 AUDIO_FILES = {".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf", ".w64", ".rf64"}

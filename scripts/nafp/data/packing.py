@@ -15,7 +15,7 @@ import pandas as pd
 import soundfile as sf
 from tqdm import tqdm
 
-from nafp.data.corpus import SEGMENT
+from nafp.data.layout import SEGMENT
 from nafp.data.space import check_room
 from nafp.errors import UserError
 from nafp.files import written_whole

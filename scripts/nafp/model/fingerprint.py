@@ -9,7 +9,8 @@ from safetensors.torch import load_file
 from torch import nn
 from tqdm import tqdm
 
-from nafp.data.corpus import SEGMENT, Split
+from nafp.data.corpus import Split
+from nafp.data.layout import SEGMENT
 from nafp.data.pools import AudioPool
 from nafp.files import written_whole
 from nafp.model.features import LogMel

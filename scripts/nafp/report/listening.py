@@ -10,7 +10,8 @@ import torch
 from torch import Generator, nn
 
 from nafp.augment.chain import Chain
-from nafp.data.corpus import SAMPLE_RATE, SEGMENT, Split
+from nafp.data.corpus import Split
+from nafp.data.layout import SAMPLE_RATE, SEGMENT
 from nafp.data.pools import AudioPool
 from nafp.report.media import grey_image, picture, sound
 from nafp.search.sequences import exact_neighbours

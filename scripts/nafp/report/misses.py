@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from nafp.data.corpus import SEGMENT, Split
+from nafp.data.corpus import Split
+from nafp.data.layout import SEGMENT
 from nafp.report.style import colours, drawn, legend, note, short
 
 SILENCE_DBFS = -60

@@ -16,7 +16,8 @@ import torch.distributed as dist
 import yaml
 
 from nafp import compute
-from nafp.data.corpus import SEGMENT, Split
+from nafp.data.corpus import Split
+from nafp.data.layout import SEGMENT
 from nafp.errors import UserError
 from nafp.files import written_whole
 from nafp.training.checkpoints import Checkpoints

@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from nafp.augment.chain import Chain
-from nafp.data.corpus import SEGMENT, Split
+from nafp.data.corpus import Split
+from nafp.data.layout import SEGMENT
 from nafp.data.pools import AudioPool
 from nafp.metrics import mini_search
 from nafp.training.batches import generator
