@@ -49,7 +49,7 @@ def made_up_hits(queries: int, skill: float, seed: int, lengths: Sequence[int] =
         elsewhere = truth - rng.integers(2, 40, queries)
         place[:, 0] = np.select([ease > 0, ease > -0.3, ease > -0.7], [truth, near, elsewhere], place[:, 0])
         score = -np.sort(-rng.random((queries, KEPT)), axis=1)
-        results.append(Result(length, place, score, 0.1 * length))
+        results.append(Result(length, place, score, 0.1 * length, 0.05))
     return per_query_table(results, starts, truth, songs)
 
 
