@@ -73,8 +73,8 @@ def degrade(x: np.ndarray, snr_db: float, pools: Mapping[str, AudioPool], seed: 
 def answers(run: Run, heard: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(n, SEGMENT) -> (n,) rows of the database that are most alike, by exhaustive search, and (n,) their inner products."""
     vectors = run.network(torch.from_numpy(heard)).float().numpy()
-    rows = exact_neighbours(run.database, vectors, 1)
-    return rows[:, 0], run.database.inner_products(vectors, rows)[:, 0]
+    rows = exact_neighbours(run.database, vectors, 1)[:, 0]
+    return rows, run.database.inner_products(vectors, np.arange(len(rows)), rows)
 
 
 def verdict(row: int, truth: int) -> str:
