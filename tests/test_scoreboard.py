@@ -328,8 +328,11 @@ def test_short_configurations_have_their_own_lengths(cells_of, published):
 
 
 def test_query_sets_of_different_noise_are_rows_of_their_own(cells_of, published):
-    table = table_of(cells_of({"snr_db": 0}, {"snr_db": 10, "exact": (300, 410)}), published)
-    assert table["method"].unique().tolist() == ["nafp, SNR in dB 0", "nafp, SNR in dB 10"]
+    table = table_of(
+        cells_of({"query_set": "loud", "snr_db": 0}, {"query_set": "soft", "snr_db": 10, "exact": (300, 410)}),
+        published,
+    )
+    assert table["method"].unique().tolist() == ["nafp, queries loud, SNR in dB 0", "nafp, queries soft, SNR in dB 10"]
     np.testing.assert_allclose(rates(table), [[50.0, 80.0], [60.0, 82.0]])
 
 

@@ -16,6 +16,9 @@ from workflow import FULL, copy_project, tiny
 
 from nafp.search.vectors import open_vectors
 
+pytestmark = pytest.mark.skipif(
+    "NAFP_SLURM" not in os.environ, reason="takes many minutes and starts daemons: set NAFP_SLURM=1"
+)
 TROUBLE = """
 import os, sys, time
 

@@ -122,7 +122,7 @@ def shown_fields(cells: pd.DataFrame, varied: Sequence[str] = ()) -> list[str]:
 
 def label(row: Mapping[str, Any], fields: Iterable[str]) -> str:
     """Short name of a configuration: `label(row, ["aug", "bsz"])` is "aug full, N=120"."""
-    symbols = {"bsz": "N=", "dim": "d=", "index": "", "loss": "", "snr_db": "SNR in dB "}
+    symbols = {"bsz": "N=", "dim": "d=", "index": "", "loss": "", "query_set": "queries ", "snr_db": "SNR in dB "}
     parts = [(symbols.get(name, f"{name} "), row[name]) for name in fields if not pd.isna(row[name])]
     return ", ".join(f"{prefix}{plain(value)}" for prefix, value in parts)
 
