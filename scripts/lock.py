@@ -42,6 +42,9 @@ def compile_lock() -> None:
         overrides.write(faiss_lines()["faiss-cpu"] + "\n")
         overrides.flush()
         subprocess.run([*UV, *files, "--override", overrides.name], cwd=ROOT, check=True)
+    lock = ROOT / "requirements.txt"
+    lines = lock.read_text().splitlines(keepends=True)
+    lock.write_text("".join(line for line in lines if overrides.name not in line))  # another name each time
 
 
 def closure(packages: list[str]) -> list[str]:
