@@ -64,10 +64,20 @@ def of_recipe(config: Mapping, recipe: str) -> dict:
     return with_changes(sections, config["recipes"][recipe])
 
 
+def default_fields(config: Mapping) -> dict:
+    """The fields of a cell of which nothing is said."""
+    return {**config["run"], "index": config["search"]["index"], "query_set": FILES}
+
+
+def cell_of(fields: Mapping) -> Cell:
+    """The fields of a cell -> the cell."""
+    return Cell(run_name(fields), fields["index"], fields["query_set"])
+
+
 def combinations(study: Mapping, config: Mapping) -> list[dict]:
     """The fields of every cell of a study: all combinations of what it varies, for each of its ``runs``, on top of the
     config's ``run`` and ``search.index``."""
-    default = {**config["run"], "index": config["search"]["index"], "query_set": FILES}
+    default = default_fields(config)
     varied = {name: value for name, value in study.items() if name in default}
     found = []
     for one in study.get("runs", [{}]):
@@ -79,7 +89,7 @@ def combinations(study: Mapping, config: Mapping) -> list[dict]:
 
 def study_cells(study: Mapping, config: Mapping) -> list[Cell]:
     """The cells of a study, in its order, each once."""
-    return list(dict.fromkeys(Cell(run_name(c), c["index"], c["query_set"]) for c in combinations(study, config)))
+    return list(dict.fromkeys(map(cell_of, combinations(study, config))))
 
 
 def varied_fields(study: Mapping, config: Mapping) -> list[str]:
@@ -96,15 +106,15 @@ def varied_fields(study: Mapping, config: Mapping) -> list[str]:
 
 def baseline(study: Mapping, config: Mapping) -> Cell:
     """The cell that a study's others are compared with: the first with the fields of ``baseline``, else of ``run``."""
-    default = {**config["run"], "index": config["search"]["index"], "query_set": FILES}
+    default = default_fields(config)
     cells = combinations(study, config)
     named = study.get("baseline", default)
     for fields in cells:
         if all(fields[name] == value for name, value in named.items()):
-            return Cell(run_name(fields), fields["index"], fields["query_set"])
+            return cell_of(fields)
     if "baseline" in study:
         raise UserError(f"baseline {named} is none of the study's cells")
-    return Cell(run_name(cells[0]), cells[0]["index"], cells[0]["query_set"])
+    return cell_of(cells[0])
 
 
 def snr_of(chain: Sequence[Mapping[str, Mapping | None]]) -> float | None:
