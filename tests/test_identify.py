@@ -155,23 +155,42 @@ def test_a_clip_is_found_with_its_place(matches):
     assert row["runner_up"] in ("0.wav", "2.wav")
 
 
-def test_a_large_library_has_an_index_that_takes_new_songs(music, tmp_path, monkeypatch):
+@pytest.mark.parametrize("index", [None, "hnsw"])
+def test_a_library_follows_its_folder(index, music, tmp_path, monkeypatch):
+    """A song is added, one is changed, one goes: two are fingerprinted, and an index takes theirs alone."""
+    seen = []
+
+    def counted(clips):
+        seen.append(len(clips))
+        return embed(clips)
+
+    def answer(library: Library, samples: np.ndarray) -> pd.DataFrame:
+        names, first = library.songs["path"].tolist(), library.songs["first"].to_numpy()
+        database = Database(library.vectors, library.vectors[:0])
+        way = library.index(index, {"links": 16, "ef_construction": 80, "ef_search": 64}) if index else None
+        assert way is None or len(way) == library.rows
+        known = (database, names, first, library.song_of_row(), Limits())
+        return identify("q", samples, embed([samples]), *known, index=way)
+
     library = Library(tmp_path / "store", "model", DIM)
-    library.update(music, embed)
-    options = {"links": 16, "ef_construction": 80, "ef_search": 64}
-    library.index("hnsw", options)
-    sf.write(music / "3.flac", song(3), 8000)
-    library.update(music, embed)
+    library.update(music, counted)
+    assert answer(library, song(1)[24000:64000])["song"].tolist() == ["1.wav"]
+
     monkeypatch.setattr("nafp.search.index.trained", lambda *args: pytest.fail("built anew"))
-    index = library.index("hnsw", options)
-    assert len(index) == 4 * 23
-    samples = song(3)[8000 * 3 : 8000 * 8]
-    names, first = library.songs["path"].tolist(), library.songs["first"].to_numpy()
-    database = Database(library.vectors, library.vectors[:0])
-    known = (database, names, first, library.song_of_row(), Limits())
-    by_index, exactly = (identify("q", samples, embed([samples]), *known, index=way) for way in (index, None))
-    assert by_index["song"].tolist() == ["3.flac"]
-    pd.testing.assert_frame_equal(by_index, exactly)
+    sf.write(music / "3.flac", song(3), 8000)
+    sf.write(music / "1.wav", song(11), 8000)
+    (music / "2.wav").unlink()
+    library = Library(tmp_path / "store", "model", DIM)
+    library.update(music, counted)
+    assert seen == [3, 2]
+    assert library.rows == 5 * 23
+    for samples, name in ((song(0), "0.wav"), (song(3), "3.flac"), (song(11), "1.wav")):
+        found = answer(library, samples[24000:64000])
+        assert (found["song"].tolist(), found["offset_s"].tolist()) == ([name], [3.0])
+    for gone in (song(1), song(2)):
+        found = answer(library, gone[24000:64000])
+        assert found["song"].isna().all()
+        assert found["note"].str.startswith("no match").all()
 
 
 def test_a_recording_of_two_songs_is_two_intervals(matches):
