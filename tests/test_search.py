@@ -339,6 +339,18 @@ def test_what_does_not_belong_together_is_refused(built, tmp_path):
         read_index("l2", {}, tmp_path / "l2", database)
 
 
+@pytest.mark.parametrize("name", INDEXES)
+@pytest.mark.parametrize("kept", [0.3, 0.999])
+def test_a_truncated_index(name, kept, built, tmp_path):
+    _, database = built(name, OPTIONS[name], vectors(0, 700), vectors(1, 60))
+    for file in (tmp_path / name).iterdir():
+        whole = file.read_bytes()
+        file.write_bytes(whole[: int(kept * len(whole))])
+        with pytest.raises(UserError, match=f"{file.name}: .*; delete .*{name} and build it again"):
+            read_index(name, OPTIONS[name], tmp_path / name, database)
+        file.write_bytes(whole)
+
+
 @pytest.mark.parametrize(
     "array, says",
     [
