@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 import soundfile as sf
 
-from nafp.data.audio import read_any
+from nafp.data.audio import AUDIO_FILES, read_any
 from nafp.errors import UserError
-from nafp.identify.library import Library
+from nafp.identify.library import Library, decoded, find_audio
 from nafp.identify.recognise import COLUMNS, Limits, identify, intervals
 from nafp.search.vectors import Database
 
@@ -39,6 +39,30 @@ def test_compressed_files(tmp_path, container):
     spectrum = np.abs(np.fft.rfft(found[8000:16000]))
     assert spectrum.argmax() == 440
     assert abs(len(found) - 24000) < 1000
+
+
+CONTAINERS = {
+    ".sph": "NIST",
+    ".aif": "AIFF",
+    ".aifc": "AIFF",
+    ".oga": "OGG",
+    ".opus": "OGG",
+    ".snd": "AU",
+    ".wave": "WAV",
+}
+
+
+def test_every_suffix_is_read_or_listed(tmp_path):
+    for suffix in sorted(AUDIO_FILES):
+        path, container = tmp_path / f"x{suffix.upper()}", CONTAINERS.get(suffix, suffix[1:].upper())
+        if container in sf.available_formats():
+            sf.write(path, tone(1, 8000), 8000, format=container, subtype="OPUS" if suffix == ".opus" else None)
+        else:
+            path.write_bytes(bytes(1000))
+    found = find_audio(tmp_path)
+    assert {path.suffix.lower() for path in found} == AUDIO_FILES
+    unreadable = {path.suffix.lower() for path, (_, problem) in zip(found, decoded(found), strict=True) if problem}
+    assert unreadable == {".m4a", ".aac", ".wma", ".ape", ".wv", ".mp2"}  # no libsndfile writes an MP2 to try
 
 
 def test_broken_files_are_said(tmp_path):
