@@ -14,6 +14,13 @@ USER, KEY, TOKEN = "reader", "0123456789abcdef", "KGAT_secret"
 HANDLE = "mimbres/neural-audio-fingerprint"
 API = "/v1/datasets.DatasetApiService/DownloadDataset"
 INTROSPECT = "/v1/security.OAuthService/IntrospectToken"
+# What a process runs at its start to ask the server that $KAGGLE_SERVER names, instead of Kaggle's own.
+POINT = """
+import os
+if "KAGGLE_SERVER" in os.environ:
+    from kagglesdk import kaggle_env
+    kaggle_env._env_to_endpoint[kaggle_env.KaggleEnv.PROD] = os.environ["KAGGLE_SERVER"]
+"""
 
 
 @dataclass

@@ -6,7 +6,7 @@ import shutil
 import pandas as pd
 import pytest
 import yaml
-from kaggle_server import HANDLE, KEY, USER, Remote, serving
+from kaggle_server import HANDLE, KEY, POINT, USER, Remote, serving
 from test_archive import zipped
 from wavs import data_set
 from workflow import FULL, ROOT, copy_project, planned, snakemake, tiny
@@ -14,13 +14,6 @@ from workflow import FULL, ROOT, copy_project, planned, snakemake, tiny
 from nafp.data.layout import SPLITS
 from nafp.errors import UserError
 from nafp.grid import check_config
-
-POINT = """
-import os
-if "KAGGLE_SERVER" in os.environ:
-    from kagglesdk import kaggle_env
-    kaggle_env._env_to_endpoint[kaggle_env.KaggleEnv.PROD] = os.environ["KAGGLE_SERVER"]
-"""
 
 
 def test_a_data_set_from_kaggle(tmp_path):
