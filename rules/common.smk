@@ -298,17 +298,16 @@ def runs_of(study):
 
 def study_of(study):
     """What the table and plots of a study show (nafp.report.tables.Study)."""
-    chosen, across = grid.baseline(STUDIES[study], config), "query_set" in VARIED[study]
+    chosen = grid.baseline(STUDIES[study], config)
     return {
         "name": study,
         "question": STUDIES[study].get("question", study.replace("_", " ")),
         "varied": VARIED[study],
         "matches": STUDIES[study].get("matches", ["exact", "near"]),
         "planned": [
-            {"run": c.run, "index": c.index, **grid.parse_run(c.run), **({"query_set": c.query_set} if across else {})}
-            for c in CELLS[study]
+            {"run": c.run, "index": c.index, "query_set": c.query_set, **grid.parse_run(c.run)} for c in CELLS[study]
         ],
-        "baseline": None if across else [chosen.run, chosen.index],  # a paired test wants the same queries
+        "baseline": [chosen.run, chosen.index, chosen.query_set],
     }
 
 
@@ -378,6 +377,11 @@ def scale_tables():
 def vectors_of(run):
     """Split -> the fingerprints of a run."""
     return {split: fingerprints_of(run, EPOCH, split) for split in TEST_SPLITS}
+
+
+def arrays_of(run):
+    """The arrays that the fingerprints of the test songs and of their queries by a run consist of: a list each."""
+    return [shards_of(run, EPOCH, split) or [vectors_of(run)[split]] for split in ("test_db", "test_query")]
 
 
 def weights_of(run):

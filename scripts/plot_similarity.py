@@ -12,6 +12,6 @@ with logged(snakemake.log[0]):
     clips = Split.open(snakemake.params.clips).segments.clip
     matrices = {}
     for run, name in names.items():
-        db, query = (np.load(path, mmap_mode="r") for path in snakemake.params.vectors[run])
+        db, query = (np.concatenate([*map(np.load, parts)]) for parts in snakemake.params.vectors[run])
         matrices[name] = similarity.matrix(db, query, clips)
     similarity.draw(matrices, snakemake.output.svg)

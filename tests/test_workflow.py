@@ -1,14 +1,18 @@
 """The real workflow, on a tiny configuration in a folder of its own: end to end, what reruns, what is refused."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
+import zipfile
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import soundfile as sf
+from recount import check_table
 from wavs import data_set, write
 from workflow import FULL, NONE, copy_project, planned, snakemake, tiny
 
@@ -85,12 +89,47 @@ def test_table_shows_ours_and_the_published_rows(finished):
 
 
 def test_every_rate_of_the_page_comes_from_the_per_query_tables(finished):
+    """All tables of the page, and the counts under the sounds, against tests/recount.py."""
     page = (finished / "results/demo/scoreboard/index.html").read_text(encoding="utf-8")
-    for path in (finished / "results/demo/scores").rglob("*.hits.parquet"):
-        answers = pd.read_parquet(path)
-        for hit in ("top1_exact", "top1_near"):
-            for rate in answers.groupby("length")[hit].mean():
-                assert f">{100 * rate + 1e-9:.1f}<" in page
+    cells = {
+        run: {path.stem: [path] for path in (finished / f"results/demo/scores/{run}/epoch=best").glob("*.json")}
+        for run in (FULL, NONE)
+    }
+    indexes = [cells[FULL][name] for name in ("l2", "ivfpq", "ivfpq-rr-ondisk", "milvus")]
+    tables = [cells[FULL]["l2"], cells[NONE]["l2"]], indexes, [cells[FULL]["l2"]]  # table3, index_types, song_level
+    for number, configurations in enumerate(tables, start=1):
+        assert check_table(page, f"study-{number}-table", configurations, (1, 3, 5), rows_a_song=15) > 0
+    totals = re.findall(r'class="hit">(\d+)</span> / <span class="near">(\d+)</span> / <span class="miss">(\d+)', page)
+    assert len(totals) == 4  # two runs, two levels
+    for i, kind in enumerate(("hit", "near", "miss")):
+        assert sum(int(total[i]) for total in totals) == page.count(f'class="verdict {kind}"')
+
+
+def test_snakemakes_own_report(finished, tmp_path):
+    """Every table, plot and the page, each with a caption, in its category and labelled by its study."""
+    done = snakemake(finished, "--report", str(tmp_path / "report.zip"))
+    assert done.returncode == 0, done.stdout[-3000:]
+    with zipfile.ZipFile(tmp_path / "report.zip") as archive:
+        page = archive.read("report/report.html").decode()
+        names = {Path(name).name for name in archive.namelist()}
+    results, categories = (json.loads(re.search(rf"var {name} = (.*);", page)[1]) for name in ("results", "categories"))
+    board = finished / "results/demo/scoreboard"
+    shown = {path.name for path in board.iterdir() if path.suffix in (".svg", ".html")} | {
+        f"{study}.csv" for study in ("table3", "index_types", "song_level")
+    }
+    assert {Path(path).name for path in results} == shown <= names
+    assert {name: sum(map(len, parts.values())) for name, parts in categories.items()} == {
+        "Page": 1,
+        "Tables": 3,
+        "Plots": len(shown) - 4,
+    }
+    for path, result in results.items():
+        assert result["caption"], path
+        assert (
+            set(result["labels"])
+            == {".csv": {"study"}, ".html": {"page"}, ".svg": {"study", "figure"}}[Path(path).suffix]
+        )
+    assert "Hit rate over query length, by batch size" in results["results/demo/scoreboard/table3.csv"]["caption"]
 
 
 def test_the_scoreboard_of_what_has_finished(finished, tmp_path):

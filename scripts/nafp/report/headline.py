@@ -2,15 +2,17 @@
 
 import pandas as pd
 
+from nafp.data.layout import FILES
 from nafp.report.cells import MEASURED, label, pool_seeds, shown_fields
 
 
 def headline(cells: pd.DataFrame) -> list[dict[str, str]]:
     """Key figures for the top of the page, each {"value": a large number, "text": the sentence that explains it}.
 
-    The best configuration (seeds pooled) is the one with most exact hits at the shortest query; empty without cells.
+    The best configuration (seeds pooled) is the one with most exact hits at the shortest of the data set's own queries;
+    empty without cells.
     """
-    pooled = pool_seeds(cells)
+    pooled = pool_seeds(cells[cells["query_set"].eq(FILES)] if len(cells) else cells)
     exact = pooled[pooled["match"] == "exact"]
     if exact.empty:
         return []
