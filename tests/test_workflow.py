@@ -235,10 +235,10 @@ def test_fingerprints_go_out_and_come_back(finished, tmp_path):
 
 
 def test_a_database_in_shards(finished, tmp_path):
-    """The dummy split in three jobs: the same vectors, index and answers; a lost shard is made again alone."""
+    """Splits in several jobs: the same vectors, index, answers and picture; a lost shard is made again alone."""
     folder = tmp_path / "project"
     shutil.copytree(finished, folder, copy_function=shutil.copy2)
-    config = tiny(folder, fingerprint={"shards": {"dummy": 3}})
+    config = tiny(folder, fingerprint={"shards": {"dummy": 3, "test_db": 2}})
     cell = f"results/demo/scores/{FULL}/epoch=best/ivfpq.json"
     at = folder / f"results/demo/fingerprints/{FULL}/epoch=best"
     before, answers = np.load(at / "dummy.npy"), pd.read_parquet((folder / cell).with_suffix(".hits.parquet"))
@@ -251,6 +251,10 @@ def test_a_database_in_shards(finished, tmp_path):
     (folder / cell).unlink()
     jobs = planned(folder, cell, config=config)
     assert jobs == {"fingerprint": 1, "gather_fingerprints": 1, "build_index": 1, "score": 1}
+    picture = "results/demo/scoreboard/similarity.svg"
+    done = snakemake(folder, picture, config=config)
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert (folder / picture).read_bytes() == (finished / picture).read_bytes()
 
 
 def test_the_scale_study(finished, tmp_path):

@@ -12,7 +12,8 @@ def headline(cells: pd.DataFrame) -> list[dict[str, str]]:
     The best configuration (seeds pooled) is the one with most exact hits at the shortest of the data set's own queries;
     empty without cells.
     """
-    pooled = pool_seeds(cells[cells["query_set"].eq(FILES)] if len(cells) else cells)
+    cells = cells[cells["query_set"].eq(FILES)]
+    pooled = pool_seeds(cells)
     exact = pooled[pooled["match"] == "exact"]
     if exact.empty:
         return []

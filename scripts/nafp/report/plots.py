@@ -89,7 +89,9 @@ def hit_rate_over(
             _paper_over(axes, published, over, at, ends[0][0])
         axes.set(xlabel=AXES[over], ylabel="top-1 hit rate (exact), %")
         _percent(axes)
-        axes.set_xticks(list(at.values()), [f"{value:g}" if numeric else str(value) for value in at])
+        ticks = [f"{value:g}" if numeric else short(str(value), 24) for value in at]
+        sloping = {"rotation": 30, "ha": "right"} if sum(map(len, ticks)) > 60 else {}
+        axes.set_xticks(list(at.values()), ticks, **sloping)
         axes.margins(x=0.08)
         note(axes, f"{_queries(cells)}; bar: 95 % interval")
         lines = [(line, f"queries of {seconds:g} s") for seconds, line in dict(ends).items()]
@@ -161,7 +163,7 @@ def _of_axis(pooled: pd.DataFrame, over: str) -> list[str]:
 def _percent(axes: Axes) -> None:
     """Hit rates from 0; from higher up where all are, so that they can be told apart."""
     lowest = axes.dataLim.y0
-    axes.set_ylim(10 * (lowest // 10 - 1) if 40 <= lowest <= 100 else 0, 101)
+    axes.set_ylim(10 * ((lowest - 2) // 10) if 40 <= lowest <= 100 else 0, 101)
 
 
 def _best(curves: Mapping[str, pd.DataFrame]) -> list[str]:

@@ -76,7 +76,7 @@ def note(axes: Axes, text: str) -> None:
     axes.set_title(text, loc="left", color="0.35")
 
 
-def short(name: str) -> str:
+def short(name: str, longest: int = _LONGEST_NAME) -> str:
     """A name that fits a legend."""
     name = " ".join(name.split()).lstrip("_")  # a leading underscore hides a name from the legend
-    return name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…"
+    return name if len(name) <= longest else name[: longest - 1] + "…"
