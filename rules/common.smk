@@ -20,9 +20,7 @@ from nafp.data.sources import SOURCES  # noqa: E402
 from nafp.resources import ANCHORS_PER_S, MEMORY, SEGMENTS_PER_S  # noqa: E402
 
 config = grid.with_changes(yaml.safe_load((HERE / "config.yaml").read_text()), config)  # a module gives what differs
-if isinstance(config["dataset"], dict):
-    for key in {"dummy", "strict", "keep_archive", "unpacked_gb"} & config["dataset"].keys():
-        config["dataset"][key] = yaml.safe_load(str(config["dataset"][key]))  # --config hands over text
+config = grid.typed(config, workflow.config_settings.config)
 try:
     grid.check_config(config, HERE / "schemas/config.schema.yaml")
 except UserError as error:
