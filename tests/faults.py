@@ -228,8 +228,7 @@ def trouble(fault: str, folder: Path, job: Job) -> Iterator[Path | None]:
         damaged.write_bytes(whole[: len(whole) // 2])
         os.utime(damaged, ns=(stat.st_atime_ns, stat.st_mtime_ns))
         yield None
-        damaged.write_bytes(whole)
-        os.utime(damaged, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+        damaged.write_bytes(whole)  # a repaired file is a new one
     else:
         note.write_text(fault)
         yield note
