@@ -20,9 +20,7 @@ from nafp.data.sources import SOURCES  # noqa: E402
 from nafp.resources import ANCHORS_PER_S, MEMORY, SEGMENTS_PER_S  # noqa: E402
 
 config = grid.with_changes(yaml.safe_load((HERE / "config.yaml").read_text()), config)  # a module gives what differs
-if isinstance(config["dataset"], dict):
-    for key in {"dummy", "strict", "keep_archive", "unpacked_gb"} & config["dataset"].keys():
-        config["dataset"][key] = yaml.safe_load(str(config["dataset"][key]))  # --config hands over text
+config = grid.typed(config, workflow.config_settings.config)
 try:
     grid.check_config(config, HERE / "schemas/config.schema.yaml")
 except UserError as error:
@@ -242,13 +240,22 @@ def shards_of(run, epoch, split):
 
 
 def vectors(split):
-    """The input function for the fingerprints of a split by the job's run."""
+    """The fingerprints of a split by the job's run, as input."""
+    if shards_asked(split) == 1:
+        return fingerprints_of("{run}", "{epoch}", split)
     return lambda wildcards: fingerprints_of(wildcards.run, wildcards.epoch, split)
 
 
 def shards(*splits):
-    """The input function for the shards of splits, so that a lost one is made again."""
-    return lambda wildcards: [shard for split in splits for shard in shards_of(wildcards.run, wildcards.epoch, split)]
+    """The shards of splits, as input, so that a lost one is made again; a split may be a function of the wildcards."""
+    if set(config["fingerprint"]["shards"].values()) == {1}:
+        return []  # in a grid of thousands of jobs, what Snakemake does around a call of an input function adds up
+
+    def files(wildcards):
+        names = [split(wildcards) if callable(split) else split for split in splits]
+        return [shard for name in names for shard in shards_of(wildcards.run, wildcards.epoch, name)]
+
+    return files
 
 
 def cells_of(study):

@@ -280,25 +280,6 @@ def test_lists_on_disk_are_not_in_memory(built):
     assert disk.memory_bytes < 2 * len(database)  # a code has 8 times 4 bits
 
 
-def test_a_milvus_server_that_does_not_answer(tmp_path, monkeypatch):
-    monkeypatch.setenv("MILVUS_TOKEN", "user:secret")
-    options = OPTIONS["milvus"] | {"uri": "http://localhost:1"}
-    with pytest.raises(UserError, match="milvus at http://localhost:1: .*; start the server") as refused:
-        build_index("milvus", options, Database(vectors(0, 10), vectors(1, 5)), tmp_path / "milvus")
-    assert "secret" not in str(refused.value)
-    assert not list(tmp_path.iterdir())
-
-
-def test_a_milvus_collection_of_another_database(built, tmp_path):
-    index, _ = built("milvus", OPTIONS["milvus"], vectors(0, 30), vectors(1, 5))
-    index.client.close()
-    with pytest.raises(UserError, match="holds 35 fingerprints, but the database has 34; delete .* and build it again"):
-        read_index("milvus", OPTIONS["milvus"], tmp_path / "milvus", Database(vectors(0, 29), vectors(1, 5)))
-    (tmp_path / "milvus/collection.json").unlink()
-    with pytest.raises(UserError, match="collection.json: is damaged or missing; delete .* and build it again"):
-        read_index("milvus", OPTIONS["milvus"], tmp_path / "milvus", Database(vectors(0, 30), vectors(1, 5)))
-
-
 def test_exact_neighbours_and_recall(monkeypatch):
     dummy, db = vectors(0, 500), vectors(1, 100)
     index, database = exact(dummy, db)
@@ -356,6 +337,18 @@ def test_what_does_not_belong_together_is_refused(built, tmp_path):
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(UserError, match="cannot be read, it is damaged or missing; delete .* and build it again"):
         read_index("l2", {}, tmp_path / "l2", database)
+
+
+@pytest.mark.parametrize("name", INDEXES)
+@pytest.mark.parametrize("kept", [0.3, 0.999])
+def test_a_truncated_index(name, kept, built, tmp_path):
+    _, database = built(name, OPTIONS[name], vectors(0, 700), vectors(1, 60))
+    for file in (tmp_path / name).iterdir():
+        whole = file.read_bytes()
+        file.write_bytes(whole[: int(kept * len(whole))])
+        with pytest.raises(UserError, match=f"{file.name}: .*; delete .*{name} and build it again"):
+            read_index(name, OPTIONS[name], tmp_path / name, database)
+        file.write_bytes(whole)
 
 
 @pytest.mark.parametrize(
