@@ -356,7 +356,9 @@ def closer_of(board="scoreboard"):
     """Figure -> file, for what is drawn of no single study."""
     figures = {}
     if board == "scoreboard" or any(os.path.exists(cell_of(run)) for run in looked_at()):
-        figures |= {"misses": f"{RESULTS}/{board}/misses.svg", "similarity": f"{RESULTS}/{board}/similarity.svg"}
+        figures["misses"] = f"{RESULTS}/{board}/misses.svg"
+    if with_fingerprints(board):
+        figures["similarity"] = f"{RESULTS}/{board}/similarity.svg"
     if DEFAULT_RUN in looked_at() and (board == "scoreboard" or any(map(os.path.exists, scale_tables()))):
         figures["scale"] = f"{RESULTS}/{board}/scale.svg"
     return figures
@@ -380,6 +382,18 @@ def vectors_of(run):
 def arrays_of(run):
     """The arrays that the fingerprints of the test songs and of their queries by a run consist of: a list each."""
     return [shards_of(run, EPOCH, split) or [vectors_of(run)[split]] for split in ("test_db", "test_query")]
+
+
+def with_fingerprints(board):
+    """Run -> its ``arrays_of``, of the runs looked at: all, or those that have a cell and all of their fingerprints."""
+    runs = {run: arrays_of(run) for run in looked_at()}
+    if board == "scoreboard":
+        return runs
+    return {
+        run: arrays
+        for run, arrays in runs.items()
+        if all(map(os.path.exists, [cell_of(run), *(file for part in arrays for file in part)]))
+    }
 
 
 def weights_of(run):

@@ -166,7 +166,7 @@ rule plot_similarity:
     params:
         cells=lambda wildcards: there(wildcards, map(cell_of, looked_at())),
         age=lambda wildcards: age(wildcards, map(cell_of, looked_at())),
-        vectors={run: arrays_of(run) for run in looked_at()},
+        vectors=lambda wildcards: with_fingerprints(wildcards.board),
         clips=packed("test_db"),
     message:
         "drawing similarity matrices"

@@ -29,11 +29,13 @@ def page(tmp_path_factory):
     _, hostile = tabulated(
         write_grid(folder / "b", [{"aug": name} for name in HOSTILE], HOSTILE[:2], 60), Study("h", ["aug"])
     )
+    _, narrow = tabulated(write_grid(folder / "c", [{}], ["l2"], 60), Study("n", ["aug"]))
     plots.hit_rate_over_length(cells, folder / "a.svg", ["aug", "index"])
     pareto.index_costs(cells, folder / "b.svg")
     figures = [("One", (folder / "a.svg").read_text()), ("Two", (folder / "b.svg").read_text())]
     shown = heard(list(run_labels(cells)), HOSTILE, segments=6) | {"names": run_labels(cells)}
     sections = [Section("table3", "Hit rates", table, figures), Section("hostile", HOSTILE[0], hostile)]
+    sections.append(Section("narrow", "?", narrow))
     html = render_page(
         HOSTILE[0], headline(cells), sections, figures, shown, {"config": {HOSTILE[1]: HOSTILE}}, "1 is missing."
     )
@@ -167,18 +169,18 @@ def test_nothing_sticks_out(fresh, width, scheme):
 
 
 def test_a_phone_shows_rates_and_says_that_there_are_more(fresh):
-    script = """const scroll = document.querySelector('#study-1-table').parentElement;
+    script = """const scroll = document.getElementById(arguments[0]).parentElement;
       return [scroll.querySelector('td.rate').getBoundingClientRect().right <= innerWidth,
         !scroll.previousElementSibling.hidden, scroll.classList.contains('more')]"""
     look(fresh, 390)
     fresh.execute_async_script("requestAnimationFrame(() => setTimeout(arguments[0], 100))")
-    assert fresh.execute_script(script) == [True, True, True]
+    assert fresh.execute_script(script, "study-1-table") == [True, True, True]
     fresh.execute_script("document.querySelector('#study-1-table').parentElement.scrollLeft = 1e4")
     fresh.execute_async_script("requestAnimationFrame(() => setTimeout(arguments[0], 100))")
-    assert fresh.execute_script(script)[2] is False  # nothing is left to the right
+    assert fresh.execute_script(script, "study-1-table")[2] is False  # nothing is left to the right
     look(fresh, 1400)
     fresh.execute_async_script("requestAnimationFrame(() => setTimeout(arguments[0], 100))")
-    assert fresh.execute_script(script) == [True, False, False]
+    assert fresh.execute_script(script, "study-3-table") == [True, False, False]
 
 
 def test_a_print_has_all_that_the_screen_has_and_no_controls(fresh):

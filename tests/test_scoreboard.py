@@ -474,6 +474,35 @@ def test_headline_tells_the_best_the_longest_and_the_gain(cells_of):
     assert size["value"] == "11,800"
 
 
+def test_the_headline_compares_augmentation_where_nothing_else_differs(cells_of):
+    """The best cell is of an index that no run without augmentation was searched with."""
+    figures = headline(
+        cells_of(
+            {"index": "hnsw", "exact": (260, 400)},
+            {"index": "l2", "exact": (250, 400)},
+            {"index": "l2", "exact": (50, 60), "fields": {"aug": "none"}},
+            {"index": "l2", "exact": (499, 499), "query_set": "easy"},
+        )
+    )
+    assert [figure["value"] for figure in figures] == ["52.0 %", "80.0 %", "10.0 %", "11,800"]
+    assert "best of 3 configurations" in figures[0]["text"]
+    assert "(with it 50.0 %), all else equal: augmentation finds about 5.0 times" in figures[2]["text"]
+
+
+def test_the_rows_of_a_configuration_are_in_the_order_of_the_study(cells_of, published):
+    table = table_of(cells_of({}), published, matches=("near", "top3", "exact"))
+    assert printed(table)["match"].tolist() == ["near", "top3", "exact"]
+
+
+def test_a_comparable_number_has_its_difference_below(cells_of, published):
+    table = table_of(cells_of({"dataset": "full", "database": FULL_SIZE}), published, "table3", ["bsz"])
+    (entry,) = (row[1] for row in layout(table).blocks[0].groups[0].rows if row[0].text == "exact")
+    assert entry.below == ("45.6–54.4", "paper −5.9", "re-run −18.0")  # 50.0 beside 55.9 and 67.95
+    assert "(45.6–54.4; paper −5.9; re-run −18.0)" in to_markdown(table)
+    assert r"{\tiny paper $-$5.9}" in to_latex(table, "table3")
+    assert "Under the interval" in caption(table)
+
+
 def test_headline_copes_with_one_run_none_found_and_nothing(cells_of):
     assert headline(load_cells([])) == []
     assert len(headline(cells_of({}))) == 3

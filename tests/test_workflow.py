@@ -133,11 +133,13 @@ def test_snakemakes_own_report(finished, tmp_path):
 
 
 def test_the_scoreboard_of_what_has_finished(finished, tmp_path):
-    """A cell is missing: nothing is computed for it, the rest is shown; when it comes back, the page is made again."""
+    """A cell and some fingerprints are missing: nothing is computed for them, the rest is shown; when the cell comes back,
+    the page is made again."""
     folder = tmp_path / "project"
     shutil.copytree(finished, folder, copy_function=shutil.copy2)
     cell = folder / f"results/demo/scores/{NONE}/epoch=best/l2.json"
     cell.rename(tmp_path / "aside.json")
+    (folder / f"results/demo/fingerprints/{FULL}/epoch=best/test_query.npy").unlink()
     jobs = planned(folder, "scoreboard")
     assert not jobs.keys() & {"train", "fingerprint", "build_index", "score", "measure_scale"}
     done = snakemake(folder, "scoreboard")
@@ -148,6 +150,7 @@ def test_the_scoreboard_of_what_has_finished(finished, tmp_path):
     assert absent["row"].nunique() == 2
     assert absent["hit_rate_pct"].isna().all()
     assert not cell.exists()
+    assert not (folder / "results/demo/scoreboard/so_far/similarity.svg").exists()
     assert "scoreboard" not in planned(folder, "scoreboard")
     (tmp_path / "aside.json").rename(cell)
     assert {"make_table", "build_page"} <= planned(folder, "scoreboard").keys()

@@ -80,7 +80,8 @@ def layout(table: pd.DataFrame) -> Layout:
         blocks.append(Block(source, _note(rows[0]), groups))
     titles = {"ms per query": f"ms per query ({_timed(lengths):g} s)"} if lengths else {}
     names = [*labels, "match", *(f"{s:g} s" for s in lengths), *(titles.get(name, name) for name in costs)]
-    everywhere = ", ".join(f"{name} {_label(name, table.loc[ours, name].dropna().iloc[0])}" for name in constant)
+    said = [name for name in constant if name != "queries"]  # the caption says how many
+    everywhere = ", ".join(f"{name} {_label(name, table.loc[ours, name].dropna().iloc[0])}" for name in said)
     return Layout([Entry(name, _kind(name)) for name in names], blocks, everywhere)
 
 

@@ -97,6 +97,7 @@ def _ours(cells: pd.DataFrame, published: pd.DataFrame, study: Study) -> pd.Data
         return pd.DataFrame(columns=COLUMNS)
     pooled = pool_seeds(cells, keep_seeds="seed" in study.varied)
     pooled = pooled[pooled["match"].isin(study.matches)]
+    pooled = pooled.sort_values("match", key=lambda column: column.map(list(study.matches).index), kind="stable")
     if not pooled.empty:
         pooled = planned.drop(columns="planned_runs").merge(pooled, how="left", sort=False)
     else:
