@@ -71,7 +71,7 @@ rule score:
         dummy=vectors("dummy"),
         db=vectors("test_db"),
         query=lambda wildcards: fingerprints_of(wildcards.run, wildcards.epoch, query_split(wildcards)),
-        shards=lambda wildcards: shards("dummy", "test_db", query_split(wildcards))(wildcards),
+        shards=shards("dummy", "test_db", query_split),
         clips=lambda wildcards: f"{RESULTS}/data/packed/{query_split(wildcards)}.csv",
         songs=[f"{RESULTS}/data/packed/{split}.csv" for split in ("dummy", "test_db")],
         test_ids=TEST_IDS,

@@ -1,7 +1,7 @@
 """What a target would cost: python scripts/plan.py --configfile config/mini.yaml --target table3
 
-Jobs, GPU-hours, CPU-hours, disk and memory by stage, before anything is downloaded. Each line says which of its figures
-are measured and which assumed; --help lists the assumptions that can be changed.
+Jobs, GPU-hours, CPU-hours, disk and memory by stage, before anything is downloaded. Each line says whether its speed was
+measured, by the benchmarks here and those of jobs in results/, given, or is assumed; --help lists what can be given.
 """
 
 import argparse
@@ -12,7 +12,17 @@ import yaml
 
 from nafp import grid
 from nafp.errors import UserError
-from nafp.plan import DEVICES, Rates, as_table, measured_tflops, plan, songs_of
+from nafp.plan import (
+    ASSUMED,
+    DEVICES,
+    as_table,
+    cells_of,
+    measured_rates,
+    measured_tflops,
+    plan,
+    rates_of,
+    songs_of,
+)
 
 ROOT = Path(__file__).parents[1]
 
@@ -24,15 +34,10 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--target", default="all", help="a study, or all (default)")
     parser.add_argument("--device", choices=DEVICES, default="gpu", help="that trains and fingerprints (default gpu)")
-    parser.add_argument(
-        "--tflops",
-        type=float,
-        help="sustained in training: assumed 30 of a GPU; measured of a CPU (benchmarks/train.md)",
-    )
     parser.add_argument("--songs", nargs="*", default=[], metavar="SPLIT=NxSECONDS", help="of train, val, test, dummy")
-    for name in ("files_per_s", "mb_per_s", "vectors_per_s", "queries_per_s"):
-        text = f"{Rates.__doc__.split(f'``{name}``')[1].split(';')[0].split(',')[0].strip()} (default {getattr(Rates, name)})"
-        parser.add_argument(f"--{name.replace('_', '-')}", type=float, default=getattr(Rates, name), help=text)
+    for name, (assumed, text) in ASSUMED.items():
+        text += f" (default: as measured here, else {assumed:,})"
+        parser.add_argument(f"--{name.replace('_', '-')}", type=float, help=text)
     return parser.parse_args()
 
 
@@ -60,13 +65,12 @@ def main(options: argparse.Namespace) -> None:
     config = read_config(options.configfile)
     name = "demo" if config["dataset"] == "demo" else config["dataset"]["name"]
     songs, source = songs_of(config, Path(f"results/{name}/data/manifest.csv"), parse_songs(options.songs))
-    tflops, model = options.tflops, "given: --tflops"
-    if tflops is None:
-        benchmark = (ROOT / "benchmarks/train.md").read_text(encoding="utf-8")
-        measured = measured_tflops(benchmark, config["model"]["width"]) if options.device == "cpu" else None
-        tflops, model = measured or (30.0, "assumed: 30 TFLOP/s sustained")
-    sources = {"model": model, "data": "assumed: --files-per-s, --mb-per-s", "search": "assumed: --vectors-per-s, ..."}
-    rates = Rates(tflops, sources, options.files_per_s, options.mb_per_s, options.vectors_per_s, options.queries_per_s)
+    indexes = {cell.index for cell in cells_of(config, options.target)}
+    benchmark = (ROOT / "benchmarks/train.md").read_text(encoding="utf-8")
+    measured = measured_rates(Path("results"), indexes)
+    if found := measured_tflops(benchmark, config["model"]["width"], options.device):
+        measured["tflops"] = found
+    rates = rates_of(vars(options), measured)
     stages = plan(config, options.target, songs, source, rates, options.device)
     print(as_table(stages).to_string(index=False, float_format=lambda number: f"{number:,.2f}"))
 

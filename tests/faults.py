@@ -1,4 +1,6 @@
-"""What happens to every rule when its job is killed, memory or disk runs out, ...: python tests/faults.py > benchmarks/faults.md
+"""What happens to every rule when its job is killed, memory or disk runs out, ...
+
+    PYTHONPATH=scripts python tests/faults.py > benchmarks/faults.md
 
 Each case takes one job of the finished tiny experiment, deletes its outputs, lets it run into one fault, says what the user
 read and what was left, mends the fault, runs the same command again, and compares the outputs with those of the
@@ -14,14 +16,19 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 
 import pandas as pd
-from workflow import FULL, copy_project, snakemake
+from kaggle_server import HANDLE, KEY, POINT, USER, Remote, serving
+from test_archive import zipped
+from wavs import data_set
+from workflow import FULL, copy_project, snakemake, tiny
 
-RESULTS = Path("results/demo")
+from nafp.data.layout import SPLITS
+
 RUN = f"{FULL}/epoch=best"
 FAULTS = ("SIGKILL", "SIGTERM", "power cut", "out of memory", "disk full", "read-only", "corrupt input")
 TMPFS_MB = 400
@@ -32,9 +39,8 @@ import os, resource, signal, sys
 def sabotage(event, arguments):
     if event != "open" or not isinstance(arguments[0], (str, bytes, os.PathLike)):
         return
-    path, mode = os.fsdecode(arguments[0]), arguments[1] or ""
-    writes = any(letter in mode for letter in "wax+") and "results/" in path
-    if not writes or not os.path.exists(os.environ["FAULT"]):
+    path, writes = os.fsdecode(arguments[0]), arguments[2] & (os.O_WRONLY | os.O_RDWR)
+    if not writes or "results/" not in path or not os.path.exists(os.environ["FAULT"]):
         return
     name = open(os.environ["FAULT"]).read()
     if "/logs/" in path:
@@ -44,7 +50,7 @@ def sabotage(event, arguments):
         return
     if name in ("SIGKILL", "SIGTERM", "power cut"):
         os.remove(os.environ["FAULT"])
-        with open(path, "wb") as half:
+        with open(path, "ab") as half:
             half.write(b"half")
         if name == "power cut":
             os.killpg(0, signal.SIGKILL)
@@ -57,36 +63,113 @@ if "FAULT" in os.environ and sys.orig_argv[-1].endswith("." + os.environ["FAULTY
 
 @dataclass(frozen=True)
 class Job:
-    """A job of a rule: what it makes, below results/demo, and the input that is damaged."""
+    """A job of a rule: what it makes, and the input that is damaged (None if it has none), below results/{dataset}.
+
+    ``state``: what else must go so that it does all its work again. ``changes`` to tests/tiny.yaml and ``arguments`` of
+    Snakemake: what its rule needs.
+    """
 
     outputs: tuple[str, ...]
-    corrupt: str
+    corrupt: str | None
+    state: tuple[str, ...] = ()
+    changes: Mapping = field(default_factory=dict)
     arguments: tuple[str, ...] = ()
+
+    @property
+    def dataset(self) -> str:
+        return self.changes.get("dataset", {"name": "demo"})["name"]
 
 
 MUSIC = "data/corpus/music"
+QUERIES = f"{MUSIC}/test-query-db-500-30s"
+SPLIT_FOLDERS = ("aug", *(SPLITS[split] for split in ("train", "val_db", "test_db", "dummy")))
+CORPUS = tuple(f"data/corpus/{folder}" for folder in SPLIT_FOLDERS)
+OWN = {
+    "music": f"results/demo/{MUSIC}/train-10k-30s",
+    "noise": "results/demo/data/corpus/aug/bg",
+    "impulse_responses": "results/demo/data/corpus/aug/ir",
+}
+BOARD = "scoreboard"
 JOBS = {
-    "synthesise_queries": Job((f"{MUSIC}/test-query-db-500-30s/query",), f"{MUSIC}/test-query-db-500-30s/db/*/*.wav"),
+    "compose_demo": Job(CORPUS, None),
+    "import_audio": Job(
+        ("data/imported.csv", *CORPUS),
+        "../demo/data/corpus/aug/bg/*/*.wav",
+        state=("data/decoded",),
+        changes={"dataset": {"name": "mine", "source": "own", "own": OWN}},
+    ),
+    "download": Job(
+        ("data/archives.json", "files.zip"),
+        None,
+        state=(".files.zip.sha256",),
+        changes={"dataset": {"name": "remote", "source": "kaggle", "handle": HANDLE, "root": "results/remote/files"}},
+    ),
+    "unpack": Job(
+        ("data/unpacked.json", "files"),
+        "../remote/files.zip",
+        state=("files.files.tsv",),
+        changes={
+            "dataset": {
+                **{"name": "local", "source": "local", "root": "results/local/files"},
+                **{"archive": "results/remote/files.zip"},
+            }
+        },
+    ),
+    "synthesise_queries": Job((f"{QUERIES}/query",), f"{QUERIES}/db/*/*.wav"),
     "verify": Job(("data/manifest.csv", "data/verification.json"), f"{MUSIC}/train-10k-30s/*/*.wav"),
-    "pack": Job(("data/packed/test_db.npy", "data/packed/test_db.csv"), f"{MUSIC}/test-query-db-500-30s/db/*/*.wav"),
+    "pack": Job(("data/packed/test_db.npy", "data/packed/test_db.csv"), f"{QUERIES}/db/*/*.wav"),
+    "degrade_queries": Job(
+        ("data/packed/query_noisy.npy", "data/packed/query_noisy.csv"),
+        "data/packed/test_db.npy",
+        changes={"query_sets": {"noisy": [{"background": {"snr_db": [0, 0]}}]}},
+    ),
+    "write_augmented": Job(("augmented/test_db-full",), "data/packed/test_db.npy"),
     "train": Job(
         tuple(f"runs/{FULL}/{file}" for file in ("epoch=last.safetensors", "epoch=best.safetensors", "history.csv")),
         "data/packed/val_db.npy",
+        state=(f"runs/{FULL}/.states",),
     ),
+    "take_checkpoint": Job((f"runs/{FULL}/epoch=1.safetensors",), f"runs/{FULL}/.states/*/epoch=1_step=*"),
     "fingerprint": Job((f"fingerprints/{RUN}/dummy.npy",), f"runs/{RUN}.safetensors"),
-    "build_index": Job((f"indexes/{RUN}/ivfpq", f"indexes/{RUN}/ivfpq.json"), f"fingerprints/{RUN}/dummy.npy"),
-    "score": Job((f"scores/{RUN}/ivfpq.json", f"scores/{RUN}/ivfpq.hits.parquet"), f"indexes/{RUN}/ivfpq/index.faiss"),
-    "measure_scale": Job(
-        (f"scores/{RUN}/l2.scale.csv", f"scores/{RUN}/l2.scale.parquet"), f"fingerprints/{RUN}/test_query.npy"
+    "gather_fingerprints": Job(
+        (f"fingerprints/{RUN}/dummy.json",),
+        f"fingerprints/{RUN}/dummy/1-of-2.npy",
+        changes={"fingerprint": {"shards": {"dummy": 2}}},
     ),
     "export": Job(
         tuple(f"exchange/{RUN}/{part}{end}" for part in ("db", "query", "dummy_db") for end in (".mm", "_shape.npy")),
         f"fingerprints/{RUN}/test_db.npy",
     ),
-    "make_table": Job(("scoreboard/table3.csv", "scoreboard/table3.md"), f"scores/{RUN}/l2.json"),
-    "plot": Job(("scoreboard/table3.hit_rate.svg",), f"scores/{RUN}/l2.json"),
-    "plot_scale": Job(("scoreboard/scale.svg",), f"scores/{RUN}/l2.scale.csv"),
-    "build_page": Job(("scoreboard/index.html", "scoreboard/summary.txt"), f"scores/{RUN}/l2.json"),
+    "import_fingerprints": Job(
+        ("fingerprints/external=theirs/epoch=last/dummy.npy",),
+        f"exchange/{RUN}/dummy_db_shape.npy",
+        changes={"external": {"theirs": f"results/demo/exchange/{RUN}"}},
+    ),
+    "build_index": Job((f"indexes/{RUN}/ivfpq", f"indexes/{RUN}/ivfpq.json"), f"fingerprints/{RUN}/dummy.npy"),
+    "score": Job((f"scores/{RUN}/ivfpq.json", f"scores/{RUN}/ivfpq.hits.parquet"), f"indexes/{RUN}/ivfpq/index.faiss"),
+    "measure_scale": Job(
+        (f"scores/{RUN}/l2.scale.csv", f"scores/{RUN}/l2.scale.parquet"), f"fingerprints/{RUN}/test_query.npy"
+    ),
+    "make_table": Job((f"{BOARD}/table3.csv", f"{BOARD}/table3.md", f"{BOARD}/table3.tex"), f"scores/{RUN}/l2.json"),
+    "plot": Job((f"{BOARD}/table3.hit_rate.svg", f"{BOARD}/table3.hit_rate.png"), f"scores/{RUN}/l2.json"),
+    "plot_scale": Job((f"{BOARD}/scale.svg", f"{BOARD}/scale.png"), f"scores/{RUN}/l2.scale.csv"),
+    "plot_misses": Job(
+        (f"{BOARD}/misses.svg", f"{BOARD}/misses.png", f"{BOARD}/misses.csv"), f"scores/{RUN}/l2.hits.parquet"
+    ),
+    "plot_similarity": Job(
+        (f"{BOARD}/similarity.svg", f"{BOARD}/similarity.png"), f"fingerprints/{RUN}/test_query.npy"
+    ),
+    "listen": Job((f"{BOARD}/listening.json",), "data/packed/bg_test.npy"),
+    "build_page": Job((f"{BOARD}/index.html", f"{BOARD}/summary.txt"), f"{BOARD}/listening.json"),
+    "identify": Job(
+        ("identify/matches.csv",),
+        f"runs/{RUN}.safetensors",
+        state=("identify/library",),
+        arguments=("--config", f"library=results/demo/{QUERIES}/db", f"queries=results/demo/{QUERIES}/query"),
+    ),
+}
+UNTRIED = {
+    "fetch_test_ids": "downloads from another site's server; tests/test_download.py tries that with a server of its own"
 }
 
 
@@ -103,8 +186,10 @@ def run(folder: Path, job: Job, rule: str, fault: Path | None) -> subprocess.Com
     """The command of a case, with the fault whose name is in a file."""
     environment = {"PYTHONPATH": str(folder / "sabotage"), "FAULTY_RULE": rule}
     environment |= {"FAULT": str(fault)} if fault else {}
-    target = str(RESULTS / job.outputs[0])
-    return snakemake(folder, target, *job.arguments, "--retries", "0", environment=environment, start_new_session=True)
+    target = f"results/{job.dataset}/{job.outputs[0]}"
+    config = tiny(folder, **job.changes)
+    arguments = (target, *job.arguments, "--retries", "0")
+    return snakemake(folder, *arguments, config=config, environment=environment, start_new_session=True)
 
 
 @contextlib.contextmanager
@@ -138,13 +223,12 @@ def trouble(fault: str, folder: Path, job: Job) -> Iterator[Path | None]:
         yield None
         subprocess.run(["mount", "-o", "remount,rw", str(results)], check=True)
     elif fault == "corrupt input":
-        damaged = sorted((folder / RESULTS).glob(job.corrupt))[0]
+        damaged = sorted((results / job.dataset).glob(job.corrupt))[0]
         whole, stat = damaged.read_bytes(), damaged.stat()
         damaged.write_bytes(whole[: len(whole) // 2])
         os.utime(damaged, ns=(stat.st_atime_ns, stat.st_mtime_ns))
         yield None
-        damaged.write_bytes(whole)
-        os.utime(damaged, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+        damaged.write_bytes(whole)  # a repaired file is a new one
     else:
         note.write_text(fault)
         yield note
@@ -162,7 +246,8 @@ def sentence(output: str, returncode: int) -> str:
 
 def left_behind(folder: Path, job: Job, before: set[Path]) -> str:
     """Outputs and temporary files that the fault has left."""
-    found = [str(path.relative_to(folder / RESULTS)) for path in (folder / RESULTS).rglob("*") if path not in before]
+    results = folder / "results" / job.dataset
+    found = [str(path.relative_to(results)) for path in results.rglob("*") if path not in before]
     mine = [file for file in found if file.endswith(".part") or any(file == output for output in job.outputs)]
     return ", ".join(Path(file).name for file in sorted(mine)) or "nothing"
 
@@ -170,7 +255,7 @@ def left_behind(folder: Path, job: Job, before: set[Path]) -> str:
 def comparable(path: Path) -> object:
     """A file's contents without the times that were measured."""
     if path.is_dir():
-        return {file.name: comparable(file) for file in sorted(path.rglob("*")) if file.is_file()}
+        return {file.relative_to(path): comparable(file) for file in sorted(path.rglob("*")) if file.is_file()}
     if path.suffix == ".json":
         facts = json.loads(path.read_text())
         return {
@@ -192,15 +277,12 @@ def try_case(base: Path, rule: str, fault: str, within: Path) -> Outcome:
     job = JOBS[rule]
     folder = Path(tempfile.mkdtemp(dir=within)) / "project"
     shutil.copytree(base, folder, copy_function=shutil.copy2)
-    (folder / "sabotage").mkdir()
-    (folder / "sabotage/sitecustomize.py").write_text(SABOTAGE)
+    with_sabotage(folder)
     with on_tmpfs(folder) if fault in ("disk full", "read-only") else contextlib.nullcontext():
-        for output in job.outputs:
-            path = folder / RESULTS / output
+        results = folder / "results" / job.dataset
+        for path in (results / file for file in (*job.outputs, *job.state)):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-        if rule == "train":
-            shutil.rmtree(folder / RESULTS / f"runs/{FULL}/.states")
-        before = set((folder / RESULTS).rglob("*"))
+        before = set(results.rglob("*"))
         with trouble(fault, folder, job) as note:
             failed = run(folder, job, rule, note)
             left = left_behind(folder, job, before)
@@ -216,34 +298,73 @@ def try_case(base: Path, rule: str, fault: str, within: Path) -> Outcome:
             different = [
                 output
                 for output in job.outputs
-                if comparable(folder / RESULTS / output) != comparable(base / RESULTS / output)
+                if comparable(results / output) != comparable(base / "results" / job.dataset / output)
             ]
             after = f"DIFFERENT: {', '.join(different)}" if different else "the same"
     shutil.rmtree(folder.parent)
     return Outcome(said, left, after)
 
 
+def with_sabotage(folder: Path) -> None:
+    """What the Python processes of a project run at their start."""
+    (folder / "sabotage").mkdir(exist_ok=True)
+    (folder / "sabotage/sitecustomize.py").write_text(POINT + SABOTAGE)
+
+
 def finished_project(folder: Path) -> Path:
     """The tiny experiment with all that JOBS names."""
     copy_project(folder)
-    done = snakemake(folder, "all", "scale", "export")
+    with_sabotage(folder)
+    done = snakemake(folder, "all", "scale", "export", "augmented")
     assert done.returncode == 0, done.stdout[-3000:]
+    for rule, job in JOBS.items():
+        done = run(folder, job, rule, None)
+        assert done.returncode == 0, f"{rule}: {done.stdout[-3000:]}"
     return folder
 
 
+def machine() -> str:
+    """What this runs on."""
+    names = re.findall(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), flags=re.MULTILINE)
+    return f"{len(names)} cores of {names[0]}"
+
+
+@contextlib.contextmanager
+def kaggle(within: Path) -> Iterator[None]:
+    """A server with a small data set, which jobs of this process take for Kaggle."""
+    root = data_set(within / "neural-audio-fp-dataset", clips=2, seconds=4)
+    files = {path.relative_to(within).as_posix(): path.read_bytes() for path in root.rglob("*.wav")}
+    with serving(Remote(zipped(within / "archive.zip", files).read_bytes())) as remote:
+        os.environ |= {"KAGGLE_SERVER": remote.api, "KAGGLE_USERNAME": USER, "KAGGLE_KEY": KEY}
+        yield
+
+
 def main(options: argparse.Namespace, say: Callable[[str], None] = print) -> None:
-    with tempfile.TemporaryDirectory(prefix="faults") as within:
-        base = Path(options.finished) if options.finished else finished_project(Path(within) / "finished")
-        say("# What faults do, rule by rule\n\nWritten by `python tests/faults.py > benchmarks/faults.md`, on the tiny")
-        say("experiment of the tests. A fault strikes when the job first writes a result, which is left half written.")
-        say("*power cut* kills Snakemake too, so that the folder stays locked; *out of memory* is `ulimit -v`.")
-        say("After repair the same command is run again, and its results compared with those of an undisturbed run,")
-        say("byte by byte but for the times that they hold.\n")
+    with tempfile.TemporaryDirectory(prefix="faults") as name, kaggle(Path(name)):
+        within = Path(name)
+        base = Path(options.finished) if options.finished else within / "finished"
+        if not options.finished:
+            finished_project(base)
+        say("# What faults do, rule by rule\n")
+        say(
+            "Written by `PYTHONPATH=scripts python tests/faults.py > benchmarks/faults.md`, on the tiny experiment of the"
+        )
+        say(
+            f"tests, {date.today()}, {machine()}. A fault strikes when the job first writes a result, which is left half"
+        )
+        say(
+            "written. *power cut* kills Snakemake too, so that the folder stays locked; *out of memory* is `ulimit -v`;"
+        )
+        say("*corrupt input* is cut to its half. After repair the same command is run again, and its results compared")
+        say("with those of an undisturbed run, byte by byte but for the times that they hold.\n")
+        say("".join(f"Not tried: `{rule}`, which {why}.\n" for rule, why in UNTRIED.items()))
         say("| rule | fault | the user reads | left behind | after repair |\n| --- | --- | --- | --- | --- |")
         for rule in options.rule or JOBS:
             for fault in options.fault or FAULTS:
-                outcome = try_case(base, rule, fault, Path(within))
-                said = outcome.said.replace(str(within), "...")
+                if fault == "corrupt input" and JOBS[rule].corrupt is None:
+                    continue
+                outcome = try_case(base, rule, fault, within)
+                said = outcome.said.replace(name, "...")
                 say(f"| {rule} | {fault} | {said} | {outcome.left} | {outcome.after} |")
                 sys.stdout.flush()
 
@@ -252,5 +373,5 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--rule", nargs="*", choices=JOBS)
     parser.add_argument("--fault", nargs="*", choices=FAULTS)
-    parser.add_argument("--finished", help="folder of a finished tiny experiment (targets all, scale, export)")
+    parser.add_argument("--finished", help="folder of a finished tiny experiment with all that is tried")
     main(parser.parse_args())

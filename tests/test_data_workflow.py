@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import yaml
 from checksumdir import dirhash
-from kaggle_server import HANDLE, KEY, USER, Remote, serving
+from kaggle_server import HANDLE, KEY, POINT, USER, Remote, serving
 from test_archive import tarred, zipped
 from wavs import data_set
 from workflow import FULL, ROOT, copy_project, planned, snakemake, tiny
@@ -16,23 +16,15 @@ from nafp.data.layout import MUSIC, SPLITS
 from nafp.errors import UserError
 from nafp.grid import check_config
 
-POINT = """
-import os, signal
+KILLED = """
+import os, signal, tqdm
 
 def die(bar, n=1):
     if getattr(bar, "desc", "").startswith(os.environ["KILLED_WHILE"]):
         os.kill(os.getpid(), signal.SIGKILL)
 
 if os.environ.get("KILLED_WHILE"):
-    import tqdm
     tqdm.tqdm.update = die
-if "DRIVE_SERVER" in os.environ:
-    import gdown
-    get = gdown.download
-    gdown.download = lambda url, *a, **k: get(url.replace("https://drive.google.com", os.environ["DRIVE_SERVER"]), *a, **k)
-if "KAGGLE_SERVER" in os.environ:
-    from kagglesdk import kaggle_env
-    kaggle_env._env_to_endpoint[kaggle_env.KaggleEnv.PROD] = os.environ["KAGGLE_SERVER"]
 """
 
 
@@ -71,7 +63,7 @@ def test_killed_while_downloading_unpacking_and_packing(tmp_path):
     root = data_set(tmp_path / "set", clips=1, seconds=20)
     files = {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*.wav")}
     (tmp_path / "site").mkdir()
-    (tmp_path / "site/sitecustomize.py").write_text(POINT)
+    (tmp_path / "site/sitecustomize.py").write_text(POINT + KILLED)
     environment = {"PYTHONPATH": str(tmp_path / "site"), "HOME": str(tmp_path)}
     environment |= {"KAGGLE_USERNAME": USER, "KAGGLE_KEY": KEY}
     target, packed = "results/small/data/packed/train.npy", {}

@@ -1,9 +1,11 @@
 """Some cases of tests/faults.py, which tries every rule with every fault."""
 
 import os
+import re
 
 import pytest
-from faults import Outcome, sentence, try_case
+from faults import JOBS, UNTRIED, Outcome, sentence, try_case
+from workflow import ROOT
 
 
 @pytest.mark.parametrize(
@@ -28,3 +30,9 @@ def test_a_fault_leaves_nothing_and_is_mended_by_a_rerun(finished, tmp_path, rul
 def test_the_sentence_a_user_reads():
     assert sentence("x\nerror: y: is z\nRuleException", 1) == "y: is z"
     assert sentence("a\nCommand ... died with <Signals.SIGTERM: 15>.", 1) == "died with <Signals.SIGTERM: 15>"
+
+
+def test_every_rule_is_tried_or_it_is_said_why_not():
+    files = [path for path in (ROOT / "rules").glob("*.smk") if path.name != "targets.smk"]
+    rules = {name for path in files for name in re.findall(r"^ *rule (\w+):", path.read_text(), flags=re.MULTILINE)}
+    assert rules == JOBS.keys() | UNTRIED.keys()

@@ -6,14 +6,15 @@ from pathlib import Path
 
 import pytest
 import yaml
+from wavs import data_set
 
 from nafp.errors import UserError
 from nafp.model.network import Fingerprinter
-from nafp.plan import Rates, cells_of, measured_tflops, plan, segments_of, songs_of
+from nafp.plan import cells_of, measured_rates, measured_tflops, plan, rates_of, segments_of, songs_of
 
 ROOT = Path(__file__).parents[1]
-SOURCES = {"model": "given", "data": "assumed", "search": "assumed"}
-RATES = Rates(1.0, SOURCES, files_per_s=100, mb_per_s=10, vectors_per_s=1000, queries_per_s=10)
+GIVEN = {"tflops": 1.0, "files_per_s": 100, "mb_per_s": 10, "vectors_per_s": 1000, "queries_per_s": 10}
+RATES = rates_of(GIVEN, {})
 
 
 @pytest.fixture
@@ -62,21 +63,52 @@ def test_songs_are_measured_published_given_or_asked_for(config, tmp_path):
     songs, source = songs_of(config, tmp_path / "manifest.csv", {})
     assert songs == {"train": (2, 20), "val": (1, 4), "test": (1, 5), "dummy": (1, 6)}
     assert source.startswith("measured")
+    config["dataset"] |= {"root": str(data_set(tmp_path / "music", clips=2, seconds=4.0)), "dummy": 1}
+    songs, source = songs_of(config, Path("nowhere"), {"train": (7, 30.0)})
+    assert songs["train"] == (7, 30.0)
+    assert songs["test"] == (2, pytest.approx(4, abs=0.01))
+    assert songs["dummy"] == (1, pytest.approx(4, abs=0.01))
     with pytest.raises(UserError, match="unknown target 'table9'; known: all, table3"):
         cells_of(config, "table9")
 
 
 def test_the_benchmark_of_the_nearest_model_counts():
-    table = """## 2026-01-01, a processor, 2 of 4 CPUs
+    table = """
+## 2026-01-01, a processor, 2 of 4 CPUs, no GPU
 | model | N | precision | piece | data | forward | forward + backward | whole step | roofline |
 | full    | 120 | float32     | whole   | 3,517.5 | 87.2      | 25.5                 | 27.5         | 48         |
 | demo    | 120 | float32     | whole   | 3,740.4 | 1,594.1   | 569.6                | 473.6        | 2,958      |
 """
-    tflops, source = measured_tflops(table, 100)
+    tflops, source = measured_tflops(table, 100, "cpu")
     assert tflops == pytest.approx(27.5 * 3.64e9 / 2 / 1e12, rel=0.01)  # train.md says 3.64 GFLOP an anchor
     assert "full, 27.5 anchors/s on 2 cores" in source
-    assert "demo, 473.6" in measured_tflops(table, 20)[1]
-    assert measured_tflops("nothing", 16) is None
+    assert "demo, 473.6" in measured_tflops(table, 20, "cpu")[1]
+    assert measured_tflops(table, 100, "gpu") is None
+    on_gpu = table.replace("2 of 4 CPUs, no GPU", "16 of 16 CPUs, NVIDIA X").replace("27.5 ", "9,000.5 ")
+    tflops, source = measured_tflops(table + on_gpu, 100, "gpu")
+    assert tflops == pytest.approx(9000.5 * 3.64e9 / 1e12, rel=0.01)
+    assert source.endswith("full, 9000.5 anchors/s")
+    assert measured_tflops("nothing", 16, "cpu") is None
+
+
+def test_long_jobs_of_earlier_runs_are_measurements(tmp_path):
+    """By hand: 400 queries among 1,200 vectors in 40 s of CPU; the jobs of 2 s and those of other indexes do not count."""
+    for job, seconds in {"score/run/l2": 40, "score/run/ivf": 20, "build_index/run/l2": 2, "pack/train": 12.5}.items():
+        path = tmp_path / f"mine/benchmarks/{job}.tsv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"s\tcpu_time\n99\t{seconds}\n")
+    for name in ("scores/run/l2.json", "scores/run/ivf.json", "data/packed/train.npy"):
+        (tmp_path / "mine" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "mine" / name).write_text('{"queries": 400, "database": {"dummy": 1000, "db": 200}}')
+    found = measured_rates(tmp_path, {"l2", "sq8"})
+    assert {name: value for name, (value, _) in found.items()} == {
+        **{"queries_per_s": pytest.approx(400 * 0.0012 / 40), "mb_per_s": pytest.approx(56e-6 / 12.5, rel=0.1)}
+    }
+    assert found["mb_per_s"][1].endswith(f" mb_per_s in {tmp_path / 'mine'}")
+    rates = rates_of(dict.fromkeys(GIVEN) | {"queries_per_s": 5.0}, found)
+    assert rates.sources["queries_per_s"] == "given: 5 queries_per_s"
+    assert rates.sources["mb_per_s"] == found["mb_per_s"][1]
+    assert rates.sources["vectors_per_s"] == "assumed: 10000 vectors_per_s"
 
 
 def test_disk_of_weights_follows_the_width():
@@ -88,7 +120,7 @@ def test_the_command(tmp_path):
     command = [sys.executable, ROOT / "scripts/plan.py", "--configfile", ROOT / "config/mini.yaml"]
     done = subprocess.run([*command, "--target", "table4"], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert "assumed: 30 TFLOP/s" in done.stdout
+    assert "assumed: 200 files_per_s; sizes published" in done.stdout
     assert done.stdout.splitlines()[-1].split()[0] == "total"
     wrong = subprocess.run([*command, "--songs", "dummy=12"], cwd=tmp_path, capture_output=True, text=True)
     assert wrong.stderr == "error: --songs dummy=12: say SPLIT=SONGSxSECONDS, like dummy=10000x30\n"

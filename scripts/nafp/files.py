@@ -1,9 +1,11 @@
-"""Files that are either complete or not there."""
+"""Files that are either complete or not there, and what is said of damaged ones."""
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from nafp.errors import UserError
 
 
 @contextmanager
@@ -17,3 +19,15 @@ def written_whole(path: Path | str) -> Iterator[Path]:
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def reading(path: Path | str) -> Iterator[None]:
+    """Turn what a reader says of a damaged result into a UserError that names it."""
+    try:
+        yield
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        raise UserError(
+            f"{path}: cannot be read, it is damaged or missing ({reason}); delete it and run the same command again"
+        ) from error

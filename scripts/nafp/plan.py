@@ -1,15 +1,18 @@
 """What a target costs before it runs: jobs, hours, disk and memory of each stage, each figure with where it comes from."""
 
+import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 
 import pandas as pd
 
 from nafp import grid
 from nafp.data.corpus import count_segments
-from nafp.data.layout import MUSIC, SAMPLE_RATE
+from nafp.data.layout import MUSIC, SAMPLE_RATE, SPLITS
 from nafp.errors import UserError
 from nafp.model.shapes import encoder_flops
 from nafp.resources import MEMORY
@@ -33,22 +36,71 @@ STATE_COPIES = 8  # weights kept of a run: best, last, and two states with Adam'
 DEVICES = ("gpu", "cpu")
 
 
+LONG_ENOUGH_S = 10  # of CPU: in shorter jobs, starting Python is most of it
+ASSUMED = {  # rate -> how fast things go unless something else is known, and what it counts
+    "tflops": (30, "TFLOP/s sustained by training and fingerprinting, of a GPU or of a CPU core"),
+    "files_per_s": (200, "files checked by a core"),
+    "mb_per_s": (50, "MB packed by a core"),
+    "vectors_per_s": (10_000, "vectors added to an index by a core"),
+    "queries_per_s": (20, "queries (of all lengths) searched for among a million vectors by a core"),
+}
+
+
 @dataclass(frozen=True)
 class Rates:
-    """How fast things go, and where each figure comes from.
-
-    ``tflops``: sustained by training and fingerprinting, of a GPU or of a CPU core;
-    ``files_per_s`` checked and ``mb_per_s`` packed by a core;
-    ``vectors_per_s`` added to an index, ``queries_per_s`` searched for (a sequence, all lengths) among a million vectors,
-    by a core. ``sources``: name of a rate -> "measured: ..." or "assumed".
-    """
+    """The rates of ASSUMED; ``sources``: name of a rate -> "measured: ...", "given: ..." or "assumed: ..."."""
 
     tflops: float
+    files_per_s: float
+    mb_per_s: float
+    vectors_per_s: float
+    queries_per_s: float
     sources: Mapping[str, str]
-    files_per_s: float = 200
-    mb_per_s: float = 50
-    vectors_per_s: float = 10_000
-    queries_per_s: float = 20
+
+
+def rates_of(given: Mapping[str, float | None], measured: Mapping[str, tuple[float, str]]) -> Rates:
+    """Each rate as given; if it was not, as measured; otherwise as assumed."""
+    values, sources = {}, {}
+    for name, (assumed, _) in ASSUMED.items():
+        values[name], sources[name] = measured.get(name, (assumed, f"assumed: {assumed:g} {name}"))
+        if given[name] is not None:
+            values[name], sources[name] = given[name], f"given: {given[name]:g} {name}"
+    return Rates(**values, sources=sources)
+
+
+def searched_in(results: Path, job: str) -> tuple[int, int]:
+    """(queries, millionths of the database) of a cell; FileNotFoundError if it has not run."""
+    cell = json.loads((results / f"scores/{job}.json").read_text(encoding="utf-8"))
+    return cell["queries"], sum(cell["database"].values())
+
+
+WORK = {  # rule -> its rate, and what a job did, by its results folder and wildcards
+    "verify": ("files_per_s", lambda results, job: len(pd.read_csv(results / "data/manifest.csv"))),
+    "pack": ("mb_per_s", lambda results, job: (results / f"data/packed/{job}.npy").stat().st_size / 1e6),
+    "build_index": ("vectors_per_s", lambda results, job: searched_in(results, job)[1]),
+    "score": ("queries_per_s", lambda results, job: prod(searched_in(results, job)) / 1e6),
+}
+
+
+def measured_rates(results: Path, indexes: Collection[str]) -> dict[str, tuple[float, str]]:
+    """Name of a rate -> what the jobs of earlier runs reached in a second of CPU, and where that comes from.
+
+    ``results``: the folder with a folder a data set. Jobs that are too short do not count, nor those of other ``indexes``.
+    """
+    found = {}
+    for rule, (rate, work_of) in WORK.items():
+        work, seconds, places = 0.0, 0.0, set()
+        for path in sorted([*results.glob(f"*/benchmarks/{rule}.tsv"), *results.glob(f"*/benchmarks/{rule}/**/*.tsv")]):
+            folder = results / path.relative_to(results).parts[0]
+            job = path.relative_to(folder / "benchmarks").with_suffix("").as_posix().removeprefix(f"{rule}/")
+            took = pd.to_numeric(pd.read_csv(path, sep="\t")["cpu_time"], errors="coerce").sum()
+            wanted = rule in ("verify", "pack") or Path(job).name in indexes
+            if took >= LONG_ENOUGH_S and wanted:
+                with suppress(FileNotFoundError):
+                    work, seconds, places = work + work_of(folder, job), seconds + took, places | {str(folder)}
+        if work:
+            found[rate] = work / seconds, f"measured: {work / seconds:,.4g} {rate} in {', '.join(sorted(places))}"
+    return found
 
 
 @dataclass(frozen=True)
@@ -64,21 +116,25 @@ class Stage:
     source: str
 
 
-def measured_tflops(table: str, width: int) -> tuple[float, str] | None:
-    """Sustained TFLOP/s of training on a CPU core, from a table of benchmarks/train.md; None without one.
+def measured_tflops(text: str, width: int, device: str) -> tuple[float, str] | None:
+    """Sustained TFLOP/s of training on a GPU or a CPU core, from the text of benchmarks/train.md; None if it has none.
 
     Of the benchmarked models, the one whose width is nearest counts.
     """
     widths = {"full": 128, "corpus": 32, "demo": 16}
-    rows = re.findall(r"^\| (\w+) +\| (\d+) +\| float32 +\| whole +\|(.*)\|$", table, flags=re.MULTILINE)
-    rows = [(name, cells.split("|")) for name, _, cells in rows if name in widths]
-    if not rows:
-        return None
-    name, cells = min(rows, key=lambda row: abs(widths[row[0]] - width))
-    rate = float(cells[3].replace(",", ""))  # the whole step, anchors/s
-    cores = int(re.findall(r"(\d+) of \d+ CPUs", table)[-1])
-    said = f"measured: benchmarks/train.md, {name}, {rate:g} anchors/s on {cores} cores"
-    return rate * step_flops(widths[name], 256, 32, 1) / cores / 1e12, said
+    for section in text.split("\n## ")[1:]:
+        machine = section.splitlines()[0]
+        rows = re.findall(r"^\| (\w+) +\| \d+ +\| float32 +\| whole +\|(.*)\|$", section, flags=re.MULTILINE)
+        rows = [(name, cells.split("|")) for name, cells in rows if name in widths]
+        if rows and (device == "cpu") == ("no GPU" in machine):
+            name, cells = min(rows, key=lambda row: abs(widths[row[0]] - width))
+            rate = float(cells[3].replace(",", ""))  # the whole step, anchors/s
+            cores = int(re.search(r"(\d+) of \d+ CPUs", machine)[1]) if device == "cpu" else 1
+            said = f"measured: benchmarks/train.md, {name}, {rate:g} anchors/s" + f" on {cores} cores" * (
+                device == "cpu"
+            )
+            return rate * step_flops(widths[name], 256, 32, 1) / cores / 1e12, said
+    return None
 
 
 def step_flops(width: int, n_mels: int, n_frames: int, replicas: int) -> float:
@@ -91,8 +147,21 @@ def image_of(features: Mapping) -> tuple[int, int]:
     return features["n_mels"], SAMPLE_RATE // features["hop"] + 1
 
 
+def counted(root: Path) -> dict[str, tuple[int, float]]:
+    """split -> (songs, seconds of each on average) of a folder in the paper's layout, by the sizes of its WAV files."""
+    found = {}
+    for split in ("train", "val_db", "test_db", "dummy"):
+        sizes = [path.stat().st_size for path in (root / SPLITS[split]).rglob("*.wav")]
+        if sizes:
+            found[split.removesuffix("_db")] = len(sizes), sum(sizes) / len(sizes) / (2 * SAMPLE_RATE)
+    return found
+
+
 def songs_of(config: Mapping, manifest: Path, given: Mapping[str, tuple[int, float]]) -> tuple[dict, str]:
-    """split -> (songs, seconds of each), and where that comes from; UserError if nothing says it."""
+    """split -> (songs, seconds of each), and where that comes from; UserError if nothing says it.
+
+    From the manifest of a verified data set; before that, as given, by the files in its folder, or as published.
+    """
     if config["dataset"] == "demo":
         songs = config["demo"]["songs"]
         return {name: (count, config["demo"]["clip_s"]) for name, count in songs.items()}, "config"
@@ -102,14 +171,17 @@ def songs_of(config: Mapping, manifest: Path, given: Mapping[str, tuple[int, flo
         sizes = clips[clips["split"].isin(MUSIC)].groupby("split")["seconds"].agg(["size", "mean"])
         found = {split.removesuffix("_db"): (int(n), mean) for split, n, mean in sizes.itertuples()}
         return found, f"measured: {manifest}"
-    found = PUBLISHED.get(name, {}) | dict(given)
+    there = counted(Path(config["dataset"].get("root", f"data/{name}")))
+    found = PUBLISHED.get(name, {}) | there | dict(given)
     if lacking := sorted({"train", "val", "test", "dummy"} - set(found)):
         raise UserError(
             f"how many songs has {name}? It was not verified yet, so say --songs "
             + " ".join(f"{split}=1000x30" for split in lacking)
             + " (songs x seconds of each)"
         )
-    return found, "published" if not given else "given"
+    if isinstance(most := config["dataset"].get("dummy"), int):
+        found["dummy"] = min(most, found["dummy"][0]), found["dummy"][1]
+    return found, "given" if given else "measured: its files" if there else "published"
 
 
 def cells_of(config: Mapping, target: str) -> list[grid.Cell]:
@@ -184,27 +256,41 @@ def plan(config: Mapping, target: str, songs: Mapping, songs_source: str, rates:
     source = rates.sources
     size = f"sizes {songs_source}"
     return [
-        Stage("verify", 1, 0, clips / rates.files_per_s / 3600, 0.02, memory("verify", 0), f"{source['data']}; {size}"),
         Stage(
-            "pack", 11, 0, all_mb / rates.mb_per_s / 3600, all_mb / 1e3, memory("pack", 0), f"{source['data']}; {size}"
+            "verify",
+            1,
+            0,
+            clips / rates.files_per_s / 3600,
+            0.02,
+            memory("verify", 0),
+            f"{source['files_per_s']}; {size}",
+        ),
+        Stage(
+            "pack",
+            11,
+            0,
+            all_mb / rates.mb_per_s / 3600,
+            all_mb / 1e3,
+            memory("pack", 0),
+            f"{source['mb_per_s']}; {size}",
         ),
         Stage(
             *("train", len(runs), *on_device(train_hours), train_gb, memory("train", audio_mb["train"])),
-            source["model"],
+            source["tflops"],
         ),
         Stage(
             *("fingerprint", len(runs) * (sum(shards.values()) + gathers), *on_device(forward), embed_mb / 1e3),
-            *(memory("fingerprint", piece_mb), source["model"]),
+            *(memory("fingerprint", piece_mb), source["tflops"]),
         ),
         Stage(
             *("build_index", len(cells), 0, len(cells) * searched / rates.vectors_per_s / 3600, index_gb),
-            *(memory("build_index", searched_mb), source["search"]),
+            *(memory("build_index", searched_mb), source["vectors_per_s"]),
         ),
         Stage(
             *("score", len(cells), 0, search_hours, len(cells) * queries * 6e-7, memory("score", searched_mb)),
-            source["search"],
+            source["queries_per_s"],
         ),
-        Stage("scoreboard", 4, 0, 0.01, 0.01, 3.0, source["search"]),
+        Stage("scoreboard", 4, 0, 0.01, 0.01, 3.0, "assumed: 0.01 hours"),
     ]
 
 

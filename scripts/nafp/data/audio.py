@@ -17,16 +17,10 @@ from nafp.data.layout import SAMPLE_RATE
 from nafp.errors import UserError
 from nafp.files import written_whole
 
-AUDIO_FILES = {
+AUDIO_FILES = {  # the last line is what libsndfile does not read: such files are listed, not passed over
     *(".wav", ".wave", ".rf64", ".w64", ".aif", ".aiff", ".aifc", ".au", ".snd", ".caf", ".voc", ".sph"),
     *(".flac", ".ogg", ".oga", ".opus", ".mp3", ".mp2"),
-    *(
-        ".m4a",
-        ".aac",
-        ".wma",
-        ".ape",
-        ".wv",
-    ),  # which libsndfile does not read: they are listed as such, not passed over
+    *(".m4a", ".aac", ".wma", ".ape", ".wv"),
 }
 BLOCK_S = 30  # decoded at a time
 RATES = 1000, 768_000  # Hz that music has; at others, resampling a broken header's file would take gigabytes
@@ -90,7 +84,9 @@ def data_bytes(path: Path) -> int:
 
 
 def read_wav(path: Path) -> np.ndarray:
-    """(T,) int16 samples of a mono WAV file."""
+    """(T,) int16 samples of a WAV file that ``check_wav`` has nothing against; UserError if it has."""
+    if problem := check_wav(path).problem:
+        raise UserError(f"{path}: {problem}; restore the file, or delete its folder if the workflow made it")
     return sf.read(path, dtype="int16")[0]
 
 

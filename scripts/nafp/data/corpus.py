@@ -9,6 +9,7 @@ import pandas as pd
 
 from nafp.data.audio import read_wav
 from nafp.data.layout import HOP, SEGMENT, SPLITS
+from nafp.files import reading
 
 
 def count_segments(samples: np.ndarray) -> np.ndarray:
@@ -41,9 +42,15 @@ class Split:
 
     @classmethod
     def open(cls, array_path: Path | str) -> "Split":
-        """Map the array (copy on write: the file is never changed) and read the table beside it."""
+        """Map the array (copy on write: the file is never changed) and read the table beside it.
+
+        Raises UserError if one of them is damaged.
+        """
         array_path = Path(array_path)
-        return cls(np.load(array_path, mmap_mode="c"), pd.read_csv(array_path.with_suffix(".csv")))
+        with reading(array_path):
+            audio = np.load(array_path, mmap_mode="c")
+        with reading(array_path.with_suffix(".csv")):
+            return cls(audio, pd.read_csv(array_path.with_suffix(".csv")))
 
     @classmethod
     def read(cls, root: Path, split: str) -> "Split":

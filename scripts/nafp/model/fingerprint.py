@@ -12,7 +12,7 @@ from tqdm import tqdm
 from nafp.data.corpus import Split
 from nafp.data.layout import SEGMENT
 from nafp.data.pools import AudioPool
-from nafp.files import written_whole
+from nafp.files import reading, written_whole
 from nafp.model.features import LogMel
 from nafp.model.network import Fingerprinter
 
@@ -27,9 +27,11 @@ def build_model(features: dict, model: dict, dim: int) -> nn.Sequential:
 
 
 def load_model(weights: Path | str, features: dict, model: dict, dim: int) -> nn.Sequential:
-    """``build_model`` with the fingerprinter's weights from a safetensors file."""
+    """``build_model`` with the fingerprinter's weights from a safetensors file; UserError if that is damaged."""
     network = build_model(features, model, dim)
-    network[1].load_state_dict(load_file(weights))
+    with reading(weights):
+        found = load_file(weights)
+    network[1].load_state_dict(found)
     return network.eval()
 
 

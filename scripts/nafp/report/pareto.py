@@ -27,14 +27,14 @@ def index_costs(cells: pd.DataFrame, path: str | Path) -> None:
     Writes an SVG to `path`, and a PNG. Raises ValueError when no cell has a search time.
     """
     points = _points_of(cells)
-    with drawn(path, 2, height=1.15 * HEIGHT, sharey=True) as (figure, panels):
+    with drawn(path, 2, height=1.9 * HEIGHT) as (figure, panels):
         groups = points.groupby("configuration", sort=False)
         for axes, cost in zip(panels, ("ms_per_query", "bytes"), strict=True):
             for (_, rows), colour in zip(groups, colours(groups.ngroups), strict=True):
                 _draw(axes, rows, cost, colour)
             _cost_axis(axes, points[cost])
         panels[0].set(xlabel=f"ms per query of {points['seconds'].iloc[0]:g} s", ylabel="top-1 hit rate (exact), %")
-        panels[1].set_xlabel("bytes per fingerprint on disk")
+        panels[1].set(xlabel="bytes per fingerprint on disk", ylabel="top-1 hit rate (exact), %")
         note(panels[0], f"n = {points['queries'].max():,} queries; bar: 95 % interval")
         handles = [Line2D([], [], marker="o", linestyle="", color=c) for c in colours(groups.ngroups)] * (
             groups.ngroups > 1

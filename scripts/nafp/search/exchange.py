@@ -6,7 +6,7 @@ import numpy as np
 
 from nafp.data.layout import EXCHANGED
 from nafp.errors import UserError
-from nafp.files import written_whole
+from nafp.files import reading, written_whole
 from nafp.search.vectors import open_vectors
 
 ROWS = 2**18  # copied at a time
@@ -30,7 +30,8 @@ def import_vectors(folder: Path | str, split: str, path: Path | str) -> None:
     for file in (source, shape_file):
         if not file.is_file():
             raise UserError(f"{file}: not found; a folder of fingerprints has {EXCHANGED[split]}.mm and its _shape.npy")
-    rows, dim = (int(n) for n in np.load(shape_file))
+    with reading(shape_file):
+        rows, dim = (int(n) for n in np.load(shape_file))
     if source.stat().st_size != rows * dim * 4:
         raise UserError(
             f"{source}: holds {source.stat().st_size} bytes, but {rows} x {dim} float32 need {rows * dim * 4}; "

@@ -12,7 +12,7 @@ import faiss
 import numpy as np
 
 from nafp.errors import UserError
-from nafp.files import written_whole
+from nafp.files import reading, written_whole
 
 CHECKED_ROWS = 2**16  # looked at together
 NORM_TOLERANCE = 1e-3
@@ -57,8 +57,14 @@ class Shards:
 
 
 def write_manifest(path: Path, shards: Sequence[Path]) -> None:
-    """Write the list of a split's shards, in their order, as JSON: the file of each, seen from ``path``, and its rows."""
-    opened = [np.load(shard, mmap_mode="r") for shard in shards]
+    """Write the list of a split's shards, in their order, as JSON: the file of each, seen from ``path``, and its rows.
+
+    Raises UserError for a damaged one.
+    """
+    opened = []
+    for shard in shards:
+        with reading(shard):
+            opened.append(np.load(shard, mmap_mode="r"))
     files = [os.path.relpath(shard, path.parent) for shard in shards]
     facts = {"dim": opened[0].shape[1], "shards": dict(zip(files, map(len, opened), strict=True))}
     with written_whole(path) as part:
