@@ -77,7 +77,7 @@ def _draw(axes: Axes, rows: pd.DataFrame, cost: str, colour: tuple) -> None:
     rows = rows.dropna(subset=[cost]).sort_values(cost)
     spread = [rows["hit_rate_pct"] - rows["low_pct"], rows["high_pct"] - rows["hit_rate_pct"]]
     where = rows[cost], rows["hit_rate_pct"]
-    axes.errorbar(*where, yerr=np.clip(spread, 0, None), fmt="none", ecolor=colour, elinewidth=0.9, alpha=0.45)
+    axes.errorbar(*where, yerr=np.clip(spread, 0, None), fmt="none", ecolor=colour, elinewidth=0.9, alpha=0.3)
     best = rows["hit_rate_pct"].cummax()
     front = rows[rows["hit_rate_pct"].eq(best) & ~best.duplicated()]
     axes.step(front[cost], front["hit_rate_pct"], where="post", color=colour, linewidth=1, alpha=0.6, zorder=2)
@@ -146,5 +146,5 @@ def _free_place(
             first = first or box
             within = inside.x0 <= box.x0 and box.x1 <= inside.x1 and inside.y0 <= box.y0 and box.y1 <= inside.y1
             if within and not box.count_overlaps(taken):
-                return box, step > 1
+                return box, step > 0
     return first, False
