@@ -132,8 +132,8 @@ def joined(parts: Sequence[Interval], query: np.ndarray, database: Database, fir
 
     def fit(one: Interval, lies: int) -> float:
         segments = np.arange(one.first, one.last + 1)
-        inside = segments[0] + lies >= first_row[one.song]
-        return database.inner_products(query, segments, segments + lies).mean() if inside else -np.inf
+        inside = segments + lies >= first_row[one.song]
+        return np.where(inside, database.inner_products(query, segments, segments + lies), 0).mean()
 
     kept: list[Interval] = []
     for part in sorted(parts, key=lambda part: part.first):
@@ -144,6 +144,7 @@ def joined(parts: Sequence[Interval], query: np.ndarray, database: Database, fir
             continue
         one.last, one.windows = max(one.last, part.last), pd.concat([one.windows, part.windows])
         one.lies = max(one.lies, part.lies, key=partial(fit, one))
+        one.first = max(one.first, int(first_row[one.song]) - one.lies)
     return kept
 
 
