@@ -1,5 +1,8 @@
 """Indexes and sequence search against brute force, the reference's raw scores, and bad input."""
 
+import re
+from pathlib import Path
+
 import faiss
 import numpy as np
 import pytest
@@ -273,6 +276,28 @@ def test_memory_of_an_index(name, each, built):
     """Bytes of a fingerprint: its numbers, and in the graph twice 16 links of its lowest level."""
     index, database = built(name, OPTIONS[name], vectors(0, 3000), vectors(1, 20))
     assert index.memory_bytes / len(database) == pytest.approx(each, rel=0.1)
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="only Linux tells what is resident of a file")
+def test_of_a_large_file_no_page_stays_in_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr("nafp.search.vectors.LARGE", 2**19)
+    for name, seed, count in (("dummy", 0, 30_000), ("db", 1, 300)):  # 1.9 MB and 19 kB
+        np.save(tmp_path / f"{name}.npy", vectors(seed, count))
+
+    def resident(name: str) -> int:
+        """kB of a file's mapping."""
+        entry = Path("/proc/self/smaps").read_text().split(str(tmp_path / f"{name}.npy"))[1]
+        return int(re.search(r"Rss: +(\d+) kB", entry)[1])
+
+    database = Database(*(open_vectors(tmp_path / f"{name}.npy") for name in ("dummy", "db")))
+    build_index("ivfpq-rr-ondisk", OPTIONS["ivfpq-rr-ondisk"], database, tmp_path / "index", train_max=1000)
+    index = read_index("ivfpq-rr-ondisk", OPTIONS["ivfpq-rr-ondisk"], tmp_path / "index", database)
+    search_sequences(index, database, database.db, np.arange(200), [1, 5], progress=False)
+    recall(index, database, database.db)
+    assert resident("dummy") == 0
+    assert resident("db") > 0  # a small one may stay
+    assert database.dummy[5].any()
+    assert resident("dummy") > 0  # it can be told
 
 
 def test_lists_on_disk_are_not_in_memory(built):
