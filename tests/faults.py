@@ -1,4 +1,6 @@
-"""What happens to every rule when its job is killed, memory or disk runs out, ...: python tests/faults.py > benchmarks/faults.md
+"""What happens to every rule when its job is killed, memory or disk runs out, ...
+
+    PYTHONPATH=scripts python tests/faults.py > benchmarks/faults.md
 
 Each case takes one job of the finished tiny experiment, deletes its outputs, lets it run into one fault, says what the user
 read and what was left, mends the fault, runs the same command again, and compares the outputs with those of the
@@ -226,8 +228,7 @@ def trouble(fault: str, folder: Path, job: Job) -> Iterator[Path | None]:
         damaged.write_bytes(whole[: len(whole) // 2])
         os.utime(damaged, ns=(stat.st_atime_ns, stat.st_mtime_ns))
         yield None
-        damaged.write_bytes(whole)
-        os.utime(damaged, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+        damaged.write_bytes(whole)  # a repaired file is a new one
     else:
         note.write_text(fault)
         yield note
@@ -345,8 +346,12 @@ def main(options: argparse.Namespace, say: Callable[[str], None] = print) -> Non
         if not options.finished:
             finished_project(base)
         say("# What faults do, rule by rule\n")
-        say("Written by `python tests/faults.py > benchmarks/faults.md`, on the tiny experiment of the tests,")
-        say(f"{date.today()}, {machine()}. A fault strikes when the job first writes a result, which is left half")
+        say(
+            "Written by `PYTHONPATH=scripts python tests/faults.py > benchmarks/faults.md`, on the tiny experiment of the"
+        )
+        say(
+            f"tests, {date.today()}, {machine()}. A fault strikes when the job first writes a result, which is left half"
+        )
         say(
             "written. *power cut* kills Snakemake too, so that the folder stays locked; *out of memory* is `ulimit -v`;"
         )

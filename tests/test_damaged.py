@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
+from wavs import write
 
+from nafp.data.audio import read_wav
 from nafp.data.corpus import Split
 from nafp.errors import UserError
 from nafp.model.fingerprint import load_model
@@ -37,7 +39,7 @@ SMALL = {"features": {"n_mels": 64}, "model": {"width": 4}, "dim": 16}
 
 
 @pytest.mark.parametrize(
-    "write, read, damaged",
+    "make, read, damaged",
     [
         (packed, lambda folder: Split.open(folder / "split.npy"), "split.npy"),
         (packed, lambda folder: Split.open(folder / "split.npy"), "split.csv"),
@@ -46,9 +48,18 @@ SMALL = {"features": {"n_mels": 64}, "model": {"width": 4}, "dim": 16}
         (exchanged, lambda folder: import_vectors(folder, "dummy", folder / "out.npy"), "dummy_db_shape.npy"),
     ],
 )
-def test_a_damaged_result_is_named(tmp_path, write, read, damaged):
-    write(tmp_path)
+def test_a_damaged_result_is_named(tmp_path, make, read, damaged):
+    make(tmp_path)
     path = tmp_path / damaged
     path.write_bytes(path.read_bytes()[: 40 if damaged.endswith("npy") else 0])
     with pytest.raises(UserError, match=f"{damaged}: cannot be read, it is damaged or missing .*; delete it and run"):
         read(tmp_path)
+
+
+def test_a_wav_file_that_was_cut_is_named(tmp_path):
+    path = write(tmp_path / "a.wav", seconds=1)
+    path.write_bytes(path.read_bytes()[:9044])
+    with pytest.raises(
+        UserError, match="a.wav: truncated: the header declares 8000 samples, the file holds 4500; restore"
+    ):
+        read_wav(path)

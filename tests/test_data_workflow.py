@@ -12,7 +12,7 @@ from test_archive import tarred, zipped
 from wavs import data_set
 from workflow import FULL, ROOT, copy_project, planned, snakemake, tiny
 
-from nafp.data.layout import SPLITS
+from nafp.data.layout import MUSIC, SPLITS
 from nafp.errors import UserError
 from nafp.grid import check_config
 
@@ -99,7 +99,11 @@ def test_the_commands_for_other_sources(tmp_path):
     tar = tarred(tmp_path / "a.tar", {f"x/{p.relative_to(root)}": p.read_bytes() for p in root.rglob("*.wav")})
     (tmp_path / "site").mkdir()
     (tmp_path / "site/sitecustomize.py").write_text(POINT)
-    small = {"expected": dict.fromkeys(("train", "val_db", "val_query", "test_db", "test_query"), 1), "dummy": 1}
+    small = {
+        "unpacked_gb": 0.01,
+        "expected": dict.fromkeys(("train", "val_db", "val_query", "test_db", "test_query"), 1),
+        "dummy": 1,
+    }
     (folder / "small.yaml").write_text(yaml.safe_dump({"dataset": small}))
     (folder / "published.yaml").write_text(yaml.safe_dump({"dataset": {"md5": dirhash(str(root), "md5")}}))
     with serving(Remote(tar.read_bytes())) as remote:
@@ -120,7 +124,7 @@ def test_the_commands_for_other_sources(tmp_path):
     assert done.returncode == 0, done.stdout[-3000:]
     facts = json.loads((folder / "results/full/data/verification.json").read_text())
     assert facts["md5"] == facts["published_md5"]
-    assert {path.stem for path in (folder / "results/full/data/packed").glob("*.npy")} == set(SPLITS)
+    assert {path.stem for path in (folder / "results/full/data/packed").glob("*.npy")} == set(MUSIC)
     assert (folder / "data/full-archive/a.tar").exists()
 
 

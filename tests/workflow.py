@@ -40,7 +40,7 @@ def snakemake(
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=3000,
+        timeout=900,
         **options,
     )
 

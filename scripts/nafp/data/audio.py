@@ -84,7 +84,9 @@ def data_bytes(path: Path) -> int:
 
 
 def read_wav(path: Path) -> np.ndarray:
-    """(T,) int16 samples of a mono WAV file."""
+    """(T,) int16 samples of a WAV file that ``check_wav`` has nothing against; UserError if it has."""
+    if problem := check_wav(path).problem:
+        raise UserError(f"{path}: {problem}; restore the file, or delete its folder if the workflow made it")
     return sf.read(path, dtype="int16")[0]
 
 

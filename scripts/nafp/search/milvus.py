@@ -20,6 +20,7 @@ INSERTED = 2**13  # fingerprints sent at a time: 4 MB of 128 dimensions; a serve
 SEARCHED = 2**10  # queries sent at a time; a server takes 16,384
 METRIC = "IP"  # of unit vectors, the order of the inner product is that of the distance
 ROW, VECTOR = "row", "fingerprint"
+os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # of the library below pymilvus, which reads it when it is loaded
 
 
 def connect(uri: str):

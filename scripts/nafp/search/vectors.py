@@ -16,7 +16,7 @@ from nafp.files import reading, written_whole
 
 CHECKED_ROWS = 2**16  # looked at together
 NORM_TOLERANCE = 1e-3
-PAIRS = 2**14  # inner products computed at a time
+PAIRS = 2**12  # inner products computed at a time; of a large file, Linux maps 64 kB around each row
 NOTHING = -1  # id of an absent row
 LARGE = 2**28  # bytes of a file of which no page stays mapped after its use
 
