@@ -311,9 +311,10 @@ def test_too_few_training_vectors_give_a_smaller_index_and_say_so(built, capsys)
     assert "codes of 6 bits, not 8" in said
 
 
-def test_an_index_cannot_be_trained_on_nothing(built):
-    with pytest.raises(UserError, match="ivf: 1 dummy fingerprints are too few to train it; use l2"):
-        built("ivf", OPTIONS["ivf"], vectors(0, 1), vectors(1, 10))
+@pytest.mark.parametrize("name, few", [("ivf", 1), ("ivfpq-fastscan", 15)])
+def test_an_index_cannot_be_trained_on_nothing(name, few, built):
+    with pytest.raises(UserError, match=f"{name}: {few} dummy fingerprints are too few to train it; use l2"):
+        built(name, OPTIONS[name], vectors(0, few), vectors(1, 10))
 
 
 def test_codes_must_divide_the_dimension(built, tmp_path):
@@ -373,7 +374,7 @@ def test_a_truncated_file_of_fingerprints(tmp_path):
         open_vectors(tmp_path / "x.npy")
 
 
-@pytest.mark.parametrize("name", ["l2", "ivfpq-rr-ondisk", "milvus"])
+@pytest.mark.parametrize("name", [*INDEXES, "milvus"])
 def test_nothing_that_evaluation_reads_is_written(name, tmp_path):
     for i, part in enumerate(("dummy", "db", "query")):
         np.save(tmp_path / f"{part}.npy", vectors(i, 300))
@@ -387,11 +388,13 @@ def test_nothing_that_evaluation_reads_is_written(name, tmp_path):
     assert after == before
 
 
-def test_more_neighbours_than_fingerprints():
-    dummy, db = vectors(0, 3), vectors(1, 4)
-    (result,) = search_sequences(*exact(dummy, db), db, np.arange(4), [1])
-    assert (result.place[:, 0] == np.arange(3, 7)).all()
-    assert (result.place[:, 7:] == -1).all()
+@pytest.mark.parametrize("name", [*INDEXES, "milvus"])
+def test_more_neighbours_than_fingerprints(name, built):
+    index, database = built(name, OPTIONS[name], vectors(0, 16), vectors(1, 3))
+    found = index.nearest(database.db, 50)
+    assert ((found >= -1) & (found < 19)).all()
+    (result,) = search_sequences(index, database, database.db, np.arange(3), [1])
+    assert (result.place[:, 0] == np.arange(16, 19)).all()
 
 
 def test_starts_of_the_clip_protocol_stay_inside_clips():

@@ -113,7 +113,8 @@ def test_snakemakes_own_report(finished, tmp_path):
         page = archive.read("report/report.html").decode()
         names = {Path(name).name for name in archive.namelist()}
     results, categories = (
-        json.loads(re.search(rf"var {name} = ({{.*}});", page)[1]) for name in ("results", "categories")
+        json.loads(re.search(rf'<script id="{name}">\s*var {name} = (.*);', page)[1])
+        for name in ("results", "categories")
     )
     board = finished / "results/demo/scoreboard"
     shown = {path.name for path in board.iterdir() if path.suffix in (".svg", ".html")} | {

@@ -17,7 +17,7 @@ from nafp.errors import UserError
 from nafp.files import written_whole
 from nafp.search.by_list import search_by_list, worth_it
 from nafp.search.milvus import Collection, build_collection
-from nafp.search.types import INDEXES, MILVUS, ON_DISK, ON_GPU, type_of
+from nafp.search.types import FEWEST, INDEXES, MILVUS, ON_DISK, ON_GPU, type_of
 from nafp.search.vectors import Database, one_thread_each
 
 SHARED = 512  # queries from which each thread searches its own
@@ -105,7 +105,7 @@ def trained(
     index = INDEXES[kind](database.dim, len(sample), **options)
     if index.is_trained:
         return index
-    if len(sample) < 2:
+    if len(sample) < FEWEST.get(kind, 2):
         raise UserError(
             f"{kind}: {len(sample)} dummy fingerprints are too few to train it; use l2, or a larger database"
         )
