@@ -28,7 +28,7 @@ with logged(snakemake.log[0]):
 
     measures = ["top1_exact", "top1_near", "top3_exact", "top10_exact", "top1_song"]
     lengthwise = table.groupby("length", sort=False)
-    counts = lengthwise[measures].sum()
+    counts, offset_ms = lengthwise[measures].sum(), lengthwise["offset_ms"].mean().round(1)
     cell = {
         "dataset": snakemake.params.dataset,
         "run": snakemake.wildcards.run,
@@ -44,7 +44,8 @@ with logged(snakemake.log[0]):
         "hits": {name: counts[name].tolist() for name in measures},
         "recall": recall(index, database, query),
         "mrr": lengthwise["rr"].mean().round(4).tolist(),
-        "offset_ms": lengthwise["offset_ms"].mean().round(1).tolist(),  # of the answers in the right song
+        # of the answers in the right song, if there are any
+        "offset_ms": [ms if pd.notna(ms) else None for ms in offset_ms],
         "memory_bytes": index.memory_bytes,
         "ms_per_segment": round(results[0].ms_per_segment, 4),
         "ms_per_query": [round(result.ms, 4) for result in results],

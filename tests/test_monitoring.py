@@ -6,7 +6,7 @@ import pytest
 
 from nafp.data.layout import HOP, SAMPLE_RATE, SEGMENT
 from nafp.identify.monitoring import Piece, compare, crossfaded, degraded
-from nafp.identify.recognise import Limits, identify
+from nafp.identify.recognise import Interval, Limits, identify, joined
 from nafp.search.vectors import Database
 
 
@@ -89,6 +89,17 @@ def test_a_song_that_noise_covers_for_a_while_is_one_interval():
     assert heard(library, query) == [["4", 0.0, 30.5, 0.0]]
     query[45:] = library[4 * 60 : 4 * 60 + 15]  # from its beginning again: another interval
     assert heard(library, query) == [["4", 0.0, 23.0, 0.0], ["4", 22.5, 30.5, 0.0]]
+
+
+def test_joined_intervals_take_the_place_that_fits_the_whole():
+    """The first one took the beginning of song 1 for its repetition, 24 segments later, and a segment before the song for it."""
+    library = unit(np.random.default_rng(4).standard_normal((10 * 60, 64)))
+    library[84:96] = library[60:72]
+    query = np.concatenate([library[:1], library[60:120]])
+    windows = pd.DataFrame({"start": [0], "score": [0.9]})
+    parts = [Interval(1, 5, 60, 59, windows), Interval(1, 0, 12, 83, windows)]
+    (one,) = joined(parts, query, Database(library, library[:0]), 60 * np.arange(10))
+    assert (one.song, one.first, one.last, one.lies, len(one.windows)) == (1, 1, 60, 59, 2)
 
 
 def test_an_interval_ends_where_its_song_does():

@@ -8,6 +8,7 @@ another: intervals of a song that overlap are one, and so are those that lie at 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -126,11 +127,13 @@ def interval(
     return Interval(song, int(first), int(last), lies, found)
 
 
-def joined(parts: Sequence[Interval], query: np.ndarray, database: Database) -> list[Interval]:
+def joined(parts: Sequence[Interval], query: np.ndarray, database: Database, first_row: np.ndarray) -> list[Interval]:
     """Intervals, those of one song joined that overlap or lie at one place; the place is that which fits the whole better."""
 
-    def fit(segments: np.ndarray, lies: int) -> float:
-        return database.inner_products(query, segments, segments + lies).mean()
+    def fit(one: Interval, lies: int) -> float:
+        segments = np.arange(one.first, one.last + 1)
+        inside = segments + lies >= first_row[one.song]
+        return np.where(inside, database.inner_products(query, segments, segments + lies), 0).mean()
 
     kept: list[Interval] = []
     for part in sorted(parts, key=lambda part: part.first):
@@ -140,8 +143,8 @@ def joined(parts: Sequence[Interval], query: np.ndarray, database: Database) -> 
             kept.append(part)
             continue
         one.last, one.windows = max(one.last, part.last), pd.concat([one.windows, part.windows])
-        segments = np.arange(one.first, one.last + 1)
-        one.lies = max(one.lies, part.lies, key=lambda lies: fit(segments, lies))
+        one.lies = max(one.lies, part.lies, key=partial(fit, one))
+        one.first = max(one.first, int(first_row[one.song]) - one.lies)
     return kept
 
 
@@ -172,7 +175,7 @@ def identify(
     found = windows(query, index or Exact(database), database, song_of_row)
     parts = [interval(part, query, database, song_of_row, length) for part in intervals(found, length, limits)]
     rows = []
-    for part in joined(parts, query, database):
+    for part in joined(parts, query, database, first_row):
         best = part.windows.loc[part.windows["score"].idxmax()]
         rows.append(
             {
