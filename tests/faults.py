@@ -285,7 +285,7 @@ def try_case(base: Path, rule: str, fault: str, within: Path) -> Outcome:
         before = set(results.rglob("*"))
         with trouble(fault, folder, job) as note:
             failed = run(folder, job, rule, note)
-            left = left_behind(folder, job, before)
+            left = left_behind(folder, job, before) if failed.returncode else "its results"
         said = sentence(failed.stdout, failed.returncode) if failed.returncode else "nothing: the job did its work"
         if fault == "power cut":
             locked = run(folder, job, rule, None)
