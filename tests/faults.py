@@ -129,7 +129,7 @@ JOBS = {
         "data/packed/val_db.npy",
         state=(f"runs/{FULL}/.states",),
     ),
-    "take_checkpoint": Job((f"runs/{FULL}/epoch=1.safetensors",), f"runs/{FULL}/.states/*/epoch=1_step=*"),
+    "take_checkpoint": Job((f"runs/{FULL}/epoch=1.safetensors",), f"runs/{FULL}/.states/*/epoch=1.safetensors"),
     "fingerprint": Job((f"fingerprints/{RUN}/dummy.npy",), f"runs/{RUN}.safetensors"),
     "gather_fingerprints": Job(
         (f"fingerprints/{RUN}/dummy.json",),
