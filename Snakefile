@@ -18,6 +18,9 @@ min_version("9.0")
 configfile: f"{workflow.basedir}/config.yaml"
 
 
+report: "report/workflow.rst"
+
+
 if config.get("container"):
 
     container: config["container"]

@@ -3,7 +3,7 @@
 PYTHONPATH=scripts python benchmarks/monitoring.py --run RUN --corpus FOLDER >> benchmarks/monitoring.md
 
 RUN is the folder of a trained run, FOLDER one in the layout of the paper's data set. The programme: excerpts of 10 to 30 s
-of test songs, each followed by 5 to 10 s of a validation song that the library does not hold, crossfaded over 2 s; then one
+of test songs, each followed by 5 to 10 s of a validation song that the library does not hold, crossfaded; then one
 of the test impulse responses, and test noise at an SNR. The library: all test songs and the distractors.
 """
 
@@ -26,11 +26,10 @@ from nafp.model.fingerprint import fingerprint_clips, load_model
 from nafp.report.provenance import processor
 from nafp.search.vectors import Database
 
-FADE_S = 2.0
 SNRS_DB = (None, 10, 5, 0)  # None: as it was mixed
 
 
-def programme(root: Path, songs: int, g: np.random.Generator) -> tuple[np.ndarray, pd.DataFrame]:
+def programme(root: Path, songs: int, fade_s: float, g: np.random.Generator) -> tuple[np.ndarray, pd.DataFrame]:
     """The mix and its cues."""
     known, others = (sorted((root / SPLITS[split]).rglob("*.wav")) for split in ("test_db", "val_db"))
     pieces = []
@@ -41,7 +40,7 @@ def programme(root: Path, songs: int, g: np.random.Generator) -> tuple[np.ndarra
         pieces.append(Piece(samples[begin : begin + length], path.stem, begin / SAMPLE_RATE))
         other = read_any(others[g.integers(len(others))])
         pieces.append(Piece(other[: round(g.uniform(5, 10) * SAMPLE_RATE)]))
-    return crossfaded(pieces, FADE_S)
+    return crossfaded(pieces, fade_s)
 
 
 def main() -> None:
@@ -50,6 +49,7 @@ def main() -> None:
     parser.add_argument("--epoch", default="best")
     parser.add_argument("--corpus", type=Path, required=True)
     parser.add_argument("--songs", type=int, default=12)
+    parser.add_argument("--fade", type=float, default=2.0, help="seconds (default %(default)s)")
     parser.add_argument("--dummies", type=int, help="distractors in the library, at most (default: all)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
@@ -66,7 +66,7 @@ def main() -> None:
     names, first = [path.stem for path in library], np.cumsum(counts) - counts
     owner = np.repeat(np.arange(len(library)), counts)
 
-    mix, cues = programme(options.corpus, options.songs, g)
+    mix, cues = programme(options.corpus, options.songs, options.fade, g)
     noise, response = (
         read_any(g.choice(sorted((options.corpus / folder).rglob("*.wav")))) for folder in ("aug/bg/ts", "aug/ir/ts")
     )
@@ -90,8 +90,8 @@ def main() -> None:
                 "largest error in s": f"{of_cues[['onset_s', 'offset_s']].abs().max().max():.2f}",
             }
         )
-    size = f"{len(mix) / SAMPLE_RATE / 60:.1f} min, {len(library)} songs in the library, {options.run.name}"
-    print(f"\n## {datetime.date.today()}, {size}, {processor()}\n")
+    size = f"{len(mix) / SAMPLE_RATE / 60:.1f} min, fades of {options.fade:g} s, {len(library)} songs in the library"
+    print(f"\n## {datetime.date.today()}, {size}, {options.run.name}, {processor()}\n")
     print(pd.DataFrame(lines).to_markdown(index=False, disable_numparse=True))
 
 

@@ -20,9 +20,7 @@ from nafp.data.sources import SOURCES  # noqa: E402
 from nafp.resources import ANCHORS_PER_S, MEMORY, SEGMENTS_PER_S  # noqa: E402
 
 config = grid.with_changes(yaml.safe_load((HERE / "config.yaml").read_text()), config)  # a module gives what differs
-if isinstance(config["dataset"], dict):
-    for key in {"dummy", "strict", "keep_archive", "unpacked_gb"} & config["dataset"].keys():
-        config["dataset"][key] = yaml.safe_load(str(config["dataset"][key]))  # --config hands over text
+config = grid.typed(config, workflow.config_settings.config)
 try:
     grid.check_config(config, HERE / "schemas/config.schema.yaml")
 except UserError as error:
@@ -298,17 +296,16 @@ def runs_of(study):
 
 def study_of(study):
     """What the table and plots of a study show (nafp.report.tables.Study)."""
-    chosen, across = grid.baseline(STUDIES[study], config), "query_set" in VARIED[study]
+    chosen = grid.baseline(STUDIES[study], config)
     return {
         "name": study,
         "question": STUDIES[study].get("question", study.replace("_", " ")),
         "varied": VARIED[study],
         "matches": STUDIES[study].get("matches", ["exact", "near"]),
         "planned": [
-            {"run": c.run, "index": c.index, **grid.parse_run(c.run), **({"query_set": c.query_set} if across else {})}
-            for c in CELLS[study]
+            {"run": c.run, "index": c.index, "query_set": c.query_set, **grid.parse_run(c.run)} for c in CELLS[study]
         ],
-        "baseline": None if across else [chosen.run, chosen.index],  # a paired test wants the same queries
+        "baseline": [chosen.run, chosen.index, chosen.query_set],
     }
 
 
@@ -359,7 +356,9 @@ def closer_of(board="scoreboard"):
     """Figure -> file, for what is drawn of no single study."""
     figures = {}
     if board == "scoreboard" or any(os.path.exists(cell_of(run)) for run in looked_at()):
-        figures |= {"misses": f"{RESULTS}/{board}/misses.svg", "similarity": f"{RESULTS}/{board}/similarity.svg"}
+        figures["misses"] = f"{RESULTS}/{board}/misses.svg"
+    if with_fingerprints(board):
+        figures["similarity"] = f"{RESULTS}/{board}/similarity.svg"
     if DEFAULT_RUN in looked_at() and (board == "scoreboard" or any(map(os.path.exists, scale_tables()))):
         figures["scale"] = f"{RESULTS}/{board}/scale.svg"
     return figures
@@ -378,6 +377,23 @@ def scale_tables():
 def vectors_of(run):
     """Split -> the fingerprints of a run."""
     return {split: fingerprints_of(run, EPOCH, split) for split in TEST_SPLITS}
+
+
+def arrays_of(run):
+    """The arrays that the fingerprints of the test songs and of their queries by a run consist of: a list each."""
+    return [shards_of(run, EPOCH, split) or [vectors_of(run)[split]] for split in ("test_db", "test_query")]
+
+
+def with_fingerprints(board):
+    """Run -> its ``arrays_of``, of the runs looked at: all, or those that have a cell and all of their fingerprints."""
+    runs = {run: arrays_of(run) for run in looked_at()}
+    if board == "scoreboard":
+        return runs
+    return {
+        run: arrays
+        for run, arrays in runs.items()
+        if all(map(os.path.exists, [cell_of(run), *(file for part in arrays for file in part)]))
+    }
 
 
 def weights_of(run):

@@ -70,6 +70,7 @@ rule plot:
         histories=lambda wildcards: there(wildcards, map(history_of, runs_of(wildcards.study))),
         age=lambda wildcards: age(wildcards, [*cells_of(wildcards.study), *map(history_of, runs_of(wildcards.study))]),
         chains=list(config["chains"]),
+        validation=config["train"]["validation"]["segments"],
     message:
         "drawing {wildcards.study}.{wildcards.figure}"
     script:
@@ -142,7 +143,9 @@ rule plot_similarity:
     """How alike the queries of a song are to its segments."""
     input:
         cells=lambda wildcards: due(wildcards, map(cell_of, looked_at())),
-        vectors=lambda wildcards: due(wildcards, [file for run in looked_at() for file in vectors_of(run).values()]),
+        vectors=lambda wildcards: due(
+            wildcards, [file for run in looked_at() for part in arrays_of(run) for file in part]
+        ),
         clips=lambda wildcards: due(wildcards, [packed("test_db")]),
         code=code("plot_similarity"),
     output:
@@ -163,7 +166,7 @@ rule plot_similarity:
     params:
         cells=lambda wildcards: there(wildcards, map(cell_of, looked_at())),
         age=lambda wildcards: age(wildcards, map(cell_of, looked_at())),
-        vectors={run: [vectors_of(run)[split] for split in ("test_db", "test_query")] for run in looked_at()},
+        vectors=lambda wildcards: with_fingerprints(wildcards.board),
         clips=packed("test_db"),
     message:
         "drawing similarity matrices"

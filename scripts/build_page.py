@@ -11,16 +11,16 @@ from nafp.report.page import Section, render_page
 from nafp.report.tables import load_table
 
 CAPTIONS = {
-    "hit_rate": "Top-1 hit rate over query length",
-    "bsz": "Hit rate over batch size",
-    "dim": "Hit rate over the dimension of the fingerprint",
-    "aug": "Hit rate by augmentation chain",
-    "snr_db": "Hit rate over the noise of the queries",
-    "costs": "Index types: hit rate against time and size",
-    "learning": "Training loss and validation hit rate over epochs",
-    "misses": "Where the answers lie",
-    "similarity": "How alike the degraded queries of one test song are to its segments",
-    "scale": "Hit rate and time over the size of the database",
+    "hit_rate": "How much audio does a query need? Exact hits are solid; near ones, a segment (0.5 s) off at most, dashed.",
+    "bsz": "Does a larger batch help? Exact hits of the shortest and the longest queries.",
+    "dim": "How small may a fingerprint be? Exact hits of the shortest and the longest queries.",
+    "aug": "What does the augmentation add? Exact hits of the shortest and the longest queries, by chain.",
+    "snr_db": "How loud may the noise be? Exact hits of the shortest and the longest queries; to the left is more noise.",
+    "costs": "Which index is worth its time and size? Higher and further to the left is better.",
+    "learning": "Was training long enough? It was where both curves are flat. Validation searches without an index.",
+    "misses": "Where do wrong answers lie? Best answers to the shortest queries, run by run.",
+    "similarity": "Can segments of one song be told apart? They can where the diagonal is bright and the rest is dark.",
+    "scale": "What would a larger database do? Points are measured, lines fitted (log odds over log size).",
 }
 
 

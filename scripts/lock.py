@@ -12,12 +12,12 @@ UV = ["uv", "pip", "compile", "--quiet", "--universal", "--fork-strategy", "fewe
 CONDA = {"python": "3.12", "pip": "25.3"}
 SEARCH = ["numpy", "pandas", "pyarrow", "scipy", "soundfile", "tqdm"]
 STAGES = {  # what the scripts of a stage import, directly or through the library
-    "data": ["gdown", "kagglesdk", "numpy", "pandas", "requests", "scipy", "soundfile", "tqdm"],
+    "data": ["gdown", "google-crc32c", "kagglesdk", "numpy", "pandas", "requests", "scipy", "soundfile", "tqdm"],
     "train": ["numpy", "pandas", "pyyaml", "safetensors", "scipy", "soundfile", "tensorboard", "torch", "tqdm"],
     "identify": [
         *("faiss-cpu", "faiss-gpu", "numpy", "pandas", "pyyaml", "safetensors", "scipy", "soundfile", "torch", "tqdm")
     ],
-    "search": [*SEARCH, "faiss-cpu", "faiss-gpu", "requests"],
+    "search": [*SEARCH, "faiss-cpu", "faiss-gpu", "google-crc32c", "requests"],
     "milvus": [*SEARCH, "faiss-cpu", "milvus-lite", "pymilvus"],  # not faiss-gpu, which faiss-cpu would overwrite
     "listen": [
         *("faiss-cpu", "faiss-gpu", "numpy", "pandas", "pillow", "safetensors", "scipy", "soundfile", "torch", "tqdm")

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from nafp.console import logged
-from nafp.report.cells import load_cells
+from nafp.report.cells import keys_of, load_cells
 from nafp.report.formats import to_latex, to_markdown
 from nafp.report.published import load_published
 from nafp.report.significance import hits_beside
@@ -13,8 +13,7 @@ with logged(snakemake.log[0]):
     study = Study(**snakemake.params.study)
     paths = snakemake.params.cells
     cells = load_cells(paths)
-    keys = cells.drop_duplicates(["run", "index"])[["run", "index"]].itertuples(index=False, name=None)
-    hits = dict(zip(keys, map(hits_beside, paths), strict=True))
+    hits = dict(zip(keys_of(cells), map(hits_beside, paths), strict=True))
     table = study_table(cells, load_published(snakemake.input.published), study, hits)
     table.to_csv(snakemake.output.csv, index=False)
     Path(snakemake.output.markdown).write_text(to_markdown(table), encoding="utf-8")

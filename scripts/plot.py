@@ -7,19 +7,21 @@ import pandas as pd
 from nafp.console import logged
 from nafp.report import pareto, plots
 from nafp.report.cells import load_cells, run_labels
-from nafp.report.published import load_published
+from nafp.report.published import load_published, of_study
 
 with logged(snakemake.log[0]):
     params, path, varied = snakemake.params, snakemake.output.svg, snakemake.params.study["varied"]
     cells, published = load_cells(params.cells), load_published(snakemake.input.published)
+    beside = published if len(of_study(published, params.study["name"])) else None
     match snakemake.wildcards.figure:
         case "hit_rate":
-            plots.hit_rate_over_length(cells, path, varied, published)
+            plots.hit_rate_over_length(cells, path, varied, beside)
         case "costs":
             pareto.index_costs(cells, path)
         case "learning":
-            names = run_labels(cells, varied)
+            names = run_labels(pd.DataFrame(params.study["planned"]), varied)
             files = {Path(file).parent.name: file for file in params.histories}
-            plots.learning_curves({names.get(run, run): pd.read_csv(file) for run, file in files.items()}, path)
+            histories = {names[run]: pd.read_csv(file) for run, file in files.items()}
+            plots.learning_curves(histories, path, params.validation)
         case field:
-            plots.hit_rate_over(cells, path, field, varied, published, order=params.chains)
+            plots.hit_rate_over(cells, path, field, varied, beside, order=params.chains)

@@ -11,7 +11,7 @@ with logged(snakemake.log[0]):
     names = run_labels(load_cells(snakemake.params.cells))
     clips = Split.open(snakemake.params.clips).segments.clip
     matrices = {}
-    for run, name in names.items():
-        db, query = (np.load(path, mmap_mode="r") for path in snakemake.params.vectors[run])
-        matrices[name] = similarity.matrix(db, query, clips)
+    for run, arrays in snakemake.params.vectors.items():
+        db, query = (np.concatenate([*map(np.load, parts)]) for parts in arrays)
+        matrices[names[run]] = similarity.matrix(db, query, clips)
     similarity.draw(matrices, snakemake.output.svg)

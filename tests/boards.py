@@ -14,7 +14,7 @@ from nafp.data.pools import AudioPool
 from nafp.grid import run_name
 from nafp.model.fingerprint import build_model, fingerprint_clips
 from nafp.report import listening
-from nafp.report.cells import load_cells
+from nafp.report.cells import keys_of, load_cells
 from nafp.report.published import load_published
 from nafp.report.significance import hits_beside
 from nafp.report.tables import Study, study_table
@@ -77,9 +77,12 @@ def write_cell(
         "lengths": LENGTHS,
         "seconds": [(length + 1) / 2 for length in LENGTHS],
         "hits": {name: counts[name].tolist() for name in measures},
+        "mrr": table.groupby("length", sort=False)["rr"].mean().round(4).tolist(),
         "recall": {"nearest": 0.9 + 0.01 * (seed % 10)},
         "build_s": 0.5 + seed % 7,
         "index_bytes": (DUMMY_ROWS + SONGS * ROWS_A_SONG) * (32 + 16 * (seed % 13)),
+        "memory_bytes": (DUMMY_ROWS + SONGS * ROWS_A_SONG) * (40 + 16 * (seed % 13)),
+        "ms_per_segment": round(0.05 * (1 + seed % 5), 4),
         "ms_per_query": [round(0.05 * (1 + seed % 5) * length, 4) for length in LENGTHS],
     }
     path.write_text(json.dumps(cell | over), encoding="utf-8")
@@ -97,8 +100,7 @@ def write_grid(folder: Path, runs: Sequence[Mapping], indexes: Sequence[str], qu
 def tabulated(paths: Sequence[Path], study: Study) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The cells of some files, and a study's table of them."""
     cells = load_cells(paths)
-    keys = cells.drop_duplicates(["run", "index"])[["run", "index"]].itertuples(index=False, name=None)
-    hits = dict(zip(keys, map(hits_beside, paths), strict=True))
+    hits = dict(zip(keys_of(cells), map(hits_beside, paths), strict=True))
     return cells, study_table(cells, load_published(PUBLISHED), study, hits)
 
 

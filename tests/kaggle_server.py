@@ -10,13 +10,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import google_crc32c
+
 USER, KEY, TOKEN = "reader", "0123456789abcdef", "KGAT_secret"
 HANDLE = "mimbres/neural-audio-fingerprint"
 API = "/v1/datasets.DatasetApiService/DownloadDataset"
 INTROSPECT = "/v1/security.OAuthService/IntrospectToken"
-# What a process runs at its start to ask the server that $KAGGLE_SERVER names, instead of Kaggle's own.
+# What a process runs at its start to ask the servers that $KAGGLE_SERVER and $DRIVE_SERVER name, instead of the real ones.
 POINT = """
 import os
+if "DRIVE_SERVER" in os.environ:
+    import gdown
+    get = gdown.download
+    gdown.download = lambda url, *a, **k: get(url.replace("https://drive.google.com", os.environ["DRIVE_SERVER"]), *a, **k)
 if "KAGGLE_SERVER" in os.environ:
     from kagglesdk import kaggle_env
     kaggle_env._env_to_endpoint[kaggle_env.KaggleEnv.PROD] = os.environ["KAGGLE_SERVER"]
@@ -29,7 +35,8 @@ class Remote:
 
     content: bytes
     etag: str | None = '"1"'
-    hashed: bytes | None = None  # what it states the hash of; None: of the content
+    hashed: bytes | None = None  # what it states the hashes of; None: of the content
+    hashes: tuple[str, ...] = ("crc32c", "md5")  # that it states
     api_faults: list[int] = field(default_factory=list)  # status codes
     faults: list[int | str] = field(default_factory=list)  # status codes, "cut:BYTES", "long:BYTES", ""
     asked: list[dict] = field(default_factory=list)
@@ -94,8 +101,9 @@ class Handler(BaseHTTPRequestHandler):
         start = int(wanted[1]) if partial else 0
         body = remote.content[start:]
         hashed = remote.content if remote.hashed is None else remote.hashed
-        md5 = base64.b64encode(hashlib.md5(hashed).digest()).decode()
-        headers = {"Accept-Ranges": "bytes", "x-goog-hash": f"crc32c=AAAAAA==, md5={md5}"}
+        digests = {"crc32c": google_crc32c.Checksum(hashed).digest(), "md5": hashlib.md5(hashed).digest()}
+        stated = ", ".join(f"{name}={base64.b64encode(digests[name]).decode()}" for name in remote.hashes)
+        headers = {"Accept-Ranges": "bytes", "x-goog-hash": stated}
         headers |= {"ETag": remote.etag} if remote.etag else {}
         if partial:
             headers["Content-Range"] = f"bytes {start}-{len(remote.content) - 1}/{len(remote.content)}"

@@ -29,11 +29,13 @@ def page(tmp_path_factory):
     _, hostile = tabulated(
         write_grid(folder / "b", [{"aug": name} for name in HOSTILE], HOSTILE[:2], 60), Study("h", ["aug"])
     )
+    _, narrow = tabulated(write_grid(folder / "c", [{}], ["l2"], 60), Study("n", ["aug"]))
     plots.hit_rate_over_length(cells, folder / "a.svg", ["aug", "index"])
     pareto.index_costs(cells, folder / "b.svg")
     figures = [("One", (folder / "a.svg").read_text()), ("Two", (folder / "b.svg").read_text())]
-    shown = heard(list(run_labels(cells)), HOSTILE) | {"names": run_labels(cells)}
+    shown = heard(list(run_labels(cells)), HOSTILE, segments=6) | {"names": run_labels(cells)}
     sections = [Section("table3", "Hit rates", table, figures), Section("hostile", HOSTILE[0], hostile)]
+    sections.append(Section("narrow", "?", narrow))
     html = render_page(
         HOSTILE[0], headline(cells), sections, figures, shown, {"config": {HOSTILE[1]: HOSTILE}}, "1 is missing."
     )
@@ -59,8 +61,23 @@ def browser(page):
 
 @pytest.fixture
 def fresh(browser, page):
+    """The page, just opened; whatever a test does with it, the console must stay silent."""
     browser.get(page.as_uri())
-    return browser
+    yield browser
+    assert complaints(browser) == []
+    look(browser)
+
+
+def complaints(browser):
+    return [entry for entry in browser.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")]
+
+
+def look(browser, width=1400, scheme="light", media=""):
+    """Look at the page on a screen of so many pixels, or as it is printed."""
+    metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    features = [{"name": "prefers-color-scheme", "value": scheme}]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features, "media": media})
 
 
 def shown_rows(browser, table="study-1-table"):
@@ -72,7 +89,7 @@ def shown_rows(browser, table="study-1-table"):
 
 
 def test_nothing_is_complained_about_or_fetched(browser, page):
-    assert [entry for entry in browser.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")] == []
+    assert complaints(browser) == []
     requested = browser.execute_script(
         "return performance.getEntriesByType('resource').map((one) => one.name.slice(0, 5))"
     )
@@ -140,19 +157,42 @@ def test_every_sound_has_a_duration_and_plays(fresh):
 @pytest.mark.parametrize("width", [390, 1400])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_nothing_sticks_out(fresh, width, scheme):
-    fresh.execute_cdp_cmd(
-        "Emulation.setDeviceMetricsOverride", {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
-    )
-    features = [{"name": "prefers-color-scheme", "value": scheme}]
-    fresh.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+    look(fresh, width, scheme)
     assert fresh.execute_script("return document.documentElement.scrollWidth") <= width
     script = """return [...document.querySelectorAll('main *')].filter((e) => {
       const box = e.getBoundingClientRect();
-      return box.right > innerWidth + 1 && !e.closest('.scroll, .card') && getComputedStyle(e).visibility !== 'hidden';
+      return box.right > innerWidth + 1 && !e.closest('.scroll') && getComputedStyle(e).visibility !== 'hidden';
     }).map((e) => e.outerHTML.slice(0, 80))"""
     assert fresh.execute_script(script) == []
     ground = fresh.execute_script("return getComputedStyle(document.body).backgroundColor")
     assert (sum(map(int, ground[4:-1].split(","))) > 380) == (scheme == "light")
+
+
+def test_a_phone_shows_rates_and_says_that_there_are_more(fresh):
+    script = """const scroll = document.getElementById(arguments[0]).parentElement;
+      return [scroll.querySelector('td.rate').getBoundingClientRect().right <= innerWidth,
+        !scroll.previousElementSibling.hidden, scroll.classList.contains('more')]"""
+    look(fresh, 390)
+    fresh.execute_async_script("requestAnimationFrame(() => setTimeout(arguments[0], 100))")
+    assert fresh.execute_script(script, "study-1-table") == [True, True, True]
+    fresh.execute_script("document.querySelector('#study-1-table').parentElement.scrollLeft = 1e4")
+    fresh.execute_async_script("requestAnimationFrame(() => setTimeout(arguments[0], 100))")
+    assert fresh.execute_script(script, "study-1-table")[2] is False  # nothing is left to the right
+    look(fresh, 1400)
+    fresh.execute_async_script("requestAnimationFrame(() => setTimeout(arguments[0], 100))")
+    assert fresh.execute_script(script, "study-3-table") == [True, False, False]
+
+
+def test_a_print_has_all_that_the_screen_has_and_no_controls(fresh):
+    look(fresh, 760, media="print")
+    script = """const seen = (e) => e.checkVisibility();
+      return [...document.querySelectorAll('.controls, .hint, nav, audio')].filter(seen).length"""
+    assert fresh.execute_script(script) == 0
+    fresh.execute_script("dispatchEvent(new Event('beforeprint'))")
+    assert fresh.execute_script("return [...document.querySelectorAll('details')].every((one) => one.open)")
+    assert fresh.execute_script("return document.documentElement.scrollWidth") <= 760
+    hidden = """return [...document.querySelectorAll('.segment, .card, dl, tr')].filter((e) => !e.checkVisibility()).length"""
+    assert fresh.execute_script(hidden) == 0
 
 
 def test_hostile_names_are_text(fresh):

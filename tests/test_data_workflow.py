@@ -6,14 +6,26 @@ import shutil
 import pandas as pd
 import pytest
 import yaml
+from checksumdir import dirhash
 from kaggle_server import HANDLE, KEY, POINT, USER, Remote, serving
-from test_archive import zipped
+from test_archive import tarred, zipped
 from wavs import data_set
 from workflow import FULL, ROOT, copy_project, planned, snakemake, tiny
 
-from nafp.data.layout import SPLITS
+from nafp.data.layout import MUSIC, SPLITS
 from nafp.errors import UserError
 from nafp.grid import check_config
+
+KILLED = """
+import os, signal, tqdm
+
+def die(bar, n=1):
+    if getattr(bar, "desc", "").startswith(os.environ["KILLED_WHILE"]):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+if os.environ.get("KILLED_WHILE"):
+    tqdm.tqdm.update = die
+"""
 
 
 def test_a_data_set_from_kaggle(tmp_path):
@@ -44,6 +56,76 @@ def test_a_data_set_from_kaggle(tmp_path):
         again = snakemake(folder, "verification", config=config, environment=environment)
         assert again.returncode == 0, again.stdout[-3000:]
         assert remote.asked == []
+
+
+def test_killed_while_downloading_unpacking_and_packing(tmp_path):
+    """The same command three times more: each goes on where the one before was killed; the packed bytes are the same."""
+    root = data_set(tmp_path / "set", clips=1, seconds=20)
+    files = {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*.wav")}
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site/sitecustomize.py").write_text(POINT + KILLED)
+    environment = {"PYTHONPATH": str(tmp_path / "site"), "HOME": str(tmp_path)}
+    environment |= {"KAGGLE_USERNAME": USER, "KAGGLE_KEY": KEY}
+    target, packed = "results/small/data/packed/train.npy", {}
+    with serving(Remote(zipped(tmp_path / "a.zip", files).read_bytes())) as remote:
+        environment["KAGGLE_SERVER"] = remote.api
+        for name, kills in (("undisturbed", []), ("killed", ["downloading", "unpacking", "packing"])):
+            folder = copy_project(tmp_path / name)
+            config = tiny(folder, dataset={"name": "small", "source": "kaggle", "handle": HANDLE, "dummy": 1})
+            left = {}
+            for stage in [*kills, ""]:
+                remote.asked = remote.asked if stage == "downloading" else []
+                stop = environment | {"KILLED_WHILE": stage}
+                done = snakemake(folder, target, "--retries", "0", config=config, environment=stop)
+                assert (done.returncode == 0) == (stage == ""), done.stdout[-3000:]
+                assert ("SIGKILL" in done.stdout) == (stage != "")
+                left[stage] = sorted(path.name for path in folder.rglob("*") if path.suffix in (".partial", ".part"))
+                if stage == "unpacking":
+                    (asked,) = [ask["Range"] for ask in remote.asked if ask["Range"]]
+                    assert 0 < int(asked[6:-1]) < len(remote.content)  # and no byte before that came again
+                    assert 0 < len(list((folder / "data/small").rglob("*.wav"))) < len(SPLITS)
+            packed[name] = (folder / target).read_bytes()
+            assert left[""] == []
+    assert left["downloading"] == ["small.zip.partial"]
+    assert left["packing"] == ["train.npy.part"]
+    assert packed["killed"] == packed["undisturbed"]
+
+
+def test_the_commands_for_other_sources(tmp_path):
+    """Those of the README for Google Drive and for the tar of DataPort, with a small data set in place of the paper's."""
+    folder = copy_project(tmp_path / "project")
+    shutil.copytree(ROOT / "config", folder / "config")
+    root = data_set(tmp_path / "neural-audio-fp-dataset", clips=1, seconds=2)
+    tar = tarred(tmp_path / "a.tar", {f"x/{p.relative_to(root)}": p.read_bytes() for p in root.rglob("*.wav")})
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site/sitecustomize.py").write_text(POINT)
+    small = {
+        "unpacked_gb": 0.01,
+        "expected": dict.fromkeys(("train", "val_db", "val_query", "test_db", "test_query"), 1),
+        "dummy": 1,
+    }
+    (folder / "small.yaml").write_text(yaml.safe_dump({"dataset": small}))
+    (folder / "published.yaml").write_text(yaml.safe_dump({"dataset": {"md5": dirhash(str(root), "md5")}}))
+    with serving(Remote(tar.read_bytes())) as remote:
+        environment = {"PYTHONPATH": str(tmp_path / "site"), "DRIVE_SERVER": remote.api, "HOME": str(tmp_path)}
+        given, config = ("--config", "dataset={source: gdrive}"), "config/mini.yaml small.yaml"
+        done = snakemake(folder, "verification", *given, config=config, environment=environment)
+        assert done.returncode == 0, done.stdout[-3000:]
+        assert (folder / "data/mini/aug").is_dir()
+        assert not list((folder / "data").glob("*.tar"))
+
+    config = "config/mini.yaml config/full.yaml small.yaml published.yaml"
+    missing = snakemake(folder, "data", "--retries", "0", config=config)
+    assert missing.returncode != 0
+    assert "data/full-archive: is not there; log in at https://ieee-dataport.org/" in missing.stdout
+    (folder / "data/full-archive").mkdir()
+    shutil.copy(tar, folder / "data/full-archive")
+    done = snakemake(folder, "data", "--config", "dataset={dummy: 1}", config=config)
+    assert done.returncode == 0, done.stdout[-3000:]
+    facts = json.loads((folder / "results/full/data/verification.json").read_text())
+    assert facts["md5"] == facts["published_md5"]
+    assert {path.stem for path in (folder / "results/full/data/packed").glob("*.npy")} == set(MUSIC)
+    assert (folder / "data/full-archive/a.tar").exists()
 
 
 def test_ones_own_music_as_a_data_set(finished, tmp_path):

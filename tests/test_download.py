@@ -117,11 +117,22 @@ def test_another_object_is_not_glued_to_an_old_part(remote, tmp_path, change):
     assert path.read_bytes() == remote.content
 
 
-def test_a_stated_hash_is_checked(remote, tmp_path):
-    remote.hashed = b"something else"
-    with pytest.raises(UserError, match="was damaged on its way .MD5 .*, the server states .* and has been removed"):
+@pytest.mark.parametrize("hashes", [("md5",), ("crc32c",), ("crc32c", "md5")])
+def test_a_stated_hash_is_checked(remote, tmp_path, hashes):
+    remote.hashes, remote.hashed = hashes, b"something else"
+    says = f"was damaged on its way .{hashes[-1].upper()} .*, the server states .* and has been removed"
+    with pytest.raises(UserError, match=says):
         get(remote, tmp_path / "a.zip")
     assert not list(tmp_path.iterdir())
+    remote.hashed = None
+    get(remote, tmp_path / "a.zip")
+    assert (tmp_path / "a.zip").read_bytes() == DATA
+
+
+def test_crc32c_of_a_file(tmp_path):
+    """The check value of this code (iSCSI, RFC 3720): of the digits 1 to 9."""
+    (tmp_path / "x").write_bytes(b"123456789")
+    assert download_module.hash_of(tmp_path / "x", "crc32c") == "e3069283"
 
 
 def test_room_is_asked_for_before_anything_is_written(remote, tmp_path):

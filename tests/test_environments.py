@@ -11,7 +11,7 @@ import yaml
 ROOT = Path(__file__).parents[1]
 ENVIRONMENTS = sorted((ROOT / "envs").glob("*.yaml"))
 # import name -> distribution, where they differ
-DISTRIBUTIONS = {"yaml": "pyyaml", "faiss": "faiss-gpu", "PIL": "pillow"}
+DISTRIBUTIONS = {"yaml": "pyyaml", "faiss": "faiss-gpu", "PIL": "pillow", "google_crc32c": "google-crc32c"}
 
 
 def pins(lines: list[str]) -> dict[str, str]:

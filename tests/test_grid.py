@@ -35,6 +35,17 @@ def test_the_default_config_is_right():
     grid.check_config(CONFIG, SCHEMA)
 
 
+def test_numbers_of_the_command_line_and_with_exponents():
+    """Given on the command line: text inside braces. In a file: as YAML reads it, but for exponents."""
+    given = {"dataset": {"dummy": "10", "strict": "false", "root": "2024-01-01"}, "search": {"lengths": ["1", "3"]}}
+    config = grid.with_changes({"search": {"test_ids": "7"}, "train": {"learning_rate": "1e-3", "start": "1e"}}, given)
+    assert grid.typed(config, given) == {
+        "dataset": {"dummy": 10, "strict": False, "root": "2024-01-01"},
+        "search": {"lengths": [1, 3], "test_ids": "7"},
+        "train": {"learning_rate": 0.001, "start": "1e"},
+    }
+
+
 @pytest.mark.parametrize(
     "path, value, says",
     [

@@ -54,13 +54,64 @@ def test_what_is_found_missed_and_false():
     assert found.loc[1:, ["onset_s", "offset_s"]].isna().all().all()
 
 
+def unit(x: np.ndarray) -> np.ndarray:
+    return (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32)
+
+
+def heard(library: np.ndarray, query: np.ndarray, song_length: int = 60) -> list[list]:
+    """Song, from_s, to_s and offset_s of what is recognised in fingerprints, with a library of songs of one length."""
+    samples = np.full((len(query) - 1) * HOP + SEGMENT, 1000, np.int16)
+    songs = len(library) // song_length
+    names, first = [str(i) for i in range(songs)], song_length * np.arange(songs)
+    owner = np.repeat(np.arange(songs), song_length)
+    found = identify("radio", samples, query, Database(library, library[:0]), names, first, owner, Limits())
+    return found[["song", "from_s", "to_s", "offset_s"]].to_numpy().tolist()
+
+
+def test_a_bar_that_is_repeated_is_no_interval_of_its_own():
+    """Segments 12 to 23 of song 3 come again at 24, 36 and 48, not quite the same."""
+    g = np.random.default_rng(0)
+    library = unit(g.standard_normal((10 * 60, 64)))
+    bar = library[3 * 60 + 12 : 3 * 60 + 24]
+    for again in (24, 36, 48):
+        library[3 * 60 + again : 3 * 60 + again + 12] = unit(bar + 0.04 * g.standard_normal(bar.shape))
+    other = unit(g.standard_normal((20, 64)))
+    query = np.concatenate([other, library[3 * 60 : 4 * 60], other])
+    query = unit(query + 0.06 * g.standard_normal(query.shape))
+    assert heard(library, query) == [["3", 10.0, 40.5, 0.0]]
+
+
+def test_a_song_that_noise_covers_for_a_while_is_one_interval():
+    g = np.random.default_rng(1)
+    library = unit(g.standard_normal((10 * 60, 64)))
+    query = library[4 * 60 : 5 * 60].copy()
+    query[20:40] = unit(g.standard_normal((20, 64)))
+    assert heard(library, query) == [["4", 0.0, 30.5, 0.0]]
+    query[45:] = library[4 * 60 : 4 * 60 + 15]  # from its beginning again: another interval
+    assert heard(library, query) == [["4", 0.0, 23.0, 0.0], ["4", 22.5, 30.5, 0.0]]
+
+
+def test_an_interval_ends_where_its_song_does():
+    """The song behind it in the library sounds the same; the recording goes on with it."""
+    g = np.random.default_rng(2)
+    library = unit(g.standard_normal((10 * 60, 64)))
+    assert heard(library, library[2 * 60 + 30 : 4 * 60 - 30]) == [["2", 0.0, 15.5, 15.0], ["3", 15.0, 30.5, 0.0]]
+
+
+@pytest.mark.parametrize("level", [0.65, 0.95])
+def test_ends_follow_how_much_the_song_is_like_itself(level):
+    """A fade: segments with less and less of the song. From seven tenths of its best part on, they are its."""
+    g = np.random.default_rng(3)
+    library = np.pad(unit(g.standard_normal((10 * 60, 64))), ((0, 0), (0, 64)))
+    other = np.roll(library[-60:], 64, axis=1)  # nothing in common with the library
+    share = np.concatenate([np.zeros(10), [0.2, 0.4, 0.6, 0.8], np.ones(32), [0.8, 0.6, 0.4, 0.2], np.zeros(10)])
+    mix = (level * share)[:, None] * library[60:120] + np.sqrt(1 - (level * share) ** 2)[:, None] * other
+    assert heard(library, unit(mix)) == [["1", 6.5, 24.0, 6.5]]
+
+
 def test_planted_songs_are_found_at_their_cues():
     """Fingerprints instead of audio: pieces of three songs of a library, with others and noise between them."""
     g = np.random.default_rng(0)
-
-    def unit(x: np.ndarray) -> np.ndarray:
-        return (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32)
-
     library, other = unit(g.standard_normal((20 * 59, 64))), unit(g.standard_normal((400, 64)))
     parts, cues, at = [other[:30]], [], 30
     for song, begin, length in ((4, 10, 40), (11, 0, 25), (17, 20, 30)):

@@ -9,15 +9,16 @@ from xml.etree import ElementTree
 import numpy as np
 import pandas as pd
 import pytest
-from boards import FIELDS, PUBLISHED, tabulated, write_cell, write_grid
+from boards import FIELDS, LENGTHS, PUBLISHED, ROWS_A_SONG, tabulated, write_cell, write_grid
+from recount import check_table, recounted
 
 from nafp.data.corpus import Split
 from nafp.data.layout import SEGMENT
 from nafp.grid import run_name
 from nafp.report import listening, misses, pareto, plots, similarity
-from nafp.report.cells import load_cells, run_labels
+from nafp.report.cells import load_cells
 from nafp.report.headline import headline
-from nafp.report.page import Section, render_page
+from nafp.report.page import ORIGINS, Section, render_page
 from nafp.report.published import load_published
 from nafp.report.significance import hits_beside
 from nafp.report.tables import Study
@@ -95,7 +96,9 @@ DRAWINGS = {
     "length": lambda cells, path: plots.hit_rate_over_length(cells, path, ["aug"], load_published(PUBLISHED)),
     "over": lambda cells, path: plots.hit_rate_over(cells, path, "aug", ["aug"], load_published(PUBLISHED)),
     "costs": pareto.index_costs,
-    "learning": lambda cells, path: plots.learning_curves({name: history() for name in cells["aug"].unique()}, path),
+    "learning": lambda cells, path: plots.learning_curves(
+        {name: history() for name in cells["aug"].unique()}, path, 3000
+    ),
     "misses": draw_misses,
     "similarity": draw_similarity,
 }
@@ -209,8 +212,9 @@ def test_the_page_shows_numbers_blocks_and_figures(made):
         "2 cells are missing.",
     ):
         assert words in reader.text
-    assert "not comparable: other database (test-dummy-db-100k-full)" in reader.text
-    assert "All rows of this run: N 120, d 64, index ivfpq, seeds 1, queries 60." in reader.text
+    assert all(origin in reader.text for origin in ORIGINS.values())
+    assert "not comparable: other database, test-dummy-db-100k-full" in reader.text
+    assert "All rows of this run: N 120, d 64, index ivfpq, seeds 1. " in reader.text
     assert 'id="same"' not in html  # embedded as images, so their ids cannot collide
     images = [value for tag, name, value in reader.attributes if (tag, name) == ("img", "src")]
     assert [base64.b64decode(uri.split(",")[1]).decode() for uri in images] == [SVG] * 3
@@ -258,23 +262,31 @@ def test_a_page_without_any_cell_still_renders():
 
 
 def test_every_number_on_the_page_is_one_of_the_per_query_tables(tmp_path):
-    """The rates, counted again from Parquet by what 'exact', 'near' and 'song' mean, against what the page prints."""
-    paths = write_grid(tmp_path, [{"aug": "full"}, {"aug": "none"}], ["l2", "ivfpq"], queries=300)
-    study = Study("mine", ["aug", "index"], "?", ("exact", "near", "song"), baseline=(run_name(FIELDS), "l2"))
-    cells, table = tabulated(paths, study)
-    expected = []
-    for path in paths:
-        answers = pd.read_parquet(hits_beside(path))
-        off = (answers["place1"] - answers["truth"]).abs()
-        same_song = (answers["place1"] // 59 == answers["truth"] // 59) & (answers["place1"] >= 0)  # 59 rows a song
-        for hit in (off == 0, (off <= 1) & (answers["place1"] >= 0), same_song):
-            expected += [f"{100 * rate + 1e-9:.1f}" for rate in hit.groupby(answers["length"]).mean()]
-    html = render_page("T", headline(cells), [Section("mine", "?", table)])
-    cell = r'<td class="rate" data-value="[\d.]+"[^>]*>(?:<strong>)?([\d.]+)'
-    assert re.findall(cell, html) == expected
-    top = max(float(rate) for rate in expected[0 :: 3 * 6])
-    assert f"{top:.1f}\u00a0%" in html
-    assert len(run_labels(cells)) == 2
+    """Rates, intervals, n, mean reciprocal ranks and costs, seeds pooled or not, counted again by tests/recount.py."""
+    plain = write_grid(tmp_path / "plain", [{"aug": "full"}, {"aug": "none"}], ["l2", "ivfpq"], queries=300)
+    seeds = write_grid(
+        tmp_path / "seeds", [{"bsz": 60, "seed": seed} for seed in range(3)], ["l2", "hnsw"], queries=200
+    )
+    sections, expected = [], {}
+    for number, (name, paths, groups) in enumerate(
+        [("costs", plain, [[path] for path in plain]), ("pooled", seeds, [seeds[i::2] for i in range(2)])], start=1
+    ):
+        study = Study(name, ["aug", "index"], "?", ("exact", "near", "song"))
+        cells, table = tabulated(paths, study)
+        sections.append(Section(name, "?", table))
+        expected[f"study-{number}-table"] = groups
+    page = render_page("T", headline(load_cells(plain)), sections)
+    counted = [check_table(page, table, groups, LENGTHS, ROWS_A_SONG) for table, groups in expected.items()]
+    of_rates = 6 * (3 * 3 + 1)  # six lengths; rate, interval and n of three matches, and a mean reciprocal rank
+    assert counted == [4 * (of_rates + 7), 2 * (of_rates + 7)]
+    short, long = (
+        {path: recounted([hits_beside(path)], "exact", length, ROWS_A_SONG)["rate"] for path in plain}
+        for length in (1, 19)
+    )
+    best = max(plain[:2], key=lambda path: float(short[path]))  # the first two have augmentation, and the greater skill
+    bare = plain[2 + plain.index(best)]
+    assert float(short[best]) == max(map(float, short.values()))
+    assert re.findall(r"<dd>([\d.]+)\u00a0%</dd>", page) == [short[best], long[best], short[bare]]
 
 
 # ---------------------------------------------------------------- listening

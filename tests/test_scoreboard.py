@@ -178,7 +178,7 @@ def test_table_3_of_the_paper_as_printed(published):
     assert list(shown.columns) == ["source", "method", "N", "d", "index", "match", *lengths]
     expected = [[part.strip() for part in line.split("|")] for line in TABLE_3.strip().splitlines()]
     assert shown.drop(columns="index").to_numpy().tolist() == expected
-    assert table["comparable"].str.startswith("no: other database (test-dummy-db-100k-full").all()
+    assert table["comparable"].str.startswith("no: other database, test-dummy-db-100k-full").all()
     assert not table["best"].any()
     lines = to_latex(table, "table3").splitlines()
     assert r"nafp & 640 & 128 & ivfpq & exact & 62.2 & 83.2 & 87.4 & 92.0 & 93.3 & 95.6 \\" in lines
@@ -332,7 +332,7 @@ def test_query_sets_of_different_noise_are_rows_of_their_own(cells_of, published
         cells_of({"query_set": "loud", "snr_db": 0}, {"query_set": "soft", "snr_db": 10, "exact": (300, 410)}),
         published,
     )
-    assert table["method"].unique().tolist() == ["nafp, queries loud, SNR in dB 0", "nafp, queries soft, SNR in dB 10"]
+    assert table["method"].unique().tolist() == ["nafp, queries loud, SNR 0 dB", "nafp, queries soft, SNR 10 dB"]
     np.testing.assert_allclose(rates(table), [[50.0, 80.0], [60.0, 82.0]])
 
 
@@ -390,6 +390,26 @@ def test_other_queries_are_not_paired(tmp_path):
     assert np.isnan(against(files, [("a", "l2")], [("b", "l2")])["exact", 1.0])
 
 
+def test_query_sets_are_paired_by_song_and_time(tmp_path):
+    """The same run on two query sets: the p of the table is McNemar's of the queries that start at the same places."""
+    loud, soft = (
+        write_measured_cell(tmp_path / name, {}, skill=skill, seed=seed, queries=300, query_set=name, snr_db=snr)
+        for seed, (name, skill, snr) in enumerate([("loud", -0.5, 0), ("soft", 0.5, 20)])
+    )
+    study = Study("noise", ["query_set", "snr_db"], baseline=(run_name(FIELDS), "l2", "soft"))
+    _, table = tabulated([loud, soft], study)
+    shown = printed(table).set_index("method")
+    assert shown.index.unique()[1] == "nafp, queries soft, SNR 20 dB (baseline)"
+    a, b = (pd.read_parquet(hits_beside(path)) for path in (loud, soft))
+    assert a["query"].equals(b["query"])
+    ours = table[table["source"].eq("this run") & ~table["baseline"]].set_index(["match", "query_s"])
+    for (match, seconds), p in ours["p"].items():
+        x, y = (t.loc[t["length"].eq(2 * seconds - 1), f"top1_{match}"].to_numpy() for t in (a, b))
+        only, differ = int((x & ~y).sum()), int((x != y).sum())
+        assert p == pytest.approx(binomtest(only, differ).pvalue if differ else 1)
+    assert ours.loc[("exact", 1), "versus"] == "worse"
+
+
 def test_holm_as_in_the_textbook():
     corrected = holm(pd.Series([0.01, np.nan, 0.04, 0.03, 0.005]))  # sorted: 0.005 x 4, 0.01 x 3, 0.03 x 2, 0.04 x 1
     np.testing.assert_allclose(corrected, [0.03, np.nan, 0.06, 0.06, 0.02])
@@ -422,13 +442,20 @@ def has_booktabs():
 @pytest.mark.skipif(not has_booktabs(), reason="no pdflatex with booktabs; Debian: texlive-latex-recommended")
 def test_latex_compiles(tmp_path):
     paths = write_grid(tmp_path, [{"aug": "full"}, {"aug": "none"}, {"aug": "a_b#c"}], ["l2", "ivfpq"], queries=100)
-    _, table = tabulated(paths, Study("table3", ["aug", "index"], baseline=(run_name(FIELDS), "l2")))
+    planned = [
+        FIELDS | {"run": run_name(FIELDS | {"aug": aug}), "aug": aug, "index": index}
+        for aug in ("full", "none", "a_b#c", "t")
+        for index in ("l2", "ivfpq")
+    ]
+    _, table = tabulated(paths, Study("table3", ["aug", "index"], planned=planned, baseline=(run_name(FIELDS), "l2")))
     body = to_latex(table, "table3", "Hits & misses: 100 % of <them>")
-    document = "\\documentclass{article}\\usepackage{booktabs}\\begin{document}\n" + body + "\\end{document}\n"
+    assert "not run yet" in body
+    document = "\\documentclass{article}\\usepackage{booktabs,graphicx}\\begin{document}\n" + body + "\\end{document}\n"
     (tmp_path / "t.tex").write_text(document, encoding="utf-8")
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "t.tex"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace")
     assert done.returncode == 0, done.stdout[-2000:]
+    assert "Overfull" not in done.stdout
     assert (tmp_path / "t.pdf").stat().st_size > 10_000
 
 
@@ -445,6 +472,35 @@ def test_headline_tells_the_best_the_longest_and_the_gain(cells_of):
     assert bare["value"] == "5.0 %"
     assert "10 times" in bare["text"]
     assert size["value"] == "11,800"
+
+
+def test_the_headline_compares_augmentation_where_nothing_else_differs(cells_of):
+    """The best cell is of an index that no run without augmentation was searched with."""
+    figures = headline(
+        cells_of(
+            {"index": "hnsw", "exact": (260, 400)},
+            {"index": "l2", "exact": (250, 400)},
+            {"index": "l2", "exact": (50, 60), "fields": {"aug": "none"}},
+            {"index": "l2", "exact": (499, 499), "query_set": "easy"},
+        )
+    )
+    assert [figure["value"] for figure in figures] == ["52.0 %", "80.0 %", "10.0 %", "11,800"]
+    assert "best of 3 configurations" in figures[0]["text"]
+    assert "(with it 50.0 %), all else equal: augmentation finds about 5.0 times" in figures[2]["text"]
+
+
+def test_the_rows_of_a_configuration_are_in_the_order_of_the_study(cells_of, published):
+    table = table_of(cells_of({}), published, matches=("near", "top3", "exact"))
+    assert printed(table)["match"].tolist() == ["near", "top3", "exact"]
+
+
+def test_a_comparable_number_has_its_difference_below(cells_of, published):
+    table = table_of(cells_of({"dataset": "full", "database": FULL_SIZE}), published, "table3", ["bsz"])
+    (entry,) = (row[1] for row in layout(table).blocks[0].groups[0].rows if row[0].text == "exact")
+    assert entry.below == ("45.6–54.4", "paper −5.9", "re-run −18.0")  # 50.0 beside 55.9 and 67.95
+    assert "(45.6–54.4; paper −5.9; re-run −18.0)" in to_markdown(table)
+    assert r"{\tiny paper $-$5.9}" in to_latex(table, "table3")
+    assert "Under the interval" in caption(table)
 
 
 def test_headline_copes_with_one_run_none_found_and_nothing(cells_of):

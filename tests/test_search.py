@@ -280,25 +280,6 @@ def test_lists_on_disk_are_not_in_memory(built):
     assert disk.memory_bytes < 2 * len(database)  # a code has 8 times 4 bits
 
 
-def test_a_milvus_server_that_does_not_answer(tmp_path, monkeypatch):
-    monkeypatch.setenv("MILVUS_TOKEN", "user:secret")
-    options = OPTIONS["milvus"] | {"uri": "http://localhost:1"}
-    with pytest.raises(UserError, match="milvus at http://localhost:1: .*; start the server") as refused:
-        build_index("milvus", options, Database(vectors(0, 10), vectors(1, 5)), tmp_path / "milvus")
-    assert "secret" not in str(refused.value)
-    assert not list(tmp_path.iterdir())
-
-
-def test_a_milvus_collection_of_another_database(built, tmp_path):
-    index, _ = built("milvus", OPTIONS["milvus"], vectors(0, 30), vectors(1, 5))
-    index.client.close()
-    with pytest.raises(UserError, match="holds 35 fingerprints, but the database has 34; delete .* and build it again"):
-        read_index("milvus", OPTIONS["milvus"], tmp_path / "milvus", Database(vectors(0, 29), vectors(1, 5)))
-    (tmp_path / "milvus/collection.json").unlink()
-    with pytest.raises(UserError, match="collection.json: is damaged or missing; delete .* and build it again"):
-        read_index("milvus", OPTIONS["milvus"], tmp_path / "milvus", Database(vectors(0, 30), vectors(1, 5)))
-
-
 def test_exact_neighbours_and_recall(monkeypatch):
     dummy, db = vectors(0, 500), vectors(1, 100)
     index, database = exact(dummy, db)
@@ -330,9 +311,10 @@ def test_too_few_training_vectors_give_a_smaller_index_and_say_so(built, capsys)
     assert "codes of 6 bits, not 8" in said
 
 
-def test_an_index_cannot_be_trained_on_nothing(built):
-    with pytest.raises(UserError, match="ivf: 1 dummy fingerprints are too few to train it; use l2"):
-        built("ivf", OPTIONS["ivf"], vectors(0, 1), vectors(1, 10))
+@pytest.mark.parametrize("name, few", [("ivf", 1), ("ivfpq-fastscan", 15)])
+def test_an_index_cannot_be_trained_on_nothing(name, few, built):
+    with pytest.raises(UserError, match=f"{name}: {few} dummy fingerprints are too few to train it; use l2"):
+        built(name, OPTIONS[name], vectors(0, few), vectors(1, 10))
 
 
 def test_codes_must_divide_the_dimension(built, tmp_path):
@@ -358,6 +340,18 @@ def test_what_does_not_belong_together_is_refused(built, tmp_path):
         read_index("l2", {}, tmp_path / "l2", database)
 
 
+@pytest.mark.parametrize("name", INDEXES)
+@pytest.mark.parametrize("kept", [0.3, 0.999])
+def test_a_truncated_index(name, kept, built, tmp_path):
+    _, database = built(name, OPTIONS[name], vectors(0, 700), vectors(1, 60))
+    for file in (tmp_path / name).iterdir():
+        whole = file.read_bytes()
+        file.write_bytes(whole[: int(kept * len(whole))])
+        with pytest.raises(UserError, match=f"{file.name}: .*; delete .*{name} and build it again"):
+            read_index(name, OPTIONS[name], tmp_path / name, database)
+        file.write_bytes(whole)
+
+
 @pytest.mark.parametrize(
     "array, says",
     [
@@ -380,7 +374,7 @@ def test_a_truncated_file_of_fingerprints(tmp_path):
         open_vectors(tmp_path / "x.npy")
 
 
-@pytest.mark.parametrize("name", ["l2", "ivfpq-rr-ondisk", "milvus"])
+@pytest.mark.parametrize("name", [*INDEXES, "milvus"])
 def test_nothing_that_evaluation_reads_is_written(name, tmp_path):
     for i, part in enumerate(("dummy", "db", "query")):
         np.save(tmp_path / f"{part}.npy", vectors(i, 300))
@@ -394,11 +388,13 @@ def test_nothing_that_evaluation_reads_is_written(name, tmp_path):
     assert after == before
 
 
-def test_more_neighbours_than_fingerprints():
-    dummy, db = vectors(0, 3), vectors(1, 4)
-    (result,) = search_sequences(*exact(dummy, db), db, np.arange(4), [1])
-    assert (result.place[:, 0] == np.arange(3, 7)).all()
-    assert (result.place[:, 7:] == -1).all()
+@pytest.mark.parametrize("name", [*INDEXES, "milvus"])
+def test_more_neighbours_than_fingerprints(name, built):
+    index, database = built(name, OPTIONS[name], vectors(0, 16), vectors(1, 3))
+    found = index.nearest(database.db, 50)
+    assert ((found >= -1) & (found < 19)).all()
+    (result,) = search_sequences(index, database, database.db, np.arange(3), [1])
+    assert (result.place[:, 0] == np.arange(16, 19)).all()
 
 
 def test_starts_of_the_clip_protocol_stay_inside_clips():

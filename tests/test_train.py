@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from nafp import compute
 from nafp.augment.chain import Chain
 from nafp.data.corpus import Split
 from nafp.errors import UserError
@@ -161,14 +160,6 @@ def test_tensorboard_shows_what_happens(tmp_path):
     assert shown | {"train/loss", "train/learning_rate", "train/anchors_per_s"} == set(events.Tags()["scalars"])
     assert [event.step for event in events.Scalars("train/loss")] == [3, 6]  # 3 steps an epoch, looked at together
     assert [event.step for event in events.Images("similarity of anchors and replicas")] == [3, 6]
-
-
-@pytest.mark.parametrize(("known", "dtype"), [(True, torch.bfloat16), (False, torch.float32)])
-def test_bfloat16_where_the_machine_has_it(monkeypatch, capsys, known, dtype):
-    monkeypatch.setattr("nafp.compute.multiplies_bfloat16", lambda device: known)
-    assert compute.precision("bfloat16", torch.device("cpu")) == dtype
-    assert ("no bfloat16 arithmetic" in capsys.readouterr().out) == (not known)
-    assert compute.precision("float32", torch.device("cpu")) == torch.float32
 
 
 def test_same_seed_same_weights(tmp_path):

@@ -1,14 +1,18 @@
 """The real workflow, on a tiny configuration in a folder of its own: end to end, what reruns, what is refused."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
+import zipfile
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import soundfile as sf
+from recount import check_table
 from wavs import data_set, write
 from workflow import FULL, NONE, copy_project, planned, snakemake, tiny
 
@@ -85,20 +89,60 @@ def test_table_shows_ours_and_the_published_rows(finished):
 
 
 def test_every_rate_of_the_page_comes_from_the_per_query_tables(finished):
+    """All tables of the page, and the counts under the sounds, against tests/recount.py."""
     page = (finished / "results/demo/scoreboard/index.html").read_text(encoding="utf-8")
-    for path in (finished / "results/demo/scores").rglob("*.hits.parquet"):
-        answers = pd.read_parquet(path)
-        for hit in ("top1_exact", "top1_near"):
-            for rate in answers.groupby("length")[hit].mean():
-                assert f">{100 * rate + 1e-9:.1f}<" in page
+    cells = {
+        run: {path.stem: [path] for path in (finished / f"results/demo/scores/{run}/epoch=best").glob("*.json")}
+        for run in (FULL, NONE)
+    }
+    indexes = [cells[FULL][name] for name in ("l2", "ivfpq", "ivfpq-rr-ondisk", "milvus")]
+    tables = [cells[FULL]["l2"], cells[NONE]["l2"]], indexes, [cells[FULL]["l2"]]  # table3, index_types, song_level
+    for number, configurations in enumerate(tables, start=1):
+        assert check_table(page, f"study-{number}-table", configurations, (1, 3, 5), rows_a_song=15) > 0
+    totals = re.findall(r'class="hit">(\d+)</span> / <span class="near">(\d+)</span> / <span class="miss">(\d+)', page)
+    assert len(totals) == 4  # two runs, two levels
+    for i, kind in enumerate(("hit", "near", "miss")):
+        assert sum(int(total[i]) for total in totals) == page.count(f'class="verdict {kind}"')
+
+
+def test_snakemakes_own_report(finished, tmp_path):
+    """Every table, plot and the page, each with a caption, in its category and labelled by its study."""
+    done = snakemake(finished, "--report", str(tmp_path / "report.zip"))
+    assert done.returncode == 0, done.stdout[-3000:]
+    with zipfile.ZipFile(tmp_path / "report.zip") as archive:
+        page = archive.read("report/report.html").decode()
+        names = {Path(name).name for name in archive.namelist()}
+    results, categories = (
+        json.loads(re.search(rf'<script id="{name}">\s*var {name} = (.*);', page)[1])
+        for name in ("results", "categories")
+    )
+    board = finished / "results/demo/scoreboard"
+    shown = {path.name for path in board.iterdir() if path.suffix in (".svg", ".html")} | {
+        f"{study}.csv" for study in ("table3", "index_types", "song_level")
+    }
+    assert {Path(path).name for path in results} == shown <= names
+    assert {name: sum(map(len, parts.values())) for name, parts in categories.items()} == {
+        "Page": 1,
+        "Tables": 3,
+        "Plots": len(shown) - 4,
+    }
+    for path, result in results.items():
+        assert result["caption"], path
+        assert (
+            set(result["labels"])
+            == {".csv": {"study"}, ".html": {"page"}, ".svg": {"study", "figure"}}[Path(path).suffix]
+        )
+    assert "Hit rate over query length, by batch size" in results["results/demo/scoreboard/table3.csv"]["caption"]
 
 
 def test_the_scoreboard_of_what_has_finished(finished, tmp_path):
-    """A cell is missing: nothing is computed for it, the rest is shown; when it comes back, the page is made again."""
+    """A cell and some fingerprints are missing: nothing is computed for them, the rest is shown; when the cell comes back,
+    the page is made again."""
     folder = tmp_path / "project"
     shutil.copytree(finished, folder, copy_function=shutil.copy2)
     cell = folder / f"results/demo/scores/{NONE}/epoch=best/l2.json"
     cell.rename(tmp_path / "aside.json")
+    (folder / f"results/demo/fingerprints/{FULL}/epoch=best/test_query.npy").unlink()
     jobs = planned(folder, "scoreboard")
     assert not jobs.keys() & {"train", "fingerprint", "build_index", "score", "measure_scale"}
     done = snakemake(folder, "scoreboard")
@@ -109,6 +153,7 @@ def test_the_scoreboard_of_what_has_finished(finished, tmp_path):
     assert absent["row"].nunique() == 2
     assert absent["hit_rate_pct"].isna().all()
     assert not cell.exists()
+    assert not (folder / "results/demo/scoreboard/so_far/similarity.svg").exists()
     assert "scoreboard" not in planned(folder, "scoreboard")
     (tmp_path / "aside.json").rename(cell)
     assert {"make_table", "build_page"} <= planned(folder, "scoreboard").keys()
@@ -196,10 +241,10 @@ def test_fingerprints_go_out_and_come_back(finished, tmp_path):
 
 
 def test_a_database_in_shards(finished, tmp_path):
-    """The dummy split in three jobs: the same vectors, index and answers; a lost shard is made again alone."""
+    """Splits in several jobs: the same vectors, index, answers and picture; a lost shard is made again alone."""
     folder = tmp_path / "project"
     shutil.copytree(finished, folder, copy_function=shutil.copy2)
-    config = tiny(folder, fingerprint={"shards": {"dummy": 3}})
+    config = tiny(folder, fingerprint={"shards": {"dummy": 3, "test_db": 2}})
     cell = f"results/demo/scores/{FULL}/epoch=best/ivfpq.json"
     at = folder / f"results/demo/fingerprints/{FULL}/epoch=best"
     before, answers = np.load(at / "dummy.npy"), pd.read_parquet((folder / cell).with_suffix(".hits.parquet"))
@@ -212,6 +257,10 @@ def test_a_database_in_shards(finished, tmp_path):
     (folder / cell).unlink()
     jobs = planned(folder, cell, config=config)
     assert jobs == {"fingerprint": 1, "gather_fingerprints": 1, "build_index": 1, "score": 1}
+    picture = "results/demo/scoreboard/similarity.svg"
+    done = snakemake(folder, picture, config=config)
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert (folder / picture).read_bytes() == (finished / picture).read_bytes()
 
 
 def test_the_scale_study(finished, tmp_path):

@@ -30,8 +30,8 @@ def copy_project(folder: Path) -> Path:
 def snakemake(
     folder: Path, *arguments: str, config: str = "tiny.yaml", environment: dict | None = None, **options
 ) -> subprocess.CompletedProcess:
-    """Run Snakemake in a copy of the project; stdout and stderr together."""
-    command = [sys.executable, "-m", "snakemake", *arguments, "--cores", "2", "--configfile", config]
+    """Run Snakemake in a copy of the project, with one or more config files; stdout and stderr together."""
+    command = [sys.executable, "-m", "snakemake", *arguments, "--cores", "2", "--configfile", *config.split()]
     clean = {name: value for name, value in os.environ.items() if not name.startswith("SNAKEMAKE")}
     return subprocess.run(
         command,

@@ -1,19 +1,24 @@
 """Settings of the process that computes: device, threads, memory allocator."""
 
 import ctypes
+import fcntl
+import os
 import sys
+import tempfile
+from pathlib import Path
 
 import torch
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of malloc.h
+CLAIMS = []  # open files whose locks are this process's GPUs
 
 
-def set_up(threads: int, gpu: int = 0, tf32: bool = False) -> torch.device:
+def set_up(threads: int, rank: int = 0, tf32: bool = False) -> torch.device:
     """Use ``threads`` CPU threads and keep freed memory for the next batch; returns the device to compute on.
 
-    That is CUDA device number ``gpu`` where there is one. ``tf32`` lets it round the factors of float32 products to 10
-    bits, which is faster.
+    That is a GPU (``free_gpu``) where there is one. ``tf32`` lets it round the factors of float32 products to 10 bits,
+    which is faster.
 
     glibc returns every large tensor to the system as soon as it is freed and asks for zeroed pages for the next one.
     Keeping them makes a training step of the demo model more than twice as fast on a CPU.
@@ -22,10 +27,32 @@ def set_up(threads: int, gpu: int = 0, tf32: bool = False) -> torch.device:
     if sys.platform == "linux":
         libc = ctypes.CDLL(None)
         if hasattr(libc, "mallopt"):
-            libc.mallopt(M_MMAP_THRESHOLD, 2**30)
-            libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+            libc.mallopt(M_MMAP_MAX, 0)
+            libc.mallopt(M_TRIM_THRESHOLD, -1)
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
-    return torch.device("cuda", gpu) if torch.cuda.is_available() else torch.device("cpu")
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    device = torch.device("cuda", free_gpu(rank))
+    torch.cuda.set_device(device)
+    return device
+
+
+def free_gpu(rank: int) -> int:
+    """The first GPU that no other job of this user has on this machine, its own until the process ends.
+
+    If all are taken, the one with the number ``rank``: then jobs share it.
+    """
+    for number in range(torch.cuda.device_count()):
+        name = f"nafp-{os.getuid()}-{torch.cuda.get_device_properties(number).uuid}.lock"
+        file = open(Path(tempfile.gettempdir()) / name, "ab")  # noqa: SIM115
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.close()
+        else:
+            CLAIMS.append(file)
+            return number
+    return rank % torch.cuda.device_count()
 
 
 def multiplies_bfloat16(device: torch.device) -> bool:

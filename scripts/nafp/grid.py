@@ -20,8 +20,7 @@ from nafp.errors import UserError
 from nafp.model.shapes import encoder_features
 
 RUN_FIELDS = ("aug", "bsz", "dim", "loss", "recipe", "seed")
-
-
+EXPONENTIAL = re.compile(r"[-+]?\d+\.?\d*[eE][-+]?\d+")
 NOISY = {"background": (0, 10), "speech": (0, 10)}  # steps that add noise -> their range of SNR if a chain names none
 
 
@@ -56,6 +55,25 @@ def with_changes(section: Mapping, changes: Mapping) -> dict:
         deeper = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
         merged[key] = with_changes(merged[key], value) if deeper else value
     return merged
+
+
+def typed(value: object, given: object = None) -> object:
+    """A part of the config, with numbers for what was meant as numbers.
+
+    That is text like 1e-3, which YAML does not take for a number; and whatever of it was ``given`` on the command line,
+    where Snakemake leaves what is inside braces as text: there, text becomes what YAML makes of it.
+    """
+    if isinstance(value, Mapping):
+        given = given if isinstance(given, Mapping) else {}
+        return {key: typed(inside, given.get(key)) for key, inside in value.items()}
+    if isinstance(value, list):
+        return [typed(inside, inside if value == given else None) for inside in value]
+    if not isinstance(value, str):
+        return value
+    if EXPONENTIAL.fullmatch(value):
+        return float(value)
+    meant = yaml.safe_load(value) if value == given else value
+    return meant if meant is None or isinstance(meant, (bool, int, float)) else value
 
 
 def of_recipe(config: Mapping, recipe: str) -> dict:

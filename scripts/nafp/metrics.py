@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.stats import binomtest, norm
+from scipy.special import bdtr
+from scipy.stats import norm
 
 
 def wilson_interval(hits, n, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
@@ -23,8 +24,8 @@ def wilson_interval(hits, n, level: float = 0.95) -> tuple[np.ndarray, np.ndarra
 def mcnemar(a: np.ndarray, b: np.ndarray) -> tuple[int, int, float]:
     """Two systems' hits (n,) on the same queries -> (only a hit, only b hit, exact two-sided p of McNemar's test)."""
     only_a, only_b = int((a & ~b).sum()), int((~a & b).sum())
-    differing = only_a + only_b
-    return only_a, only_b, float(binomtest(only_a, differing).pvalue) if differing else 1.0
+    tail = bdtr(min(only_a, only_b), only_a + only_b, 0.5)  # the smaller half; the other is as large
+    return only_a, only_b, min(1.0, 2 * float(tail))
 
 
 def diagonal_sums(scores: np.ndarray, length: int) -> np.ndarray:

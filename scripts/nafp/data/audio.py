@@ -17,6 +17,11 @@ from nafp.data.layout import SAMPLE_RATE
 from nafp.errors import UserError
 from nafp.files import written_whole
 
+AUDIO_FILES = {  # the last line is what libsndfile does not read: such files are listed, not passed over
+    *(".wav", ".wave", ".rf64", ".w64", ".aif", ".aiff", ".aifc", ".au", ".snd", ".caf", ".voc", ".sph"),
+    *(".flac", ".ogg", ".oga", ".opus", ".mp3", ".mp2"),
+    *(".m4a", ".aac", ".wma", ".ape", ".wv"),
+}
 BLOCK_S = 30  # decoded at a time
 RATES = 1000, 768_000  # Hz that music has; at others, resampling a broken header's file would take gigabytes
 CODECS = {  # name -> container and coding of libsndfile; none of them delays the signal

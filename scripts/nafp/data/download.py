@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import google_crc32c
 import requests
 from tqdm import tqdm
 
@@ -18,6 +19,7 @@ ATTEMPTS = 5  # in a row that bring nothing
 WAIT_S = 1.0  # after the first of them, then twice as long each time
 LONGEST_WAIT_S = 60.0
 BLOCK = 2**20
+HASHES = {"md5": hashlib.md5, "crc32c": google_crc32c.Checksum}  # that a server may state, the better first
 PASSING = {408, 429, 500, 502, 503, 504}  # states of a server that may be better in a moment
 
 Locate = Callable[[], requests.PreparedRequest]
@@ -59,7 +61,7 @@ def download(locate: Locate, path: Path, name: str, room: Callable[[int], None] 
 
     Goes on with the partial file beside ``path`` as long as the server has the same object (ETag or date, and length).
     ``name``: of the file in messages. ``room`` is told the bytes that are still to come and raises UserError if there is
-    no room for them. The MD5 that a server states is checked. Raises UserError; the partial file is then kept, unless
+    no room for them. The hash that a server states is checked. Raises UserError; the partial file is then kept, unless
     its content is wrong.
     """
     part, _ = partial_files(path)
@@ -68,7 +70,7 @@ def download(locate: Locate, path: Path, name: str, room: Callable[[int], None] 
     while True:
         before = size_of(part)
         try:
-            stated_md5 = attempt(locate, path, room)
+            stated = attempt(locate, path, room)
             break
         except (Passing, requests.RequestException) as error:
             failures = 1 if size_of(part) > before else failures + 1
@@ -80,15 +82,15 @@ def download(locate: Locate, path: Path, name: str, room: Callable[[int], None] 
             time.sleep(wait)
         except Refused as error:
             raise UserError(f"{name}: cannot be downloaded ({error})") from error
-    finish(path, name, stated_md5)
+    finish(path, name, stated)
 
 
 class Refused(Exception):
     """A server's answer that another attempt would meet again."""
 
 
-def attempt(locate: Locate, path: Path, room: Callable[[int], None]) -> str | None:
-    """Bring the partial file as far as the connection lasts; the MD5 (hex) that the server states when it is complete."""
+def attempt(locate: Locate, path: Path, room: Callable[[int], None]) -> tuple[str, str] | None:
+    """Bring the partial file as far as the connection lasts; the hash that the server states when it is complete."""
     part, record = partial_files(path)
     with requests.Session() as session:
         answer = ask(session, locate(), {})
@@ -102,7 +104,7 @@ def attempt(locate: Locate, path: Path, room: Callable[[int], None]) -> str | No
             answer = ask(session, locate(), {"Range": f"bytes={have}-", "If-Range": identity["tag"]})
             if answer.status_code != 206:  # the object changed in this moment, or the server knows no ranges
                 have = 0
-        stated_md5 = md5_of(answer.headers)
+        stated = stated_hash(answer.headers)
         if have != identity["bytes"]:
             room((identity["bytes"] or have) - have)
             with written_whole(record) as new:
@@ -111,7 +113,7 @@ def attempt(locate: Locate, path: Path, room: Callable[[int], None]) -> str | No
         answer.close()
     if identity["bytes"] is not None and size_of(part) != identity["bytes"]:
         raise Passing(f"{size_of(part):,} bytes came, not the {identity['bytes']:,} that the server stated")
-    return stated_md5
+    return stated
 
 
 def ask(session: requests.Session, request: requests.PreparedRequest, headers: dict[str, str]) -> requests.Response:
@@ -145,21 +147,30 @@ def receive(answer: requests.Response, part: Path, have: int, total: int | None,
             bar.update(len(block))
 
 
-def finish(path: Path, name: str, stated_md5: str | None) -> None:
+def finish(path: Path, name: str, stated: tuple[str, str] | None) -> None:
     """Check the complete partial file and give it its name."""
     part, record = partial_files(path)
-    if stated_md5:
-        with open(part, "rb") as file:
-            found = hashlib.file_digest(file, "md5").hexdigest()
-        if found != stated_md5:
+    if stated:
+        kind, expected = stated
+        found = hash_of(part, kind)
+        if found != expected:
             part.unlink()
             record.unlink(missing_ok=True)
             raise UserError(
-                f"{name}: was damaged on its way (MD5 {found}, the server states {stated_md5}) and has been removed; "
-                "run the same command again"
+                f"{name}: was damaged on its way ({kind.upper()} {found}, the server states {expected}) and has been "
+                "removed; run the same command again"
             )
     part.replace(path)
     record.unlink(missing_ok=True)
+
+
+def hash_of(path: Path, kind: str) -> str:
+    """One of HASHES of a file, in hex."""
+    digest = HASHES[kind]()
+    with open(path, "rb") as file:
+        while block := file.read(BLOCK):
+            digest.update(block)
+    return digest.digest().hex()
 
 
 def partial_files(path: Path) -> tuple[Path, Path]:
@@ -183,13 +194,13 @@ def same_object(record: Path, identity: dict) -> bool:
     return json.loads(record.read_text(encoding="utf-8")) == identity
 
 
-def md5_of(headers: requests.structures.CaseInsensitiveDict) -> str | None:
-    """The MD5, in hex, in the header of Google's storage, ``x-goog-hash: crc32c=..., md5=<base64>``."""
-    for one in headers.get("x-goog-hash", "").split(","):
-        kind, _, value = one.strip().partition("=")
-        if kind == "md5":
-            return base64.b64decode(value).hex()
-    return None
+def stated_hash(headers: requests.structures.CaseInsensitiveDict) -> tuple[str, str] | None:
+    """Kind and hex of the hash in the header of Google's storage, ``x-goog-hash: crc32c=<base64>, md5=<base64>``.
+
+    An object that was put together of parts has no MD5 there.
+    """
+    known = dict(one.strip().partition("=")[::2] for one in headers.get("x-goog-hash", "").split(","))
+    return next(((kind, base64.b64decode(known[kind]).hex()) for kind in HASHES if kind in known), None)
 
 
 def reason_of(error: Exception) -> str:

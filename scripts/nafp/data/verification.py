@@ -67,9 +67,12 @@ def count_problems(manifest: pd.DataFrame, root: Path, expected: Mapping[str, in
     seconds = DUMMIES[dummy][1] if dummy in DUMMIES else None
     dummies = manifest.loc[manifest["split"] == "dummy", "seconds"]
     other = int(((dummies - seconds).abs() > 1).sum()) if seconds else 0
-    return problems + (
-        [f"{root / SPLITS['dummy']}: {other:,} songs are not {seconds} s long, but dummy is {dummy}"] if other else []
-    )
+    if other:
+        problems.append(
+            f"{root / SPLITS['dummy']}: {other:,} songs are not {seconds} s long, but dummy is {dummy}, a data set of such "
+            f"songs; 'dummy: {DUMMIES[dummy][0]}' takes as many in the length that they have"
+        )
+    return problems
 
 
 def same_audio(manifest: pd.DataFrame) -> list[str]:

@@ -10,15 +10,15 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from nafp.data.audio import read_any
+from nafp.data.audio import AUDIO_FILES, read_any
 from nafp.data.corpus import count_segments
+from nafp.data.digests import files_below
 from nafp.errors import UserError
 from nafp.files import written_whole
 from nafp.search.index import Index, read_index, update_index
 from nafp.search.types import MILVUS, type_of
 from nafp.search.vectors import Database
 
-AUDIO_FILES = {".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".au"}
 SONGS_AT_A_TIME = 32  # decoded and fingerprinted together, then saved
 COLUMNS = {
     "path": str,
@@ -44,7 +44,7 @@ def find_audio(folder: Path) -> list[Path]:
     """Every audio file below a folder, by its suffix, sorted; UserError if there is none."""
     if not folder.is_dir():
         raise UserError(f"{folder}: is not a folder")
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in AUDIO_FILES)
+    files = sorted(files_below(folder, AUDIO_FILES))
     if not files:
         raise UserError(f"{folder}: has no audio files ({', '.join(sorted(AUDIO_FILES))})")
     return files

@@ -2,7 +2,8 @@
 
 A recording is searched in windows of at most LONGEST segments. A window is recognised if its best place scores well and
 better than the best place in any other song. Neighbouring windows that agree on a song and on where it lies in it are one
-interval, whose ends are then set by the segments themselves.
+interval, whose ends are then set by the segments themselves. Music repeats itself, so that windows may take one bar for
+another: intervals of a song that overlap are one, and so are those that lie at one place of it.
 """
 
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from nafp.search.vectors import Database
 
 LONGEST = 9  # segments of a window: 5 s, long enough to be sure, short enough to find where a song begins
 SAME_PLACE = 1  # segments by which windows of one song may disagree on where it lies
+LIKE = 0.7  # times the score of an interval's best window: from this inner product on, a segment belongs to it
 SILENCE = 10 ** (-60 / 20)  # peak, of full scale
 COLUMNS = ("query", "from_s", "to_s", "song", "offset_s", "score", "runner_up", "margin", "note")
 
@@ -91,20 +93,56 @@ def intervals(found: pd.DataFrame, length: int, limits: Limits) -> list[pd.DataF
     return [rows for rows in runs if len(rows) >= min(limits.windows, len(found))]
 
 
-def ends(
-    rows: pd.DataFrame, query: np.ndarray, database: Database, length: int, limits: Limits
-) -> tuple[int, int, int]:
-    """First and last segment of an interval, and how far from the segment its row in the database lies.
+@dataclass
+class Interval:
+    """Segments ``first`` to ``last`` are of a song; their rows in the database are ``lies`` further. ``windows``: that say so."""
 
-    From the windows inwards, the ends are the first segments that sound like the song itself.
+    song: int
+    first: int
+    last: int
+    lies: int
+    windows: pd.DataFrame
+
+
+def interval(
+    found: pd.DataFrame, query: np.ndarray, database: Database, song_of_row: np.ndarray, length: int
+) -> Interval:
+    """An interval of a run of windows.
+
+    Its ends are the outermost segments in the windows that are LIKE the best window, and those beyond that follow without
+    interruption. None lies before or behind the song.
     """
-    lies = int((rows["place"] - rows["start"]).mode().iloc[0])
-    segments = np.arange(rows["start"].min(), rows["start"].max() + length)
-    places = segments + lies
-    own = database.inner_products(query, segments, places)
-    like = np.flatnonzero(own >= limits.min_score)
-    first, last = (like[0], like[-1]) if len(like) else (0, -1)
-    return int(segments[first]), int(segments[last]), lies
+    best = found.loc[found["score"].idxmax()]
+    song, lies = int(best["song"]), int(best["place"] - best["start"])
+    rows = np.flatnonzero(song_of_row == song)
+    begin, end = found["start"].min(), found["start"].max() + length
+    segments = np.arange(max(begin - length, 0, rows[0] - lies), min(end + length, len(query), rows[-1] + 1 - lies))
+    own = database.inner_products(query, segments, segments + lies)
+    inside = (segments >= begin) & (segments < end)
+    like = own >= min(LIKE * best["score"], own[inside].max())
+    core, unlike = segments[like & inside], segments[~like]
+    first = unlike[unlike < core[0]].max(initial=segments[0] - 1) + 1
+    last = unlike[unlike > core[-1]].min(initial=segments[-1] + 1) - 1
+    return Interval(song, int(first), int(last), lies, found)
+
+
+def joined(parts: Sequence[Interval], query: np.ndarray, database: Database) -> list[Interval]:
+    """Intervals, those of one song joined that overlap or lie at one place; the place is that which fits the whole better."""
+
+    def fit(segments: np.ndarray, lies: int) -> float:
+        return database.inner_products(query, segments, segments + lies).mean()
+
+    kept: list[Interval] = []
+    for part in sorted(parts, key=lambda part: part.first):
+        of_song = (one for one in reversed(kept) if one.song == part.song)
+        near = (one for one in of_song if part.first <= one.last or abs(part.lies - one.lies) <= SAME_PLACE)
+        if (one := next(near, None)) is None:
+            kept.append(part)
+            continue
+        one.last, one.windows = max(one.last, part.last), pd.concat([one.windows, part.windows])
+        segments = np.arange(one.first, one.last + 1)
+        one.lies = max(one.lies, part.lies, key=lambda lies: fit(segments, lies))
+    return kept
 
 
 def identify(
@@ -132,21 +170,20 @@ def identify(
         return pd.DataFrame([nothing | {"note": "silence"}], columns=COLUMNS)
     length = min(LONGEST, len(query))
     found = windows(query, index or Exact(database), database, song_of_row)
+    parts = [interval(part, query, database, song_of_row, length) for part in intervals(found, length, limits)]
     rows = []
-    for part in intervals(found, length, limits):
-        first, last, lies = ends(part, query, database, length, limits)
-        best = part.loc[part["score"].idxmax()]
-        song = int(best["song"])
+    for part in joined(parts, query, database):
+        best = part.windows.loc[part.windows["score"].idxmax()]
         rows.append(
             {
                 "query": name,
-                "from_s": first * HOP / SAMPLE_RATE,
-                "to_s": round(min((last * HOP + SEGMENT) / SAMPLE_RATE, duration), 2),
-                "song": songs[song],
-                "offset_s": (first + lies - first_row[song]) * HOP / SAMPLE_RATE,
-                "score": part["score"].mean(),
+                "from_s": part.first * HOP / SAMPLE_RATE,
+                "to_s": round(min((part.last * HOP + SEGMENT) / SAMPLE_RATE, duration), 2),
+                "song": songs[part.song],
+                "offset_s": (part.first + part.lies - first_row[part.song]) * HOP / SAMPLE_RATE,
+                "score": part.windows["score"].mean(),
                 "runner_up": songs[int(best["other"])] if best["other"] >= 0 else "",
-                "margin": (part["score"] - part["runner_up"]).mean(),
+                "margin": (part.windows["score"] - part.windows["runner_up"]).mean(),
                 "note": "",
             }
         )

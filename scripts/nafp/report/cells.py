@@ -7,7 +7,7 @@ says otherwise; query lengths are in seconds.
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -15,23 +15,33 @@ import pandas as pd
 from nafp.data.layout import FILES
 from nafp.metrics import wilson_interval
 
-_CELL = ["dataset", "run", "epoch", "index", "protocol", "queries", "database_segments", "seconds", "match", "hits"]
+_CELL = ["dataset", "run", "query_set", "epoch", "index", "protocol"]
+_CELL += ["queries", "database_segments", "seconds", "match", "hits"]
 _RATES = ["hit_rate_pct", "low_pct", "high_pct"]
 _OF_INDEX = ["build_s", "index_bytes", "memory_bytes", "ms_per_segment"]
-_COSTS = ["ms_per_query", *_OF_INDEX, "recall_pct"]
+_COSTS = ["mrr", "ms_per_query", *_OF_INDEX, "recall_pct"]
 _COLUMNS = _CELL + _RATES + _COSTS
 MEASURED = {"run", "queries", "hits", *_RATES, *_COSTS}
+OF_QUERIES = ("query_set", "snr_db")  # what tells query sets apart
 _MATCH = {"top1_exact": "exact", "top1_near": "near", "top1_song": "song"}  # others: "top10_exact" -> "top10"
+
+
+class Key(NamedTuple):
+    """Which cell of a scoreboard."""
+
+    run: str
+    index: str
+    query_set: str = FILES
 
 
 def load_cells(paths: Iterable[str | Path]) -> pd.DataFrame:
     """Read cell files into a long table: one row per cell x query length x match, in the order of `paths`.
 
-    Columns: dataset, run, the run's fields (aug, bsz, ...), query_set and snr_db if a cell has them, epoch, index,
-    protocol, queries, database_segments, seconds,
-    match ("exact", "near", "song", "top3", "top10"), hits, hit_rate_pct, low_pct and high_pct (95 % Wilson interval,
-    percent), ms_per_query, build_s (seconds), index_bytes (on disk), memory_bytes, ms_per_segment, recall_pct (nearest
-    neighbours found, percent). A cell's ``snr_db``, the level of its query set's noise, counts as one of its fields.
+    Columns: dataset, run, the run's fields (aug, bsz, ...), query_set, snr_db if a cell has it (the level of its query set's
+    noise counts as one of its fields), epoch, index, protocol, queries, database_segments, seconds, match ("exact", "near",
+    "song", "top3", "top10"), hits, hit_rate_pct, low_pct and high_pct (95 % Wilson interval, percent), mrr (mean reciprocal
+    rank of the right segment, on the rows of exact hits), ms_per_query, build_s
+    (seconds), index_bytes (on disk), memory_bytes, ms_per_segment, recall_pct (nearest neighbours found, percent).
     Raises ValueError for a malformed cell or one that is given twice.
     """
     rows, seen = [], {}
@@ -45,8 +55,6 @@ def load_cells(paths: Iterable[str | Path]) -> pd.DataFrame:
     if not rows:
         return pd.DataFrame(columns=_COLUMNS)
     cells = pd.DataFrame(rows)
-    if "query_set" in cells:
-        cells["query_set"] = cells["query_set"].fillna(FILES)
     fields = [name for name in cells.columns if name not in _COLUMNS]
     cells["hit_rate_pct"] = 100 * cells["hits"] / cells["queries"]
     low, high = wilson_interval(cells["hits"].to_numpy(), cells["queries"].to_numpy())
@@ -62,8 +70,8 @@ def _cell_rows(cell: Mapping[str, Any], path: str | Path) -> list[dict[str, Any]
     if clash:
         raise ValueError(f"{path}: a run field may not be called {', '.join(sorted(clash))}")
     seconds, queries = cell["seconds"], cell["queries"]
-    times = cell.get("ms_per_query") or [np.nan] * len(seconds)
-    for name, values in {**cell["hits"], "ms_per_query": times}.items():
+    times, ranks = (cell.get(name) or [np.nan] * len(seconds) for name in ("ms_per_query", "mrr"))
+    for name, values in {**cell["hits"], "ms_per_query": times, "mrr": ranks}.items():
         if len(values) != len(seconds):
             raise ValueError(f"{path}: {name} has {len(values)} values for {len(seconds)} query lengths")
     if any(not 0 <= hit <= queries for hits in cell["hits"].values() for hit in hits) or queries < 1:
@@ -72,7 +80,8 @@ def _cell_rows(cell: Mapping[str, Any], path: str | Path) -> list[dict[str, Any]
         "dataset": cell["dataset"],
         "run": cell["run"],
         **cell["fields"],
-        **{name: cell[name] for name in ("query_set", "snr_db") if name in cell},
+        "query_set": cell.get("query_set", FILES),
+        **({"snr_db": cell["snr_db"]} if "snr_db" in cell else {}),
         **{name: cell.get(name) for name in ("epoch", "index", "protocol", "queries")},
         **{name: np.nan if cell.get(name) is None else cell[name] for name in _OF_INDEX},
         "recall_pct": 100 * cell["recall"]["nearest"] if "recall" in cell else np.nan,
@@ -85,10 +94,16 @@ def _cell_rows(cell: Mapping[str, Any], path: str | Path) -> list[dict[str, Any]
             "seconds": s,
             "hits": hit,
             "ms_per_query": ms,
+            "mrr": rank if name == "top1_exact" else np.nan,
         }
         for name, hits in cell["hits"].items()
-        for s, hit, ms in zip(seconds, hits, times, strict=True)
+        for s, hit, ms, rank in zip(seconds, hits, times, ranks, strict=True)
     ]
+
+
+def keys_of(cells: pd.DataFrame) -> list[Key]:
+    """The cells of `load_cells`, in the order of its files."""
+    return list(map(Key._make, cells[list(Key._fields)].drop_duplicates().itertuples(index=False, name=None)))
 
 
 def pool_seeds(cells: pd.DataFrame, keep_seeds: bool = False) -> pd.DataFrame:
@@ -122,14 +137,14 @@ def shown_fields(cells: pd.DataFrame, varied: Sequence[str] = ()) -> list[str]:
 
 def label(row: Mapping[str, Any], fields: Iterable[str]) -> str:
     """Short name of a configuration: `label(row, ["aug", "bsz"])` is "aug full, N=120"."""
-    symbols = {"bsz": "N=", "dim": "d=", "index": "", "loss": "", "query_set": "queries ", "snr_db": "SNR in dB "}
-    parts = [(symbols.get(name, f"{name} "), row[name]) for name in fields if not pd.isna(row[name])]
-    return ", ".join(f"{prefix}{plain(value)}" for prefix, value in parts)
+    symbols = {"bsz": "N=", "dim": "d=", "index": "", "loss": "", "query_set": "queries ", "snr_db": "SNR "}
+    parts = [(name, plain(row[name])) for name in fields if not pd.isna(row[name])]
+    return ", ".join(f"{symbols.get(name, f'{name} ')}{value}{' dB' * (name == 'snr_db')}" for name, value in parts)
 
 
 def run_labels(cells: pd.DataFrame, varied: Sequence[str] = ()) -> dict[str, str]:
     """Run -> its short name among the runs of these cells; the whole one where nothing tells them apart."""
-    fields = [name for name in shown_fields(cells, varied) if name != "index"]
+    fields = [name for name in shown_fields(cells, varied) if name not in ("index", *OF_QUERIES)]
     fields += ["seed"] if "seed" in cells.columns and cells["seed"].nunique() > 1 and "seed" not in fields else []
     runs = cells.drop_duplicates("run").to_dict("records")
     return {row["run"]: label(row, fields) or row["run"] for row in runs}

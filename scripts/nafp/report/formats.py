@@ -1,6 +1,7 @@
 """A laid-out table as Markdown and LaTeX, and the lines under it."""
 
 import re
+from itertools import zip_longest
 
 import pandas as pd
 
@@ -11,7 +12,7 @@ _TEX = {
     **{character: f"\\{character}" for character in "&%$#_{}"},
     **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
     **{"<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", "–": "--", "▲": r"$^{+}$", "▼": r"$^{-}$"},
-    **{"±": r"$\pm$", "·": r"$\cdot$"},
+    **{"±": r"$\pm$", "·": r"$\cdot$", "\N{MINUS SIGN}": "$-$"},
 }
 
 
@@ -31,8 +32,8 @@ def caption(table: pd.DataFrame) -> str:
         )
     if done["p"].notna().any():
         parts.append(
-            "▲ better, ▼ worse than the baseline: McNemar's exact test on the same queries, p < 0.05 after Holm's correction "
-            "over the table" + (", in every pair of seeds." if done["seeds"].gt(1).any() else ".")
+            "▲ better, ▼ worse than the baseline: McNemar's exact test, query by query, p < 0.05 after Holm's correction over "
+            "the table" + (", in every pair of seeds." if done["seeds"].gt(1).any() else ".")
         )
     absent = ours.loc[ours["state"].eq(NOT_RUN), "row"].nunique()
     if absent:
@@ -40,6 +41,7 @@ def caption(table: pd.DataFrame) -> str:
     others = table.loc[table["source"].ne(OURS), "comparable"]
     if others.eq("yes").any():
         parts.append(
+            "Under the interval: our rate minus the published one, in points, where database and configuration are the same. "
             "The paper's copy of its database still held songs that were in both test and dummy; the release, which the "
             "users' re-run searched, does not, and gives higher rates."
         )
@@ -89,7 +91,7 @@ def _markdown_row(texts: list[str]) -> str:
 def _markdown(entry: Entry) -> str:
     text = _escaped(entry.text)
     text = f"**{text}**" if entry.best else text
-    return " ".join(part for part in (text, f"({entry.below})" if entry.below else "", entry.mark) if part)
+    return " ".join(part for part in (text, f"({'; '.join(entry.below)})" if entry.below else "", entry.mark) if part)
 
 
 def _escaped(text: str) -> str:
@@ -101,13 +103,14 @@ def to_latex(table: pd.DataFrame, name: str, question: str = "") -> str:
     plan = layout(table)
     align = "".join("l" if entry.kind in ("method", "index", "match") else "r" for entry in plan.head)
     lines = [
-        "% needs \\usepackage{booktabs}",
+        "% needs \\usepackage{booktabs,graphicx}",
         "\\begin{table}",
         "\\centering\\footnotesize\\setlength{\\tabcolsep}{2.5pt}",
         f"\\caption{{{tex(question or name)}}}",
     ]
     lines += [
         f"\\label{{tab:{re.sub('[^a-z0-9]+', '-', name.lower())}}}",
+        "\\resizebox{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}{!}{%  no wider than the page",
         f"\\begin{{tabular}}{{{align}}}",
         "\\toprule",
     ]
@@ -120,13 +123,15 @@ def to_latex(table: pd.DataFrame, name: str, question: str = "") -> str:
                 around = (group.labels, group.costs) if number == 0 else ([], [])
                 labels = [tex(entry.text) for entry in around[0]] or [""] * len(group.labels)
                 costs = [tex(entry.text) for entry in around[1]] or [""] * len(group.costs)
-                lines.append(_tex_row([*labels, *map(_tex, row), *costs]))
-                if any(entry.below for entry in row):  # intervals fit the page in a line of their own only
-                    below = [f"{{\\tiny {tex(entry.below)}}}" if entry.below else "" for entry in row]
+                lines.append(_tex_row([*labels, *_tex_rates(row), *costs]))
+                for texts in zip_longest(
+                    *(entry.below for entry in row), fillvalue=""
+                ):  # they fit in lines of their own
+                    below = [f"{{\\tiny {tex(text)}}}" if text else "" for text in texts]
                     lines.append(_tex_row([*[""] * len(labels), *below, *[""] * len(costs)]))
     lines += [
         "\\bottomrule",
-        "\\end{tabular}",
+        "\\end{tabular}}",
         f"\\par\\smallskip\\footnotesize {tex(under(table, plan))}",
         "\\end{table}",
     ]
@@ -137,8 +142,16 @@ def _tex_row(texts: list[str]) -> str:
     return " & ".join(texts) + r" \\"
 
 
+def _tex_rates(row: list[Entry]) -> list[str]:
+    """A match and its rates; one remark where none of them has run."""
+    match, *rates = map(_tex, row)
+    if rates and set(rates) == {NOT_RUN}:
+        return [match, f"\\multicolumn{{{len(rates)}}}{{c}}{{\\emph{{{NOT_RUN}}}}}"]
+    return [match, *rates]
+
+
 def _tex(entry: Entry) -> str:
-    text = f"{{\\tiny {NOT_RUN}}}" if entry.text == NOT_RUN else tex(entry.text)
+    text = tex(entry.text)
     return (f"\\textbf{{{text}}}" if entry.best else text) + tex(entry.mark)
 
 

@@ -12,7 +12,7 @@ from nafp.report.cells import plain
 from nafp.report.published import PAPER, RERUN
 from nafp.report.tables import COSTS, MEASURED_HERE, NOT_RUN, OURS
 
-MISSING = "–"
+MISSING, MINUS = "–", "\N{MINUS SIGN}"
 MARKS = {"better": "▲", "worse": "▼"}
 LABELS = ("method", "N", "d", "index", "seeds", "queries")
 WORDS = {"method", "index", "match"}
@@ -22,13 +22,13 @@ WORDS = {"method", "index", "match"}
 class Entry:
     """One place of the table: what is printed, its number for sorting, and the sentence behind it.
 
-    ``kind``: method, index, match, number, rate or cost. ``below``: a second, smaller line. ``mark``: of MARKS.
+    ``kind``: method, index, match, number, rate or cost. ``below``: smaller lines under it. ``mark``: of MARKS.
     """
 
     text: str
     kind: str
     value: float | str | None = None
-    below: str = ""
+    below: tuple[str, ...] = ()
     mark: str = ""
     best: bool = False
     title: str = ""
@@ -80,7 +80,8 @@ def layout(table: pd.DataFrame) -> Layout:
         blocks.append(Block(source, _note(rows[0]), groups))
     titles = {"ms per query": f"ms per query ({_timed(lengths):g} s)"} if lengths else {}
     names = [*labels, "match", *(f"{s:g} s" for s in lengths), *(titles.get(name, name) for name in costs)]
-    everywhere = ", ".join(f"{name} {_label(name, table.loc[ours, name].dropna().iloc[0])}" for name in constant)
+    said = [name for name in constant if name != "queries"]  # the caption says how many
+    everywhere = ", ".join(f"{name} {_label(name, table.loc[ours, name].dropna().iloc[0])}" for name in said)
     return Layout([Entry(name, _kind(name)) for name in names], blocks, everywhere)
 
 
@@ -134,9 +135,12 @@ def _rate(row: dict | None) -> Entry:
     text = one_decimal(row["hit_rate_pct"])
     if row["state"] != MEASURED_HERE:
         return Entry(text, "rate", row["hit_rate_pct"])
-    interval = f"{one_decimal(row['low_pct'])}–{one_decimal(row['high_pct'])}"
+    below = [f"{one_decimal(row['low_pct'])}–{one_decimal(row['high_pct'])}"]
+    for name, column in ((PAPER, "minus_paper"), ("re-run", "minus_rerun")):
+        if pd.notna(row[column]):
+            below.append(f"{name} {'+' if row[column] >= 0 else MINUS}{abs(row[column]):.1f}")
     mark = MARKS.get(row["versus"], "")
-    return Entry(text, "rate", row["hit_rate_pct"], interval, mark, bool(row["best"]), _sentence(row))
+    return Entry(text, "rate", row["hit_rate_pct"], tuple(below), mark, bool(row["best"]), _sentence(row))
 
 
 def _sentence(row: dict) -> str:
@@ -148,6 +152,8 @@ def _sentence(row: dict) -> str:
     ]
     if row["seeds"] not in ("1", None):
         parts.append(f"mean of {row['seeds']} seeds, standard deviation {row['seed_sd_pct']:.2f}")
+    if pd.notna(row["mrr"]):
+        parts.append(f"mean reciprocal rank {row['mrr']:.3f}")
     for name, column, difference in ((PAPER, "paper_pct", "minus_paper"), (RERUN, "rerun_pct", "minus_rerun")):
         if pd.notna(row[column]):
             parts.append(f"{name} {row[column]:g} %, difference {row[difference]:+.1f}")

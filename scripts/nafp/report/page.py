@@ -13,8 +13,15 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from nafp.report.cells import plain
 from nafp.report.formats import caption
-from nafp.report.layout import layout
+from nafp.report.layout import MISSING, Entry, Group, layout
+from nafp.report.published import PAPER, RERUN
 from nafp.report.tables import OURS
+
+ORIGINS = {
+    OURS: "measured here",
+    PAPER: "as printed in arXiv 2010.11910",
+    RERUN: "the released code, as its users reported it",
+}
 
 
 @dataclass(frozen=True)
@@ -52,6 +59,7 @@ def render_page(
     environment.tests["mapping_"] = lambda value: isinstance(value, Mapping)
     environment.filters["plain"] = _plain
     environment.filters["bind"] = _bind
+    environment.filters["folded"] = _folded
     return environment.get_template("page.html.j2").render(
         title=title,
         headline=headline,
@@ -61,6 +69,7 @@ def render_page(
         listening=_heard(listening or {}),
         published=any((section.table["source"] != OURS).any() for section in sections),
         provenance=provenance or {},
+        origins=ORIGINS,
     )
 
 
@@ -113,7 +122,19 @@ def _data_uri(svg: str) -> str:
     return "data:image/svg+xml;base64," + base64.b64encode(svg.encode("utf-8")).decode("ascii")
 
 
-def _plain(value: Any) -> str:
+def _folded(group: Group, head: Sequence[Entry]) -> str:
+    """What a phone shows below the first label instead of the other columns."""
+    others = zip(head[1:], group.labels[1:], strict=False)
+    shown = [(name.text, label.text) for name, label in others if label.text != MISSING]
+    return ", ".join(text if name == "index" else f"{name} {text}" for name, text in shown)
+
+
+def _plain(value: Any, inside: bool = False) -> str:
+    """A value of the config as YAML would write it on one line, without the outermost brackets."""
+    if isinstance(value, Mapping):
+        text = ", ".join(f"{key}: {_plain(one, True)}" for key, one in value.items())
+        return f"{{{text}}}" if inside or not value else text
     if isinstance(value, (list, tuple)):
-        return ", ".join(map(_plain, value))
+        text = ", ".join(_plain(one, True) for one in value)
+        return f"[{text}]" if inside else text
     return {True: "yes", False: "no", None: "–"}[value] if value is None or isinstance(value, bool) else str(value)

@@ -27,14 +27,14 @@ def index_costs(cells: pd.DataFrame, path: str | Path) -> None:
     Writes an SVG to `path`, and a PNG. Raises ValueError when no cell has a search time.
     """
     points = _points_of(cells)
-    with drawn(path, 2, height=1.15 * HEIGHT, sharey=True) as (figure, panels):
+    with drawn(path, 2, height=1.9 * HEIGHT) as (figure, panels):
         groups = points.groupby("configuration", sort=False)
         for axes, cost in zip(panels, ("ms_per_query", "bytes"), strict=True):
             for (_, rows), colour in zip(groups, colours(groups.ngroups), strict=True):
                 _draw(axes, rows, cost, colour)
             _cost_axis(axes, points[cost])
         panels[0].set(xlabel=f"ms per query of {points['seconds'].iloc[0]:g} s", ylabel="top-1 hit rate (exact), %")
-        panels[1].set_xlabel("bytes per fingerprint on disk")
+        panels[1].set(xlabel="bytes per fingerprint on disk", ylabel="top-1 hit rate (exact), %")
         note(panels[0], f"n = {points['queries'].max():,} queries; bar: 95 % interval")
         handles = [Line2D([], [], marker="o", linestyle="", color=c) for c in colours(groups.ngroups)] * (
             groups.ngroups > 1
@@ -77,7 +77,7 @@ def _draw(axes: Axes, rows: pd.DataFrame, cost: str, colour: tuple) -> None:
     rows = rows.dropna(subset=[cost]).sort_values(cost)
     spread = [rows["hit_rate_pct"] - rows["low_pct"], rows["high_pct"] - rows["hit_rate_pct"]]
     where = rows[cost], rows["hit_rate_pct"]
-    axes.errorbar(*where, yerr=np.clip(spread, 0, None), fmt="none", ecolor=colour, elinewidth=0.9, alpha=0.45)
+    axes.errorbar(*where, yerr=np.clip(spread, 0, None), fmt="none", ecolor=colour, elinewidth=0.9, alpha=0.3)
     best = rows["hit_rate_pct"].cummax()
     front = rows[rows["hit_rate_pct"].eq(best) & ~best.duplicated()]
     axes.step(front[cost], front["hit_rate_pct"], where="post", color=colour, linewidth=1, alpha=0.6, zorder=2)
@@ -146,5 +146,5 @@ def _free_place(
             first = first or box
             within = inside.x0 <= box.x0 and box.x1 <= inside.x1 and inside.y0 <= box.y0 and box.y1 <= inside.y1
             if within and not box.count_overlaps(taken):
-                return box, step > 1
+                return box, step > 0
     return first, False

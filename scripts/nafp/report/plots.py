@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import NullLocator
+from matplotlib.ticker import LogLocator, NullLocator
 
 from nafp.report.cells import label, pool_seeds, shown_fields
 from nafp.report.style import DASHED, GREY, HEIGHT, SOLID, colours, drawn, legend, markers, note, short
@@ -40,7 +40,8 @@ def hit_rate_over_length(
             _curve(axes, rows, name, colour, marker)
         if published is not None:
             _paper_curve(axes, published)
-        axes.set(xlabel="query length, s", ylabel="top-1 hit rate, %", ylim=(0, 101), xlim=(0, None))
+        axes.set(xlabel="query length, s", ylabel="top-1 hit rate, %", xlim=(0, None))
+        _percent(axes)
         note(axes, f"{_queries(cells)}; band: 95 % interval")
         seconds = sorted(cells["seconds"].unique())
         axes.set_xticks(seconds, [f"{s:g}" for s in seconds])
@@ -60,13 +61,14 @@ def hit_rate_over(
     A colour per configuration of the other fields; solid at the shortest query, dashed at the longest; bars are 95 %
     intervals. ``order``: of a field that is no number. Writes an SVG to `path`, and a PNG.
     """
+    cells = cells.dropna(subset=[over])  # a query set without noise has no level
     numeric = pd.api.types.is_numeric_dtype(cells[over])
     order = sorted(cells[over].unique()) if numeric or order is None else [v for v in order if v in set(cells[over])]
     at = {value: value if numeric and over == "snr_db" else i for i, value in enumerate(order)}
     with drawn(path) as (figure, axes):
         pooled = pool_seeds(cells)
         pooled = pooled[pooled["match"].eq("exact")].assign(x=pooled[over].map(at))
-        curves = _named(pooled, cells, [name for name in varied if name != over], leave_out=over)
+        curves = _named(pooled, cells, varied, leave_out=_of_axis(pooled, over))
         ends = (cells["seconds"].min(), SOLID), (cells["seconds"].max(), DASHED)
         best = _best(curves)
         shown = {name: curves[name] for name in curves if name in best}
@@ -85,34 +87,34 @@ def hit_rate_over(
                 )
         if published is not None and over in ("bsz", "dim"):
             _paper_over(axes, published, over, at, ends[0][0])
-        axes.set(xlabel=AXES[over], ylabel="top-1 hit rate (exact), %", ylim=(0, 101))
-        axes.set_xticks(list(at.values()), [f"{value:g}" if numeric else str(value) for value in at])
+        axes.set(xlabel=AXES[over], ylabel="top-1 hit rate (exact), %")
+        _percent(axes)
+        ticks = [f"{value:g}" if numeric else short(str(value), 24) for value in at]
+        sloping = {"rotation": 30, "ha": "right"} if sum(map(len, ticks)) > 60 else {}
+        axes.set_xticks(list(at.values()), ticks, **sloping)
         axes.margins(x=0.08)
         note(axes, f"{_queries(cells)}; bar: 95 % interval")
         lines = [(line, f"queries of {seconds:g} s") for seconds, line in dict(ends).items()]
         _legend_of_lines(figure, axes, lines)
 
 
-def learning_curves(histories: Mapping[str, pd.DataFrame], path: str | Path) -> None:
+def learning_curves(histories: Mapping[str, pd.DataFrame], path: str | Path, queries: int) -> None:
     """Draw the training loss and the validation top-1 hit rate at 1 s over the epochs, one colour per run.
 
     Each history has the columns epoch, loss and val_top1_1s (percent; NaN or no column where nothing was
-    validated). Writes an SVG to `path`, and a PNG.
+    validated). ``queries``: that validation takes at most. Writes an SVG to `path`, and a PNG.
     """
-    with drawn(path, 2, height=0.85 * HEIGHT) as (figure, panels):
-        columns = ("loss", "training loss"), ("val_top1_1s", "validation top-1 at 1 s")
+    with drawn(path, 2, height=1.4 * HEIGHT, sharex=True) as (figure, panels):
+        columns = ("loss", "training loss"), ("val_top1_1s", "validation hit rate, %")
         for axes, (column, title) in zip(panels, columns, strict=True):
             for (name, history), colour in zip(histories.items(), colours(len(histories)), strict=True):
                 seen = history.reindex(columns=["epoch", column]).dropna()
-                dots = "o" if len(seen) < 30 else ""
-                axes.plot(
-                    seen["epoch"], seen[column], dots, linestyle="-", color=colour, markersize=3, label=short(name)
-                )
-            axes.set(xlabel="epoch", title=title)
-            axes.title.set(color="0.35")
-            if column != "loss":
-                axes.set_ylabel("%")
+                dots = "o" if len(seen) < 30 else None
+                axes.plot(seen["epoch"], seen[column], marker=dots, color=colour, markersize=3, label=short(name))
+            axes.set_ylabel(title)
             axes.xaxis.get_major_locator().set_params(integer=True)
+        note(panels[0], f"n = {len(histories)} runs; validation: top-1 of up to {queries:,} queries of 1 s")
+        panels[1].set_xlabel("epoch")
         legend(figure, *panels[0].get_legend_handles_labels())
 
 
@@ -122,29 +124,46 @@ def scale(tables: Mapping[str, pd.DataFrame], path: str | Path) -> None:
     Each table is one of `nafp.search.scale.predictions`; the shortest and the longest sequences are drawn. The line is the
     fitted trend with its 95 % band, and its open last point is the prediction. Writes an SVG to `path`, and a PNG.
     """
-    with drawn(path, 2) as (figure, panels):
+    with drawn(path, 2, height=1.5 * HEIGHT, sharex=True) as (figure, panels):
         for (name, table), colour in zip(tables.items(), colours(len(tables)), strict=True):
             for length, line in ((table["length"].max(), DASHED), (table["length"].min(), SOLID)):
                 _trend(panels, table[table["length"] == length], f"{name}, {(length + 1) / 2:g} s", colour, line)
         panels[0].set(ylabel="top-1 hit rate (exact), %", ylim=(0, 101))
         panels[1].set(ylabel="search time per query, ms", yscale="log")
-        for axes in panels:
-            axes.set(xlabel="segments in the database", xscale="log")
-            axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}" if value < 1e6 else f"{value / 1e6:g} M")
-            axes.xaxis.set_minor_locator(NullLocator())
+        panels[1].set(xlabel="segments in the database", xscale="log")
+        sizes = pd.concat(list(tables.values()))["segments"]
+        subs = (1, 2, 5) if sizes.max() < 300 * sizes.min() else (1,)
+        panels[1].xaxis.set_major_locator(LogLocator(subs=subs))
+        panels[1].xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}" if value < 1e6 else f"{value / 1e6:g} M")
+        panels[1].xaxis.set_minor_locator(NullLocator())
         panels[1].yaxis.set_major_formatter(lambda value, _: f"{value:g}")
         panels[1].yaxis.set_minor_locator(NullLocator())
-        note(panels[0], "band: 95 %; open: predicted")
+        asked = max(table["queries"].max() for table in tables.values())
+        note(panels[0], f"n = {asked:,} queries; band: 95 % interval; open: predicted")
         legend(figure, *panels[0].get_legend_handles_labels())
 
 
 def _named(
-    pooled: pd.DataFrame, cells: pd.DataFrame, varied: Sequence[str], leave_out: str = ""
+    pooled: pd.DataFrame, cells: pd.DataFrame, varied: Sequence[str], leave_out: Sequence[str] = ()
 ) -> dict[str, pd.DataFrame]:
     fields = shown_fields(cells, varied) or [name for name in ("aug", "bsz", "dim") if name in cells.columns]
-    fields = [name for name in fields if name != leave_out]
+    fields = [name for name in fields if name not in leave_out]
     names = np.array([short(label(row, fields)) or "this run" for row in pooled.to_dict("records")])
     return {name: pooled[names == name] for name in dict.fromkeys(names)}
+
+
+def _of_axis(pooled: pd.DataFrame, over: str) -> list[str]:
+    """The fields that the x axis says already: query sets that differ in the level alone are points of one curve."""
+    if over != "snr_db":
+        return [over]
+    rest = [name for name in shown_fields(pooled) if name not in ("query_set", "runs", "seeds", "seed_sd", "x")]
+    return ["snr_db"] if pooled.duplicated([*rest, "seconds", "snr_db"]).any() else ["snr_db", "query_set"]
+
+
+def _percent(axes: Axes) -> None:
+    """Hit rates from 0; from higher up where all are, so that they can be told apart."""
+    lowest = axes.dataLim.y0
+    axes.set_ylim(10 * ((lowest - 2) // 10) if 40 <= lowest <= 100 else 0, 101)
 
 
 def _best(curves: Mapping[str, pd.DataFrame]) -> list[str]:

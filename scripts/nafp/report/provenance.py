@@ -17,13 +17,13 @@ PACKAGES = (
 
 
 def collect(config: Mapping, cells: pd.DataFrame, benchmarks: Path, verification: Path) -> dict:
-    """Nested mappings for the page: code, data, seeds, seconds per rule, machine, packages, config."""
+    """Nested mappings for the page: code, data, seeds, time per rule, machine, packages, config."""
     seeds = sorted(cells["seed"].dropna().astype(int).unique()) if "seed" in cells else []
     return {
         "code": {"git commit": git_commit()},
         "data": data(verification),
         "seeds": {"of the runs": [int(seed) for seed in seeds], "of the search": config["search"]["seed"]},
-        "time": seconds_per_rule(benchmarks),
+        "time": time_per_rule(benchmarks),
         "machine": {
             "system": platform.platform(),
             "processor": f"{processor()}, {os.cpu_count()} cores",
@@ -43,13 +43,20 @@ def data(verification: Path) -> dict[str, str]:
     return {"verification": "passed: every file is as it should be", "folder": facts["root"], **splits}
 
 
-def seconds_per_rule(benchmarks: Path) -> dict[str, str]:
-    """Jobs and wall-clock seconds that each rule has taken, from Snakemake's benchmark files."""
+def time_per_rule(benchmarks: Path) -> dict[str, str]:
+    """Jobs and wall-clock time that each rule has taken, from Snakemake's benchmark files."""
     times = {}
     for folder in sorted(path for path in benchmarks.glob("*") if path.is_dir()):
         jobs = [pd.read_csv(file, sep="\t")["s"].mean() for file in sorted(folder.rglob("*.tsv"))]
-        times[folder.name] = f"{sum(jobs):.1f} s in {len(jobs)} jobs"
+        times[folder.name] = f"{spent(sum(jobs))} in {len(jobs)} job{'s' * (len(jobs) != 1)}"
     return times
+
+
+def spent(seconds: float) -> str:
+    """A time as people say it: 7.5 s, 12 min, 3.4 h."""
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def installed(package: str) -> str:

@@ -6,6 +6,8 @@ from typing import Any
 
 import pandas as pd
 
+from nafp.data.layout import FILES
+
 PAPER, RERUN = "paper", "users' re-run"
 # published database -> name of the data set, and its segments: the paper's 56 M became 54 M in the release
 DATABASES = {"test-dummy-db-100k-full": ("full", 56e6), "test-dummy-db 10k-30s": ("mini", 10_500 * 59)}
@@ -57,11 +59,13 @@ def compares(database: str, dataset: str | None, segments: float) -> bool:
 def counterparts(published: pd.DataFrame, row: Mapping[str, Any]) -> dict[str, float]:
     """Origin -> the published hit rate (percent) of one of our configurations, match and query length.
 
-    Only where the database is the same: an empty dict otherwise. `row`: a row of `cells.pool_seeds`.
+    Only where database and queries are the same: an empty dict otherwise. `row`: a row of `cells.pool_seeds`.
     """
-    published = published[[compares(name, row["dataset"], row["database_segments"]) for name in published["database"]]]
-    if published.empty:
+    databases = published["database"].unique()
+    databases = [name for name in databases if compares(name, row["dataset"], row["database_segments"])]
+    if not databases or row.get("query_set", FILES) != FILES:
         return {}
+    published = published[published["database"].isin(databases)]
     method = _NO_AUGMENTATION if row.get("aug") == "none" else "nafp"
     method = _NOW_PLAYING if row.get("loss") == "triplet" else method
     same = published["method"].replace("nafp (released code)", "nafp").eq(method)

@@ -1,6 +1,6 @@
 """Do two cells differ beyond chance? Paired tests on the per-query tables that lie beside the cells."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -31,16 +31,20 @@ def read_hits(path: Path) -> dict[tuple[str, float], pd.Series]:
 
 
 def paired_p(a: pd.Series, b: pd.Series) -> float:
-    """Two-sided p of McNemar's exact test of two systems' hits; NaN if they did not answer the same queries."""
+    """Two-sided p of McNemar's exact test of two systems' hits; NaN if their queries are not of the same songs and times.
+
+    Two query sets are pairs too: a query of one is the same second of the same song as the other's, degraded otherwise.
+    """
     if not a.index.equals(b.index):
         return np.nan
     return mcnemar(a.to_numpy(), b.to_numpy())[2]
 
 
 def against(
-    files: Mapping[tuple[str, str], Path], cells: Sequence[tuple[str, str]], baselines: Sequence[tuple[str, str]]
+    files: Mapping[Hashable, Path], cells: Sequence[Hashable], baselines: Sequence[Hashable]
 ) -> dict[tuple[str, float], float]:
-    """(match, seconds) -> p of a configuration against the baseline, each a list of (run, index), one a seed.
+    """(match, seconds) -> p of a configuration against the baseline, each a list of keys of ``files``, one a
+    seed.
 
     Seeds are paired in their order, or all with a single baseline; the largest p counts, so that a difference is one in
     every pair. Absent where a per-query table is.

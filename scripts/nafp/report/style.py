@@ -31,17 +31,20 @@ _STYLE = {
 MARKERS = "osD^vPX*<>"
 GREY = "0.55"
 SOLID, DASHED = "-", (0, (4, 2))
-WIDTH, HEIGHT = 6.4, 3.3  # inches, without the legend below
+WIDTH, HEIGHT = 5.4, 3.1  # inches, without the legend below: text is readable on a phone too
+_LEGEND = 62  # characters of a line of the legend
 _LONGEST_NAME = 44
 _DPI = 200
 
 
 @contextmanager
-def drawn(path: str | Path, columns: int = 1, width: float = WIDTH, height: float = HEIGHT, **axes) -> Iterator[tuple]:
+def drawn(
+    path: str | Path, rows: int = 1, columns: int = 1, width: float = WIDTH, height: float = HEIGHT, **axes
+) -> Iterator[tuple]:
     """Give (figure, its axes) to draw on, then write it to ``path`` (.svg) and, for slides, as .png beside it."""
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(width, height), layout="constrained")
-        panels = figure.subplots(1, columns, **axes)
+        panels = figure.subplots(rows, columns, **axes)
         yield figure, panels
         for panel in figure.axes:
             sns.despine(ax=panel)
@@ -61,7 +64,9 @@ def markers() -> Iterator[str]:
 
 def legend(figure: Figure, handles: Sequence[Artist], names: Sequence[str]) -> None:
     """Put the legend below the axes, and make the figure that much taller."""
-    columns = 1 if max(map(len, names), default=0) > 40 else 2
+    half = -(-len(names) // 2)
+    longest = [max(map(len, part), default=0) for part in (names[:half], names[half:])]
+    columns = 2 if sum(longest) <= _LEGEND else 1
     figure.set_figheight(figure.get_figheight() + 0.1 + 0.2 * -(-len(names) // columns))
     figure.legend(handles, names, loc="outside lower left", ncols=columns, frameon=False, handlelength=2.2)
 
@@ -71,7 +76,7 @@ def note(axes: Axes, text: str) -> None:
     axes.set_title(text, loc="left", color="0.35")
 
 
-def short(name: str) -> str:
+def short(name: str, longest: int = _LONGEST_NAME) -> str:
     """A name that fits a legend."""
     name = " ".join(name.split()).lstrip("_")  # a leading underscore hides a name from the legend
-    return name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…"
+    return name if len(name) <= longest else name[: longest - 1] + "…"

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nafp.report.cells import MEASURED, label, pool_seeds, shown_fields
+from nafp.data.layout import FILES
+from nafp.report.cells import MEASURED, Key, label, pool_seeds, shown_fields
 from nafp.report.published import PAPER, RERUN, compares, counterparts, of_study
 from nafp.report.significance import LEVEL, against, holm
 
@@ -28,6 +29,7 @@ COLUMNS = [
         "high_pct",
         "hits",
         "seed_sd_pct",
+        "mrr",
     ),
     *("paper_pct", "minus_paper", "rerun_pct", "minus_rerun", "baseline", "p", "p_holm", "versus", "best", *COSTS),
     *("runs", "dataset", "protocol", "epoch", "database_segments"),
@@ -41,9 +43,9 @@ _PUBLISHED_LENGTHS = (1, 2, 3, 5, 6, 10)
 class Study:
     """What a table shows.
 
-    ``varied``: fields that its cells differ in. ``matches``: kinds of hits, a row each. ``planned``: run, index and fields
-    of each of its cells, finished or not; none: those that are given. ``baseline``: run and index of the cell that the
-    others are tested against.
+    ``varied``: fields that its cells differ in. ``matches``: kinds of hits, a row each. ``planned``: run, index, query set
+    and fields of each of its cells, finished or not; none: those that are given. ``baseline``: run, index and query set (if
+    not the data set's own) of the cell that the others are tested against.
     """
 
     name: str
@@ -51,22 +53,22 @@ class Study:
     question: str = ""
     matches: Sequence[str] = ("exact", "near")
     planned: Sequence[Mapping[str, Any]] = field(default=())
-    baseline: tuple[str, str] | None = None
+    baseline: Sequence[str] | None = None
 
 
 def study_table(
-    cells: pd.DataFrame, published: pd.DataFrame, study: Study, hits: Mapping[tuple[str, str], Path] | None = None
+    cells: pd.DataFrame, published: pd.DataFrame, study: Study, hits: Mapping[Key, Path] | None = None
 ) -> pd.DataFrame:
     """The tidy table of a study: COLUMNS, one row a configuration, match and query length; ours first, then published.
 
-    ``cells``: as from `load_cells`. ``hits``: (run, index) -> per-query table, for the tests against the baseline. Rates are
+    ``cells``: as from `load_cells`. ``hits``: cell -> its per-query table, for the tests against the baseline. Rates are
     percent, `minus_paper` and `minus_rerun` differences in points where the database is the same, `p_holm` is corrected
     over the study, `versus` is "better" or "worse" than the baseline where that is below LEVEL. Rows with the same `row`
     belong side by side.
     """
     ours = _ours(cells, published, study)
     if len(ours) and study.baseline:
-        ours = _tested(ours, cells, study, hits or {})
+        ours = _tested(ours, study, hits or {})
     table = pd.concat([part for part in (ours, _published(published, study, cells)) if len(part)] or [ours])
     table = table.reindex(columns=COLUMNS).reset_index(drop=True)
     mine = table["source"].eq(OURS)
@@ -95,6 +97,7 @@ def _ours(cells: pd.DataFrame, published: pd.DataFrame, study: Study) -> pd.Data
         return pd.DataFrame(columns=COLUMNS)
     pooled = pool_seeds(cells, keep_seeds="seed" in study.varied)
     pooled = pooled[pooled["match"].isin(study.matches)]
+    pooled = pooled.sort_values("match", key=lambda column: column.map(list(study.matches).index), kind="stable")
     if not pooled.empty:
         pooled = planned.drop(columns="planned_runs").merge(pooled, how="left", sort=False)
     else:
@@ -135,6 +138,7 @@ def _described(row: Mapping[str, Any], names: Sequence[str], study: Study) -> di
         "N": row.get("bsz"),
         "d": row.get("dim"),
         "index": row["index"],
+        "query_set": row.get("query_set", FILES),
         "planned": row["planned"],
     }
 
@@ -151,6 +155,7 @@ def _measured(row: Mapping[str, Any], published: pd.DataFrame) -> dict[str, Any]
         "state": MEASURED_HERE,
         **{name: row[name] for name in ("hit_rate_pct", "low_pct", "high_pct", "hits", "runs")},
         "seed_sd_pct": row["seed_sd"],
+        "mrr": row["mrr"],
         **{"paper_pct": paper, "minus_paper": rate - paper, "rerun_pct": rerun, "minus_rerun": rate - rerun},
         **{
             "build s": row["build_s"],
@@ -163,33 +168,22 @@ def _measured(row: Mapping[str, Any], published: pd.DataFrame) -> dict[str, Any]
     }
 
 
-def _tested(
-    ours: pd.DataFrame, cells: pd.DataFrame, study: Study, hits: Mapping[tuple[str, str], Path]
-) -> pd.DataFrame:
-    run, index = study.baseline
-    is_baseline = [
-        name == index and isinstance(runs, tuple) and run in runs
-        for name, runs in zip(ours["index"], ours["runs"], strict=True)
+def _tested(ours: pd.DataFrame, study: Study, hits: Mapping[Key, Path]) -> pd.DataFrame:
+    chosen = Key(*study.baseline)
+    configurations = [
+        tuple(Key(run, row.index, row.query_set) for run in row.runs) if isinstance(row.runs, tuple) else ()
+        for row in ours[["runs", "index", "query_set"]].itertuples(index=False, name="Row")
     ]
+    is_baseline = [chosen in keys for keys in configurations]
     ours = ours.assign(baseline=is_baseline, p=np.nan, p_holm=np.nan, versus="")
     if not any(is_baseline):
         return ours
-    baseline = ours[ours["baseline"]]
-    baselines = [(name, index) for name in baseline["runs"].iloc[0]]
-    found = {}
-    for configuration in ours.loc[ours["state"].eq(MEASURED_HERE) & ~ours["baseline"], ["runs", "index"]].itertuples(
-        index=False
-    ):
-        if tuple(configuration) not in found:
-            found[tuple(configuration)] = against(
-                hits, [(name, configuration.index) for name in configuration.runs], baselines
-            )
-    ours["p"] = [
-        found.get((row.runs, row.index), {}).get((row.match, row.query_s), np.nan)
-        for row in ours[["runs", "index", "match", "query_s"]].itertuples(index=False, name="Row")
-    ]
+    baselines = configurations[is_baseline.index(True)]
+    found = {keys: against(hits, keys, baselines) for keys in set(configurations) - {baselines}}
+    numbers = zip(configurations, ours["match"], ours["query_s"], strict=True)
+    ours["p"] = [found.get(keys, {}).get((match, seconds), np.nan) for keys, match, seconds in numbers]
     ours["p_holm"] = holm(ours["p"])
-    rate = baseline.set_index(["match", "query_s"])["hit_rate_pct"].to_dict()
+    rate = ours[ours["baseline"]].set_index(["match", "query_s"])["hit_rate_pct"].to_dict()
     beside = np.array([rate.get(key, np.nan) for key in zip(ours["match"], ours["query_s"], strict=True)])
     direction = np.where(ours["hit_rate_pct"] > beside, "better", "worse")
     ours["versus"] = np.where(ours["p_holm"] < LEVEL, direction, "")
@@ -208,7 +202,7 @@ def _published(published: pd.DataFrame, study: Study, cells: pd.DataFrame) -> pd
     for (origin, method, size, dim, database), group in order:
         same = any(compares(database, one["dataset"], one["database_segments"]) for one in ours)
         shared = {"source": origin, "method": method, "N": size, "d": dim, "state": PUBLISHED}
-        shared["comparable"] = "yes" if same else f"no: other database ({database})"
+        shared["comparable"] = "yes" if same else f"no: other database, {database}"
         shared["index"] = "ivfpq" if method.startswith("nafp") else None  # see published/README.md
         for match in study.matches:
             for row in group[group["match"] == match].to_dict("records"):

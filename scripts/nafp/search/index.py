@@ -17,11 +17,11 @@ from nafp.errors import UserError
 from nafp.files import written_whole
 from nafp.search.by_list import search_by_list, worth_it
 from nafp.search.milvus import Collection, build_collection
-from nafp.search.types import INDEXES, MILVUS, ON_DISK, ON_GPU, type_of
+from nafp.search.types import FEWEST, INDEXES, MILVUS, ON_DISK, ON_GPU, type_of
 from nafp.search.vectors import Database, one_thread_each
 
 SHARED = 512  # queries from which each thread searches its own
-INDEX_FILE = "index.faiss"
+INDEX_FILE, LISTS_FILE = "index.faiss", "lists.bin"
 ADD_CHUNK = 2**18  # vectors added at a time, so that a memory-mapped database need not fit into memory
 GROWTH = 4  # times what it was trained on, up to which an index only takes additions
 
@@ -53,9 +53,10 @@ class Index:
         if self.factor is None:
             return self._search(query, k)
         ids = self._search(query, min(round(self.factor * k), len(self)))
-        pairs = np.repeat(np.arange(len(ids)), ids.shape[1]), ids.ravel()
-        exact = np.where(ids < 0, -np.inf, self.database.inner_products(query, *pairs).reshape(ids.shape))
-        order = np.argsort(-exact, axis=1, kind="stable")[:, :k]
+        in_file = np.argsort(ids, axis=None)
+        exact = np.empty(ids.shape, np.float32)
+        exact.put(in_file, self.database.inner_products(query, in_file // ids.shape[1], ids.take(in_file)))
+        order = np.argsort(np.where(ids < 0, np.inf, -exact), axis=1, kind="stable")[:, :k]
         return np.take_along_axis(ids, order, axis=1)
 
     def _search(self, query: np.ndarray, k: int) -> np.ndarray:
@@ -104,7 +105,7 @@ def trained(
     index = INDEXES[kind](database.dim, len(sample), **options)
     if index.is_trained:
         return index
-    if len(sample) < 2:
+    if len(sample) < FEWEST.get(kind, 2):
         raise UserError(
             f"{kind}: {len(sample)} dummy fingerprints are too few to train it; use l2, or a larger database"
         )
@@ -152,7 +153,12 @@ def training_sample(database: Database, seed: int, most: int) -> np.ndarray:
     dummy = database.dummy
     if len(dummy) <= most:
         return np.ascontiguousarray(dummy, np.float32)
-    return np.ascontiguousarray(dummy[np.sort(np.random.default_rng(seed).choice(len(dummy), most, replace=False))])
+    rows = np.sort(np.random.default_rng(seed).choice(len(dummy), most, replace=False))
+    sample = np.empty((most, database.dim), np.float32)
+    for first, vectors in database.chunks(ADD_CHUNK):
+        low, high = np.searchsorted(rows, [first, first + len(vectors)])
+        sample[low:high] = vectors[rows[low:high] - first]
+    return sample
 
 
 def fill_on_disk(index: faiss.Index, database: Database, folder: Path) -> None:
@@ -167,7 +173,7 @@ def fill_on_disk(index: faiss.Index, database: Database, folder: Path) -> None:
         one.add_with_ids(vectors, np.arange(first, first + len(vectors)))
         parts.append(folder / f"part-{first}.faiss")
         faiss.write_index(one, str(parts[-1]))
-    merge_ondisk(index, [str(path) for path in parts], str(folder / "lists.bin"))
+    merge_ondisk(index, [str(path) for path in parts], str(folder / LISTS_FILE))
     for path in parts:
         path.unlink()
 
@@ -201,6 +207,7 @@ def read_index(
         )
     memory_bytes = path.stat().st_size + 4 * tables_of(index)
     if kind in ON_DISK:
+        check_lists(index, folder)
         return Index(index, database, options["factor"], memory_bytes)
     if isinstance(index, faiss.IndexRefineFlat):
         base = faiss.downcast_index(index.base_index)
@@ -224,6 +231,15 @@ def read_faiss(path: Path, flags: int = 0) -> faiss.Index:
         raise UserError(
             f"{path}: cannot be read, it is damaged or missing; delete {path.parent} and build it again"
         ) from error
+
+
+def check_lists(index: faiss.IndexIVF, folder: Path) -> None:
+    """The file of the inverted lists is as long as the index says: a read beyond its end would end the process."""
+    file, expected = folder / LISTS_FILE, faiss.downcast_InvertedLists(index.invlists).totsize
+    if file.stat().st_size != expected:
+        raise UserError(
+            f"{file}: has {file.stat().st_size} bytes, but the index needs {expected}; delete {folder} and build it again"
+        )
 
 
 def tables_of(index: faiss.Index) -> int:

@@ -5,6 +5,7 @@ A server's token is read from the environment variable MILVUS_TOKEN, and is neit
 
 import hashlib
 import json
+import logging
 import os
 from collections.abc import Mapping
 from contextlib import contextmanager
@@ -19,12 +20,15 @@ INSERTED = 2**13  # fingerprints sent at a time: 4 MB of 128 dimensions; a serve
 SEARCHED = 2**10  # queries sent at a time; a server takes 16,384
 METRIC = "IP"  # of unit vectors, the order of the inner product is that of the distance
 ROW, VECTOR = "row", "fingerprint"
+os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # of the library below pymilvus, which reads it when it is loaded
 
 
 def connect(uri: str):
     """A client of the database at ``uri``: a file for Milvus Lite, http://... for a server."""
     from pymilvus import MilvusClient  # only here, so that every other index type works without it
 
+    for library in ("pymilvus", "milvus_lite"):  # pages of what the one sentence of ``refusals`` says
+        logging.getLogger(library).setLevel(logging.CRITICAL)
     with refusals(uri):
         return MilvusClient(uri, token=os.environ.get("MILVUS_TOKEN", ""), timeout=30)
 
@@ -70,7 +74,8 @@ def build_collection(options: Mapping, database: Database, part: Path, folder: P
         schema.add_field(ROW, DataType.INT64, is_primary=True)
         schema.add_field(VECTOR, DataType.FLOAT_VECTOR, dim=database.dim)
         index = client.prepare_index_params()
-        index.add_index(VECTOR, index_type=options["index_type"], metric_type=METRIC, params=dict(options["build"]))
+        build = {"params": dict(options["build"])}  # in one piece: Milvus Lite does not see them one by one
+        index.add_index(VECTOR, index_type=options["index_type"], metric_type=METRIC, params=build)
         client.create_collection(name, schema=schema, index_params=index)
         for first, vectors in database.chunks(INSERTED):
             client.insert(name, [{ROW: first + i, VECTOR: vector} for i, vector in enumerate(vectors)])

@@ -89,8 +89,8 @@ def fit_trend(segments: np.ndarray, hit: np.ndarray, seed: int = 0) -> Trend:
 def predictions(measured: pd.DataFrame, factor: float = 10) -> pd.DataFrame:
     """What ``measure`` found, one row an index, length and size, and a last one for a ``factor`` times larger database.
 
-    Columns: length, segments, measured (hit rate in percent, NaN for the prediction), fitted, low and high (95 %), ms
-    (measured; predicted as growing with the slope of the last two sizes).
+    Columns: length, queries (their number), segments, measured (hit rate in percent, NaN for the prediction), fitted, low
+    and high (95 %), ms (measured; predicted as growing with the slope of the last two sizes).
     """
     tables = []
     for length, rows in measured.groupby("length", sort=True):
@@ -105,7 +105,12 @@ def predictions(measured: pd.DataFrame, factor: float = 10) -> pd.DataFrame:
             if len(ms) > 1
             else np.nan
         )
-        table = {"length": length, "segments": all_sizes, "measured": [*100 * by_size.mean(), np.nan]}
+        table = {
+            "length": length,
+            "queries": len(by_size),
+            "segments": all_sizes,
+            "measured": [*100 * by_size.mean(), np.nan],
+        }
         tables.append(
             pd.DataFrame(table | {"fitted": fitted, "low": low, "high": high, "ms": [*ms, max(grown, ms[-1])]})
         )

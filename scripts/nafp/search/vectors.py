@@ -1,6 +1,7 @@
 """Fingerprints on disk, and a database of them: opened, checked, never copied as a whole."""
 
 import json
+import mmap
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,8 +16,9 @@ from nafp.files import reading, written_whole
 
 CHECKED_ROWS = 2**16  # looked at together
 NORM_TOLERANCE = 1e-3
-PAIRS = 2**14  # inner products computed at a time
+PAIRS = 2**12  # inner products computed at a time; of a large file, Linux maps 64 kB around each row
 NOTHING = -1  # id of an absent row
+LARGE = 2**28  # bytes of a file of which no page stays mapped after its use
 
 
 class Shards:
@@ -106,7 +108,16 @@ def open_vectors(path: Path | str) -> np.ndarray | Shards:
                 f"{path}: row {first + bad[0]} has length {norms[bad[0]]:.4g}, but fingerprints are unit vectors; "
                 "divide each row by its norm, or make the file again"
             )
+        forget(vectors)
     return vectors
+
+
+def forget(vectors: np.ndarray | Shards) -> None:
+    """Take what was read of large mapped files out of the process' memory; the system may keep it in its cache."""
+    for part in vectors.parts if isinstance(vectors, Shards) else [vectors]:
+        mapped = getattr(part, "_mmap", None)
+        if mapped is not None and len(mapped) > LARGE and not part.flags.writeable:
+            mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def one_thread_each() -> ThreadPoolExecutor:
@@ -152,11 +163,12 @@ class Database:
         for start, vectors in ((0, self.dummy), (len(self.dummy), self.db)):
             for first in range(0, len(vectors), rows):
                 yield start + first, np.ascontiguousarray(vectors[first : first + rows], np.float32)
+                forget(vectors)
 
     def inner_products(self, query: np.ndarray, segment: np.ndarray, row: np.ndarray) -> np.ndarray:
         """Query rows ``segment`` (n,) with rows ``row`` (n,) of the database, pair by pair -> (n,) float32.
 
-        0 where either lies outside.
+        0 where either lies outside. Of a large file, rows in ascending order are read the fastest, and keep least of it mapped.
         """
         query = np.ascontiguousarray(query, np.float32)
         if query.shape[1] != self.dim:
@@ -165,6 +177,8 @@ class Database:
         for at in range(0, len(row), PAIRS):
             some = slice(at, at + PAIRS)
             self._dots(query, segment[some], row[some], found[some])
+            for _, part in self.parts():
+                forget(part)
         return found
 
     def _dots(self, query: np.ndarray, segment: np.ndarray, row: np.ndarray, out: np.ndarray) -> None:

@@ -118,10 +118,7 @@ def meaning(source: str) -> str:
 def main(path: str) -> None:
     """One of several processes, started by torchrun."""
     job = json.loads(Path(path).read_text(encoding="utf-8"))
-    cuda = torch.cuda.is_available()
-    if cuda:
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    dist.init_process_group("nccl" if cuda else "gloo")
+    dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
     try:
         train_and_publish(job)
     except UserError as error:
