@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from nafp.console import logged
+from nafp.files import reading
 from nafp.report import provenance
 from nafp.report.cells import load_cells, run_labels
 from nafp.report.headline import headline
@@ -37,7 +38,8 @@ with logged(snakemake.log[0]):
     cells = load_cells(params.cells)
     figures = headline(cells)
     origin = provenance.collect(params.config, cells, Path(params.benchmarks), Path(params.verification))
-    listening = json.loads(Path(snakemake.input.listening).read_text(encoding="utf-8"))
+    with reading(snakemake.input.listening):
+        listening = json.loads(Path(snakemake.input.listening).read_text(encoding="utf-8"))
     listening["names"] = run_labels(cells)
     missing = params.planned - len(params.cells)
     state = f"{missing} of {params.planned} cells {'has' if missing == 1 else 'have'} not run yet." if missing else ""

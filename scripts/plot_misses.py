@@ -5,6 +5,7 @@ import pandas as pd
 
 from nafp.console import logged
 from nafp.data.corpus import Split
+from nafp.files import reading
 from nafp.report import misses
 from nafp.report.cells import load_cells, run_labels
 from nafp.report.significance import hits_beside
@@ -16,7 +17,8 @@ with logged(snakemake.log[0]):
     cells = load_cells(snakemake.params.cells)
     names, counts = run_labels(cells), {}
     for run, path in zip(cells["run"].unique(), snakemake.params.cells, strict=True):
-        hits = pd.read_parquet(hits_beside(path), columns=["query", "length", "truth", "place1"])
+        with reading(hits_beside(path)):
+            hits = pd.read_parquet(hits_beside(path), columns=["query", "length", "truth", "place1"])
         hits = hits[hits["length"] == hits["length"].min()]
         rows = len(dummy.segments)
         quiet = misses.silent(query, hits["query"]) | misses.silent(db, hits["truth"] - rows)

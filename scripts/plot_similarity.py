@@ -4,14 +4,22 @@ import numpy as np
 
 from nafp.console import logged
 from nafp.data.corpus import Split
+from nafp.files import reading
 from nafp.report import similarity
 from nafp.report.cells import load_cells, run_labels
+
+
+def stored(path: str) -> np.ndarray:
+    """(n, d) fingerprints of a file."""
+    with reading(path):
+        return np.load(path)
+
 
 with logged(snakemake.log[0]):
     names = run_labels(load_cells(snakemake.params.cells))
     clips = Split.open(snakemake.params.clips).segments.clip
     matrices = {}
     for run, arrays in snakemake.params.vectors.items():
-        db, query = (np.concatenate([*map(np.load, parts)]) for parts in arrays)
+        db, query = (np.concatenate([*map(stored, parts)]) for parts in arrays)
         matrices[names[run]] = similarity.matrix(db, query, clips)
     similarity.draw(matrices, snakemake.output.svg)

@@ -129,7 +129,7 @@ JOBS = {
         "data/packed/val_db.npy",
         state=(f"runs/{FULL}/.states",),
     ),
-    "take_checkpoint": Job((f"runs/{FULL}/epoch=1.safetensors",), f"runs/{FULL}/.states/*/epoch=1_step=*"),
+    "take_checkpoint": Job((f"runs/{FULL}/epoch=1.safetensors",), f"runs/{FULL}/.states/*/epoch=1.safetensors"),
     "fingerprint": Job((f"fingerprints/{RUN}/dummy.npy",), f"runs/{RUN}.safetensors"),
     "gather_fingerprints": Job(
         (f"fingerprints/{RUN}/dummy.json",),
@@ -267,6 +267,8 @@ def comparable(path: Path) -> object:
         return pd.read_csv(path).drop(columns="ms").to_csv()
     if path.name.endswith(".scale.parquet"):
         return pd.read_parquet(path).drop(columns="ms").to_csv()
+    if path.name == "summary.txt":  # it says where the page is
+        return [line for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith("scoreboard ")]
     if path.name == "index.html":
         return "with times"
     return path.read_bytes()
@@ -285,7 +287,7 @@ def try_case(base: Path, rule: str, fault: str, within: Path) -> Outcome:
         before = set(results.rglob("*"))
         with trouble(fault, folder, job) as note:
             failed = run(folder, job, rule, note)
-            left = left_behind(folder, job, before)
+            left = left_behind(folder, job, before) if failed.returncode else "its results"
         said = sentence(failed.stdout, failed.returncode) if failed.returncode else "nothing: the job did its work"
         if fault == "power cut":
             locked = run(folder, job, rule, None)

@@ -62,10 +62,10 @@ def browser(page):
 @pytest.fixture
 def fresh(browser, page):
     """The page, just opened; whatever a test does with it, the console must stay silent."""
+    look(browser)
     browser.get(page.as_uri())
     yield browser
     assert complaints(browser) == []
-    look(browser)
 
 
 def complaints(browser):

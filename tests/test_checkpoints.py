@@ -76,6 +76,11 @@ def test_weights_of_an_epoch_become_a_result(checkpoints, tmp_path):
     with pytest.raises(UserError, match="epoch 2 were not kept, only those of 1, 3; set train.checkpoints.every"):
         publish_epoch(run, 2, run / "epoch=2.safetensors")
     assert not (run / "epoch=2.safetensors").exists()
+    kept = checkpoints.weights(3)
+    kept.write_bytes(kept.read_bytes()[:-1])
+    with pytest.raises(UserError, match="epoch=3.safetensors: cannot be read, it is damaged or missing"):
+        publish_epoch(run, 3, run / "epoch=3.safetensors")
+    assert not (run / "epoch=3.safetensors").exists()
 
 
 def test_states_of_other_settings_are_dropped(checkpoints):

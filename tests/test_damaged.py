@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -12,6 +13,8 @@ from nafp.data.audio import read_wav
 from nafp.data.corpus import Split
 from nafp.errors import UserError
 from nafp.model.fingerprint import load_model
+from nafp.report.cells import load_cells
+from nafp.report.significance import read_hits
 from nafp.search.exchange import import_vectors
 from nafp.search.vectors import write_manifest
 
@@ -35,6 +38,11 @@ def exchanged(folder: Path) -> None:
     np.save(folder / "dummy_db_shape.npy", (4, 4))
 
 
+def cell(folder: Path) -> None:
+    (folder / "l2.json").write_text('{"dataset": "demo"')
+    pd.DataFrame({"query": [0], "length": [1]}).to_parquet(folder / "l2.hits.parquet")
+
+
 SMALL = {"features": {"n_mels": 64}, "model": {"width": 4}, "dim": 16}
 
 
@@ -46,6 +54,8 @@ SMALL = {"features": {"n_mels": 64}, "model": {"width": 4}, "dim": 16}
         (weights, lambda folder: load_model(folder / "weights.safetensors", **SMALL), "weights.safetensors"),
         (shards, lambda folder: write_manifest(folder / "all.json", [folder / "0.npy", folder / "1.npy"]), "1.npy"),
         (exchanged, lambda folder: import_vectors(folder, "dummy", folder / "out.npy"), "dummy_db_shape.npy"),
+        (cell, lambda folder: load_cells([folder / "l2.json"]), "l2.json"),
+        (cell, lambda folder: read_hits(folder / "l2.hits.parquet"), "l2.hits.parquet"),
     ],
 )
 def test_a_damaged_result_is_named(tmp_path, make, read, damaged):

@@ -173,12 +173,16 @@ def test_query_sets_are_searched_beside_the_data_sets_own(finished, tmp_path):
     scores = f"results/demo/scores/{FULL}/epoch=best"
     cells = [f"{scores}/queries=snr_{snr}/l2.json" for snr in (20, 0)]
     assert planned(folder, "noise", config=config)["score"] == 2
-    done = snakemake(folder, *cells, "augmented", config=config)
+    done = snakemake(folder, "noise", "augmented", config=config)
     assert done.returncode == 0, done.stdout[-3000:]
     own, easy, hard = (json.loads((folder / path).read_text()) for path in (f"{scores}/l2.json", *cells))
     assert "snr_db" not in own
     assert (easy["query_set"], easy["snr_db"], hard["snr_db"]) == ("snr_20", 20, 0)
     assert easy["queries"] == hard["queries"] == own["queries"]
     assert sum(easy["hits"]["top1_near"]) >= sum(hard["hits"]["top1_near"])
+    board = folder / "results/demo/scoreboard"
+    rows = pd.read_csv(board / "noise.csv").query("source == 'this run'")
+    assert rows["p"].notna().tolist() == (~rows["baseline"]).tolist()  # the files' queries are the baseline
+    assert {path.name for path in board.glob("noise.*.svg")} == {"noise.hit_rate.svg", "noise.snr_db.svg"}
     written = folder / "results/demo/augmented/test_db-full"
     assert len(list(written.rglob("*.wav"))) == 4

@@ -15,7 +15,7 @@ from recount import check_table, recounted
 from nafp.data.corpus import Split
 from nafp.data.layout import SEGMENT
 from nafp.grid import run_name
-from nafp.report import listening, misses, pareto, plots, similarity
+from nafp.report import listening, misses, pareto, plots, provenance, similarity
 from nafp.report.cells import load_cells
 from nafp.report.headline import headline
 from nafp.report.page import ORIGINS, Section, render_page
@@ -254,6 +254,23 @@ def test_the_page_fetches_nothing(made):
     template = Path(plots.__file__).with_name("page.html.j2").read_text(encoding="utf-8")
     for fetching in ("@import", "url(", "fetch(", "XMLHttpRequest", "import("):
         assert fetching not in template
+
+
+def test_times_per_stage_are_said_as_people_say_them(tmp_path):
+    for rule, seconds in {"score": [2.0, 5.5], "train": [3600.0, 5400.0], "pack": [150.0]}.items():
+        (tmp_path / rule).mkdir()
+        for job, one in enumerate(seconds):
+            (tmp_path / rule / f"{job}.tsv").write_text(f"s\th:m:s\n{one}\t0:00:00\n")
+    assert provenance.time_per_rule(tmp_path) == {
+        "pack": "2 min in 1 job",
+        "score": "7.5 s in 2 jobs",
+        "train": "2.5 h in 2 jobs",
+    }
+
+
+def test_the_page_says_why_there_is_nothing_to_hear(made):
+    reader = Reader(render_page("T", [], [made()[1]], listening={"note": "no run has finished yet"}))
+    assert "Nothing to hear: no run has finished yet." in reader.text
 
 
 def test_a_page_without_any_cell_still_renders():

@@ -47,7 +47,7 @@ QUICK = (
 )
 
 
-def until(happened, what: str, process: subprocess.Popen, log: Path, seconds: float = 900):
+def until(happened, what: str, process: subprocess.Popen, log: Path, seconds: float = 1200):
     """Wait until a function returns something true, and return it; fail if the process ends before."""
     end = time.monotonic() + seconds
     while not (found := happened()):
@@ -94,7 +94,7 @@ def test_a_study_through_slurm_and_its_troubles(finished, cluster, tmp_path):
         (training,) = set(re.findall(r"SLURM jobid (\d+) \(log: \S*/rule_train/", log.read_text()))
         assert training in cluster.ask("squeue", "--noheader", "--states=RUNNING", "--format=%i").split()
         cluster.ask("scancel", training)
-        work.wait(900)
+        work.wait(1200)
     finally:
         work.kill()
     text = log.read_text()

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from nafp.data.layout import FILES
+from nafp.files import reading
 from nafp.metrics import wilson_interval
 
 _CELL = ["dataset", "run", "query_set", "epoch", "index", "protocol"]
@@ -42,11 +43,12 @@ def load_cells(paths: Iterable[str | Path]) -> pd.DataFrame:
     "song", "top3", "top10"), hits, hit_rate_pct, low_pct and high_pct (95 % Wilson interval, percent), mrr (mean reciprocal
     rank of the right segment, on the rows of exact hits), ms_per_query, build_s
     (seconds), index_bytes (on disk), memory_bytes, ms_per_segment, recall_pct (nearest neighbours found, percent).
-    Raises ValueError for a malformed cell or one that is given twice.
+    Raises UserError for a damaged file, ValueError for a malformed cell or one that is given twice.
     """
     rows, seen = [], {}
     for path in paths:
-        cell = json.loads(Path(path).read_text(encoding="utf-8"))
+        with reading(path):
+            cell = json.loads(Path(path).read_text(encoding="utf-8"))
         identity = tuple(cell.get(key) for key in ("dataset", "run", "epoch", "index", "protocol", "query_set"))
         if identity in seen:
             raise ValueError(f"{path}: the same cell as {seen[identity]}; seeds would be counted twice")

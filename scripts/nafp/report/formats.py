@@ -1,6 +1,7 @@
 """A laid-out table as Markdown and LaTeX, and the lines under it."""
 
 import re
+from collections.abc import Iterable
 from itertools import zip_longest
 
 import pandas as pd
@@ -114,7 +115,7 @@ def to_latex(table: pd.DataFrame, name: str, question: str = "") -> str:
         f"\\begin{{tabular}}{{{align}}}",
         "\\toprule",
     ]
-    lines.append(_tex_row([tex(entry.text) for entry in plan.head]))
+    lines.append(_tex_row(map(_tex_head, plan.head)))
     for block in plan.blocks:
         title = block.source.capitalize() + (f" ({block.note})" if block.note else "")
         lines += ["\\midrule", f"\\multicolumn{{{len(plan.head)}}}{{l}}{{\\emph{{{tex(title)}}}}} \\\\"]
@@ -138,7 +139,13 @@ def to_latex(table: pd.DataFrame, name: str, question: str = "") -> str:
     return "\n".join(lines) + "\n"
 
 
-def _tex_row(texts: list[str]) -> str:
+def _tex_head(entry: Entry) -> str:
+    """The costs' long names a word a line."""
+    words = [tex(word) for word in re.split(r" (?!\w+\))", entry.text)]
+    return "\\shortstack[r]{" + r"\\".join(words) + "}" if entry.kind == "cost" else " ".join(words)
+
+
+def _tex_row(texts: Iterable[str]) -> str:
     return " & ".join(texts) + r" \\"
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import fisher_exact
 
+from nafp.files import reading
 from nafp.metrics import mcnemar
 
 LEVEL = 0.05
@@ -22,7 +23,8 @@ def hits_beside(cell: str | Path) -> Path:
 @cache
 def read_hits(path: Path) -> dict[tuple[str, float], pd.Series]:
     """(match, seconds) -> booleans, indexed by the number of the query segment where the sequence starts."""
-    table = pd.read_parquet(path, columns=["query", "length", *HIT.values()])
+    with reading(path):
+        table = pd.read_parquet(path, columns=["query", "length", *HIT.values()])
     return {
         (match, (length + 1) / 2): rows.set_index("query")[column].astype(bool)
         for length, rows in table.groupby("length")

@@ -15,10 +15,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 
 from nafp.errors import UserError
-from nafp.files import written_whole
+from nafp.files import reading, written_whole
 
 STATES_KEPT = 2
 
@@ -98,11 +99,13 @@ class Checkpoints:
 
 
 def publish_epoch(run: Path, epoch: int, path: Path) -> None:
-    """Make the weights of an epoch of a finished run a result, or say which ones are kept."""
+    """Make the weights of an epoch of a finished run a result; UserError if they are damaged or not among those kept."""
     folders = sorted((run / ".states").iterdir()) if (run / ".states").is_dir() else []
     kept = sorted({number for folder in folders for number in Checkpoints(folder).epochs()})
     for folder in folders:
         if epoch in Checkpoints(folder).epochs():
+            with reading(weights := Checkpoints(folder).weights(epoch)), safe_open(weights, "pt"):
+                pass  # opening it checks its header and length
             Checkpoints(folder).publish(epoch, path)
             return
     raise UserError(
