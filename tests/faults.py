@@ -37,9 +37,12 @@ SABOTAGE = """
 import os, resource, signal, sys
 
 def sabotage(event, arguments):
-    if event != "open" or not isinstance(arguments[0], (str, bytes, os.PathLike)):
+    if event == "open" and isinstance(arguments[0], (str, bytes, os.PathLike)):
+        path, writes = os.fsdecode(arguments[0]), arguments[2] & (os.O_WRONLY | os.O_RDWR)
+    elif event == "os.link":
+        path, writes = os.fsdecode(arguments[1]), True
+    else:
         return
-    path, writes = os.fsdecode(arguments[0]), arguments[2] & (os.O_WRONLY | os.O_RDWR)
     if not writes or "results/" not in path or not os.path.exists(os.environ["FAULT"]):
         return
     name = open(os.environ["FAULT"]).read()
@@ -288,7 +291,7 @@ def try_case(base: Path, rule: str, fault: str, within: Path) -> Outcome:
             failed = run(folder, job, rule, note)
             left = left_behind(folder, job, before) if failed.returncode else "its results"
         said = sentence(failed.stdout, failed.returncode) if failed.returncode else "nothing: the job did its work"
-        if fault == "power cut":
+        if fault == "power cut" and failed.returncode:
             locked = run(folder, job, rule, None)
             assert "snakemake --unlock" in locked.stdout or "--unlock" in locked.stdout, locked.stdout
             snakemake(folder, "--unlock")
