@@ -240,7 +240,13 @@ def trouble(fault: str, folder: Path, job: Job) -> Iterator[Path | None]:
 
 def sentence(output: str, returncode: int) -> str:
     """What a user reads of the end of a job: our sentence, the system's, or Snakemake's."""
-    patterns = (r"^error: (.*)", r"^(\w*Error: .*)", r"^(libgomp: .*)", r"(died with <Signals.*?>)", r"^(\w*Error.*)")
+    patterns = (
+        r"^error: (.*)",
+        r"^([\w.]*Error: .*)",
+        r"^(libgomp: .*)",
+        r"(died with <Signals.*?>)",
+        r"^([\w.]*Error.*)",
+    )
     for pattern in patterns:
         if found := re.findall(pattern, output, flags=re.MULTILINE):
             return re.sub(r"[\w./=-]*/results/\S*/|results/\S*/", ".../", found[0].replace("|", "/"))[:110]
