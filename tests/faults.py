@@ -37,9 +37,12 @@ SABOTAGE = """
 import os, resource, signal, sys
 
 def sabotage(event, arguments):
-    if event != "open" or not isinstance(arguments[0], (str, bytes, os.PathLike)):
+    if event == "open" and isinstance(arguments[0], (str, bytes, os.PathLike)):
+        path, writes = os.fsdecode(arguments[0]), arguments[2] & (os.O_WRONLY | os.O_RDWR)
+    elif event == "os.link":
+        path, writes = os.fsdecode(arguments[1]), True
+    else:
         return
-    path, writes = os.fsdecode(arguments[0]), arguments[2] & (os.O_WRONLY | os.O_RDWR)
     if not writes or "results/" not in path or not os.path.exists(os.environ["FAULT"]):
         return
     name = open(os.environ["FAULT"]).read()
@@ -237,7 +240,13 @@ def trouble(fault: str, folder: Path, job: Job) -> Iterator[Path | None]:
 
 def sentence(output: str, returncode: int) -> str:
     """What a user reads of the end of a job: our sentence, the system's, or Snakemake's."""
-    patterns = (r"^error: (.*)", r"^(\w*Error: .*)", r"^(libgomp: .*)", r"(died with <Signals.*?>)", r"^(\w*Error.*)")
+    patterns = (
+        r"^error: (.*)",
+        r"^([\w.]*Error: .*)",
+        r"^(libgomp: .*)",
+        r"(died with <Signals.*?>)",
+        r"^([\w.]*Error.*)",
+    )
     for pattern in patterns:
         if found := re.findall(pattern, output, flags=re.MULTILINE):
             return re.sub(r"[\w./=-]*/results/\S*/|results/\S*/", ".../", found[0].replace("|", "/"))[:110]
@@ -258,9 +267,8 @@ def comparable(path: Path) -> object:
         return {file.relative_to(path): comparable(file) for file in sorted(path.rglob("*")) if file.is_file()}
     if path.suffix == ".json":
         facts = json.loads(path.read_text())
-        return {
-            name: value for name, value in facts.items() if name not in ("ms_per_segment", "ms_per_query", "build_s")
-        }
+        times = ("ms_per_segment", "ms_per_query", "build_s")
+        return {k: v for k, v in facts.items() if k not in times} if isinstance(facts, dict) else facts
     if path.name == "history.csv":
         return pd.read_csv(path).drop(columns=["seconds", "anchors_per_s"]).to_csv()
     if path.name.endswith(".scale.csv"):
@@ -289,7 +297,7 @@ def try_case(base: Path, rule: str, fault: str, within: Path) -> Outcome:
             failed = run(folder, job, rule, note)
             left = left_behind(folder, job, before) if failed.returncode else "its results"
         said = sentence(failed.stdout, failed.returncode) if failed.returncode else "nothing: the job did its work"
-        if fault == "power cut":
+        if fault == "power cut" and failed.returncode:
             locked = run(folder, job, rule, None)
             assert "snakemake --unlock" in locked.stdout or "--unlock" in locked.stdout, locked.stdout
             snakemake(folder, "--unlock")

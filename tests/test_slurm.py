@@ -168,9 +168,7 @@ def test_what_jobs_ask_for(asked):
     assert "--cpus-per-task=32" in call
     assert "--mem 8000 " in call
     assert "-t 60 " in call
-    call = asked(
-        f"results/demo/fingerprints/{FULL}/epoch=1/dummy.npy", train={"epochs": 2, "checkpoints": {"every": 1}}
-    )
+    call = asked(f"results/demo/fingerprints/{FULL}/epoch=1/dummy.npy")
     assert "--gpus=1" in call
     assert "--mem 6000 " in call
     call = asked(f"results/demo/scores/{FULL}/epoch=best/sq8.json")

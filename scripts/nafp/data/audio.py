@@ -131,8 +131,10 @@ def next_block(file: sf.SoundFile, frames: int) -> np.ndarray:
 
 def write_wav(path: Path, samples: np.ndarray) -> None:
     """Write (T,) int16 samples as a mono 8 kHz WAV file, under a temporary name until it is complete."""
+    file = io.BytesIO()  # libsndfile, writing by itself, would not say that the disk is full
+    sf.write(file, samples, SAMPLE_RATE, subtype="PCM_16", format="WAV")
     with written_whole(path) as part:
-        sf.write(part, samples, SAMPLE_RATE, subtype="PCM_16", format="WAV")
+        part.write_bytes(file.getbuffer())
 
 
 def code_and_decode(x: np.ndarray, codecs: Sequence[str]) -> np.ndarray:
