@@ -44,6 +44,13 @@ def test_jobs_and_sizes_by_hand(config):
     assert found["verify"].cpu_hours == pytest.approx(22_000 / 100 / 3600)
 
 
+def test_every_index_of_the_config_has_a_size(config):
+    config["studies"] = {name: {"index": name} for name in config["indexes"]}
+    sizes = {name: stages(config, name)["build_index"].disk_gb for name in config["indexes"]}
+    assert min(sizes.values()) > 0
+    assert sizes["ivfpq-release"] == pytest.approx((10_000 + 500) * 59 * (64 + 8) / 1e9)
+
+
 def test_hours_of_training_follow_epochs_and_arithmetic(config):
     once = stages(config, "table3")["train"].gpu_hours
     config["train"] = config["train"] | {"epochs": 6}

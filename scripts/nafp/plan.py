@@ -31,6 +31,7 @@ BYTES_PER_VECTOR = {  # of an index, by its options o and the dimension d
     "ivfpq-fastscan": lambda o, d: o["codes"] / 2 + 8,
     "ivf-rabitq": lambda o, d: d / 8 + 16,
     "hnsw": lambda o, d: 4 * d + 8 * o["links"] + 8,
+    "milvus": lambda o, d: 12 * d,  # Milvus Lite, measured: rows, its log and the index
 }
 STATE_COPIES = 8  # weights kept of a run: best, last, and two states with Adam's two moments
 DEVICES = ("gpu", "cpu")
@@ -244,7 +245,8 @@ def plan(config: Mapping, target: str, songs: Mapping, songs_source: str, rates:
         embed_mb += 4 * fields["dim"] * fingerprinted / 1e6
         searched_mb = max(searched_mb, 4 * fields["dim"] * searched / 1e6)
     for cell in cells:
-        size = BYTES_PER_VECTOR[cell.index](config["indexes"][cell.index], grid.parse_run(cell.run)["dim"])
+        options = config["indexes"][cell.index]
+        size = BYTES_PER_VECTOR[options.get("type", cell.index)](options, grid.parse_run(cell.run)["dim"])
         index_gb += size * searched / 1e9
     piece_mb = max(audio_mb["dummy"] / shards["dummy"], audio_mb["test"] / shards["test_db"])
     queries = config["search"]["test_ids"]
