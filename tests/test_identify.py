@@ -130,7 +130,7 @@ def test_an_interrupted_update_goes_on(music, tmp_path, monkeypatch):
 
     with pytest.raises(KeyboardInterrupt):
         Library(tmp_path / "store", "model", DIM).update(music, failing)
-    with open(tmp_path / "store/fingerprints.f32", "ab") as file:
+    with open(tmp_path / "store/0/fingerprints.f32", "ab") as file:
         file.write(b"half a fingerprint")
     library = Library(tmp_path / "store", "model", DIM)
     assert len(library.songs) == 2
@@ -196,6 +196,8 @@ def test_a_library_follows_its_folder(index, music, tmp_path, monkeypatch):
         known = (database, names, first, library.song_of_row(), Limits())
         return identify("q", samples, embed([samples]), *known, index=way)
 
+    for i in (4, 5):
+        sf.write(music / f"{i}.wav", song(i), 8000)
     library = Library(tmp_path / "store", "model", DIM)
     library.update(music, counted)
     assert answer(library, song(1)[24000:64000])["song"].tolist() == ["1.wav"]
@@ -206,8 +208,8 @@ def test_a_library_follows_its_folder(index, music, tmp_path, monkeypatch):
     (music / "2.wav").unlink()
     library = Library(tmp_path / "store", "model", DIM)
     library.update(music, counted)
-    assert seen == [3, 2]
-    assert library.rows == 5 * 23
+    assert seen == [5, 2]
+    assert library.rows == 7 * 23
     for samples, name in ((song(0), "0.wav"), (song(3), "3.flac"), (song(11), "1.wav")):
         found = answer(library, samples[24000:64000])
         assert (found["song"].tolist(), found["offset_s"].tolist()) == ([name], [3.0])
@@ -215,6 +217,36 @@ def test_a_library_follows_its_folder(index, music, tmp_path, monkeypatch):
         found = answer(library, gone[24000:64000])
         assert found["song"].isna().all()
         assert found["note"].str.startswith("no match").all()
+
+
+def test_no_row_of_a_library_ever_means_two_songs(music, tmp_path):
+    """The last song goes and another comes: an index that holds the old one finds the new one."""
+    (music / "broken.mp3").unlink()
+    options = {"links": 16, "ef_construction": 80, "ef_search": 64}
+    library = Library(tmp_path / "store", "model", DIM)
+    library.update(music, embed)
+    library.index("hnsw", options)
+    (music / "2.wav").unlink()
+    sf.write(music / "3.wav", song(3), 8000)
+    library = Library(tmp_path / "store", "model", DIM)
+    library.update(music, embed)
+    found = library.index("hnsw", options).nearest(embed([song(3)]), 1)[:, 0]
+    assert (library.song_of_row()[found] == library.songs["path"].tolist().index("3.wav")).all()
+
+
+def test_a_library_that_is_mostly_of_the_past_is_written_anew(music, tmp_path):
+    """Also when that is interrupted before it counts: then the next update does it."""
+    Library(tmp_path / "store", "model", DIM).update(music, embed)
+    (music / "0.wav").unlink()
+    (music / "1.wav").unlink()
+    (tmp_path / "store/1").mkdir()
+    (tmp_path / "store/1/songs.csv").write_text("half")
+    for _ in range(2):
+        library = Library(tmp_path / "store", "model", DIM)
+        library.update(music, lambda clips: pytest.fail("nothing is new"))
+        assert library.songs["path"].tolist() == ["2.wav", "broken.mp3"]
+        np.testing.assert_allclose(library.vectors, embed([song(2)]), atol=1e-6)
+        assert sorted(path.name for path in (tmp_path / "store").iterdir()) == ["1", "library.json"]
 
 
 def test_a_recording_of_two_songs_is_two_intervals(matches):

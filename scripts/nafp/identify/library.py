@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -68,38 +69,69 @@ class Library:
     """The songs of a folder and their fingerprints, kept in ``store``.
 
     ``songs``: one row a file: path (below the folder), bytes, mtime_ns, samples, first (row of its first fingerprint),
-    rows (0 for a broken file), problem. The fingerprints of files that changed or went stay in the file, unused.
+    rows (0 for a broken file), problem. The fingerprints of files that changed or went stay in their place, unused, so that
+    an index of them stays true; when they are more than the others, all is written anew without them.
     """
 
     def __init__(self, store: Path | str, model: str, dim: int):
-        self.store, self.dim = Path(store), dim
-        facts = {"model": model, "dim": dim}
+        self.store, self.dim, self.facts = Path(store), dim, {"model": model, "dim": dim}
         path = self.store / "library.json"
-        if path.exists():
-            found = json.loads(path.read_text(encoding="utf-8"))
-            if found != facts:
-                raise UserError(
-                    f"{self.store}: was made with another model ({found['model']}, d = {found['dim']}, now {model}, "
-                    f"d = {dim}), whose fingerprints cannot be compared; use that model, or another place for the library"
-                )
-            self.songs = pd.read_csv(self.store / "songs.csv", dtype=COLUMNS, keep_default_na=False)
-        else:
-            self.songs = pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in COLUMNS.items()})
-            with written_whole(path) as part:
-                self._save()
-                part.write_text(json.dumps(facts), encoding="utf-8")
+        if not path.exists():
+            self._write({name: pd.Series(dtype=kind) for name, kind in COLUMNS.items()}, generation=0)
+        found = json.loads(path.read_text(encoding="utf-8"))
+        self.generation = found.pop("generation")
+        if found != self.facts:
+            raise UserError(
+                f"{self.store}: was made with another model ({found['model']}, d = {found['dim']}, now {model}, "
+                f"d = {dim}), whose fingerprints cannot be compared; use that model, or another place for the library"
+            )
+        self.songs = pd.read_csv(self.folder / "songs.csv", dtype=COLUMNS, keep_default_na=False)
+
+    @property
+    def folder(self) -> Path:
+        """Where songs, fingerprints and index lie: a new folder each time that all is written anew."""
+        return self.store / str(self.generation)
+
+    @property
+    def fingerprints(self) -> Path:
+        """The file of the fingerprints, float32, one behind the other."""
+        return self.folder / "fingerprints.f32"
 
     @property
     def rows(self) -> int:
         """Fingerprints in the file, used or not."""
-        return int((self.songs["first"] + self.songs["rows"]).max()) if len(self.songs) else 0
+        return self.fingerprints.stat().st_size // (4 * self.dim)
 
     @property
     def vectors(self) -> np.ndarray:
         """(rows, dim) float32, memory-mapped."""
         if not self.rows:
             return np.empty((0, self.dim), np.float32)
-        return np.memmap(self.store / "fingerprints.f32", np.float32, mode="r", shape=(self.rows, self.dim))
+        return np.memmap(self.fingerprints, np.float32, mode="r", shape=(self.rows, self.dim))
+
+    def _write(self, songs: Mapping | pd.DataFrame, generation: int, vectors: Iterable[np.ndarray] = ()) -> None:
+        """Begin a generation, with fingerprints (n, dim) song by song; the one before counts until all is there."""
+        folder = self.store / str(generation)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        pd.DataFrame(songs).to_csv(folder / "songs.csv", index=False)
+        with open(folder / "fingerprints.f32", "wb") as file:
+            for some in vectors:
+                file.write(some.tobytes())
+        with written_whole(self.store / "library.json") as part:
+            part.write_text(json.dumps(self.facts | {"generation": generation}), encoding="utf-8")
+
+    def _forget(self, known: np.ndarray) -> None:
+        """Keep the songs that are ``known`` (songs,) still; all is written anew if most fingerprints are of others."""
+        self.songs = self.songs[known].reset_index(drop=True)
+        if 2 * self.songs["rows"].sum() >= self.rows:
+            return
+        old, vectors = self.folder, self.vectors
+        of_songs = [vectors[song.first : song.first + song.rows] for song in self.songs.itertuples()]
+        self.songs["first"] = self.songs["rows"].cumsum() - self.songs["rows"]
+        self._write(self.songs, self.generation + 1, of_songs)
+        self.generation += 1
+        shutil.rmtree(old, ignore_errors=True)
 
     def index(self, name: str, options: Mapping) -> Index:
         """The named index of all fingerprints, brought up to date: only new ones are added to it."""
@@ -107,7 +139,7 @@ class Library:
             raise UserError(
                 f"identify.index: {name} is a Milvus collection, which takes no additions here; use ivfpq-rr"
             )
-        folder, database = self.store / "index", Database(self.vectors, self.vectors[:0])
+        folder, database = self.folder / "index", Database(self.vectors, self.vectors[:0])
         update_index(name, options, database, folder)
         return read_index(name, options, folder, database)
 
@@ -126,7 +158,7 @@ class Library:
         files = {path.relative_to(folder).as_posix(): path for path in find_audio(folder)}
         stats = {name: (path.stat().st_size, path.stat().st_mtime_ns) for name, path in files.items()}
         known = [stats.get(song.path) == (song.bytes, song.mtime_ns) for song in self.songs.itertuples()]
-        self.songs = self.songs[np.array(known, bool)].reset_index(drop=True)
+        self._forget(np.array(known, bool))
         new = sorted(files.keys() - set(self.songs["path"]))
         with tqdm(total=len(new), desc="library", unit="song", mininterval=1) as bar:
             for first in range(0, len(new), SONGS_AT_A_TIME):
@@ -140,9 +172,9 @@ class Library:
         clips = list(decoded(paths))
         good = [clip for clip, _ in clips if clip is not None]
         vectors = embed(good) if good else np.empty((0, self.dim), np.float32)
-        first, end = self.rows, self.rows * self.dim * 4
-        with open(self.store / "fingerprints.f32", "ab") as file:
-            file.truncate(end)  # what an interrupted update left
+        first = self.rows
+        with open(self.fingerprints, "ab") as file:
+            file.truncate(first * self.dim * 4)  # half a fingerprint, if an update was interrupted
             file.write(np.ascontiguousarray(vectors, np.float32).tobytes())
         rows = []
         for name, (size, mtime), (clip, problem) in zip(names, stats, clips, strict=True):
@@ -155,5 +187,5 @@ class Library:
         self._save()
 
     def _save(self) -> None:
-        with written_whole(self.store / "songs.csv") as part:
+        with written_whole(self.folder / "songs.csv") as part:
             self.songs.to_csv(part, index=False)
