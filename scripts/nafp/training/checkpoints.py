@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from nafp.errors import UserError
 from nafp.files import reading, written_whole
@@ -71,7 +71,7 @@ class Checkpoints:
     def save_weights(self, weights: Mapping[str, torch.Tensor], epoch: int, settings: Mapping) -> None:
         """Write the weights after an epoch, with the settings they were trained with."""
         with written_whole(self.weights(epoch)) as part:
-            save_file(dict(weights), part, metadata={"settings": json.dumps(settings)})  # several entries: random order
+            part.write_bytes(save(dict(weights), {"settings": json.dumps(settings)}))  # several entries: random order
 
     def epochs(self) -> list[int]:
         """The epochs whose weights are kept."""
