@@ -27,6 +27,8 @@ if config.get("container"):
 
 
 include: "rules/common.smk"
+include: "rules/jobs.smk"
+include: "rules/boards.smk"
 include: "rules/targets.smk"
 include: "rules/data.smk"
 include: "rules/train.smk"

@@ -1,4 +1,4 @@
-# Validation, the tables of runs and cells, and input functions. No rules.
+# Validation, the tables of runs and cells, and where their files lie. No rules.
 import ast
 import os
 import re
@@ -116,36 +116,6 @@ def growing(base, per_mb=0.0, of=()):
     return resource
 
 
-def of_gpus(each):
-    """``each`` times the GPUs of the job's training."""
-    return lambda wildcards: each * recipe(wildcards)["train"]["gpus"]
-
-
-def training_minutes(wildcards, input, attempt):
-    """How long a cluster lets a training run; what it has done until then is not lost."""
-    segments = os.path.getsize(str(input.train)) / (2 * HOP)
-    train = recipe(wildcards)["train"]
-    return int(attempt * (60 + segments * train["epochs"] / (ANCHORS_PER_S * train["gpus"] * 60)))
-
-
-def largest_piece_mb():
-    """Audio of the largest shard of any split: all fingerprinting jobs ask for the same, so that they can be one array."""
-    counts = config["fingerprint"]["shards"].items()
-    sizes = [os.path.getsize(packed(split)) / count for split, count in counts if os.path.exists(packed(split))]
-    return max(sizes, default=0) / 1e6
-
-
-def fingerprint_mb():
-    """Memory of a fingerprinting job."""
-    base, per_mb = MEMORY["fingerprint"]
-    return int(base + per_mb * largest_piece_mb())
-
-
-def fingerprint_minutes():
-    """How long a cluster lets a fingerprinting job run."""
-    return int(30 + largest_piece_mb() * 1e6 / (2 * HOP * SEGMENTS_PER_S * 60))
-
-
 def packed(split):
     """The packed array of a split; its clip table lies beside it."""
     return f"{RESULTS}/data/packed/{split}.npy"
@@ -178,45 +148,9 @@ def recipe(wildcards):
     return sections_of(run_fields(wildcards)["recipe"])
 
 
-def search_environment(wildcards):
-    """The conda environment of a job that uses an index: Milvus Lite comes with a Faiss for the CPU only."""
-    kind = config["indexes"][wildcards.index].get("type", wildcards.index)
-    return f"../envs/{'milvus' if kind == 'milvus' else 'search'}.yaml"
-
-
 def chain_pools(steps):
     """The kinds of sound that a chain's steps mix in: bg, ir, speech."""
     return sorted({POOL_OF_STEP[name] for step in steps for name in step if name in POOL_OF_STEP})
-
-
-def training_settings(wildcards):
-    """All that a run is trained with (nafp.training.settings.Settings)."""
-    fields, sections = run_fields(wildcards), recipe(wildcards)
-    options = dict(config["losses"][fields["loss"]])
-    settings = {
-        **{name: fields[name] for name in ("bsz", "dim", "loss", "seed")},
-        **{name: value for name, value in sections["train"].items() if name != "gpus"},
-        "features": sections["features"],
-        "model": sections["model"],
-        "chain": config["chains"][fields["aug"]],
-        "positives": grid.positives(options),
-        "loss_options": {name: value for name, value in options.items() if name != "positives"},
-    }
-    validation = dict(settings["validation"])
-    queries = validation.pop("queries")
-    return settings | {"validation": validation | {"chain": config["chains"].get(queries)}}
-
-
-def training_splits(wildcards):
-    """What a training job reads, by the names it uses.
-
-    train, val_db, val_query; the sounds of its chain: bg, ir, speech; those of its validation queries: val_bg, ...
-    """
-    settings = training_settings(wildcards)
-    splits = {name: packed(name) for name in ("train", "val_db", "val_query")}
-    splits |= {pool: packed(f"{pool}_train") for pool in chain_pools(settings["chain"])}
-    splits |= {f"val_{pool}": packed(f"{pool}_test") for pool in chain_pools(settings["validation"]["chain"] or [])}
-    return splits | ({"start": settings["start"]} if settings["start"] else {})
 
 
 def shards_asked(split):
@@ -271,172 +205,9 @@ def queries_part(query_set):
     return "" if query_set == grid.FILES else f"queries={query_set}/"
 
 
-def query_set_of(wildcards):
-    """The query set that a cell is for."""
-    return wildcards.queries.removeprefix("queries=").removesuffix("/")
-
-
-def query_split(wildcards):
-    """The split that holds the queries of a cell."""
-    return f"query_{query_set_of(wildcards)}" if wildcards.queries else "test_query"
-
-
-def about_queries(wildcards):
-    """What a cell says of its queries, unless they are the data set's own."""
-    if not wildcards.queries:
-        return {}
-    chain = config["query_sets"][query_set_of(wildcards)]
-    return {"query_set": query_set_of(wildcards), "snr_db": grid.snr_of(chain), "query_chain": chain}
-
-
 def runs_of(study):
     """Names of the runs of a study, in its order."""
     return list(dict.fromkeys(cell.run for cell in CELLS[study]))
-
-
-def study_of(study):
-    """What the table and plots of a study show (nafp.report.tables.Study)."""
-    chosen = grid.baseline(STUDIES[study], config)
-    return {
-        "name": study,
-        "question": STUDIES[study].get("question", study.replace("_", " ")),
-        "varied": VARIED[study],
-        "matches": STUDIES[study].get("matches", ["exact", "near"]),
-        "planned": [
-            {"run": c.run, "index": c.index, "query_set": c.query_set, **grid.parse_run(c.run)} for c in CELLS[study]
-        ],
-        "baseline": [chosen.run, chosen.index, chosen.query_set],
-    }
-
-
-def looked_at():
-    """The runs that are looked at closely: the default one and the first ones of the studies."""
-    runs = dict.fromkeys(cell.run for study in STUDIES for cell in CELLS[study])
-    return sorted(runs, key=lambda run: run != DEFAULT_RUN)[: config["scoreboard"]["runs"]]
-
-
-def hits_of(cells):
-    """The per-query tables beside cells."""
-    return [cell.removesuffix(".json") + ".hits.parquet" for cell in cells]
-
-
-def due(wildcards, paths):
-    """Files as input of a scoreboard's job: the whole one waits for all of them, the one of what has finished for none."""
-    return list(paths) if wildcards.board == "scoreboard" else []
-
-
-def there(wildcards, paths):
-    """The files that a scoreboard's job works on: all of them, or those that there are."""
-    return [path for path in paths if wildcards.board == "scoreboard" or os.path.exists(path)]
-
-
-def age(wildcards, paths):
-    """When the files that there are were written: what makes a scoreboard of what has finished again."""
-    return (
-        None if wildcards.board == "scoreboard" else {path: os.path.getmtime(path) for path in there(wildcards, paths)}
-    )
-
-
-def figures_of(study, board="scoreboard"):
-    """Figure -> file, for a study: what it varies decides which ones say something, and on a partial board what is there."""
-    drawable = board == "scoreboard" or any(map(os.path.exists, cells_of(study)))
-    histories = [run for run in runs_of(study) if board == "scoreboard" or os.path.exists(history_of(run))]
-    figures = ["hit_rate"] + [name for name in ("bsz", "dim", "aug", "snr_db") if name in VARIED[study]]
-    figures += ["costs"] if "index" in VARIED[study] else []
-    figures = figures * drawable + (["learning"] if len(histories) > 1 and drawable else [])
-    return {figure: f"{RESULTS}/{board}/{study}.{figure}.svg" for figure in figures}
-
-
-def history_of(run):
-    """The learning curve of a run."""
-    return f"{RESULTS}/runs/{run}/history.csv"
-
-
-def closer_of(board="scoreboard"):
-    """Figure -> file, for what is drawn of no single study."""
-    figures = {}
-    if board == "scoreboard" or any(os.path.exists(cell_of(run)) for run in looked_at()):
-        figures["misses"] = f"{RESULTS}/{board}/misses.svg"
-    if with_fingerprints(board):
-        figures["similarity"] = f"{RESULTS}/{board}/similarity.svg"
-    if DEFAULT_RUN in looked_at() and (board == "scoreboard" or any(map(os.path.exists, scale_tables()))):
-        figures["scale"] = f"{RESULTS}/{board}/scale.svg"
-    return figures
-
-
-def cell_of(run):
-    """The cell of a run with the default index."""
-    return f"{RESULTS}/scores/{run}/epoch={EPOCH}/{config['search']['index']}.json"
-
-
-def scale_tables():
-    """The results of the scale study."""
-    return [f"{RESULTS}/scores/{DEFAULT_RUN}/epoch={EPOCH}/{index}.scale.csv" for index in config["scale"]["index"]]
-
-
-def vectors_of(run):
-    """Split -> the fingerprints of a run."""
-    return {split: fingerprints_of(run, EPOCH, split) for split in TEST_SPLITS}
-
-
-def arrays_of(run):
-    """The arrays that the fingerprints of the test songs and of their queries by a run consist of: a list each."""
-    return [shards_of(run, EPOCH, split) or [vectors_of(run)[split]] for split in ("test_db", "test_query")]
-
-
-def with_fingerprints(board):
-    """Run -> its ``arrays_of``, of the runs looked at: all, or those that have a cell and all of their fingerprints."""
-    runs = {run: arrays_of(run) for run in looked_at()}
-    if board == "scoreboard":
-        return runs
-    return {
-        run: arrays
-        for run, arrays in runs.items()
-        if all(map(os.path.exists, [cell_of(run), *(file for part in arrays for file in part)]))
-    }
-
-
-def weights_of(run):
-    """The weights that are searched with."""
-    return f"{RESULTS}/runs/{run}/epoch={EPOCH}.safetensors"
-
-
-def files_to_listen_to(run):
-    """All that a run needs to answer."""
-    return [weights_of(run), vectors_of(run)["dummy"], vectors_of(run)["test_db"]]
-
-
-def listening_splits():
-    """The splits that the sound demo is cut from."""
-    return ["test_db", "dummy", "train", "bg_test", "ir_test"] + [
-        f"{pool}_train" for pool in chain_pools(config["chains"][config["run"]["aug"]])
-    ]
-
-
-def listening_run(run):
-    """What is needed to compute a run's fingerprints and to search them."""
-    fields = grid.parse_run(run)
-    sections = grid.of_recipe(config, fields["recipe"])
-    vectors = vectors_of(run)
-    return {
-        "weights": weights_of(run),
-        "dummy": vectors["dummy"],
-        "db": vectors["test_db"],
-        "dim": fields["dim"],
-        "features": sections["features"],
-        "model": sections["model"],
-    }
-
-
-def study_files(study, board="scoreboard"):
-    """All that a study produces."""
-    tables = [f"{RESULTS}/{board}/{study}.{kind}" for kind in ("csv", "md", "tex")]
-    return tables + list(figures_of(study, board).values())
-
-
-def board_files(board="scoreboard"):
-    """All that a scoreboard consists of."""
-    return [f"{RESULTS}/{board}/index.html", *(file for study in STUDIES for file in study_files(study, board))]
 
 
 def state_of(folder):
@@ -445,16 +216,3 @@ def state_of(folder):
         return None
     files = [os.path.join(at, name) for at, _, names in os.walk(folder) for name in names] or [folder]
     return [len(files), int(max(map(os.path.getmtime, files)))]
-
-
-def own_sources(own):
-    """All folders that a data set of one's own is made of."""
-    roles = [own[role] for role in ("music", "noise", "impulse_responses", "speech") if role in own]
-    return [folder for role in roles for folder in ([role] if isinstance(role, str) else role.values())]
-
-
-def own_folders(wildcards):
-    """The folders that the target works on, as params; a sentence if they were not given."""
-    if not (config.get("library") and config.get("queries")):
-        raise WorkflowError("identify: say what to search: --config library=FOLDER queries=FOLDER")
-    return {name: config[name] for name in ("library", "queries")}

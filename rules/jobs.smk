@@ -1,0 +1,98 @@
+# What single rules ask for and are told. No rules.
+
+
+def of_gpus(each):
+    """``each`` times the GPUs of the job's training."""
+    return lambda wildcards: each * recipe(wildcards)["train"]["gpus"]
+
+
+def training_minutes(wildcards, input, attempt):
+    """How long a cluster lets a training run; what it has done until then is not lost."""
+    segments = os.path.getsize(str(input.train)) / (2 * HOP)
+    train = recipe(wildcards)["train"]
+    return int(attempt * (60 + segments * train["epochs"] / (ANCHORS_PER_S * train["gpus"] * 60)))
+
+
+def training_settings(wildcards):
+    """All that a run is trained with (nafp.training.settings.Settings)."""
+    fields, sections = run_fields(wildcards), recipe(wildcards)
+    options = dict(config["losses"][fields["loss"]])
+    settings = {
+        **{name: fields[name] for name in ("bsz", "dim", "loss", "seed")},
+        **{name: value for name, value in sections["train"].items() if name != "gpus"},
+        "features": sections["features"],
+        "model": sections["model"],
+        "chain": config["chains"][fields["aug"]],
+        "positives": grid.positives(options),
+        "loss_options": {name: value for name, value in options.items() if name != "positives"},
+    }
+    validation = dict(settings["validation"])
+    queries = validation.pop("queries")
+    return settings | {"validation": validation | {"chain": config["chains"].get(queries)}}
+
+
+def training_splits(wildcards):
+    """What a training job reads, by the names it uses.
+
+    train, val_db, val_query; the sounds of its chain: bg, ir, speech; those of its validation queries: val_bg, ...
+    """
+    settings = training_settings(wildcards)
+    splits = {name: packed(name) for name in ("train", "val_db", "val_query")}
+    splits |= {pool: packed(f"{pool}_train") for pool in chain_pools(settings["chain"])}
+    splits |= {f"val_{pool}": packed(f"{pool}_test") for pool in chain_pools(settings["validation"]["chain"] or [])}
+    return splits | ({"start": settings["start"]} if settings["start"] else {})
+
+
+def largest_piece_mb():
+    """Audio of the largest shard of any split: all fingerprinting jobs ask for the same, so that they can be one array."""
+    counts = config["fingerprint"]["shards"].items()
+    sizes = [os.path.getsize(packed(split)) / count for split, count in counts if os.path.exists(packed(split))]
+    return max(sizes, default=0) / 1e6
+
+
+def fingerprint_mb():
+    """Memory of a fingerprinting job."""
+    base, per_mb = MEMORY["fingerprint"]
+    return int(base + per_mb * largest_piece_mb())
+
+
+def fingerprint_minutes():
+    """How long a cluster lets a fingerprinting job run."""
+    return int(30 + largest_piece_mb() * 1e6 / (2 * HOP * SEGMENTS_PER_S * 60))
+
+
+def search_environment(wildcards):
+    """The conda environment of a job that uses an index: Milvus Lite comes with a Faiss for the CPU only."""
+    kind = config["indexes"][wildcards.index].get("type", wildcards.index)
+    return f"../envs/{'milvus' if kind == 'milvus' else 'search'}.yaml"
+
+
+def query_set_of(wildcards):
+    """The query set that a cell is for."""
+    return wildcards.queries.removeprefix("queries=").removesuffix("/")
+
+
+def query_split(wildcards):
+    """The split that holds the queries of a cell."""
+    return f"query_{query_set_of(wildcards)}" if wildcards.queries else "test_query"
+
+
+def about_queries(wildcards):
+    """What a cell says of its queries, unless they are the data set's own."""
+    if not wildcards.queries:
+        return {}
+    chain = config["query_sets"][query_set_of(wildcards)]
+    return {"query_set": query_set_of(wildcards), "snr_db": grid.snr_of(chain), "query_chain": chain}
+
+
+def own_sources(own):
+    """All folders that a data set of one's own is made of."""
+    roles = [own[role] for role in ("music", "noise", "impulse_responses", "speech") if role in own]
+    return [folder for role in roles for folder in ([role] if isinstance(role, str) else role.values())]
+
+
+def own_folders(wildcards):
+    """The folders that the target works on, as params; a sentence if they were not given."""
+    if not (config.get("library") and config.get("queries")):
+        raise WorkflowError("identify: say what to search: --config library=FOLDER queries=FOLDER")
+    return {name: config[name] for name in ("library", "queries")}
