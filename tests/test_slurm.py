@@ -143,7 +143,7 @@ def asked(finished, tmp_path):
         (programs / name).chmod(0o755)
 
     def call(target: str, **changes) -> str:
-        command = [sys.executable, "-m", "snakemake", "--profile", "profiles/slurm", "--retries", "0"]
+        command = [sys.executable, "-m", "snakemake", "--profile", "profiles/slurm", "--retries", "0", *QUICK]
         done = subprocess.run(
             [*command, "--configfile", tiny(folder, **changes), "--", target],
             cwd=folder,
