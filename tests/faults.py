@@ -46,10 +46,11 @@ def sabotage(event, arguments):
     if not writes or "results/" not in path or not os.path.exists(os.environ["FAULT"]):
         return
     name = open(os.environ["FAULT"]).read()
-    if "/logs/" in path:
-        if name == "out of memory":
-            used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
-            resource.setrlimit(resource.RLIMIT_AS, (used + 2**20, used + 2**20))
+    logs = "/logs/" in path
+    if name == "out of memory" and logs != ("torch" in sys.modules):  # which waits for ever for threads it cannot start
+        used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (used + 2**20, used + 2**20))
+    if logs:
         return
     if name in ("SIGKILL", "SIGTERM", "power cut"):
         os.remove(os.environ["FAULT"])
