@@ -47,7 +47,8 @@ def sabotage(event, arguments):
         return
     name = open(os.environ["FAULT"]).read()
     logs = "/logs/" in path
-    if name == "out of memory" and logs != ("torch" in sys.modules):  # which waits for ever for threads it cannot start
+    # not where PyTorch waits for ever for threads that it cannot start
+    if name == "out of memory" and logs != ("torch" in sys.modules) and resource.getrlimit(resource.RLIMIT_AS)[0] < 0:
         used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (used + 2**20, used + 2**20))
     if logs:
