@@ -12,6 +12,7 @@ from wavs import write
 from nafp.data.audio import read_wav
 from nafp.data.corpus import Split
 from nafp.errors import UserError
+from nafp.files import reading
 from nafp.model.fingerprint import load_model
 from nafp.report.cells import load_cells
 from nafp.report.significance import read_hits
@@ -73,3 +74,8 @@ def test_a_wav_file_that_was_cut_is_named(tmp_path):
         UserError, match="a.wav: truncated: the header declares 8000 samples, the file holds 4500; restore"
     ):
         read_wav(path)
+
+
+def test_a_file_is_not_damaged_because_memory_ran_out(tmp_path):
+    with pytest.raises(MemoryError), reading(tmp_path / "a.npy"):
+        raise MemoryError

@@ -1,5 +1,6 @@
 """Files that are either complete or not there, and what is said of damaged ones."""
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +28,8 @@ def reading(path: Path | str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
+        if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
+            raise
         reason = " ".join(str(error).split())
         raise UserError(
             f"{path}: cannot be read, it is damaged or missing ({reason}); delete it and run the same command again"
