@@ -88,7 +88,7 @@ def vectors_of(run):
 
 def arrays_of(run):
     """The arrays that the fingerprints of the test songs and of their queries by a run consist of: a list each."""
-    return [shards_of(run, EPOCH, split) or [vectors_of(run)[split]] for split in ("test_db", "test_query")]
+    return [shards_of(run, EPOCH, split) or [fingerprints_of(run, EPOCH, split)] for split in ("test_db", "test_query")]
 
 
 def with_fingerprints(board):

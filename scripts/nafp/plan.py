@@ -70,7 +70,7 @@ def rates_of(given: Mapping[str, float | None], measured: Mapping[str, tuple[flo
 
 
 def searched_in(results: Path, job: str) -> tuple[int, int]:
-    """(queries, millionths of the database) of a cell; FileNotFoundError if it has not run."""
+    """(queries, fingerprints in the database) of a cell; FileNotFoundError if it has not run."""
     cell = json.loads((results / f"scores/{job}.json").read_text(encoding="utf-8"))
     return cell["queries"], sum(cell["database"].values())
 

@@ -177,8 +177,6 @@ class Database:
         for at in range(0, len(row), PAIRS):
             some = slice(at, at + PAIRS)
             self._dots(query, segment[some], row[some], found[some])
-            for _, part in self.parts():
-                forget(part)
         return found
 
     def _dots(self, query: np.ndarray, segment: np.ndarray, row: np.ndarray, out: np.ndarray) -> None:
@@ -198,3 +196,4 @@ class Database:
     def _pairs(self, query: np.ndarray, i: np.ndarray, part: np.ndarray, j: np.ndarray, out: np.ndarray) -> None:
         pointers = (faiss.swig_ptr(x) for x in (query, i, part, j, out))
         faiss.pairwise_indexed_inner_product(self.dim, len(i), *pointers)
+        forget(part)
