@@ -145,6 +145,14 @@ def test_another_model_is_refused(music, tmp_path):
         Library(tmp_path / "store", "other", DIM)
 
 
+def test_a_store_without_generations_begins_anew(music, tmp_path):
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store/library.json").write_text('{"model": "model", "dim": 32}')
+    library = Library(tmp_path / "store", "model", DIM)
+    library.update(music, embed)
+    assert library.rows == 3 * 23
+
+
 def test_a_folder_without_music(tmp_path):
     library = Library(tmp_path / "store", "model", DIM)
     with pytest.raises(UserError, match="has no audio files"):

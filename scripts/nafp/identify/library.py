@@ -76,7 +76,7 @@ class Library:
     def __init__(self, store: Path | str, model: str, dim: int):
         self.store, self.dim, self.facts = Path(store), dim, {"model": model, "dim": dim}
         path = self.store / "library.json"
-        if not path.exists():
+        if not path.exists() or "generation" not in json.loads(path.read_text(encoding="utf-8")):  # none, or an old one
             self._write({name: pd.Series(dtype=kind) for name, kind in COLUMNS.items()}, generation=0)
         found = json.loads(path.read_text(encoding="utf-8"))
         self.generation = found.pop("generation")
