@@ -92,9 +92,9 @@ def seconds_of(work: Callable[[], object], budget: float, device: torch.device) 
     return statistics.median(times[1:])
 
 
-def peak_flops(precision: str, budget: float, device: torch.device) -> float:
-    """Floating-point operations per second of a square matrix product."""
-    n = 16384 if device.type == "cuda" else 4096
+def peak_flops(precision: str, budget: float, device: torch.device, n: int | None = None) -> float:
+    """Floating-point operations per second of a product of (n, n) matrices."""
+    n = n or (16384 if device.type == "cuda" else 4096)
     a = torch.randn(n, n, device=device, dtype=PRECISIONS[precision])
     return 2 * n**3 / seconds_of(lambda: a @ a, budget, device)
 

@@ -22,7 +22,7 @@ def checkpoints(tmp_path) -> Checkpoints:
 
 def test_the_newest_two_states_are_kept(checkpoints):
     assert [path.name.split(".")[0] for path in checkpoints.states()] == ["epoch=9_step=70", "epoch=10_step=0"]
-    assert checkpoints.load_state(CPU)["number"] == 10
+    assert checkpoints.load_state()["number"] == 10
 
 
 def flip(path):
@@ -37,16 +37,16 @@ def flip(path):
 def test_a_damaged_state_is_noticed_and_the_one_before_it_used(checkpoints, damage, capsys):
     newest = checkpoints.states()[-1]
     damage(newest)
-    assert checkpoints.load_state(CPU) == {"number": torch.tensor(9), "step": 70}
+    assert checkpoints.load_state() == {"number": torch.tensor(9), "step": 70}
     assert f"{newest}: damaged" in capsys.readouterr().out
     damage(checkpoints.states()[-1])
-    assert checkpoints.load_state(CPU) is None
+    assert checkpoints.load_state() is None
 
 
 def test_a_half_written_state_is_no_state(checkpoints):
     newest = checkpoints.states()[-1]
     newest.rename(newest.with_name(newest.name + ".part"))
-    assert checkpoints.load_state(CPU)["number"] == 9
+    assert checkpoints.load_state()["number"] == 9
 
 
 @pytest.mark.parametrize(

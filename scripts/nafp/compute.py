@@ -2,6 +2,7 @@
 
 import ctypes
 import fcntl
+import importlib.util
 import os
 import sys
 import tempfile
@@ -9,16 +10,21 @@ from pathlib import Path
 
 import torch
 
+from nafp.errors import UserError
+
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+KERNELS = ("auto", "eager")
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of malloc.h
 CLAIMS = []  # open files whose locks are this process's GPUs
+GIVEN = "NAFP_GPUS"  # environment variable: the GPUs that a job of several processes has claimed for them
+OLDEST_GPU = (8, 0)  # compute capability that Triton's kernels are used from
 
 
-def set_up(threads: int, rank: int = 0, tf32: bool = False) -> torch.device:
+def set_up(threads: int, rank: int = 0, tf32: bool = False, gpu: bool = True) -> torch.device:
     """Use ``threads`` CPU threads and keep freed memory for the next batch; returns the device to compute on.
 
-    That is a GPU (``free_gpu``) where there is one. ``tf32`` lets it round the factors of float32 products to 10 bits,
-    which is faster.
+    That is a GPU where there is one and ``gpu`` says so: the ``rank``-th of those that the job was given, otherwise one that
+    is claimed here. ``tf32`` lets it round the factors of float32 products to 10 bits, which is faster.
 
     glibc returns every large tensor to the system as soon as it is freed and asks for zeroed pages for the next one.
     Keeping them makes a training step of the demo model more than twice as fast on a CPU.
@@ -30,29 +36,49 @@ def set_up(threads: int, rank: int = 0, tf32: bool = False) -> torch.device:
             libc.mallopt(M_MMAP_MAX, 0)
             libc.mallopt(M_TRIM_THRESHOLD, -1)
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
-    if not torch.cuda.is_available():
+    if not gpu or not torch.cuda.is_available():
         return torch.device("cpu")
-    device = torch.device("cuda", free_gpu(rank))
+    given = os.environ.get(GIVEN)
+    device = torch.device("cuda", int(given.split(",")[rank]) if given else claim_gpus(1)[0])
     torch.cuda.set_device(device)
     return device
 
 
-def free_gpu(rank: int) -> int:
-    """The first GPU that no other job of this user has on this machine, its own until the process ends.
+def claim_gpus(count: int) -> list[int]:
+    """Numbers of ``count`` different GPUs of this machine, first those that no other job of this user has claimed.
 
-    If all are taken, the one with the number ``rank``: then jobs share it.
+    They are this process's until it ends. Where too few are free, jobs share them, and that is said. UserError if the
+    machine has fewer.
     """
-    for number in range(torch.cuda.device_count()):
-        name = f"nafp-{os.getuid()}-{torch.cuda.get_device_properties(number).uuid}.lock"
-        file = open(Path(tempfile.gettempdir()) / name, "ab")  # noqa: SIM115
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            file.close()
-        else:
-            CLAIMS.append(file)
-            return number
-    return rank % torch.cuda.device_count()
+    there = torch.cuda.device_count()
+    if count > there:
+        raise UserError(f"train.gpus asks for {count} GPUs, but this machine has {there}; lower it")
+    free = []
+    for number in range(there):
+        if len(free) < count and _claimed(number):
+            free.append(number)
+    shared = [number for number in range(there) if number not in free][: count - len(free)]
+    if shared:
+        print(f"GPU {', '.join(map(str, shared))}: shared with another job, since no other is free", flush=True)
+    return free + shared
+
+
+def _claimed(number: int) -> bool:
+    """Whether a GPU was free and is this process's now; also if nothing can be written where claims are kept."""
+    name = f"nafp-{os.getuid()}-{torch.cuda.get_device_properties(number).uuid}.lock"
+    path = Path(tempfile.gettempdir()) / name
+    try:
+        file = open(path, "ab")  # noqa: SIM115
+    except OSError as error:
+        print(f"{path}: {error.strerror}; GPU {number} is used without a claim on it", flush=True)
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        return False
+    CLAIMS.append(file)
+    return True
 
 
 def multiplies_bfloat16(device: torch.device) -> bool:
@@ -66,3 +92,12 @@ def precision(wanted: str, device: torch.device) -> torch.dtype:
         print("train.precision: this CPU has no bfloat16 arithmetic, computing in float32", flush=True)
         return torch.float32
     return PRECISIONS[wanted]
+
+
+def runs_kernels(device: torch.device) -> bool:
+    """Whether Triton's kernels run there."""
+    return (
+        device.type == "cuda"
+        and torch.cuda.get_device_capability(device) >= OLDEST_GPU
+        and importlib.util.find_spec("triton") is not None
+    )

@@ -11,13 +11,16 @@ from dataclasses import dataclass
 from itertools import product
 from math import gcd
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import yaml
-from jsonschema import Draft202012Validator, ValidationError
 
 from nafp.data.layout import FILES, SAMPLE_RATE
 from nafp.errors import UserError
 from nafp.model.shapes import encoder_features
+
+if TYPE_CHECKING:
+    from jsonschema import ValidationError
 
 RUN_FIELDS = ("aug", "bsz", "dim", "loss", "recipe", "seed")
 EXPONENTIAL = re.compile(r"[-+]?\d+\.?\d*[eE][-+]?\d+")
@@ -146,6 +149,8 @@ def snr_of(chain: Sequence[Mapping[str, Mapping | None]]) -> float | None:
 
 def check_config(config: Mapping, schema_path: Path) -> None:
     """Raise UserError with one sentence a problem if the config does not fit the schema or names unknown things."""
+    from jsonschema import Draft202012Validator  # only where a config is checked: benchmarks/gpu.py does without it
+
     schema = yaml.safe_load(schema_path.read_text(encoding="utf-8"))
     problems = [sentence(error) for error in Draft202012Validator(schema).iter_errors(config)]
     if not problems:
@@ -154,7 +159,7 @@ def check_config(config: Mapping, schema_path: Path) -> None:
         raise UserError("; ".join(problems))
 
 
-def sentence(error: ValidationError) -> str:
+def sentence(error: "ValidationError") -> str:
     """What a schema error means to the person who wrote the config."""
     where = ".".join(str(part) for part in error.absolute_path) or "config"
     match error.validator:
@@ -179,7 +184,7 @@ def sentence(error: ValidationError) -> str:
     return f"{where}: {error.message}"
 
 
-def sentence_of_alternatives(error: ValidationError, where: str) -> str:
+def sentence_of_alternatives(error: "ValidationError", where: str) -> str:
     """The sentence of the alternative that has the value's type; if none has, which types there are."""
     mistyped = {e.schema_path[0] for e in error.context if e.validator == "type" and not e.path}
     fitting = [e for e in error.context if e.schema_path[0] not in mistyped]

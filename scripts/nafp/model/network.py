@@ -95,7 +95,8 @@ class Fingerprinter(nn.Module):
 
     ``width`` is the number of channels of the first block (128 in the paper). The default has 16,939,008 parameters:
     the layer norms hold a scale and an offset for every frequency, time and channel. ``dtype`` is what the encoder
-    computes in; parameters, heads and the result stay float32.
+    computes in; parameters, heads and the result stay float32. ``fused``: whether it does so by the kernels of
+    ``nafp.model.kernels``.
     """
 
     def __init__(
@@ -116,13 +117,20 @@ class Fingerprinter(nn.Module):
             layers += [along_freq, NormAndActivation((freq, time, c_out), variant)]
             c_in = c_out
         self.encoder = nn.Sequential(*layers)
-        self.dtype = torch.float32
+        self.dtype, self.fused = torch.float32, False
         self.heads = DivideAndEncode(freq * time * c_in, dim)
         self.dim = dim
 
     def encode(self, log_mel: Tensor) -> Tensor:
         """(B, mels, frames) -> (B, features) float32: f of the paper, what the heads divide."""
-        return self.encoder(log_mel.unsqueeze(-1).to(self.dtype)).flatten(1).float()
+        x = log_mel.unsqueeze(-1)
+        if not self.fused:
+            return self.encoder(x.to(self.dtype)).flatten(1).float()
+        from nafp.model.kernels import layer  # Triton, which only a GPU needs
+
+        for conv, norm in zip(self.encoder[::2], self.encoder[1::2], strict=True):
+            x = layer(x, conv, norm, self.dtype)
+        return x.flatten(1).float()
 
     def forward(self, log_mel: Tensor) -> Tensor:
         return F.normalize(self.heads(self.encode(log_mel)), eps=1e-6)

@@ -2,6 +2,7 @@
 
 CHANNEL_FACTORS = (1, 1, 2, 2, 4, 4, 8, 8)  # times the width, block by block (paper, Table 1)
 TIME_STRIDES = (2, 2, 2, 2, 1, 2, 1, 2)  # of the 1x3 convolution; the 3x1 convolution always strides frequency by 2
+CHANNELS_OF_KERNELS = 16  # a multiple of so many channels can be cut into the tiles of nafp.model.kernels
 
 
 def same_padding(length: int, stride: int, kernel: int = 3) -> tuple[int, int, int]:

@@ -8,6 +8,7 @@ import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import faiss
 import numpy as np
@@ -17,8 +18,12 @@ from nafp.errors import UserError
 from nafp.files import written_whole
 from nafp.search.by_list import search_by_list, worth_it
 from nafp.search.milvus import Collection, build_collection
-from nafp.search.types import FEWEST, INDEXES, MILVUS, ON_DISK, ON_GPU, type_of
+from nafp.search.gpu import to_gpu, without_faiss
+from nafp.search.types import FEWEST, INDEXES, MILVUS, ON_DISK, type_of
 from nafp.search.vectors import Database, one_thread_each
+
+if TYPE_CHECKING:
+    from nafp.search.exact import ExactSearch
 
 SHARED = 512  # queries from which each thread searches its own
 INDEX_FILE, LISTS_FILE = "index.faiss", "lists.bin"
@@ -109,7 +114,7 @@ def trained(
         raise UserError(
             f"{kind}: {len(sample)} dummy fingerprints are too few to train it; use l2, or a larger database"
         )
-    there = on_device(index, kind, device)
+    there = to_gpu(index, kind, options, device)
     there.train(sample)
     return index if there is index else faiss.index_gpu_to_cpu(there)
 
@@ -178,22 +183,9 @@ def fill_on_disk(index: faiss.Index, database: Database, folder: Path) -> None:
         path.unlink()
 
 
-def on_device(index: faiss.Index, name: str, device: str) -> faiss.Index:
-    """The index on a GPU if ``device`` is auto or gpu, there is one, and the type has a GPU version; says so if not."""
-    if device == "cpu":
-        return index
-    if not getattr(faiss, "get_num_gpus", int)():
-        print("search.device: there is no GPU that Faiss can use, searching on the CPU")
-        return index
-    if name not in ON_GPU:
-        print(f"search.device: Faiss has no GPU version of {name}, searching on the CPU")
-        return index
-    return faiss.index_cpu_to_gpu(faiss.StandardGpuResources(), 0, index)
-
-
 def read_index(
     name: str, options: Mapping, folder: Path | str, database: Database, device: str = "cpu"
-) -> Index | Collection:
+) -> "Index | Collection | ExactSearch":
     """Open an index, memory-mapped where its type allows; UserError if it is damaged or of another database."""
     (kind, options), folder = type_of(name, options), Path(folder)
     if kind == MILVUS:
@@ -205,6 +197,10 @@ def read_index(
             f"{path}: holds {index.ntotal} fingerprints, but the database has {len(database)}; delete {folder} and "
             "build it again"
         )
+    if there := without_faiss(kind, device):
+        from nafp.search.exact import ExactSearch  # PyTorch takes seconds to load
+
+        return ExactSearch(database, there)
     memory_bytes = path.stat().st_size + 4 * tables_of(index)
     if kind in ON_DISK:
         check_lists(index, folder)
@@ -213,7 +209,7 @@ def read_index(
         base = faiss.downcast_index(index.base_index)
         base.referenced_objects = [index]  # which owns the memory of both
         return Index(base, stored(index), index.k_factor, memory_bytes)
-    return Index(on_device(index, kind, device), memory_bytes=memory_bytes)
+    return Index(to_gpu(index, kind, options, device), memory_bytes=memory_bytes)
 
 
 def stored(index: faiss.IndexRefineFlat) -> Database:

@@ -110,7 +110,6 @@ INDEXES: dict[str, Callable[..., faiss.Index]] = {
 FEWEST = {"ivfpq-fastscan": 16}  # training vectors, where it is more than 2: its codes have 4 bits, whatever there is
 MILVUS = "milvus"
 ON_DISK = {"ivfpq-rr-ondisk"}
-ON_GPU = {"l2", "ivf", "ivfpq", "sq8"}  # the types that Faiss has a GPU version of
 DEVICES = ("auto", "cpu", "gpu")
 
 

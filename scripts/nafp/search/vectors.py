@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import faiss
 import numpy as np
 
 from nafp.errors import UserError
@@ -122,6 +121,8 @@ def forget(vectors: np.ndarray | Shards) -> None:
 
 def one_thread_each() -> ThreadPoolExecutor:
     """As many threads as Faiss is to use, in each of which it uses one."""
+    import faiss  # here and below, where it computes: benchmarks/gpu.py does without it
+
     return ThreadPoolExecutor(faiss.omp_get_max_threads(), initializer=lambda: faiss.omp_set_num_threads(1))
 
 
@@ -194,6 +195,8 @@ class Database:
                 out[inside] = dots
 
     def _pairs(self, query: np.ndarray, i: np.ndarray, part: np.ndarray, j: np.ndarray, out: np.ndarray) -> None:
+        import faiss
+
         pointers = (faiss.swig_ptr(x) for x in (query, i, part, j, out))
         faiss.pairwise_indexed_inner_product(self.dim, len(i), *pointers)
         forget(part)

@@ -50,14 +50,17 @@ class Checkpoints:
             old.unlink()
         return path
 
-    def load_state(self, device: torch.device) -> dict | None:
-        """The newest undamaged state, or None; says which ones are damaged and removes them, and what was half written."""
+    def load_state(self) -> dict | None:
+        """The newest undamaged state, on the CPU, or None; says which are damaged and removes them, and what was half written.
+
+        Optimizers take their moments to the device of the parameters. A step counter on a GPU would make the host wait.
+        """
         for part in self.folder.glob("*.part"):
             part.unlink(missing_ok=True)
         for path in reversed(self.states()):
             data = path.read_bytes()
             if hashlib.sha256(data).hexdigest()[:16] == path.suffixes[-2][1:]:
-                return torch.load(io.BytesIO(data), map_location=device, weights_only=True)
+                return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
             print(f"{path}: damaged (its checksum is wrong), going back to the state before it", flush=True)
             path.unlink(missing_ok=True)
         return None

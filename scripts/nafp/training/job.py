@@ -40,6 +40,8 @@ def run(job: Mapping, processes: int = 1) -> None:
         path.write_text(json.dumps(job), encoding="utf-8")
         launcher = ["torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
         environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+        if torch.cuda.is_available():
+            environment[compute.GIVEN] = ",".join(map(str, compute.claim_gpus(processes)))
         command = [sys.executable, "-m", *launcher, "-m", "nafp.training.job", str(path)]
         if subprocess.run(command, env=environment).returncode:
             raise UserError(f"one of {processes} training processes failed; its message is above")

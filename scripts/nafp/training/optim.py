@@ -15,7 +15,7 @@ class KerasAdam(torch.optim.Adam):
     """
 
     def __init__(self, params, lr: float, epsilon: float = 1e-7, **options):
-        super().__init__(params, lr=lr, eps=epsilon, decoupled_weight_decay=True, **options)
+        super().__init__(params, lr=lr, eps=epsilon, decoupled_weight_decay=True, fused=True, **options)
         self.epsilon, self.steps = epsilon, 0
 
     def step(self, closure=None):

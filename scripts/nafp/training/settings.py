@@ -25,6 +25,7 @@ class Settings:
     validation: dict = field(default_factory=dict)  # of validation.Validation; "chain": steps or None
     precision: str = "float32"
     compile: bool = False
+    kernels: str = "eager"  # or auto: compute.KERNELS
     tf32: bool = False
     micro_batch: int | str | None = None
     checkpoints: dict = field(default_factory=lambda: {"every": None, "last": 1, "minutes": 10})

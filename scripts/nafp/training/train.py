@@ -17,12 +17,14 @@ from nafp.data.corpus import Split
 from nafp.data.pools import AudioPool
 from nafp.errors import UserError
 from nafp.model.fingerprint import build_model
+from nafp.model.shapes import CHANNELS_OF_KERNELS
 from nafp.training.batches import Batches, Plan, generator
 from nafp.training.checkpoints import Checkpoints, kept_epochs
 from nafp.training.gradients import backward, largest_piece, sum_over_processes, world
 from nafp.training.journal import Journal
-from nafp.training.losses import LOSSES
+from nafp.training.losses import LOSSES, WAITING_LOSSES
 from nafp.training.optim import OPTIMIZERS, learning_rate
+from nafp.training.recorded import RecordedBackward
 from nafp.training.settings import Settings
 from nafp.training.validation import Validation
 
@@ -52,6 +54,7 @@ class Trainer:
             load_start(self.network[1], Path(s.start))
         self.network.to(device)
         self.network[1].dtype = compute.precision(s.precision, device)
+        self.network[1].fused = self.fuses()
         options = {name: value for name, value in s.optimizer.items() if name != "name"}
         self.optimizer = OPTIMIZERS[s.optimizer["name"]](self.network.parameters(), lr=s.peak_learning_rate, **options)
         pools = {kind: AudioPool(split, device) for kind, split in splits.items() if kind in ("bg", "ir", "speech")}
@@ -64,6 +67,7 @@ class Trainer:
         if self.processes > 1 and s.features.get("max_scope") == "batch":
             raise UserError("features.max_scope: batch needs the whole batch in one process; use segment, or one GPU")
         self.piece: int | None = None
+        self.recorded: RecordedBackward | None = None
         self.history: list[dict] = []
         self.step = 0  # done in the running epoch
         self.losses: list[float] = []  # of these
@@ -105,6 +109,33 @@ class Trainer:
         if self.piece and self.piece >= rows:
             self.piece = None
 
+    def fuses(self) -> bool:
+        """Whether the encoder computes by the kernels of ``nafp.model.kernels``."""
+        s = self.settings
+        return (
+            s.kernels == "auto"
+            and not s.compile
+            and self.network[1].dtype == torch.bfloat16
+            and s.model["width"] % CHANNELS_OF_KERNELS == 0
+            and compute.runs_kernels(self.device)
+        )
+
+    def records(self) -> bool:
+        """Whether the forward and backward pass is recorded as a CUDA graph."""
+        s = self.settings
+        whole = self.processes == 1 and self.piece is None and s.loss not in WAITING_LOSSES
+        return whole and s.kernels == "auto" and not s.compile and compute.runs_kernels(self.device)
+
+    def gradients(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Images of this process -> the loss and embeddings of the batch; the parameters get their gradients."""
+        with out_of_memory_explained(self.piece or len(images)):
+            if self.records():
+                if self.recorded is None:
+                    self.recorded = RecordedBackward(self.embed, self.loss_of, list(self.network.parameters()), images)
+                return self.recorded(images)
+            self.optimizer.zero_grad(set_to_none=True)
+            return backward(self.embed, images, self.loss_of, self.piece)
+
     def loss_of(self, embeddings: Tensor) -> Tensor:
         """(N, d), anchors first -> the loss."""
         org, rep = embeddings[: self.batches.anchors], embeddings[self.batches.anchors :]
@@ -124,9 +155,7 @@ class Trainer:
         """Update the weights with the batch of these segments; returns its loss."""
         plan = self.plan(chosen)
         images = self.batches.images(plan, torch.arange(self.rank, len(plan), self.processes))
-        self.optimizer.zero_grad(set_to_none=True)
-        with out_of_memory_explained(self.piece or len(images)):
-            loss, embeddings = backward(self.embed, images, self.loss_of, self.piece)
+        loss, embeddings = self.gradients(images)
         sum_over_processes(list(self.network.parameters()))
         for group in self.optimizer.param_groups:
             group["lr"] = self.lr()
@@ -238,7 +267,7 @@ def train(trainer: Trainer, name: str, board: Path) -> Trainer:
 
 def resume(trainer: Trainer, name: str) -> None:
     """Go on from the newest state, if there is one of at most the epochs that are wanted."""
-    state, epochs = trainer.checkpoints.load_state(trainer.device), trainer.settings.epochs
+    state, epochs = trainer.checkpoints.load_state(), trainer.settings.epochs
     if state and len(state["history"]) <= epochs:
         trainer.restore(state)
         if trainer.rank == 0:

@@ -1,0 +1,568 @@
+"""Everything that only a real GPU can show: is training on it right, how fast is it, and where does the time go.
+
+PYTHONPATH=scripts python benchmarks/gpu.py [--device cpu] [--quick] [--only SECTION ...] [--json FILE]
+
+It takes at most 8 minutes and needs the repository, PyTorch, NumPy, pandas, SciPy, PyYAML, safetensors, tqdm and soundfile:
+neither Faiss nor Snakemake. Each section prints a table as soon as it has one and adds it to the JSON file, so that nothing
+is lost if the time runs out. ``--device cpu --quick`` tries the script itself, with small sizes. Results: benchmarks/gpu.md.
+"""
+
+import argparse
+import contextlib
+import datetime
+import io
+import json
+import os
+import platform
+import sys
+import tempfile
+import time
+import traceback
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+import yaml
+from torch import Tensor
+from train import FULL_CHAIN, noise, peak_flops, seconds_of
+
+from nafp import compute, grid
+from nafp.data.corpus import Split
+from nafp.demo.corpus import write_corpus
+from nafp.errors import UserError
+from nafp.metrics import diagonal_sums
+from nafp.model.fingerprint import build_model, fingerprint
+from nafp.model.network import Fingerprinter
+from nafp.model.shapes import encoder_flops
+from nafp.search.exact import ExactSearch
+from nafp.search.vectors import Database
+from nafp.training.checkpoints import Checkpoints
+from nafp.training.settings import Settings
+from nafp.training.train import Trainer
+
+ROOT = Path(__file__).parents[1]
+ADAM = {"name": "adam", "betas": [0.9, 0.999], "weight_decay": 0}
+MODES = {  # name -> what a training computes in and with
+    "float32": {"precision": "float32"},
+    "tf32": {"precision": "float32", "tf32": True},
+    "bfloat16": {"precision": "bfloat16"},
+    "float32, graph": {"precision": "float32", "kernels": "auto"},
+    "tf32, graph": {"precision": "float32", "tf32": True, "kernels": "auto"},
+    "bfloat16, kernels": {"precision": "bfloat16", "kernels": "auto"},
+    "bfloat16, compiled": {"precision": "bfloat16", "compile": True},
+}
+
+
+def settings(width: int, bsz: int, mode: str, **changes) -> Settings:
+    """A run of the full chain at a constant rate."""
+    base = {
+        "features": {},
+        "model": {"variant": "release", "width": width},
+        "chain": FULL_CHAIN,
+        "dim": 128 if width >= 16 else 16,
+        "loss": "ntxent",
+        "loss_options": {"tau": 0.05},
+        "seed": 0,
+        "epochs": 1,
+        "learning_rate": 1e-4,
+        "schedule": {"name": "constant"},
+        "optimizer": ADAM,
+    }
+    return Settings(**base | {"bsz": bsz} | MODES[mode] | changes)
+
+
+def trainer(s: Settings, splits: dict[str, Split], device: torch.device, **options) -> Trainer:
+    """A training that is ready for its first step; sets whether products may round to TF32."""
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = s.tf32
+    made = Trainer(s, splits, device, **options)
+    made.choose_piece()
+    made.network.train()
+    return made
+
+
+def sounds(clips: int = 40) -> dict[str, Split]:
+    """Noise to train on, and to degrade it with."""
+    return {"train": noise(clips, 30), "bg": noise(20, 6), "ir": noise(20, 1, "room")}
+
+
+def losses_of(t: Trainer, steps: int) -> list[float]:
+    """The losses of the next steps."""
+    order = t.batches.order(t.epoch)
+    return [float(t.train_step(order[t.step])) for _ in range(steps)]
+
+
+def relative(a: Tensor, b: Tensor) -> float:
+    """The norm of a difference over that of b, in float64."""
+    a, b = a.detach().double().cpu(), b.detach().double().cpu()
+    return float((a - b).norm() / b.norm().clamp(min=1e-30))
+
+
+# ---------------------------------------------------------------- sections
+
+
+def machine(device: torch.device, options: argparse.Namespace) -> pd.DataFrame:
+    """What it runs on, and what that can do: a large matrix product and a large copy."""
+    facts = {
+        "date": str(datetime.date.today()),
+        "python, torch": f"{platform.python_version()}, {torch.__version__}",
+        "CPUs": os.cpu_count(),
+    }
+    if device.type == "cuda":
+        p = torch.cuda.get_device_properties(device)
+        facts |= {
+            "GPU": f"{p.name}, {p.total_memory / 2**30:.0f} GiB, {p.multi_processor_count} multiprocessors",
+            "compute capability": f"{p.major}.{p.minor}",
+        }
+    for name, precision, tf32 in (
+        ("float32", "float32", False),
+        ("tf32", "float32", True),
+        ("bfloat16",) * 2 + (False,),
+    ):
+        torch.backends.cuda.matmul.allow_tf32 = tf32
+        n = None if device.type == "cuda" else 512
+        facts[f"matrix product, {name}, TFLOP/s"] = f"{peak_flops(precision, 0.3, device, n) / 1e12:,.1f}"
+    x = torch.empty(2**30 if device.type == "cuda" else 2**20, dtype=torch.float32, device=device).normal_()
+    y = torch.empty_like(x)
+    options.bandwidth = 2 * x.nbytes / seconds_of(lambda: y.copy_(x), 0.3, device)
+    facts["copy, read and written, GB/s"] = f"{options.bandwidth / 1e9:,.0f}"
+    return pd.DataFrame({"what": facts.keys(), "found": facts.values()})
+
+
+def kernels(device: torch.device, options: argparse.Namespace) -> pd.DataFrame:
+    """Each layer of the encoder by our kernels and by PyTorch in bfloat16: how far from float32, and how long."""
+    if not compute.runs_kernels(device):
+        return pd.DataFrame([{"layer": "no GPU that Triton's kernels run on"}])
+    from triton.testing import do_bench
+
+    from nafp.model.kernels import layer
+
+    width, items = (16, 4) if options.quick else (128, 640)
+    network = Fingerprinter(128, width).to(device)
+    rows, generator = [], torch.Generator(device).manual_seed(0)
+    shape = (256, 32, 1)
+    for number, (conv, norm) in enumerate(zip(network.encoder[::2], network.encoder[1::2], strict=True)):
+        for p in (*conv.parameters(), *norm.parameters()):
+            p.data += 0.1 * torch.randn(p.shape, generator=generator, device=device)
+        parameters = [conv.weight, conv.bias, norm.norm.weight, norm.norm.bias]
+        x = torch.randn((items, *shape), generator=generator, device=device)
+        half = x.bfloat16().requires_grad_(shape[-1] > 1)
+        wanted = parameters + [half] * half.requires_grad
+
+        def ours(x=half, conv=conv, norm=norm, image=x):
+            return layer(x if x.shape[-1] > 1 else image, conv, norm, torch.bfloat16)
+
+        def eager(x=half, conv=conv, norm=norm):
+            return norm(conv(x))
+
+        def reference(conv=conv, norm=norm, x=half):
+            few = x[:32].float().detach().requires_grad_(x.requires_grad)
+            return norm(conv(few)), few
+
+        z, few = reference()
+        dz = torch.randn(z.shape, generator=generator, device=device)
+        truth = torch.autograd.grad(z, parameters + [few] * few.requires_grad, dz)
+        row = {"layer": f"{number + 1}: {shape} -> {tuple(z.shape[1:])}"}
+        for name, call in (("ours", ours), ("eager", eager)):
+            out = (
+                call(half[:32])
+                if name == "eager"
+                else layer(half[:32] if shape[-1] > 1 else x[:32].bfloat16().float(), conv, norm, torch.bfloat16)
+            )
+            found = torch.autograd.grad(out, wanted, dz.bfloat16())
+            found = [g[:32] if g.shape == half.shape else g for g in found]
+            row[f"{name}: z, worst gradient"] = f"{relative(out, z):.4f}, {max(map(relative, found, truth)):.4f}"
+        gradient = torch.randn((items, *z.shape[1:]), generator=generator, device=device).bfloat16()
+        for name, call in (("ours", ours), ("eager", eager)):
+            out = call()
+            with torch.no_grad():
+                row[f"{name}: forward ms"] = round(do_bench(call, 5, 30), 3)
+            row[f"{name}: backward ms"] = round(
+                do_bench(lambda out=out, w=wanted: torch.autograd.grad(out, w, gradient, retain_graph=True), 5, 30), 3
+            )
+            del out
+        rows.append(row)
+        shape = tuple(z.shape[1:])
+    table = pd.DataFrame(rows)
+    table.loc[len(table)] = {"layer": "all", **table.select_dtypes("number").sum().round(2).to_dict()}
+    return table.fillna("")
+
+
+def losses(device: torch.device, options: argparse.Namespace) -> pd.DataFrame:
+    """The losses of 20 steps in each mode beside those of the CPU in float32."""
+    width, bsz = (8, 16) if options.quick else (128, 32)
+    splits, steps = sounds(), 20
+    truth = losses_of(trainer(settings(width, bsz, "float32"), splits, torch.device("cpu")), steps)
+    rows = [{"mode": "CPU, float32", "first": truth[0], "last": truth[-1]}]
+    for mode in modes(device, compiled=False):
+        found = losses_of(trainer(settings(width, bsz, mode), splits, device), steps)
+        apart = np.abs(np.array(found) - truth)
+        rows.append(
+            {
+                "mode": mode,
+                "first": found[0],
+                "last": found[-1],
+                "first step apart": apart[0],
+                "most apart": apart.max(),
+            }
+        )
+    return pd.DataFrame(rows).round(6)
+
+
+def resume(device: torch.device, options: argparse.Namespace) -> pd.DataFrame:
+    """Ten steps, a state, a new process's ten more: as twenty at once? And does a step make the host wait?"""
+    width, bsz = (8, 16) if options.quick else (64, 120)
+    splits, rows = sounds(), []
+    for mode in modes(device, compiled=False):
+        s = settings(width, bsz, mode)
+        whole = trainer(s, splits, device)
+        at_once = losses_of(whole, 20)
+        with tempfile.TemporaryDirectory() as folder:
+            first = trainer(s, splits, device)
+            losses_of(first, 10)
+            Checkpoints(folder).save_state(first.state(), 0, 10)
+            second = trainer(s, splits, device)
+            second.restore(Checkpoints(folder).load_state())
+        after = losses_of(second, 10)
+        same = all(torch.equal(a, b) for a, b in zip(whole.weights().values(), second.weights().values(), strict=True))
+        rows.append(
+            {
+                "mode": mode,
+                "most apart": np.abs(np.array(after) - at_once[10:]).max(),
+                "same weights to the bit": same,
+                "waits of the host in a step": waits(second),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def waits(t: Trainer) -> int:
+    """How often the host waits for the GPU in a step, as PyTorch notices it."""
+    if t.device.type == "cpu":
+        return 0
+    order = t.batches.order(0)
+    torch.cuda.set_sync_debug_mode("warn")
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        t.train_step(order[t.step])
+    torch.cuda.set_sync_debug_mode("default")
+    return len([w for w in said if "synchroniz" in str(w.message)])
+
+
+def memory(device: torch.device, options: argparse.Namespace) -> pd.DataFrame:
+    """What ``micro_batch: auto`` chooses when little is free, whether that then works, and what running out says."""
+    width, bsz = (8, 32) if options.quick else (128, 640)
+    splits, said = sounds(), io.StringIO()
+    if device.type == "cpu":
+        t = trainer(settings(width, bsz, "float32", micro_batch="auto"), splits, device)
+        return pd.DataFrame([{"what": "micro_batch: auto", "found": f"pieces of {t.piece}"}])
+    held = torch.empty(max(torch.cuda.mem_get_info(device)[0] - 14 * 2**30, 0), dtype=torch.uint8, device=device)
+    with contextlib.redirect_stdout(said):
+        t = trainer(settings(width, bsz, "float32", micro_batch="auto"), splits, device)
+    loss = losses_of(t, 2)[-1]
+    rows = [{"what": "micro_batch: auto", "found": f"{said.getvalue().strip()}; loss of step 2: {loss:.4f}"}]
+    del t
+    torch.cuda.empty_cache()
+    try:
+        losses_of(trainer(settings(width, 4 * bsz, "float32"), splits, device), 1)
+        rows.append({"what": "out of memory", "found": "did not happen"})
+    except UserError as error:
+        rows.append({"what": "out of memory", "found": str(error)})
+    del held
+    torch.cuda.empty_cache()
+    return pd.DataFrame(rows)
+
+
+def search(device: torch.device, options: argparse.Namespace) -> pd.DataFrame:
+    """Exhaustive search by PyTorch: the answers of NumPy in float64, and how long for a large database."""
+    rng = np.random.default_rng(0)
+
+    def unit(n: int) -> np.ndarray:
+        x = rng.standard_normal((n, 128), np.float32)
+        return x / np.linalg.norm(x, axis=1, keepdims=True)
+
+    size = 20_000 if options.quick else 4_000_000
+    database, query = Database(unit(size), unit(1000)), unit(2000)
+    exact = ExactSearch(database, device)
+    few = query[:50].astype(np.float64)
+    truth = np.argsort(-np.concatenate([few @ database.dummy[:].T, few @ database.db.T], axis=1), axis=1)[:, :20]
+    same = (exact.nearest(query[:50], 20) == truth).mean()
+    seconds = seconds_of(lambda: exact.nearest(query, 20), 1, device)
+    exact.kept = None
+    sent = seconds_of(lambda: exact.nearest(query, 20), 0, device)
+    what = {
+        "same neighbours as NumPy in float64": f"{same:.2%} of 1,000",
+        f"2,000 queries among {size:,}, 20 neighbours": f"{seconds:.3f} s",
+        "... with a database that is sent in pieces": f"{sent:.3f} s",
+        "arithmetic": f"{2 * 2000 * size * 128 / seconds / 1e12:.1f} TFLOP/s",
+    }
+    return pd.DataFrame({"what": what.keys(), "found": what.values()})
+
+
+def fingerprints(device: torch.device, options: argparse.Namespace) -> pd.DataFrame:
+    """Fingerprints of the full model: those of the CPU, and how many a second."""
+    width = 8 if options.quick else 128
+    split, few = noise(20 if options.quick else 400, 30), noise(3, 30)
+    torch.manual_seed(0)
+    network = build_model({}, {"variant": "release", "width": width}, 128 if width >= 16 else 16).eval()
+
+    def embed(split: Split, where: torch.device) -> np.ndarray:
+        out = np.empty((len(split.segments), network[1].dim), np.float32)
+        fingerprint(network.to(where), split, where, out, disable=True)
+        return out
+
+    truth, rows = embed(few, torch.device("cpu")), []
+    for mode in modes(device, compiled=False):
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = MODES[mode].get("tf32", False)
+        network[1].dtype = compute.PRECISIONS[MODES[mode]["precision"]]
+        network[1].fused = mode == "bfloat16, kernels"
+        if "graph" in mode:
+            continue
+        found = embed(few, device)
+        seconds = seconds_of(lambda: embed(split, device), 1, device)
+        rows.append(
+            {
+                "mode": mode,
+                "least cosine to the CPU's": (found * truth).sum(axis=1).min(),
+                "most apart": np.abs(found - truth).max(),
+                "segments/s": round(len(split.segments) / seconds),
+            }
+        )
+    return pd.DataFrame(rows).round(6)
+
+
+def speed(device: torch.device, options: argparse.Namespace) -> pd.DataFrame:
+    """Whole training steps of the full model."""
+    width, sizes = (8, [16]) if options.quick else (128, options.bsz)
+    splits, rows = sounds(100), []
+    for bsz in sizes:
+        for mode in modes(device, compiled=bsz == sizes[1 % len(sizes)]):
+            if device.type == "cuda":
+                torch.cuda.empty_cache()
+                torch.cuda.reset_peak_memory_stats()
+            began = time.perf_counter()
+            t = trainer(settings(width, bsz, mode), splits, device)
+            order, n = t.batches.order(0), 4 if options.quick else 20
+            float(t.train_step(order[0]))
+            ready = time.perf_counter() - began
+
+            def steps(t=t, order=order, n=n) -> float:
+                """Seconds that the host takes to ask for some steps; they may not be done yet."""
+                began = time.perf_counter()
+                for i in range(n):
+                    t.step = 0
+                    t.train_step(order[i % len(order)])
+                return time.perf_counter() - began
+
+            steps()
+            asked = []
+            seconds = seconds_of(lambda: asked.append(steps()), 1.0, device) / n
+            data = seconds_of(lambda: t.batches.images(t.plan(order[0])), 0.3, device)
+            flops = 6 * encoder_flops(width, 256, 32) * bsz / 2
+            rows.append(
+                {
+                    "N": bsz,
+                    "mode": mode,
+                    "anchors/s": round(bsz / 2 / seconds),
+                    "ms a step": round(1e3 * seconds, 2),
+                    "of them the host's": round(1e3 * min(asked) / n, 2),
+                    "data alone, ms": round(1e3 * data, 2),
+                    "TFLOP/s": round(flops / seconds / 1e12, 1),
+                    "s to the first step": round(ready, 1),
+                    "peak GiB": round(torch.cuda.max_memory_allocated() / 2**30, 1) if device.type == "cuda" else "",
+                }
+            )
+            del t, steps
+    return pd.DataFrame(rows)
+
+
+def profile(device: torch.device, options: argparse.Namespace) -> pd.DataFrame:
+    """The kernels that take most of a step, and the bytes that it must move against the copy's bandwidth."""
+    if device.type == "cpu":
+        return pd.DataFrame([{"kernel": "only on a GPU"}])
+    width, bsz = (16, 16) if options.quick else (128, 640)
+    tables = []
+    for mode in ("bfloat16", "bfloat16, kernels"):
+        t = trainer(settings(width, bsz, mode), sounds(), device)
+        order, steps = t.batches.order(0), 3
+        losses_of(t, 2)
+        with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as seen:
+            for i in range(steps):
+                t.step = 0
+                t.train_step(order[i % len(order)])
+            torch.cuda.synchronize()
+        events = [e for e in seen.key_averages() if e.self_device_time_total > 0]
+        total = sum(e.self_device_time_total for e in events) / steps / 1e3
+        top = sorted(events, key=lambda e: -e.self_device_time_total)[:14]
+        tables += [
+            {
+                "mode": mode,
+                "kernel": e.key[:90],
+                "ms a step": round(e.self_device_time_total / steps / 1e3, 3),
+                "share": f"{e.self_device_time_total / steps / 1e3 / total:.0%}",
+                "launches a step": round(e.count / steps, 1),
+            }
+            for e in top
+        ]
+        tables.append(
+            {
+                "mode": mode,
+                "kernel": "all",
+                "ms a step": round(total, 3),
+                "launches a step": round(sum(e.count for e in events) / steps),
+            }
+        )
+        if mode == "bfloat16, kernels":
+            moved = activation_bytes(t.network[1]) * bsz
+            floor = 1e3 * moved / options.bandwidth
+            tables.append(
+                {
+                    "mode": mode,
+                    "kernel": f"activations by count: {moved / 1e9:.1f} GB a step, at the copy's bandwidth",
+                    "ms a step": round(floor, 3),
+                    "share": f"{floor / total:.0%}",
+                }
+            )
+        del t
+    return pd.DataFrame(tables).fillna("")
+
+
+def activation_bytes(network: Fingerprinter) -> int:
+    """Bytes that the kernels move for a segment in a training step: the first layer's 6 times, all others' 13 times."""
+    sizes = [norm.norm.weight.numel() for norm in network.encoder[1::2]]
+    return 2 * (6 * sizes[0] + 13 * sum(sizes[1:]))
+
+
+def recipe(device: torch.device, options: argparse.Namespace) -> pd.DataFrame:
+    """``config/corpus-cpu.yaml`` trained on the composed demo corpus: hit rates among all places, and how long it took."""
+    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    config = grid.with_changes(config, yaml.safe_load((ROOT / "config/corpus-cpu.yaml").read_text()))
+    demo, rows = config["demo"], []
+    if options.quick:
+        demo |= {"songs": {"train": 4, "val": 1, "test": 2, "dummy": 2}, "clip_s": 8}
+        config["run"]["bsz"], config["train"]["epochs"], config["features"]["n_mels"] = 16, 1, 64
+    with tempfile.TemporaryDirectory() as folder:
+        splits = demo_splits(Path(folder), demo)
+    for mode in ("float32",) if device.type == "cpu" else ("float32", "bfloat16, kernels"):
+        for seed in range(1 if options.quick else options.seeds):
+            train = {k: v for k, v in config["train"].items() if k not in ("gpus", "validation")}
+            s = Settings(
+                **train | MODES[mode] | {"seed": seed},
+                **{name: config["run"][name] for name in ("bsz", "dim", "loss")},
+                features=config["features"],
+                model=config["model"],
+                chain=config["chains"]["full"],
+                loss_options=config["losses"]["ntxent"],
+            )
+            t = trainer(s, {name: splits[name] for name in ("train", "bg", "ir")}, device)
+            began = time.perf_counter()
+            while t.epoch < s.epochs:
+                for _ in t.run_epoch():
+                    pass
+                t.finish_epoch()
+            seconds = time.perf_counter() - began
+            rates = hit_rates(t.network.eval(), splits, device)
+            rows.append(
+                {
+                    "mode": mode,
+                    "seed": seed,
+                    "seconds": round(seconds, 1),
+                    "last loss": round(t.history[-1]["loss"], 4),
+                    **rates,
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def demo_splits(folder: Path, demo: dict) -> dict[str, Split]:
+    """The demo corpus, composed, with its test queries."""
+    from nafp.augment.chain import Chain
+    from nafp.augment.queries import write_queries
+    from nafp.data.layout import SPLITS
+    from nafp.data.pools import AudioPool
+
+    with contextlib.redirect_stderr(io.StringIO()):
+        write_corpus(folder, demo["songs"], demo["seed"], demo["clip_s"], os.cpu_count())
+        pools = {kind: AudioPool(Split.read(folder, f"{kind}_test")) for kind in ("bg", "ir", "speech")}
+        chain = Chain(demo["queries"]["test"], pools)
+        write_queries(folder / SPLITS["test_db"], folder / SPLITS["test_query"], chain, demo["seed"])
+    names = {
+        "train": "train",
+        "bg": "bg_train",
+        "ir": "ir_train",
+        "db": "test_db",
+        "query": "test_query",
+        "dummy": "dummy",
+    }
+    return {name: Split.read(folder, split) for name, split in names.items()}
+
+
+def hit_rates(network: torch.nn.Module, splits: dict[str, Split], device: torch.device) -> dict[str, float]:
+    """Percent of sequences of 1 to 10 s whose best place among all places is the right one."""
+    vectors = {}
+    for name in ("query", "dummy", "db"):
+        vectors[name] = np.empty((len(splits[name].segments), network[1].dim), np.float32)
+        fingerprint(network, splits[name], device, vectors[name], disable=True)
+    database, clip = np.concatenate([vectors["db"], vectors["dummy"]]), splits["query"].segments.clip
+    similarity, rates = vectors["query"] @ database.T, {}
+    for length in (1, 3, 5, 9, 11, 19):
+        if length > len(clip):
+            break
+        sums = diagonal_sums(similarity, length)
+        inside = clip[: len(sums)] == clip[length - 1 :]  # sequences that stay in their clip
+        rates[f"{(length + 1) / 2:g} s"] = (
+            round(100 * (sums.argmax(axis=1) == np.arange(len(sums)))[inside].mean(), 1) if inside.any() else None
+        )
+    return rates
+
+
+# ---------------------------------------------------------------- the command
+
+
+def modes(device: torch.device, compiled: bool) -> list[str]:
+    """The modes that a device has."""
+    if device.type == "cpu":
+        return ["float32"]
+    return [name for name in MODES if compiled or name != "bfloat16, compiled"]
+
+
+SECTIONS: dict[str, Callable[[torch.device, argparse.Namespace], pd.DataFrame]] = {
+    section.__name__: section
+    for section in (machine, kernels, losses, resume, memory, search, fingerprints, speed, profile, recipe)
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--device", choices=["cuda", "cpu"], default="cuda")
+    parser.add_argument("--quick", action="store_true", help="small sizes, to try the script itself")
+    parser.add_argument("--only", choices=SECTIONS, nargs="+", default=list(SECTIONS))
+    parser.add_argument("--bsz", type=int, nargs="+", default=[120, 640, 1280], help="batch sizes of the section speed")
+    parser.add_argument("--seeds", type=int, default=1, help="trainings of the recipe (default 1)")
+    parser.add_argument("--json", type=Path, default=Path("results/gpu.json"), help="default %(default)s")
+    options = parser.parse_args()
+    device = compute.set_up(os.cpu_count(), gpu=options.device == "cuda")
+    if device.type != options.device:
+        sys.exit("error: PyTorch finds no GPU here; --device cpu --quick tries the script itself")
+    record, options.bandwidth, failed = {}, float("nan"), []
+    for name in options.only:
+        began = time.perf_counter()
+        try:
+            table = SECTIONS[name](device, options)
+        except Exception:
+            failed.append(name)
+            table = pd.DataFrame([{"failed": line} for line in traceback.format_exc().splitlines()[-8:]])
+            traceback.print_exc()
+        seconds = time.perf_counter() - began
+        print(f"\n## {name}: {SECTIONS[name].__doc__.splitlines()[0]} ({seconds:.0f} s)\n", flush=True)
+        print(table.to_markdown(index=False), flush=True)
+        record[name] = {"seconds": round(seconds, 1), "rows": json.loads(table.to_json(orient="records"))}
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        options.json.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    return bool(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,664 @@
+"""Triton kernels of the encoder for a GPU: a convolution along one axis, its activation and layer norm, both ways.
+
+Training is limited by memory traffic. The norms cover up to 524,288 elements of an item, so eager PyTorch moves every
+activation some twenty times a step. Here a layer reads and writes it 13 times in all, and the first layer, which holds 46 %
+of all activations, six times: its convolution is computed again wherever it is needed instead of being stored. A
+convolution is a matrix product over rows of channels, one row for each item, frequency and time, without padding copies.
+
+Names: ``y`` is what a convolution gives, ``a`` its activation and ``z`` what the layer gives. ``ELU``: ``a = elu(y)`` and
+``z = norm(a)``, the model variant "release"; otherwise ``a = y`` and ``z = relu(norm(a))``, the variant "paper".
+
+Sums run in float32, and no kernel uses atomics: the same input gives the same bits on the same GPU. The eager path of
+``nafp.model.network`` defines what is right (tests/test_kernels.py).
+"""
+
+import inspect
+from dataclasses import dataclass
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor, nn
+
+TAPS = 3  # of every convolution of the encoder
+TILE, FIRST_TILE = 4096, 2048  # elements of an item that a program of the norm has in registers
+WHOLE_ITEM = 8192  # elements of an item, up to which one program has all of it in registers and reads it once
+NORM_PROGRAMS = 1056  # eight for each of an H100's multiprocessors
+SHARES = 528  # programs among which a weight gradient's rows are shared: four for each multiprocessor
+NO_VARIANTS = (  # sizes whose divisibility changes nothing: one compiled kernel serves all of them
+    *("items", "per_group", "parts", "per_part", "rows", "rows_each"),
+    *("length_in", "length_out", "stride", "before", "first_tap", "taps"),
+)
+INTERPRETED = tl.constexpr(triton.knobs.runtime.interpret)  # on a CPU, for tests: TRITON_INTERPRET=1
+
+
+def jit(kernel):
+    """``triton.jit`` with as few variants as there can be: each takes a second to compile.
+
+    The convolutions are compiled for each layer all the same: dividing row numbers by known sizes is much faster.
+    """
+    sizes = [name for name, p in inspect.signature(kernel).parameters.items() if p.annotation is p.empty]
+    return triton.jit(kernel, do_not_specialize=[name for name in sizes if name in NO_VARIANTS])
+
+
+# ---------------------------------------------------------------- activation and norm
+
+
+@triton.jit
+def _slope(y):
+    """The slope of ELU, exp(min(y, 0)), without the instructions that would keep results below 1e-38."""
+    x = tl.minimum(y, 0.0) * 1.4426950408889634
+    if INTERPRETED:
+        return tl.exp2(x)
+    return tl.inline_asm_elementwise("ex2.approx.ftz.f32 $0, $1;", "=f,f", [x], tl.float32, is_pure=True, pack=1)
+
+
+@triton.jit
+def _elu(y, slope):
+    """max(y, exp(min(y, 0)) - 1): for y > 0 the second is 0, below it is the larger one."""
+    return tl.maximum(y, slope - 1.0)
+
+
+@triton.jit
+def _add_pairs(a, b, c, d):
+    return a + c, b + d
+
+
+@triton.jit
+def _two_sums(a, b):
+    """The sums of two (R, C) blocks, in one reduction."""
+    if INTERPRETED:  # which would take seconds for it
+        return tl.sum(a), tl.sum(b)
+    return tl.reduce((tl.ravel(a), tl.ravel(b)), 0, _add_pairs)
+
+
+@triton.jit
+def _tile(size, channels, R: tl.constexpr, C: tl.constexpr):
+    """A program's elements of an item: their rows (R, 1), channels (1, C), places (R, C), and which of these exist."""
+    r, c = tl.program_id(0) * R + tl.arange(0, R)[:, None], tl.arange(0, C)[None, :]
+    at = r * channels + c
+    return r, c, at, (c < channels) & (at < size)
+
+
+@triton.jit
+def _items_of_group(items, per_group):
+    first = tl.program_id(1) * per_group
+    return first, tl.minimum(first + per_group, items)
+
+
+@triton.jit
+def _taps(w, bias, c, channels):
+    """The weights of the first convolution, whose input has one channel: three taps and the bias, (1, C) each."""
+    here = c < channels
+    w0 = tl.load(w + c * 3, mask=here, other=0.0)
+    w1 = tl.load(w + c * 3 + 1, mask=here, other=0.0)
+    w2 = tl.load(w + c * 3 + 2, mask=here, other=0.0)
+    return w0, w1, w2, tl.load(bias + c, mask=here, other=0.0)
+
+
+@triton.jit
+def _pixels(image, r, rows, length_in, length_out, stride, before):
+    """Where in an image the pixels (R, 1) lie that the first tap meets at output rows r = (frequency, time), and which of
+    those of the three taps are no padding."""
+    position = r % length_out * stride - before
+    place = image + r // length_out * length_in + position
+    known = r < rows
+    in0 = known & (position >= 0) & (position < length_in)
+    in1 = known & (position >= -1) & (position < length_in - 1)
+    return place, in0, in1, known & (position >= -2) & (position < length_in - 2)
+
+
+@jit
+def _moments(
+    source, w, bias, moments, items, per_group, size, channels, parts, length_in, length_out, stride, before,
+    FIRST: tl.constexpr, ELU: tl.constexpr, R: tl.constexpr, C: tl.constexpr,
+):  # fmt: skip
+    """Grid (parts, groups of items): mean and sum of squared deviations of one part of every item's activations.
+
+    FIRST: y is computed of an image; otherwise ``source`` is y.
+    """
+    r, c, at, inside = _tile(size, channels, R, C)
+    if FIRST:
+        w0, w1, w2, b = _taps(w, bias, c + 0 * r, channels)  # loads of (R, C): eight channels of a row a thread
+        place, in0, in1, in2 = _pixels(source, r, size // channels, length_in, length_out, stride, before)
+        image_size = size // channels // length_out * length_in
+    count = tl.sum(inside.to(tl.float32))
+    first, end = _items_of_group(items, per_group)
+    for item in range(first, end):
+        if FIRST:
+            at_item = place + tl.cast(item, tl.int64) * image_size
+            x0 = tl.load(at_item, mask=in0, other=0.0)
+            x1 = tl.load(at_item + 1, mask=in1, other=0.0)
+            x2 = tl.load(at_item + 2, mask=in2, other=0.0)
+            a = x0 * w0 + x1 * w1 + x2 * w2 + b
+        else:
+            a = tl.load(source + tl.cast(item, tl.int64) * size + at, mask=inside, other=0.0).to(tl.float32)
+        if ELU:
+            a = _elu(a, _slope(a))
+        a = tl.where(inside, a, 0.0)
+        total, squares = _two_sums(a, a * a)
+        here = moments + (item * parts + tl.program_id(0)) * 2
+        mean = total / count
+        tl.store(here, mean)
+        tl.store(here + 1, squares - mean * total)
+
+
+@jit
+def _join_moments(moments, mean_of, rstd_of, size, parts, per_part, epsilon, PARTS: tl.constexpr):
+    """Grid (items): the mean and 1 / standard deviation of an item of ``size`` elements, from the moments of its parts."""
+    item, part = tl.program_id(0), tl.arange(0, PARTS)
+    here = moments + (item * parts + part) * 2
+    means = tl.load(here, mask=part < parts, other=0.0)
+    squares = tl.load(here + 1, mask=part < parts, other=0.0)
+    count = tl.minimum(per_part, tl.maximum(size - part * per_part, 0)).to(tl.float32)
+    mean = tl.sum(count * means) / size
+    apart = means - mean
+    tl.store(mean_of + item, mean)
+    tl.store(rstd_of + item, 1.0 / tl.sqrt(tl.sum(squares + count * apart * apart) / size + epsilon))
+
+
+@jit
+def _normalise(
+    source, w, bias, scale, shift, z, mean_of, rstd_of, items, per_group, size, channels, epsilon,
+    length_in, length_out, stride, before,
+    FIRST: tl.constexpr, ELU: tl.constexpr, WHOLE: tl.constexpr, R: tl.constexpr, C: tl.constexpr,
+):  # fmt: skip
+    """Grid (tiles, groups of items): z of one tile of every item of a group.
+
+    WHOLE: a tile is an item, so its mean and standard deviation are found here; otherwise they are given.
+    """
+    r, c, at, inside = _tile(size, channels, R, C)
+    if FIRST:
+        w0, w1, w2, b = _taps(w, bias, c, channels)
+        place, in0, in1, in2 = _pixels(source, r, size // channels, length_in, length_out, stride, before)
+        image_size = size // channels // length_out * length_in
+    weight = tl.load(scale + at, mask=inside, other=0.0)
+    offset = tl.load(shift + at, mask=inside, other=0.0)
+    inverse = 1.0 / size
+    first, end = _items_of_group(items, per_group)
+    for item in range(first, end):
+        begin = tl.cast(item, tl.int64) * size
+        if FIRST:
+            at_item = place + tl.cast(item, tl.int64) * image_size
+            x0 = tl.load(at_item, mask=in0, other=0.0)
+            x1 = tl.load(at_item + 1, mask=in1, other=0.0)
+            x2 = tl.load(at_item + 2, mask=in2, other=0.0)
+            a = x0 * w0 + x1 * w1 + x2 * w2 + b
+        else:
+            a = tl.load(source + begin + at, mask=inside, other=0.0).to(tl.float32)
+        if ELU:
+            a = _elu(a, _slope(a))
+        if WHOLE:
+            mean = tl.sum(tl.where(inside, a, 0.0)) * inverse
+            apart = tl.where(inside, a - mean, 0.0)
+            rstd = 1.0 / tl.sqrt(tl.sum(apart * apart) * inverse + epsilon)
+            tl.store(mean_of + item, mean)
+            tl.store(rstd_of + item, rstd)
+        else:
+            mean, rstd = tl.load(mean_of + item), tl.load(rstd_of + item)
+        out = (a - mean) * rstd * weight + offset
+        if not ELU:
+            out = tl.maximum(out, 0.0)
+        tl.store(z + begin + at, out.to(z.dtype.element_ty), mask=inside)
+
+
+@jit
+def _norm_sums(
+    dz, source, w, bias, mean_of, rstd_of, scale, shift, dy, sums, dscale, dshift, items, per_group, size, channels,
+    parts, length_in, length_out, stride, before,
+    FIRST: tl.constexpr, ELU: tl.constexpr, WHOLE: tl.constexpr, R: tl.constexpr, C: tl.constexpr,
+):  # fmt: skip
+    """Grid (tiles, groups of items): a group's gradients of scale and shift, and what dy needs to know of whole items.
+
+    WHOLE: a tile is an item, so dy is written too.
+    """
+    r, c, at, inside = _tile(size, channels, R, C)
+    if FIRST:
+        w0, w1, w2, b = _taps(w, bias, c, channels)
+        place, in0, in1, in2 = _pixels(source, r, size // channels, length_in, length_out, stride, before)
+        image_size = size // channels // length_out * length_in
+    weight = tl.load(scale + at, mask=inside, other=0.0)
+    offset = tl.load(shift + at, mask=inside, other=0.0)
+    of_scale = tl.zeros((R, C), tl.float32)
+    of_shift = tl.zeros((R, C), tl.float32)
+    inverse = 1.0 / size
+    first, end = _items_of_group(items, per_group)
+    for item in range(first, end):
+        begin = tl.cast(item, tl.int64) * size
+        gradient = tl.load(dz + begin + at, mask=inside, other=0.0).to(tl.float32)
+        if FIRST:
+            at_item = place + tl.cast(item, tl.int64) * image_size
+            x0 = tl.load(at_item, mask=in0, other=0.0)
+            x1 = tl.load(at_item + 1, mask=in1, other=0.0)
+            x2 = tl.load(at_item + 2, mask=in2, other=0.0)
+            y = x0 * w0 + x1 * w1 + x2 * w2 + b
+        else:
+            y = tl.load(source + begin + at, mask=inside, other=0.0).to(tl.float32)
+        a = y
+        if ELU:
+            slope = _slope(y)
+            a = _elu(y, slope)
+        rstd = tl.load(rstd_of + item)
+        normal = (a - tl.load(mean_of + item)) * rstd
+        if not ELU:
+            gradient = tl.where(normal * weight + offset > 0, gradient, 0.0)
+        of_scale += gradient * normal
+        of_shift += gradient
+        weighted = gradient * weight  # 0 outside
+        sum1, sum2 = _two_sums(weighted, weighted * normal)
+        if WHOLE:
+            da = rstd * (weighted - sum1 * inverse - normal * (sum2 * inverse))
+            if ELU:
+                da = da * slope
+            tl.store(dy + begin + at, da.to(dy.dtype.element_ty), mask=inside)
+        else:
+            here = sums + (item * parts + tl.program_id(0)) * 2
+            tl.store(here, sum1)
+            tl.store(here + 1, sum2)
+    begin = tl.program_id(1) * size
+    tl.store(dscale + begin + at, of_scale, mask=inside)
+    tl.store(dshift + begin + at, of_shift, mask=inside)
+
+
+@jit
+def _norm_gradient(
+    dz, source, w, bias, mean_of, rstd_of, scale, shift, sums, out, items, per_group, size, channels,
+    length_in, length_out, stride, before,
+    FIRST: tl.constexpr, ELU: tl.constexpr, R: tl.constexpr, C: tl.constexpr,
+):  # fmt: skip
+    """Grid (tiles, groups of items): dy of one tile of every item of a group.
+
+    FIRST: instead the program's share of the gradients of the three taps and of the bias, (4, channels).
+    """
+    r, c, at, inside = _tile(size, channels, R, C)
+    if FIRST:
+        w0, w1, w2, b = _taps(w, bias, c, channels)
+        place, in0, in1, in2 = _pixels(source, r, size // channels, length_in, length_out, stride, before)
+        image_size = size // channels // length_out * length_in
+        d0 = tl.zeros((R, C), tl.float32)
+        d1 = tl.zeros((R, C), tl.float32)
+        d2 = tl.zeros((R, C), tl.float32)
+        d3 = tl.zeros((R, C), tl.float32)
+    weight = tl.load(scale + at, mask=inside, other=0.0)
+    offset = tl.load(shift + at, mask=inside, other=0.0)
+    inverse = 1.0 / size
+    first, end = _items_of_group(items, per_group)
+    for item in range(first, end):
+        begin = tl.cast(item, tl.int64) * size
+        gradient = tl.load(dz + begin + at, mask=inside, other=0.0).to(tl.float32)
+        if FIRST:
+            at_item = place + tl.cast(item, tl.int64) * image_size
+            x0 = tl.load(at_item, mask=in0, other=0.0)
+            x1 = tl.load(at_item + 1, mask=in1, other=0.0)
+            x2 = tl.load(at_item + 2, mask=in2, other=0.0)
+            y = x0 * w0 + x1 * w1 + x2 * w2 + b
+        else:
+            y = tl.load(source + begin + at, mask=inside, other=0.0).to(tl.float32)
+        a = y
+        if ELU:
+            slope = _slope(y)
+            a = _elu(y, slope)
+        mean1, mean2 = tl.load(sums + item * 2) * inverse, tl.load(sums + item * 2 + 1) * inverse
+        rstd = tl.load(rstd_of + item)
+        normal = (a - tl.load(mean_of + item)) * rstd
+        if not ELU:
+            gradient = tl.where(normal * weight + offset > 0, gradient, 0.0)
+        da = rstd * (gradient * weight - mean1 - normal * mean2)
+        if ELU:
+            da = da * slope
+        if FIRST:
+            da = tl.where(inside, da, 0.0)
+            d0 += da * x0
+            d1 += da * x1
+            d2 += da * x2
+            d3 += da
+        else:
+            tl.store(out + begin + at, da.to(out.dtype.element_ty), mask=inside)
+    if FIRST:
+        share = out + (tl.program_id(1) * tl.num_programs(0) + tl.program_id(0)) * 4 * channels
+        channel = tl.arange(0, C)
+        tl.store(share + channel, tl.sum(d0, axis=0), mask=channel < channels)
+        tl.store(share + channels + channel, tl.sum(d1, axis=0), mask=channel < channels)
+        tl.store(share + 2 * channels + channel, tl.sum(d2, axis=0), mask=channel < channels)
+        tl.store(share + 3 * channels + channel, tl.sum(d3, axis=0), mask=channel < channels)
+
+
+# ---------------------------------------------------------------- convolutions as matrix products
+
+
+@jit
+def _convolve(
+    x, w, bias, y, moments, rows, first_tap, taps,
+    inner: tl.constexpr, length_in: tl.constexpr, length_out: tl.constexpr, stride: tl.constexpr, before: tl.constexpr,
+    c_in: tl.constexpr, c_out: tl.constexpr,
+    MOMENTS: tl.constexpr, ELU: tl.constexpr, PRECISION: tl.constexpr,
+    BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr,
+):  # fmt: skip
+    """Grid (tiles of rows x tiles of channels): y. MOMENTS: and the moments of each tile's activations."""
+    tiles: tl.constexpr = c_out // BN
+    m = tl.program_id(0) // tiles * BM + tl.arange(0, BM)
+    n = tl.program_id(0) % tiles * BN + tl.arange(0, BN)
+    position = m // inner % length_out * stride - before
+    row = (m // (inner * length_out) * length_in + position).to(tl.int64) * inner + m % inner
+    blocks: tl.constexpr = c_in // BK
+    total = tl.zeros((BM, BN), tl.float32)
+    for step in range(first_tap * blocks, (first_tap + taps) * blocks):
+        tap = step // blocks
+        k = step % blocks * BK + tl.arange(0, BK)
+        there = (m < rows) & (position + tap >= 0) & (position + tap < length_in)
+        a = tl.load(x + (row + tap * inner)[:, None] * c_in + k[None, :], mask=there[:, None], other=0.0)
+        b = tl.load(w + n[None, :] * (3 * c_in) + (tap * c_in + k)[:, None])
+        total = tl.dot(a, b, total, input_precision=PRECISION)
+    value = (total + tl.load(bias + n)[None, :]).to(y.dtype.element_ty)
+    tl.store(y + m.to(tl.int64)[:, None] * c_out + n[None, :], value, mask=(m < rows)[:, None])
+    if MOMENTS:  # the rows of a tile are all of one item
+        a = value.to(tl.float32)
+        if ELU:
+            a = _elu(a, _slope(a))
+        mean = tl.sum(a) / (BM * BN)
+        apart = a - mean
+        tl.store(moments + tl.program_id(0) * 2, mean)
+        tl.store(moments + tl.program_id(0) * 2 + 1, tl.sum(apart * apart))
+
+
+@jit
+def _input_gradient(
+    dy, w, dx, rows,
+    inner: tl.constexpr, length_in: tl.constexpr, length_out: tl.constexpr, stride: tl.constexpr, before: tl.constexpr,
+    first_tap: tl.constexpr, taps: tl.constexpr, c_in: tl.constexpr, c_out: tl.constexpr,
+    PRECISION: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr,
+):  # fmt: skip
+    """Grid (tiles of rows x phases x tiles of channels): dx at every stride-th position, which the same taps reach.
+
+    Padding included, position p lies at p + before = stride * j + phase; there, tap phase + stride * u brings y from j - u.
+    """
+    tiles: tl.constexpr = c_in // BN
+    n = tl.program_id(0) % tiles * BN + tl.arange(0, BN)
+    phase = tl.program_id(0) // tiles % stride
+    m = tl.program_id(0) // (tiles * stride) * BM + tl.arange(0, BM)  # (outer, j, inner)
+    steps: tl.constexpr = (length_in + before + stride - 1) // stride
+    j, outer, i = m // inner % steps, m // (inner * steps), m % inner
+    position = j * stride + phase - before
+    source = (outer * length_out + j).to(tl.int64) * inner + i
+    low = (tl.maximum(first_tap - phase, 0) + stride - 1) // stride
+    high = (first_tap + taps - 1 - phase + stride) // stride
+    blocks: tl.constexpr = c_out // BK
+    total = tl.zeros((BM, BN), tl.float32)
+    for step in range(low * blocks, high * blocks):
+        u = step // blocks
+        k = step % blocks * BK + tl.arange(0, BK)
+        there = (m < rows) & (j >= u) & (j - u < length_out)
+        a = tl.load(dy + (source - u * inner)[:, None] * c_out + k[None, :], mask=there[:, None], other=0.0)
+        b = tl.load(w + k[:, None] * (3 * c_in) + ((phase + stride * u) * c_in + n)[None, :])
+        total = tl.dot(a, b, total, input_precision=PRECISION)
+    row = (outer * length_in + position).to(tl.int64) * inner + i
+    wanted = (m < rows) & (position >= 0) & (position < length_in)
+    tl.store(dx + row[:, None] * c_in + n[None, :], total.to(dx.dtype.element_ty), mask=wanted[:, None])
+
+
+@jit
+def _weight_gradient(
+    x, dy, dw, db, rows, rows_each,
+    inner: tl.constexpr, length_in: tl.constexpr, length_out: tl.constexpr, stride: tl.constexpr, before: tl.constexpr,
+    first_tap: tl.constexpr, taps: tl.constexpr, c_in: tl.constexpr, c_out: tl.constexpr,
+    PRECISION: tl.constexpr, BM: tl.constexpr, BO: tl.constexpr, BI: tl.constexpr,
+):  # fmt: skip
+    """Grid (tiles of input channels x taps x tiles of output channels, shares of the rows): a share's part of dw and db."""
+    tiles: tl.constexpr = c_in // BI
+    i = tl.program_id(0) % tiles * BI + tl.arange(0, BI)
+    tap = first_tap + tl.program_id(0) // tiles % taps
+    o = tl.program_id(0) // (tiles * taps) * BO + tl.arange(0, BO)
+    share = tl.program_id(1)
+    of_weight = tl.zeros((BO, BI), tl.float32)
+    of_bias = tl.zeros((BO,), tl.float32)
+    end = tl.minimum((share + 1) * rows_each, rows)
+    for start in range(share * rows_each, end, BM):
+        m = start + tl.arange(0, BM)
+        position = m // inner % length_out * stride + tap - before
+        row = (m // (inner * length_out) * length_in + position).to(tl.int64) * inner + m % inner
+        there = (m < end) & (position >= 0) & (position < length_in)
+        a = tl.load(dy + m.to(tl.int64)[:, None] * c_out + o[None, :], mask=(m < end)[:, None], other=0.0)
+        b = tl.load(x + row[:, None] * c_in + i[None, :], mask=there[:, None], other=0.0)
+        of_weight = tl.dot(tl.trans(a), b, of_weight, input_precision=PRECISION)
+        of_bias += tl.sum(a.to(tl.float32), axis=0)
+    at = ((share * c_out + o)[:, None] * 3 + tap).to(tl.int64) * c_in + i[None, :]
+    tl.store(dw + at, of_weight)
+    if tl.program_id(0) % (tiles * taps) == 0:
+        tl.store(db + share * c_out + o, of_bias)
+
+
+# ---------------------------------------------------------------- what the host decides
+
+
+@dataclass(frozen=True)
+class Axis:
+    """What a convolution does to an item: (outer, length_in, inner) rows of channels -> (outer, length_out, inner)."""
+
+    outer: int
+    inner: int
+    length_in: int
+    length_out: int
+    stride: int
+    before: int  # rows of padding before the axis
+
+    @property
+    def rows(self) -> int:
+        """Rows of an item that it gives."""
+        return self.outer * self.length_out * self.inner
+
+    @property
+    def place(self) -> tuple[int, int, int, int]:
+        """Where its taps lie, as the kernels are told."""
+        return self.length_in, self.length_out, self.stride, self.before
+
+    @property
+    def taps(self) -> tuple[int, int]:
+        """(first, number of) the taps that ever meet something else than padding."""
+        last = self.stride * (self.length_out - 1) - self.before
+        used = [tap for tap in range(TAPS) if tap - self.before < self.length_in and last + tap >= 0]
+        return used[0], len(used)
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """How the elements of items are shared by the programs of the norm: ``tiles`` of (R, C), ``groups`` of items."""
+
+    items: int
+    size: int
+    channels: int  # (rows, channels) of an item where y is computed; otherwise a tile is one row
+    R: int
+    C: int
+    whole: bool
+
+    @classmethod
+    def of(cls, items: int, size: int, first_channels: int | None = None) -> "Tiles":
+        """Tiles of TILE elements, or of whole items; for the first layer of whole rows of its channels."""
+        if first_channels:
+            c = triton.next_power_of_2(first_channels)
+            return cls(items, size, first_channels, max(FIRST_TILE // c, 1), c, False)
+        whole = size <= WHOLE_ITEM
+        c = triton.next_power_of_2(size) if whole else TILE
+        return cls(items, size, c, 1, c, whole)
+
+    @property
+    def tiles(self) -> int:
+        """Tiles of an item."""
+        return triton.cdiv(self.size, self.R * self.channels)
+
+    @property
+    def per_group(self) -> int:
+        """Items of a group: as many as leave enough programs to fill a GPU."""
+        return triton.cdiv(self.items, max(NORM_PROGRAMS // self.tiles, 1))
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """(tiles, groups)."""
+        return self.tiles, triton.cdiv(self.items, self.per_group)
+
+    @property
+    def options(self) -> dict:
+        """What every kernel of the norm is compiled for."""
+        elements = 8 if self.R > 1 else 16  # of a thread
+        return {"R": self.R, "C": self.C, "num_warps": min(max(self.R * self.C // (32 * elements), 1), 16)}
+
+
+def power_of_two_in(n: int, most: int) -> int:
+    """The largest power of two that divides ``n``, at most ``most``."""
+    return min(n & -n, most)
+
+
+def warps_of(*tile: int) -> int:
+    """Warps for a tile of a matrix product."""
+    return 8 if tile[0] * tile[1] >= 128 * 128 else 4
+
+
+def factors(x: Tensor) -> str:
+    """How the factors of float32 products are rounded: as ``train.tf32`` says."""
+    return "tf32" if torch.backends.cuda.matmul.allow_tf32 else "ieee"
+
+
+def convolve(x: Tensor, weight: Tensor, bias: Tensor, axis: Axis, elu: bool) -> tuple[Tensor, Tensor | None, int]:
+    """(B, rows, c_in) -> y (B, rows, c_out), the moments (B, parts, 2) of its activations, and elements of a part.
+
+    ``weight``: (c_out, 3 * c_in) in the dtype of x. No moments where a tile would hold rows of several items.
+    """
+    items, c_in, c_out = len(x), x.shape[-1], len(weight)
+    rows = items * axis.rows
+    bm, bn, bk = 128 if rows >= 2**14 else 64, power_of_two_in(c_out, 128), power_of_two_in(c_in, 64)
+    y = torch.empty((items, axis.rows, c_out), dtype=x.dtype, device=x.device)
+    moments = None
+    if axis.rows % bm == 0 and axis.rows * c_out > WHOLE_ITEM:
+        parts = axis.rows // bm * (c_out // bn)
+        moments = torch.empty((items, parts, 2), dtype=torch.float32, device=x.device)
+    _convolve[(triton.cdiv(rows, bm) * (c_out // bn),)](
+        x, weight, bias, y, moments, rows, *axis.taps, axis.inner, *axis.place, c_in, c_out,
+        MOMENTS=moments is not None, ELU=elu, PRECISION=factors(x), BM=bm, BN=bn, BK=bk,
+        num_warps=warps_of(bm, bn), num_stages=3,
+    )  # fmt: skip
+    return y, moments, bm * bn
+
+
+def input_gradient(dy: Tensor, weight: Tensor, axis: Axis) -> Tensor:
+    """(B, rows, c_out) -> dx (B, rows of the input, c_in)."""
+    items, c_out, c_in = len(dy), len(weight), weight.shape[1] // TAPS
+    rows = items * axis.outer * triton.cdiv(axis.length_in + axis.before, axis.stride) * axis.inner
+    bm, bn, bk = 128 if rows >= 2**14 else 64, power_of_two_in(c_in, 128), power_of_two_in(c_out, 64)
+    dx = torch.empty((items, axis.outer * axis.length_in * axis.inner, c_in), dtype=dy.dtype, device=dy.device)
+    _input_gradient[(triton.cdiv(rows, bm) * axis.stride * (c_in // bn),)](
+        dy, weight, dx, rows, axis.inner, *axis.place, *axis.taps, c_in, c_out,
+        PRECISION=factors(dy), BM=bm, BN=bn, BK=bk, num_warps=warps_of(bm, bn), num_stages=3,
+    )  # fmt: skip
+    return dx
+
+
+def weight_gradient(x: Tensor, dy: Tensor, axis: Axis) -> tuple[Tensor, Tensor]:
+    """(B, rows, c_in), (B, rows, c_out) -> float32 dw (c_out, 3, c_in) and db (c_out,)."""
+    items, c_in, c_out = len(x), x.shape[-1], dy.shape[-1]
+    rows, (first, taps) = items * axis.rows, axis.taps
+    bm, bo, bi = 64, power_of_two_in(c_out, 128), power_of_two_in(c_in, 128)
+    programs = (c_in // bi) * taps * (c_out // bo)
+    shares = max(min(SHARES // programs, rows // (8 * bm)), 1)
+    each = triton.cdiv(triton.cdiv(rows, shares), bm) * bm
+    shares = triton.cdiv(rows, each)
+    make = torch.empty if taps == TAPS else torch.zeros
+    dw = make((shares, c_out, TAPS, c_in), dtype=torch.float32, device=x.device)
+    db = torch.empty((shares, c_out), dtype=torch.float32, device=x.device)
+    _weight_gradient[(programs, shares)](
+        x, dy, dw, db, rows, each, axis.inner, *axis.place, first, taps, c_in, c_out,
+        PRECISION=factors(x), BM=bm, BO=bo, BI=bi, num_warps=warps_of(bo, bi), num_stages=3,
+    )  # fmt: skip
+    return dw.sum(0), db.sum(0)
+
+
+# ---------------------------------------------------------------- a layer
+
+
+def layer(x: Tensor, conv: nn.Module, norm: nn.Module, dtype: torch.dtype) -> Tensor:
+    """x (B, F, T, c_in) -> z (B, F', T', c_out) of ``dtype``: ``norm(conv(x))`` of nafp.model.network's modules.
+
+    An x of one channel is a float32 image that needs no gradient.
+    """
+    _, freq, time, _ = x.shape
+    if conv.axis == 1:
+        axis = Axis(1, time, freq, conv.out_length, conv.stride[0], conv.padding[2])
+        shape = conv.out_length, time
+    else:
+        axis = Axis(freq, 1, time, conv.out_length, conv.stride[1], conv.padding[0])
+        shape = freq, conv.out_length
+    weights = conv.weight, conv.bias, norm.norm.weight, norm.norm.bias
+    return Layer.apply(x, *weights, axis, shape, norm.release, norm.norm.eps, dtype)
+
+
+class Layer(torch.autograd.Function):
+    """``layer``."""
+
+    @staticmethod
+    def forward(ctx, x, weight, bias, scale, shift, axis: Axis, shape, elu: bool, epsilon: float, dtype):
+        items, c_out = len(x), len(weight)
+        shape_in, first = x.shape, x.shape[-1] == 1
+        flat = weight.permute(0, 2, 3, 1).reshape(c_out, -1)  # (c_out, 3 * c_in): no copy
+        tiles = Tiles.of(items, axis.rows * c_out, c_out if first else None)
+        flags = {"FIRST": first, "ELU": elu}
+        if first:
+            source, moments, per_part = x.float().contiguous(), None, tiles.R * c_out
+        else:
+            flat = flat.to(dtype)
+            x = x.reshape(items, -1, x.shape[-1])
+            source, moments, per_part = convolve(x, flat, bias, axis, elu)
+        common = (items, tiles.per_group, tiles.size, tiles.channels)
+        mean, rstd = torch.empty((2, items), dtype=torch.float32, device=x.device)
+        if moments is None and not tiles.whole:
+            per_part = tiles.R * tiles.channels
+            moments = torch.empty((items, tiles.tiles, 2), dtype=torch.float32, device=x.device)
+            _moments[tiles.grid](
+                source, flat, bias, moments, *common, tiles.tiles, *axis.place, **flags, **tiles.options
+            )
+        if moments is not None:
+            parts = moments.shape[1]
+            _join_moments[(items,)](
+                moments, mean, rstd, tiles.size, parts, per_part, epsilon, PARTS=triton.next_power_of_2(parts)
+            )
+        z = torch.empty((items, axis.rows, c_out), dtype=dtype, device=x.device)
+        _normalise[tiles.grid](
+            source, flat, bias, scale, shift, z, mean, rstd, *common, epsilon, *axis.place,
+            WHOLE=tiles.whole, **flags, **tiles.options,
+        )  # fmt: skip
+        ctx.save_for_backward(None if first else x, source, flat, bias, scale, shift, mean, rstd)
+        ctx.axis, ctx.tiles, ctx.flags, ctx.kernel, ctx.shape = axis, tiles, flags, weight.shape, shape_in
+        return z.view(items, *shape, c_out)
+
+    @staticmethod
+    def backward(ctx, dz):
+        x, source, flat, bias, scale, shift, mean, rstd = ctx.saved_tensors
+        axis, tiles, flags = ctx.axis, ctx.tiles, ctx.flags
+        items, c_out = len(source), len(flat)
+        dz = dz.contiguous()
+        groups = tiles.grid[1]
+        common = (items, tiles.per_group, tiles.size, tiles.channels)
+        of_norm = torch.empty((2, groups, tiles.size), dtype=torch.float32, device=dz.device)
+        dy = None if flags["FIRST"] else torch.empty_like(source)
+        sums = None if tiles.whole else torch.empty((items, tiles.tiles, 2), dtype=torch.float32, device=dz.device)
+        _norm_sums[tiles.grid](
+            dz, source, flat, bias, mean, rstd, scale, shift, dy, sums, of_norm[0], of_norm[1], *common, tiles.tiles,
+            *axis.place, WHOLE=tiles.whole, **flags, **tiles.options,
+        )  # fmt: skip
+        dx = None
+        out = dy
+        if flags["FIRST"]:
+            out = torch.empty((groups * tiles.tiles, 4, c_out), dtype=torch.float32, device=dz.device)
+        if not tiles.whole:
+            _norm_gradient[tiles.grid](
+                dz, source, flat, bias, mean, rstd, scale, shift, sums.sum(1), out, *common, *axis.place,
+                **flags, **tiles.options,
+            )  # fmt: skip
+        dscale, dshift = (part.view_as(scale) for part in of_norm.sum(1))
+        if flags["FIRST"]:
+            of_taps = out.sum(0)  # (4, c_out)
+            dw, db = of_taps[:3].T.contiguous(), of_taps[3]
+        else:
+            if ctx.needs_input_grad[0]:
+                dx = input_gradient(dy, flat, axis).view(ctx.shape)
+            dw, db = weight_gradient(x, dy, axis)
+        c_in = ctx.kernel[1]
+        dw = dw.reshape(c_out, *ctx.kernel[2:], c_in).permute(0, 3, 1, 2)
+        return dx, dw, db, dscale, dshift, None, None, None, None, None
