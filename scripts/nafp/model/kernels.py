@@ -21,7 +21,8 @@ import triton.language as tl
 from torch import Tensor, nn
 
 TAPS = 3  # of every convolution of the encoder
-TILE, FIRST_TILE = 4096, 2048  # elements of an item that a program of the norm has in registers
+TILE, ROW = 2048, 256  # elements of an item that a program of the norm has in registers, in rows of a warp each
+PART, FIRST_PARTS = 8192, 8  # elements whose moments a program takes together, and programs of an image
 WHOLE_ITEM = 8192  # elements of an item, up to which one program has all of it in registers and reads it once
 NORM_PROGRAMS = 1056  # eight for each of an H100's multiprocessors
 SHARES = 528  # programs among which a weight gradient's rows are shared: four for each multiprocessor
@@ -73,6 +74,14 @@ def _two_sums(a, b):
 
 
 @triton.jit
+def _two_row_sums(a, b):
+    """The sums of two (R, C) blocks over C, in one reduction; a row is one warp's, so that no warp waits for another."""
+    if INTERPRETED:
+        return tl.sum(a, axis=1), tl.sum(b, axis=1)
+    return tl.reduce((a, b), 1, _add_pairs)
+
+
+@triton.jit
 def _tile(size, channels, R: tl.constexpr, C: tl.constexpr):
     """A program's elements of an item: their rows (R, 1), channels (1, C), places (R, C), and which of these exist."""
     r, c = tl.program_id(0) * R + tl.arange(0, R)[:, None], tl.arange(0, C)[None, :]
@@ -108,39 +117,68 @@ def _pixels(image, r, rows, length_in, length_out, stride, before):
     return place, in0, in1, known & (position >= -2) & (position < length_in - 2)
 
 
-@jit
-def _moments(
-    source, w, bias, moments, items, per_group, size, channels, parts, length_in, length_out, stride, before,
-    FIRST: tl.constexpr, ELU: tl.constexpr, R: tl.constexpr, C: tl.constexpr,
-):  # fmt: skip
-    """Grid (parts, groups of items): mean and sum of squared deviations of one part of every item's activations.
+@triton.jit
+def _pixels_at(place, in0, in1, in2):
+    """The pixels that the three taps meet."""
+    x0 = tl.load(place, mask=in0, other=0.0)
+    x1 = tl.load(place + 1, mask=in1, other=0.0)
+    return x0, x1, tl.load(place + 2, mask=in2, other=0.0)
 
-    FIRST: y is computed of an image; otherwise ``source`` is y.
+
+@triton.jit
+def _store_moments(total, squares, count, moments, part):
+    mean = total / count
+    tl.store(moments + part * 2, mean)
+    tl.store(moments + part * 2 + 1, squares - mean * total)
+
+
+@jit
+def _moments(y, moments, size, parts, ELU: tl.constexpr, BLOCK: tl.constexpr):
+    """Grid (parts, items): mean and sum of squared deviations of a part of an item's activations."""
+    part, item = tl.program_id(0), tl.program_id(1)
+    at = part * BLOCK + tl.arange(0, BLOCK)
+    inside = at < size
+    a = tl.load(y + item.to(tl.int64) * size + at, mask=inside, other=0.0).to(tl.float32)
+    if ELU:
+        a = _elu(a, _slope(a))
+    a = tl.where(inside, a, 0.0)
+    total, squares = _two_sums(a, a * a)
+    _store_moments(total, squares, tl.minimum(BLOCK, size - part * BLOCK), moments, item * parts + part)
+
+
+@jit
+def _first_moments(
+    image, w, bias, moments, rows, channels, rows_each,
+    length_in: tl.constexpr, length_out: tl.constexpr, stride: tl.constexpr, before: tl.constexpr,
+    ELU: tl.constexpr, EVEN: tl.constexpr, PRECISION: tl.constexpr, R: tl.constexpr, C: tl.constexpr,
+):  # fmt: skip
+    """Grid (parts of the rows, items): as ``_moments``, where y is computed of an image. EVEN: tiles have no edges.
+
+    y is a matrix product here, (R, 3 taps and a one for the bias) with the weights, both padded to 16.
     """
-    r, c, at, inside = _tile(size, channels, R, C)
-    if FIRST:
-        w0, w1, w2, b = _taps(w, bias, c + 0 * r, channels)  # loads of (R, C): eight channels of a row a thread
-        place, in0, in1, in2 = _pixels(source, r, size // channels, length_in, length_out, stride, before)
-        image_size = size // channels // length_out * length_in
-    count = tl.sum(inside.to(tl.float32))
-    first, end = _items_of_group(items, per_group)
-    for item in range(first, end):
-        if FIRST:
-            at_item = place + tl.cast(item, tl.int64) * image_size
-            x0 = tl.load(at_item, mask=in0, other=0.0)
-            x1 = tl.load(at_item + 1, mask=in1, other=0.0)
-            x2 = tl.load(at_item + 2, mask=in2, other=0.0)
-            a = x0 * w0 + x1 * w1 + x2 * w2 + b
-        else:
-            a = tl.load(source + tl.cast(item, tl.int64) * size + at, mask=inside, other=0.0).to(tl.float32)
+    part, item = tl.program_id(0), tl.program_id(1)
+    r, k, c = tl.arange(0, R)[:, None], tl.arange(0, 16), tl.arange(0, C)[None, :]
+    weight = tl.load(w + c * 3 + k[:, None], mask=(c < channels) & (k < 3)[:, None], other=0.0)
+    weight += tl.load(bias + c + 0 * k[:, None], mask=(c < channels) & (k == 3)[:, None], other=0.0)
+    image += item.to(tl.int64) * (rows // length_out * length_in)
+    total = tl.zeros((R, C), tl.float32)
+    squares = tl.zeros((R, C), tl.float32)
+    end = tl.minimum((part + 1) * rows_each, rows)
+    for start in range(part * rows_each, end, R):
+        position = (start + r) % length_out * stride - before + k[None, :]
+        here = (start + r < end) & (k < 3)[None, :] & (position >= 0) & (position < length_in)
+        pixels = tl.load(image + (start + r) // length_out * length_in + position, mask=here, other=0.0)
+        pixels = tl.where((k == 3)[None, :], 1.0, pixels)
+        a = tl.dot(pixels, weight, input_precision=PRECISION)
         if ELU:
             a = _elu(a, _slope(a))
-        a = tl.where(inside, a, 0.0)
-        total, squares = _two_sums(a, a * a)
-        here = moments + (item * parts + tl.program_id(0)) * 2
-        mean = total / count
-        tl.store(here, mean)
-        tl.store(here + 1, squares - mean * total)
+        if not EVEN:
+            a = tl.where((start + r < end) & (c < channels), a, 0.0)
+        total += a
+        squares += a * a
+    all_total, all_squares = _two_sums(total, squares)
+    count = (end - part * rows_each) * channels
+    _store_moments(all_total, all_squares, count, moments, item * tl.num_programs(0) + part)
 
 
 @jit
@@ -160,7 +198,7 @@ def _join_moments(moments, mean_of, rstd_of, size, parts, per_part, epsilon, PAR
 @jit
 def _normalise(
     source, w, bias, scale, shift, z, mean_of, rstd_of, items, per_group, size, channels, epsilon,
-    length_in, length_out, stride, before,
+    length_in: tl.constexpr, length_out: tl.constexpr, stride: tl.constexpr, before: tl.constexpr,
     FIRST: tl.constexpr, ELU: tl.constexpr, WHOLE: tl.constexpr, R: tl.constexpr, C: tl.constexpr,
 ):  # fmt: skip
     """Grid (tiles, groups of items): z of one tile of every item of a group.
@@ -179,11 +217,8 @@ def _normalise(
     for item in range(first, end):
         begin = tl.cast(item, tl.int64) * size
         if FIRST:
-            at_item = place + tl.cast(item, tl.int64) * image_size
-            x0 = tl.load(at_item, mask=in0, other=0.0)
-            x1 = tl.load(at_item + 1, mask=in1, other=0.0)
-            x2 = tl.load(at_item + 2, mask=in2, other=0.0)
-            a = x0 * w0 + x1 * w1 + x2 * w2 + b
+            x0, x1, x2 = _pixels_at(place + tl.cast(item, tl.int64) * image_size, in0, in1, in2)
+            a = x0 * w0 + (x1 * w1 + (x2 * w2 + b))
         else:
             a = tl.load(source + begin + at, mask=inside, other=0.0).to(tl.float32)
         if ELU:
@@ -204,13 +239,14 @@ def _normalise(
 
 @jit
 def _norm_sums(
-    dz, source, w, bias, mean_of, rstd_of, scale, shift, dy, sums, dscale, dshift, items, per_group, size, channels,
-    parts, length_in, length_out, stride, before,
+    dz, source, w, bias, mean_of, rstd_of, scale, shift, dy, sums, of_norm, items, per_group, size, channels,
+    parts,
+    length_in: tl.constexpr, length_out: tl.constexpr, stride: tl.constexpr, before: tl.constexpr,
     FIRST: tl.constexpr, ELU: tl.constexpr, WHOLE: tl.constexpr, R: tl.constexpr, C: tl.constexpr,
 ):  # fmt: skip
     """Grid (tiles, groups of items): a group's gradients of scale and shift, and what dy needs to know of whole items.
 
-    WHOLE: a tile is an item, so dy is written too.
+    That are two sums for each row of each tile. WHOLE: a tile is an item, so dy is written, and the bias gets its share.
     """
     r, c, at, inside = _tile(size, channels, R, C)
     if FIRST:
@@ -221,17 +257,15 @@ def _norm_sums(
     offset = tl.load(shift + at, mask=inside, other=0.0)
     of_scale = tl.zeros((R, C), tl.float32)
     of_shift = tl.zeros((R, C), tl.float32)
+    of_bias = tl.zeros((R, C), tl.float32)
     inverse = 1.0 / size
     first, end = _items_of_group(items, per_group)
     for item in range(first, end):
         begin = tl.cast(item, tl.int64) * size
         gradient = tl.load(dz + begin + at, mask=inside, other=0.0).to(tl.float32)
         if FIRST:
-            at_item = place + tl.cast(item, tl.int64) * image_size
-            x0 = tl.load(at_item, mask=in0, other=0.0)
-            x1 = tl.load(at_item + 1, mask=in1, other=0.0)
-            x2 = tl.load(at_item + 2, mask=in2, other=0.0)
-            y = x0 * w0 + x1 * w1 + x2 * w2 + b
+            x0, x1, x2 = _pixels_at(place + tl.cast(item, tl.int64) * image_size, in0, in1, in2)
+            y = x0 * w0 + (x1 * w1 + (x2 * w2 + b))
         else:
             y = tl.load(source + begin + at, mask=inside, other=0.0).to(tl.float32)
         a = y
@@ -245,28 +279,33 @@ def _norm_sums(
         of_scale += gradient * normal
         of_shift += gradient
         weighted = gradient * weight  # 0 outside
-        sum1, sum2 = _two_sums(weighted, weighted * normal)
         if WHOLE:
+            sum1, sum2 = _two_sums(weighted, weighted * normal)
             da = rstd * (weighted - sum1 * inverse - normal * (sum2 * inverse))
             if ELU:
                 da = da * slope
+            of_bias += tl.where(inside, da, 0.0)
             tl.store(dy + begin + at, da.to(dy.dtype.element_ty), mask=inside)
         else:
-            here = sums + (item * parts + tl.program_id(0)) * 2
-            tl.store(here, sum1)
-            tl.store(here + 1, sum2)
-    begin = tl.program_id(1) * size
-    tl.store(dscale + begin + at, of_scale, mask=inside)
-    tl.store(dshift + begin + at, of_shift, mask=inside)
+            row1, row2 = _two_row_sums(weighted, weighted * normal)
+            here = sums + item * parts + tl.program_id(0) * R + tl.arange(0, R)
+            tl.store(here, row1)
+            tl.store(here + items * parts, row2)
+    share = of_norm + tl.program_id(1) * size + at
+    plane = tl.num_programs(1) * size
+    tl.store(share, of_scale, mask=inside)
+    tl.store(share + plane, of_shift, mask=inside)
+    if WHOLE:
+        tl.store(share + 2 * plane, of_bias, mask=inside)
 
 
 @jit
 def _norm_gradient(
-    dz, source, w, bias, mean_of, rstd_of, scale, shift, sums, out, items, per_group, size, channels,
-    length_in, length_out, stride, before,
+    dz, source, w, bias, mean_of, rstd_of, scale, shift, sums, out, of_bias, items, per_group, size, channels,
+    length_in: tl.constexpr, length_out: tl.constexpr, stride: tl.constexpr, before: tl.constexpr,
     FIRST: tl.constexpr, ELU: tl.constexpr, R: tl.constexpr, C: tl.constexpr,
 ):  # fmt: skip
-    """Grid (tiles, groups of items): dy of one tile of every item of a group.
+    """Grid (tiles, groups of items): dy of one tile of every item of a group, and the bias's share of the group.
 
     FIRST: instead the program's share of the gradients of the three taps and of the bias, (4, channels).
     """
@@ -278,7 +317,7 @@ def _norm_gradient(
         d0 = tl.zeros((R, C), tl.float32)
         d1 = tl.zeros((R, C), tl.float32)
         d2 = tl.zeros((R, C), tl.float32)
-        d3 = tl.zeros((R, C), tl.float32)
+    of_all = tl.zeros((R, C), tl.float32)
     weight = tl.load(scale + at, mask=inside, other=0.0)
     offset = tl.load(shift + at, mask=inside, other=0.0)
     inverse = 1.0 / size
@@ -287,31 +326,28 @@ def _norm_gradient(
         begin = tl.cast(item, tl.int64) * size
         gradient = tl.load(dz + begin + at, mask=inside, other=0.0).to(tl.float32)
         if FIRST:
-            at_item = place + tl.cast(item, tl.int64) * image_size
-            x0 = tl.load(at_item, mask=in0, other=0.0)
-            x1 = tl.load(at_item + 1, mask=in1, other=0.0)
-            x2 = tl.load(at_item + 2, mask=in2, other=0.0)
-            y = x0 * w0 + x1 * w1 + x2 * w2 + b
+            x0, x1, x2 = _pixels_at(place + tl.cast(item, tl.int64) * image_size, in0, in1, in2)
+            y = x0 * w0 + (x1 * w1 + (x2 * w2 + b))
         else:
             y = tl.load(source + begin + at, mask=inside, other=0.0).to(tl.float32)
         a = y
         if ELU:
             slope = _slope(y)
             a = _elu(y, slope)
-        mean1, mean2 = tl.load(sums + item * 2) * inverse, tl.load(sums + item * 2 + 1) * inverse
         rstd = tl.load(rstd_of + item)
+        mean1, mean2 = tl.load(sums + item) * inverse * rstd, tl.load(sums + items + item) * inverse * rstd
         normal = (a - tl.load(mean_of + item)) * rstd
         if not ELU:
             gradient = tl.where(normal * weight + offset > 0, gradient, 0.0)
-        da = rstd * (gradient * weight - mean1 - normal * mean2)
+        da = gradient * weight * rstd - (normal * mean2 + mean1)
         if ELU:
             da = da * slope
+        da = tl.where(inside, da, 0.0)
+        of_all += da
         if FIRST:
-            da = tl.where(inside, da, 0.0)
             d0 += da * x0
             d1 += da * x1
             d2 += da * x2
-            d3 += da
         else:
             tl.store(out + begin + at, da.to(out.dtype.element_ty), mask=inside)
     if FIRST:
@@ -320,10 +356,20 @@ def _norm_gradient(
         tl.store(share + channel, tl.sum(d0, axis=0), mask=channel < channels)
         tl.store(share + channels + channel, tl.sum(d1, axis=0), mask=channel < channels)
         tl.store(share + 2 * channels + channel, tl.sum(d2, axis=0), mask=channel < channels)
-        tl.store(share + 3 * channels + channel, tl.sum(d3, axis=0), mask=channel < channels)
+        tl.store(share + 3 * channels + channel, tl.sum(of_all, axis=0), mask=channel < channels)
+    else:
+        tl.store(of_bias + tl.program_id(1) * size + at, of_all, mask=inside)
 
 
 # ---------------------------------------------------------------- convolutions as matrix products
+
+
+@triton.jit
+def _wide(row, WIDE: tl.constexpr):
+    """Row numbers as 64-bit integers, if elements cannot be counted by 32 bits."""
+    if WIDE:
+        return row.to(tl.int64)
+    return row
 
 
 @jit
@@ -331,7 +377,7 @@ def _convolve(
     x, w, bias, y, moments, rows, first_tap, taps,
     inner: tl.constexpr, length_in: tl.constexpr, length_out: tl.constexpr, stride: tl.constexpr, before: tl.constexpr,
     c_in: tl.constexpr, c_out: tl.constexpr,
-    MOMENTS: tl.constexpr, ELU: tl.constexpr, PRECISION: tl.constexpr,
+    MOMENTS: tl.constexpr, ELU: tl.constexpr, PRECISION: tl.constexpr, WIDE: tl.constexpr,
     BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr,
 ):  # fmt: skip
     """Grid (tiles of rows x tiles of channels): y. MOMENTS: and the moments of each tile's activations."""
@@ -339,7 +385,7 @@ def _convolve(
     m = tl.program_id(0) // tiles * BM + tl.arange(0, BM)
     n = tl.program_id(0) % tiles * BN + tl.arange(0, BN)
     position = m // inner % length_out * stride - before
-    row = (m // (inner * length_out) * length_in + position).to(tl.int64) * inner + m % inner
+    row = _wide(m // (inner * length_out) * length_in + position, WIDE) * inner + m % inner
     blocks: tl.constexpr = c_in // BK
     total = tl.zeros((BM, BN), tl.float32)
     for step in range(first_tap * blocks, (first_tap + taps) * blocks):
@@ -350,7 +396,7 @@ def _convolve(
         b = tl.load(w + n[None, :] * (3 * c_in) + (tap * c_in + k)[:, None])
         total = tl.dot(a, b, total, input_precision=PRECISION)
     value = (total + tl.load(bias + n)[None, :]).to(y.dtype.element_ty)
-    tl.store(y + m.to(tl.int64)[:, None] * c_out + n[None, :], value, mask=(m < rows)[:, None])
+    tl.store(y + _wide(m, WIDE)[:, None] * c_out + n[None, :], value, mask=(m < rows)[:, None])
     if MOMENTS:  # the rows of a tile are all of one item
         a = value.to(tl.float32)
         if ELU:
@@ -366,7 +412,7 @@ def _input_gradient(
     dy, w, dx, rows,
     inner: tl.constexpr, length_in: tl.constexpr, length_out: tl.constexpr, stride: tl.constexpr, before: tl.constexpr,
     first_tap: tl.constexpr, taps: tl.constexpr, c_in: tl.constexpr, c_out: tl.constexpr,
-    PRECISION: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr,
+    PRECISION: tl.constexpr, WIDE: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr,
 ):  # fmt: skip
     """Grid (tiles of rows x phases x tiles of channels): dx at every stride-th position, which the same taps reach.
 
@@ -379,7 +425,7 @@ def _input_gradient(
     steps: tl.constexpr = (length_in + before + stride - 1) // stride
     j, outer, i = m // inner % steps, m // (inner * steps), m % inner
     position = j * stride + phase - before
-    source = (outer * length_out + j).to(tl.int64) * inner + i
+    source = _wide(outer * length_out + j, WIDE) * inner + i
     low = (tl.maximum(first_tap - phase, 0) + stride - 1) // stride
     high = (first_tap + taps - 1 - phase + stride) // stride
     blocks: tl.constexpr = c_out // BK
@@ -391,40 +437,36 @@ def _input_gradient(
         a = tl.load(dy + (source - u * inner)[:, None] * c_out + k[None, :], mask=there[:, None], other=0.0)
         b = tl.load(w + k[:, None] * (3 * c_in) + ((phase + stride * u) * c_in + n)[None, :])
         total = tl.dot(a, b, total, input_precision=PRECISION)
-    row = (outer * length_in + position).to(tl.int64) * inner + i
+    row = _wide(outer * length_in + position, WIDE) * inner + i
     wanted = (m < rows) & (position >= 0) & (position < length_in)
     tl.store(dx + row[:, None] * c_in + n[None, :], total.to(dx.dtype.element_ty), mask=wanted[:, None])
 
 
 @jit
 def _weight_gradient(
-    x, dy, dw, db, rows, rows_each,
+    x, dy, dw, rows, rows_each,
     inner: tl.constexpr, length_in: tl.constexpr, length_out: tl.constexpr, stride: tl.constexpr, before: tl.constexpr,
     first_tap: tl.constexpr, taps: tl.constexpr, c_in: tl.constexpr, c_out: tl.constexpr,
-    PRECISION: tl.constexpr, BM: tl.constexpr, BO: tl.constexpr, BI: tl.constexpr,
+    PRECISION: tl.constexpr, WIDE: tl.constexpr, BM: tl.constexpr, BO: tl.constexpr, BI: tl.constexpr,
 ):  # fmt: skip
-    """Grid (tiles of input channels x taps x tiles of output channels, shares of the rows): a share's part of dw and db."""
+    """Grid (tiles of input channels x taps x tiles of output channels, shares of the rows): a share's part of dw."""
     tiles: tl.constexpr = c_in // BI
     i = tl.program_id(0) % tiles * BI + tl.arange(0, BI)
     tap = first_tap + tl.program_id(0) // tiles % taps
     o = tl.program_id(0) // (tiles * taps) * BO + tl.arange(0, BO)
     share = tl.program_id(1)
     of_weight = tl.zeros((BO, BI), tl.float32)
-    of_bias = tl.zeros((BO,), tl.float32)
     end = tl.minimum((share + 1) * rows_each, rows)
     for start in range(share * rows_each, end, BM):
         m = start + tl.arange(0, BM)
         position = m // inner % length_out * stride + tap - before
-        row = (m // (inner * length_out) * length_in + position).to(tl.int64) * inner + m % inner
+        row = _wide(m // (inner * length_out) * length_in + position, WIDE) * inner + m % inner
         there = (m < end) & (position >= 0) & (position < length_in)
-        a = tl.load(dy + m.to(tl.int64)[:, None] * c_out + o[None, :], mask=(m < end)[:, None], other=0.0)
+        a = tl.load(dy + _wide(m, WIDE)[:, None] * c_out + o[None, :], mask=(m < end)[:, None], other=0.0)
         b = tl.load(x + row[:, None] * c_in + i[None, :], mask=there[:, None], other=0.0)
         of_weight = tl.dot(tl.trans(a), b, of_weight, input_precision=PRECISION)
-        of_bias += tl.sum(a.to(tl.float32), axis=0)
-    at = ((share * c_out + o)[:, None] * 3 + tap).to(tl.int64) * c_in + i[None, :]
+    at = ((share * c_out + o)[:, None] * 3 + tap) * c_in + i[None, :]
     tl.store(dw + at, of_weight)
-    if tl.program_id(0) % (tiles * taps) == 0:
-        tl.store(db + share * c_out + o, of_bias)
 
 
 # ---------------------------------------------------------------- what the host decides
@@ -475,10 +517,11 @@ class Tiles:
         """Tiles of TILE elements, or of whole items; for the first layer of whole rows of its channels."""
         if first_channels:
             c = triton.next_power_of_2(first_channels)
-            return cls(items, size, first_channels, max(FIRST_TILE // c, 1), c, False)
-        whole = size <= WHOLE_ITEM
-        c = triton.next_power_of_2(size) if whole else TILE
-        return cls(items, size, c, 1, c, whole)
+            return cls(items, size, first_channels, max(TILE // c, 1), c, False)
+        if size <= WHOLE_ITEM:
+            c = triton.next_power_of_2(size)
+            return cls(items, size, c, 1, c, True)
+        return cls(items, size, ROW, TILE // ROW, ROW, False)
 
     @property
     def tiles(self) -> int:
@@ -498,8 +541,7 @@ class Tiles:
     @property
     def options(self) -> dict:
         """What every kernel of the norm is compiled for."""
-        elements = 8 if self.R > 1 else 16  # of a thread
-        return {"R": self.R, "C": self.C, "num_warps": min(max(self.R * self.C // (32 * elements), 1), 16)}
+        return {"R": self.R, "C": self.C, "num_warps": min(max(self.R * self.C // 256, 1), 16)}  # 8 elements a thread
 
 
 def power_of_two_in(n: int, most: int) -> int:
@@ -517,6 +559,11 @@ def factors(x: Tensor) -> str:
     return "tf32" if torch.backends.cuda.matmul.allow_tf32 else "ieee"
 
 
+def wide(*tensors: Tensor) -> bool:
+    """Whether one of them has more elements than 32 bits can count."""
+    return max(t.numel() for t in tensors) >= 2**31 - 2**20  # tiles reach beyond the end
+
+
 def convolve(x: Tensor, weight: Tensor, bias: Tensor, axis: Axis, elu: bool) -> tuple[Tensor, Tensor | None, int]:
     """(B, rows, c_in) -> y (B, rows, c_out), the moments (B, parts, 2) of its activations, and elements of a part.
 
@@ -532,10 +579,39 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor, axis: Axis, elu: bool) -> 
         moments = torch.empty((items, parts, 2), dtype=torch.float32, device=x.device)
     _convolve[(triton.cdiv(rows, bm) * (c_out // bn),)](
         x, weight, bias, y, moments, rows, *axis.taps, axis.inner, *axis.place, c_in, c_out,
-        MOMENTS=moments is not None, ELU=elu, PRECISION=factors(x), BM=bm, BN=bn, BK=bk,
+        MOMENTS=moments is not None, ELU=elu, PRECISION=factors(x), WIDE=wide(x, y), BM=bm, BN=bn, BK=bk,
         num_warps=warps_of(bm, bn), num_stages=3,
     )  # fmt: skip
     return y, moments, bm * bn
+
+
+def moments_of(y: Tensor, size: int, elu: bool) -> tuple[Tensor, int]:
+    """y (B, rows, channels) -> the moments (B, parts, 2) of its activations, and elements of a part."""
+    parts = triton.cdiv(size, PART)
+    moments = torch.empty((len(y), parts, 2), dtype=torch.float32, device=y.device)
+    _moments[(parts, len(y))](y, moments, size, parts, ELU=elu, BLOCK=PART, num_warps=8)
+    return moments, PART
+
+
+def first_moments(
+    image: Tensor, weight: Tensor, bias: Tensor, axis: Axis, elu: bool, dtype: torch.dtype
+) -> tuple[Tensor, int]:
+    """Images (B, F, T) -> ``moments_of`` what the first convolution makes of them.
+
+    Factors are rounded to TF32 where results are rounded to bfloat16 anyway: over an item, that cancels out.
+    """
+    channels = len(weight)
+    c = triton.next_power_of_2(channels)
+    r = max(PART // c, 16)
+    each = triton.cdiv(triton.cdiv(axis.rows, FIRST_PARTS), r) * r
+    parts = triton.cdiv(axis.rows, each)
+    moments = torch.empty((len(image), parts, 2), dtype=torch.float32, device=image.device)
+    _first_moments[(parts, len(image))](
+        image, weight, bias, moments, axis.rows, channels, each, *axis.place,
+        ELU=elu, EVEN=axis.rows % each == 0 and channels == c, PRECISION="tf32" if dtype == torch.bfloat16 else "tf32x3",
+        R=r, C=c, num_warps=8,
+    )  # fmt: skip
+    return moments, each * channels
 
 
 def input_gradient(dy: Tensor, weight: Tensor, axis: Axis) -> Tensor:
@@ -546,13 +622,13 @@ def input_gradient(dy: Tensor, weight: Tensor, axis: Axis) -> Tensor:
     dx = torch.empty((items, axis.outer * axis.length_in * axis.inner, c_in), dtype=dy.dtype, device=dy.device)
     _input_gradient[(triton.cdiv(rows, bm) * axis.stride * (c_in // bn),)](
         dy, weight, dx, rows, axis.inner, *axis.place, *axis.taps, c_in, c_out,
-        PRECISION=factors(dy), BM=bm, BN=bn, BK=bk, num_warps=warps_of(bm, bn), num_stages=3,
+        PRECISION=factors(dy), WIDE=wide(dx, dy), BM=bm, BN=bn, BK=bk, num_warps=warps_of(bm, bn), num_stages=3,
     )  # fmt: skip
     return dx
 
 
-def weight_gradient(x: Tensor, dy: Tensor, axis: Axis) -> tuple[Tensor, Tensor]:
-    """(B, rows, c_in), (B, rows, c_out) -> float32 dw (c_out, 3, c_in) and db (c_out,)."""
+def weight_gradient(x: Tensor, dy: Tensor, axis: Axis) -> Tensor:
+    """(B, rows, c_in), (B, rows, c_out) -> float32 dw (c_out, 3, c_in)."""
     items, c_in, c_out = len(x), x.shape[-1], dy.shape[-1]
     rows, (first, taps) = items * axis.rows, axis.taps
     bm, bo, bi = 64, power_of_two_in(c_out, 128), power_of_two_in(c_in, 128)
@@ -562,12 +638,11 @@ def weight_gradient(x: Tensor, dy: Tensor, axis: Axis) -> tuple[Tensor, Tensor]:
     shares = triton.cdiv(rows, each)
     make = torch.empty if taps == TAPS else torch.zeros
     dw = make((shares, c_out, TAPS, c_in), dtype=torch.float32, device=x.device)
-    db = torch.empty((shares, c_out), dtype=torch.float32, device=x.device)
     _weight_gradient[(programs, shares)](
-        x, dy, dw, db, rows, each, axis.inner, *axis.place, first, taps, c_in, c_out,
-        PRECISION=factors(x), BM=bm, BO=bo, BI=bi, num_warps=warps_of(bo, bi), num_stages=3,
+        x, dy, dw, rows, each, axis.inner, *axis.place, first, taps, c_in, c_out,
+        PRECISION=factors(x), WIDE=wide(x, dy), BM=bm, BO=bo, BI=bi, num_warps=warps_of(bo, bi), num_stages=3,
     )  # fmt: skip
-    return dw.sum(0), db.sum(0)
+    return dw.sum(0)
 
 
 # ---------------------------------------------------------------- a layer
@@ -600,19 +675,17 @@ class Layer(torch.autograd.Function):
         tiles = Tiles.of(items, axis.rows * c_out, c_out if first else None)
         flags = {"FIRST": first, "ELU": elu}
         if first:
-            source, moments, per_part = x.float().contiguous(), None, tiles.R * c_out
+            source = x.float().contiguous()
         else:
             flat = flat.to(dtype)
             x = x.reshape(items, -1, x.shape[-1])
             source, moments, per_part = convolve(x, flat, bias, axis, elu)
         common = (items, tiles.per_group, tiles.size, tiles.channels)
         mean, rstd = torch.empty((2, items), dtype=torch.float32, device=x.device)
-        if moments is None and not tiles.whole:
-            per_part = tiles.R * tiles.channels
-            moments = torch.empty((items, tiles.tiles, 2), dtype=torch.float32, device=x.device)
-            _moments[tiles.grid](
-                source, flat, bias, moments, *common, tiles.tiles, *axis.place, **flags, **tiles.options
-            )
+        if first:
+            moments, per_part = first_moments(source, flat, bias, axis, elu, dtype)
+        elif moments is None and not tiles.whole:
+            moments, per_part = moments_of(source, tiles.size, elu)
         if moments is not None:
             parts = moments.shape[1]
             _join_moments[(items,)](
@@ -620,7 +693,7 @@ class Layer(torch.autograd.Function):
             )
         z = torch.empty((items, axis.rows, c_out), dtype=dtype, device=x.device)
         _normalise[tiles.grid](
-            source, flat, bias, scale, shift, z, mean, rstd, *common, epsilon, *axis.place,
+            source, flat, bias, scale, shift, z, mean, rstd, *common, epsilon, *(axis.place if first else (1, 1, 1, 0)),
             WHOLE=tiles.whole, **flags, **tiles.options,
         )  # fmt: skip
         ctx.save_for_backward(None if first else x, source, flat, bias, scale, shift, mean, rstd)
@@ -634,31 +707,36 @@ class Layer(torch.autograd.Function):
         items, c_out = len(source), len(flat)
         dz = dz.contiguous()
         groups = tiles.grid[1]
+        place = axis.place if flags["FIRST"] else (1, 1, 1, 0)  # otherwise unused: no reason to compile anew
         common = (items, tiles.per_group, tiles.size, tiles.channels)
-        of_norm = torch.empty((2, groups, tiles.size), dtype=torch.float32, device=dz.device)
+        of_norm = torch.empty((3, groups, tiles.size), dtype=torch.float32, device=dz.device)
         dy = None if flags["FIRST"] else torch.empty_like(source)
-        sums = None if tiles.whole else torch.empty((items, tiles.tiles, 2), dtype=torch.float32, device=dz.device)
+        parts = tiles.tiles * tiles.R
+        sums = None if tiles.whole else torch.empty((2, items, parts), dtype=torch.float32, device=dz.device)
         _norm_sums[tiles.grid](
-            dz, source, flat, bias, mean, rstd, scale, shift, dy, sums, of_norm[0], of_norm[1], *common, tiles.tiles,
-            *axis.place, WHOLE=tiles.whole, **flags, **tiles.options,
+            dz, source, flat, bias, mean, rstd, scale, shift, dy, sums, of_norm, *common, parts, *place,
+            WHOLE=tiles.whole, **flags, **tiles.options,
         )  # fmt: skip
-        dx = None
         out = dy
         if flags["FIRST"]:
             out = torch.empty((groups * tiles.tiles, 4, c_out), dtype=torch.float32, device=dz.device)
         if not tiles.whole:
             _norm_gradient[tiles.grid](
-                dz, source, flat, bias, mean, rstd, scale, shift, sums.sum(1), out, *common, *axis.place,
+                dz, source, flat, bias, mean, rstd, scale, shift, sums.sum(2), out, of_norm[2], *common, *place,
                 **flags, **tiles.options,
             )  # fmt: skip
-        dscale, dshift = (part.view_as(scale) for part in of_norm.sum(1))
+        dx = None
         if flags["FIRST"]:
             of_taps = out.sum(0)  # (4, c_out)
             dw, db = of_taps[:3].T.contiguous(), of_taps[3]
+            dscale, dshift = of_norm[:2].sum(1)
         else:
+            dscale, dshift, of_bias = of_norm.sum(1)
+            db = of_bias.view(-1, c_out).sum(0)
             if ctx.needs_input_grad[0]:
                 dx = input_gradient(dy, flat, axis).view(ctx.shape)
-            dw, db = weight_gradient(x, dy, axis)
+            dw = weight_gradient(x, dy, axis)
+        dscale, dshift = dscale.view_as(scale), dshift.view_as(shift)
         c_in = ctx.kernel[1]
         dw = dw.reshape(c_out, *ctx.kernel[2:], c_in).permute(0, 3, 1, 2)
         return dx, dw, db, dscale, dshift, None, None, None, None, None
