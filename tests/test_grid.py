@@ -95,12 +95,12 @@ def test_numbers_of_the_command_line_and_with_exponents():
         (
             "query_sets.holes",
             [{"background": {}}, {"cutout": {}}, {"time_mask": {}}],
-            "query_sets.holes: cutout, time_mask: masks act on log-mel images, but queries are sound; take out",
+            "query_sets.holes: take out cutout, time_mask: masks act on log-mel images, but queries are sound",
         ),
         (
             "demo.queries.val",
             [{"frequency_mask": {}}],
-            "demo.queries.val: frequency_mask: masks act on log-mel images,",
+            "demo.queries.val: take out frequency_mask: masks act on log-mel images,",
         ),
         (
             "dataset",
@@ -109,7 +109,7 @@ def test_numbers_of_the_command_line_and_with_exponents():
                 "source": "own",
                 "own": {"music": "m", "noise": "n", "impulse_responses": "i", "queries": [{"cutout": {}}]},
             },
-            "dataset.own.queries: cutout: masks act on log-mel images,",
+            "dataset.own.queries: take out cutout: masks act on log-mel images,",
         ),
         ("chains.full", [{"splice": {}}, {"splice": {"p": 1}}], "chains.full: splice acts once, but is there 2 times"),
         ("dataset", "dmo", "dataset: 'dmo' is not known; known: demo"),

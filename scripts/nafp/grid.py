@@ -227,9 +227,7 @@ def steps_without_effect(config: Mapping) -> list[str]:
     problems = []
     for place, chain in queries.items():
         if masks := [name for step in chain for name in step if name in IMAGE_STEPS]:
-            problems.append(
-                f"{place}: {', '.join(masks)}: masks act on log-mel images, but queries are sound; take out"
-            )
+            problems.append(f"{place}: take out {', '.join(masks)}: masks act on log-mel images, but queries are sound")
     for place, chain in (queries | {f"chains.{name}": chain for name, chain in config["chains"].items()}).items():
         names = [name for step in chain for name in step]
         twice = [name for name in ("time_offset", "splice") if names.count(name) > 1]

@@ -85,8 +85,8 @@ def degrade_clip(
     """A degraded copy of a clip (T,) int16: every piece is displaced and degraded on its own.
 
     ``every``: samples of a piece, over which ``chain`` measures levels. Steps on images are left out. Where the copy would
-    clip, all of it is turned down, which leaves the levels in it as they are to each other. Returns the copy (T,) int16 and
-    by how many dB it was: 0, or less.
+    clip, all of it is turned down, which keeps its signal-to-noise ratios. Returns the copy (T,) int16, and its gain in dB:
+    0, or less where it was turned down.
     """
     x = torch.from_numpy(song.astype(np.float32) / 32768)
     padded = torch.nn.functional.pad(x, (0, max(every - len(x), -len(x) % every)))

@@ -101,9 +101,9 @@ def late_responses(manifest: pd.DataFrame, root: Path) -> list[str]:
     if not late:
         return []
     return [
-        f"the direct sound of {len(late)} of {len(paths)} impulse responses comes later than {LATE_MS} ms, and delays a "
-        "replica as much, so that it is nearer to another segment than to its own from 250 ms on: training hears it so, "
-        "unless impulse_response has trim: true; queries that are made here are without that silence: "
+        f"the direct sound of {len(late)} of {len(paths)} impulse responses comes later than {LATE_MS} ms, and delays what "
+        "they are convolved with (after 250 ms, half a hop, the next segment is nearer); training takes them so, unless "
+        "impulse_response has trim: true; queries that are made here take them from the direct sound on: "
         + ", ".join(f"{path} ({ms:.0f} ms)" for path, ms in late.items())
     ]
 
