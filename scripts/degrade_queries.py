@@ -3,13 +3,12 @@
 from pathlib import Path
 
 from nafp.augment.chain import Chain
-from nafp.augment.queries import pack_queries
+from nafp.augment.queries import held_out_pools, pack_queries
 from nafp.console import logged
 from nafp.data.corpus import Split
-from nafp.data.pools import AudioPool
 
 with logged(snakemake.log[0]):
     inputs, output, params = snakemake.input, snakemake.output, snakemake.params
-    sounds = dict(zip(params.pools, inputs.sounds, strict=True))
-    chain = Chain(params.steps, {pool: AudioPool(Split.open(path)) for pool, path in sounds.items()})
+    sounds = {pool: Split.open(path) for pool, path in zip(params.pools, inputs.sounds, strict=True)}
+    chain = Chain(params.steps, held_out_pools(sounds, "test"), for_queries=True)
     pack_queries(Split.open(inputs.songs), Path(output.array), Path(output.table), chain, params.seed)

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from nafp import compute
+from nafp.augment.queries import held_out_pools
 from nafp.console import logged
 from nafp.data.corpus import Split
 from nafp.data.pools import AudioPool
@@ -16,10 +17,10 @@ from nafp.report.listening import Run, Songs, chain_steps, choose, listen
 from nafp.search.vectors import Database, open_vectors
 
 
-def pools(packed: dict[str, str], suffix: str) -> dict[str, AudioPool]:
+def sounds(packed: dict[str, str], suffix: str) -> dict[str, Split]:
     """Kind -> sounds, for the kinds that the data set has."""
     splits = {name.removesuffix(suffix): Split.open(path) for name, path in packed.items() if name.endswith(suffix)}
-    return {kind: AudioPool(split) for kind, split in splits.items() if len(split.clips)}
+    return {kind: split for kind, split in splits.items() if len(split.clips)}
 
 
 with logged(snakemake.log[0]):
@@ -27,7 +28,7 @@ with logged(snakemake.log[0]):
     compute.set_up(snakemake.threads)
     torch.manual_seed(params.seed)
     shown = {"media": {}, "queries": [], "steps": [], "note": ""}
-    noises = pools(params.packed, "_test")
+    noises = held_out_pools(sounds(params.packed, "_test"), "test")
     if params.runs and "bg" in noises:
         runs = []
         for name, run in params.runs.items():
@@ -39,8 +40,9 @@ with logged(snakemake.log[0]):
     else:
         shown["note"] = "no run has finished yet" if not params.runs else "the data set has no held-out noise"
     if params.packed:
-        train, sounds = Split.open(params.packed["train"]), pools(params.packed, "_train")
-        shown["steps"] = chain_steps(train, params.chain, sounds, LogMel(**params.features), params.seed)
+        train = Split.open(params.packed["train"])
+        pools = {kind: AudioPool(split) for kind, split in sounds(params.packed, "_train").items()}
+        shown["steps"] = chain_steps(train, params.chain, pools, LogMel(**params.features), params.seed)
     with written_whole(Path(snakemake.output[0])) as part:
         part.write_text(json.dumps(shown), encoding="utf-8")
     print(f"{len(shown['queries'])} segments, {len(params.runs)} runs, {len(shown['media'])} sounds. {shown['note']}")

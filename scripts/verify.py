@@ -7,7 +7,7 @@ from nafp.console import logged
 from nafp.data.digests import Journal, digest_files, directory_md5
 from nafp.data.manifest import make_manifest, with_digests
 from nafp.data.sources import Place, settle
-from nafp.data.verification import content_problems, judge, refuse, same_audio
+from nafp.data.verification import content_problems, content_warnings, judge, refuse
 
 with logged(snakemake.log[0]):
     params, root = snakemake.params, Path(snakemake.params.root)
@@ -24,7 +24,7 @@ with logged(snakemake.log[0]):
     if params.strict:
         refuse(other, root, report)
     manifest = with_digests(verdict.manifest, digests)
-    warnings = verdict.warnings + same_audio(manifest) + ([] if params.strict else other)
+    warnings = verdict.warnings + content_warnings(manifest, root) + ([] if params.strict else other)
     print("\n".join(f"warning: {warning}" for warning in warnings), end="\n" if warnings else "")
 
     manifest.drop(columns="problem").to_csv(snakemake.output.manifest, index=False)

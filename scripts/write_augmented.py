@@ -6,12 +6,14 @@ from nafp.augment.chain import Chain
 from nafp.augment.queries import write_copies
 from nafp.console import logged
 from nafp.data.corpus import Split
-from nafp.data.layout import SAMPLE_RATE
+from nafp.data.layout import IMAGE_STEPS, SAMPLE_RATE
 from nafp.data.pools import AudioPool
 
 with logged(snakemake.log[0]):
     inputs, params = snakemake.input, snakemake.params
-    sounds = dict(zip(params.pools, inputs.sounds, strict=True))
+    pools = {pool: AudioPool(Split.open(path)) for pool, path in zip(params.pools, inputs.sounds, strict=True)}
     every = round(params.every_s * SAMPLE_RATE)
-    chain = Chain(params.steps, {pool: AudioPool(Split.open(path)) for pool, path in sounds.items()}, every)
+    if masks := [name for step in params.steps for name in step if name in IMAGE_STEPS]:
+        print(f"left out, because they act on log-mel images: {', '.join(masks)}")
+    chain = Chain(params.steps, pools, every, for_queries=True)
     write_copies(Split.open(inputs.songs), Path(snakemake.output[0]), chain, params.seed, every)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from nafp.augment import chain as augment
 from nafp.augment import masks
-from nafp.data.audio import CODECS
+from nafp.data.audio import CODECS, onset
 from nafp.data.corpus import Split
 from nafp.data.pools import AudioPool
 from nafp.errors import UserError
@@ -158,6 +158,50 @@ def test_impulse_response_chooses_its_kind():
         applied(augment.ImpulseResponse(kinds=["hall"]), x, pool=responses)
 
 
+def test_every_pool_has_its_own_responses():
+    """Pools that come and go, so that one lies where another has been."""
+    step, x = augment.ImpulseResponse(), torch.ones(1, 10)
+    levels = [1000 * (i + 1) for i in range(30)]
+    found = [float(applied(step, x, pool=pool(np.array([level])))[0, 0]) for level in levels]
+    np.testing.assert_allclose(found, np.array(levels) / 32768, rtol=1e-4)
+    assert len(step._banks) == 0  # none is kept longer than its pool
+
+
+@pytest.mark.parametrize(
+    "response, begins",
+    [
+        ([0, 0, 32767, 5000, 0], 2),  # the peak
+        ([300, -300, 4000, 20000, -32768, 900], 2),  # the first of the loud ones: 18 dB below the peak
+        ([0, 0, 0], 0),
+        ([], 0),
+    ],
+)
+def test_the_onset_of_a_response(response, begins):
+    assert onset(np.array(response, np.int16)) == begins
+
+
+LATE = np.array([0] * 2000 + [32767])  # a direct sound after 250 ms
+
+
+@pytest.mark.parametrize(
+    "options, for_queries, delay",
+    [
+        ({}, False, 2000),
+        ({}, True, 0),
+        ({"trim": True}, False, 0),
+        ({"trim": False}, True, 2000),
+        ({"trim": True, "max_samples": 600}, False, 0),  # the first 600 samples from the direct sound on
+        ({"mode": "circular"}, True, 0),
+    ],
+)
+def test_queries_are_not_delayed_by_their_response(options, for_queries, delay):
+    chain = augment.Chain([{"impulse_response": options}], {"ir": pool(LATE)}, for_queries=for_queries)
+    x = torch.randn(2, 8000)
+    found = chain.degrade(x, chain.draw_wave(2, 8000, rng()))
+    torch.testing.assert_close(found[:, delay:], x[:, : 8000 - delay] * 32767 / 32768, atol=1e-4, rtol=0)
+    assert found[:, :delay].abs().sum() < 0.1
+
+
 def test_gain_sets_the_peak():
     peaks = applied(augment.Gain(peak_db=(-20, -6)), torch.randn(500, 100)).abs().amax(dim=1)
     decibels = 20 * torch.log10(peaks)
@@ -185,6 +229,11 @@ def test_codecs_change_the_signal_but_do_not_move_it(codec, at_least_db):
     error = 20 * torch.log10(augment.rms(x) / augment.rms(found - x))
     assert (at_least_db < error).all()
     assert (error < 60).all()
+
+
+def test_codecs_do_not_clip():
+    x = 4 * torch.sin(torch.arange(8000) / 20)[None]
+    torch.testing.assert_close(applied(augment.Codec(names=["ulaw"]), x), x, atol=0.1, rtol=0)
 
 
 @given(st.integers(0, 2**32), st.sampled_from(["min", "mean", "batch_mean", "zeros", "random", [-3.0, -2.0]]))

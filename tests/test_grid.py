@@ -10,6 +10,7 @@ import yaml
 from nafp import compute, grid
 from nafp.augment import chain as augment
 from nafp.data import audio
+from nafp.data.layout import IMAGE_STEPS, RESPONSE_KINDS
 from nafp.errors import UserError
 from nafp.search import types
 from nafp.training import losses, optim
@@ -91,6 +92,26 @@ def test_numbers_of_the_command_line_and_with_exponents():
         ("studies.table3.dim", [64, 48], "dim=48 does not divide the 128 features of an encoder of width 16;"),
         ("studies.table3.loss", "triplet", "bsz=120: each anchor comes with 6 replicas, so N is a multiple of 7"),
         ("recipes.base", {"train": {"epoch": 3}}, "unknown key 'epoch' in recipes.base.train; known: checkpoints,"),
+        (
+            "query_sets.holes",
+            [{"background": {}}, {"cutout": {}}, {"time_mask": {}}],
+            "query_sets.holes: take out cutout, time_mask: masks act on log-mel images, but queries are sound",
+        ),
+        (
+            "demo.queries.val",
+            [{"frequency_mask": {}}],
+            "demo.queries.val: take out frequency_mask: masks act on log-mel images,",
+        ),
+        (
+            "dataset",
+            {
+                "name": "mine",
+                "source": "own",
+                "own": {"music": "m", "noise": "n", "impulse_responses": "i", "queries": [{"cutout": {}}]},
+            },
+            "dataset.own.queries: take out cutout: masks act on log-mel images,",
+        ),
+        ("chains.full", [{"splice": {}}, {"splice": {"p": 1}}], "chains.full: splice acts once, but is there 2 times"),
         ("dataset", "dmo", "dataset: 'dmo' is not known; known: demo"),
         ("dataset", {"name": "mine"}, "dataset: 'root' is missing"),
         ("dataset", {"name": "a/b", "root": "x"}, "dataset.name: 'a/b' does not match"),
@@ -161,6 +182,7 @@ def test_the_schema_knows_the_registries():
     for name, step in augment.STEPS.items():
         fields = {field.name for field in step.__dataclass_fields__.values() if field.init}
         assert set(steps[name]["properties"]) == fields - ({"p"} if name == "time_offset" else set())
+    assert set(IMAGE_STEPS) == {name for name, step in augment.STEPS.items() if step.stage == "image"}
     assert set(schema["properties"]["indexes"]["properties"]) == {*types.INDEXES, "milvus"}
     assert set(schema["properties"]["losses"]["properties"]) == set(losses.LOSSES)
     known = schema["$defs"]["train"]["properties"]
@@ -169,5 +191,6 @@ def test_the_schema_knows_the_registries():
     assert set(known["precision"]["enum"]) == set(compute.PRECISIONS)
     assert set(known) - {"gpus"} <= {field.name for field in dataclasses.fields(Settings)}
     assert schema["properties"]["search"]["properties"]["device"]["enum"] == list(types.DEVICES)
+    assert steps["impulse_response"]["properties"]["kinds"]["items"]["enum"] == list(RESPONSE_KINDS)
     codecs = steps["codec"]["properties"]["names"]["items"]["enum"]
     assert set(codecs) == set(audio.CODECS)

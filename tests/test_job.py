@@ -139,8 +139,9 @@ def test_results_and_what_stays_beside_them(make_job, tmp_path):
     assert (folder / "epoch=last.safetensors").read_bytes() == (states / "epoch=3.safetensors").read_bytes()
 
 
-def test_two_processes_train_as_one(make_job):
-    one, two = make_job("one", bsz=8, epochs=2), make_job("two", bsz=8, epochs=2)
+@pytest.mark.parametrize("chain", [options()["chain"], [{"cutout": {"mels": [4, 40], "fill": "batch_mean"}}]])
+def test_two_processes_train_as_one(make_job, chain):
+    one, two = (make_job(name, bsz=8, epochs=2, chain=chain) for name in ("one", "two"))
     jobs.run(one)
     jobs.run(two, processes=2)
     histories = [pd.read_csv(job["outputs"]["history"])["loss"] for job in (one, two)]

@@ -15,7 +15,7 @@ from recount import check_table, recounted
 from nafp.data.corpus import Split
 from nafp.data.layout import SEGMENT
 from nafp.grid import run_name
-from nafp.report import listening, misses, pareto, plots, provenance, similarity
+from nafp.report import listening, media, misses, pareto, plots, provenance, similarity
 from nafp.report.cells import load_cells
 from nafp.report.headline import headline
 from nafp.report.page import ORIGINS, Section, render_page
@@ -74,6 +74,14 @@ def made(tmp_path):
         return cells, Section(name, study.question, table, figures)
 
     return make
+
+
+def test_collapsed_epochs_are_crossed_out(tmp_path):
+    curves = {"full": history(), "loud": history().assign(collapsed=lambda rows: rows["epoch"] >= 5)}
+    plots.learning_curves({"full": curves["full"]}, tmp_path / "healthy.svg", 3000)
+    plots.learning_curves(curves, tmp_path / "collapsed.svg", 3000)
+    assert "collapsed, all fingerprints are alike" not in (tmp_path / "healthy.svg").read_text(encoding="utf-8")
+    assert "collapsed, all fingerprints are alike" in (tmp_path / "collapsed.svg").read_text(encoding="utf-8")
 
 
 def history():
@@ -225,7 +233,7 @@ def test_the_page_shows_numbers_blocks_and_figures(made):
 def test_names_from_data_are_escaped_everywhere(made):
     sections = [made([name], name=name, figures=[(name, "<svg/>")])[1] for name in HOSTILE]
     figures = [{"value": name, "text": name} for name in HOSTILE]
-    media = {"m": {"sound": "data:audio/mpeg;base64,", "picture": "data:image/webp;base64,"}}
+    stored = {"m": {"sound": "data:audio/mpeg;base64,", "picture": "data:image/webp;base64,"}}
     answers = [
         {"run": name, "verdict": "miss", "song": name, "at_s": 1, "score": 0.5, "match": "m"} for name in HOSTILE
     ]
@@ -234,7 +242,7 @@ def test_names_from_data_are_escaped_everywhere(made):
         {"step": name, "settings": {name: name}, "sound": "", "image": "data:image/webp;base64,"} for name in HOSTILE
     ]
     queries = [{"song": name, "at_s": 0, "original": "m", "heard": heard} for name in HOSTILE]
-    shown = {"media": media, "queries": queries, "steps": steps, "names": {}}
+    shown = {"media": stored, "queries": queries, "steps": steps, "names": {}}
     origin = {name: {name: [name]} for name in HOSTILE}
     reader = Reader(render_page(HOSTILE[0], figures, sections, [], shown, origin, HOSTILE[0]))
     assert reader.tags.count("script") == 1  # the page's own
@@ -316,6 +324,12 @@ def test_test_segments_are_chosen_from_as_many_songs_as_there_are():
     assert len(listening.choose(db, 9, 0)) == 9
     assert (listening.choose(db, 4, 0) == listening.choose(db, 4, 0)).all()
     assert (listening.choose(db, 4, 0) != listening.choose(db, 4, 1)).any()
+
+
+def test_sounds_do_not_clip():
+    tone = np.sin(np.arange(SEGMENT) / 5).astype(np.float32)
+    tone /= np.abs(tone).max()
+    assert media.sound(4 * tone) == media.sound(tone) != media.sound(tone / 4)
 
 
 def test_verdicts():

@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 import soundfile as sf
+import torch
 from audio_splits import split
 
 from nafp import grid
 from nafp.augment.chain import Chain
 from nafp.augment.queries import pack_queries, write_copies
 from nafp.data.corpus import Split
-from nafp.data.pools import AudioPool
+from nafp.data.pools import AudioPool, held_out
 
 SONGS = split(3, clips=2, samples=40_000)
 NOISE = {"bg": AudioPool(split(4, clips=2, samples=80_000))}
@@ -46,6 +47,82 @@ def test_the_seed_decides(tmp_path):
     first, again, other = (queries(tmp_path, steps, seed=s, name=n).audio for s, n in ((0, "a"), (0, "b"), (1, "c")))
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
+
+
+def test_nothing_clips_without_a_gain(tmp_path, capsys):
+    """Noise 10 dB above the music is beyond full scale: the clip is turned down as a whole, and keeps its levels."""
+    loud = Split(2 * SONGS.audio, SONGS.clips)
+    pack_queries(
+        loud, tmp_path / "q.npy", tmp_path / "q.csv", Chain([{"background": {"snr_db": [-10, -10]}}], NOISE), 0
+    )
+    found = Split.open(tmp_path / "q.npy").audio.astype(float)
+    songs = loud.audio.astype(float)
+    for clip in (slice(0, 40_000), slice(40_000, 80_000)):
+        assert np.abs(found[clip]).max() == 32767
+        assert (np.abs(found[clip]) == 32767).sum() < 5
+        gain = found[clip] @ songs[clip] / (songs[clip] @ songs[clip])  # noise and music have nothing in common
+        noise = found[clip] - gain * songs[clip]
+        ratio = rms(gain * songs[clip], 8000) / rms(noise, 8000)
+        np.testing.assert_allclose(20 * np.log10(ratio), -10, atol=1)
+    said = capsys.readouterr().out
+    assert "2 of 2 clips would have clipped and were turned down as a whole, by up to " in said
+    assert float(said.split("by up to ")[1].split(" dB")[0]) == pytest.approx(-20 * np.log10(gain), abs=1)
+
+
+def test_a_query_set_that_fits_keeps_its_level(tmp_path, capsys):
+    queries(tmp_path, {"background": {"snr_db": [20, 20]}})
+    assert "clipped" not in capsys.readouterr().out
+
+
+def test_queries_can_be_spliced(tmp_path):
+    """Each second goes on as another excerpt of the same place, 0.3 s in."""
+    steps = {"time_offset": {"max_s": 0.1}}, {"splice": {"p": 1.0, "at_s": [0.3, 0.3]}}
+    found, song = queries(tmp_path, *steps).audio, SONGS.audio
+    for second in range(5):
+        places = []
+        for part in (slice(0, 2400), slice(2400, 8000)):
+            piece = found[8000 * second :][part].astype(int)
+            at = [p for p in range(max(8000 * second - 1600, 0), min(8000 * second + 1600, 32_000) + 1)]
+            places += [p for p in at if np.abs(song[p:][part] - piece).max() <= 1]
+        assert len(places) == 2
+        assert abs(places[0] - places[1]) <= 800
+        assert abs(places[0] - 8000 * second) <= 800
+
+
+def sounds(*paths: str) -> Split:
+    return Split.of_clips([np.full(8000, i, np.int16) for i in range(len(paths))], list(paths))
+
+
+def names(split: Split) -> list[str]:
+    return [path.rsplit("/", 1)[1] for path in split.clips["path"]]
+
+
+def test_validation_and_test_queries_share_no_sounds(capsys):
+    rooms, mics = ([f"aug/ir/ts/{kind}/{i}{kind}.wav" for i in range(n)] for kind, n in (("room", 7), ("mic", 4)))
+    val, test = (held_out(sounds(*mics, *rooms), part) for part in ("val", "test"))
+    assert names(val) == ["0mic.wav", "1mic.wav", "0room.wav", "1room.wav", "2room.wav"]
+    assert names(test) == ["2mic.wav", "3mic.wav", "3room.wav", "4room.wav", "5room.wav", "6room.wav"]
+    assert capsys.readouterr().out == ""
+    pool = AudioPool(test)
+    starts = pool.random_starts(200, 8000, torch.Generator().manual_seed(0))
+    assert set((pool.cut(starts, 8000)[:, 0] * 32768).round().int().tolist()) == {2, 3, 7, 8, 9, 10}
+
+
+def test_noises_are_halved_whatever_their_folders():
+    split = sounds(*(f"aug/bg/ts/{folder}/{i}.wav" for folder in "abc" for i in range(2)))
+    assert [path[10:] for path in held_out(split, "val").clips["path"]] == ["a/0.wav", "a/1.wav", "b/0.wav"]
+    assert len(held_out(split, "test").clips) == 3
+
+
+def test_too_few_sounds_are_shared_and_it_is_said(capsys):
+    split = sounds("aug/ir/ts/mic/a.wav", *(f"aug/ir/ts/room/{i}.wav" for i in range(4)))
+    assert names(held_out(split, "val")) == ["a.wav", "0.wav", "1.wav"]
+    assert names(held_out(split, "test")) == ["a.wav", "2.wav", "3.wav"]
+    said = capsys.readouterr().out
+    assert (
+        said.count("validation and test queries share the held-out sounds of kind mic (only 1): aug/ir/ts/mic/a.wav")
+        == 2
+    )
 
 
 def copies(tmp_path, chain: Chain, every: int) -> np.ndarray:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pandas as pd
 import pytest
 from checksumdir import dirhash
@@ -15,11 +16,12 @@ from test_archive import zipped
 from wavs import data_set, write
 
 from nafp.data import download, manifest, sources, space
+from nafp.data.audio import write_wav
 from nafp.data.digests import Hasher, Journal, digest_files, directory_md5
 from nafp.data.layout import SPLITS
 from nafp.data.manifest import compare, make_manifest, read_manifest, select_dummies, with_digests
 from nafp.data.sources import Place, obtain, settle, unpack_all
-from nafp.data.verification import SHOWN, content_problems, judge, refuse, same_audio
+from nafp.data.verification import SHOWN, content_problems, content_warnings, judge, late_responses, refuse, same_audio
 from nafp.errors import UserError
 
 KAGGLE = {"source": "kaggle", "handle": HANDLE}
@@ -257,6 +259,19 @@ def test_a_song_in_two_splits_is_reported(tmp_path):
     shutil.copy(root / SPLITS["train"] / "000.wav", root / SPLITS["test_db"] / "000.wav")
     (warning,) = same_audio(manifest_of(root, tmp_path / "j.tsv"))
     assert warning.endswith(f"{SPLITS['train']}/000.wav, {SPLITS['test_db']}/000.wav")
+
+
+def test_responses_that_begin_late_are_named(tmp_path):
+    root = data_set(tmp_path / "set")
+    assert late_responses(make_manifest(root), root) == []
+    click = np.zeros(4000, np.int16)
+    click[2000:] = 3000 * np.exp(-np.arange(2000) / 300)
+    write_wav(root / SPLITS["ir_test"] / "room/late.wav", click)
+    write_wav(root / SPLITS["ir_train"] / "room/early.wav", click[1601:])  # 50 ms
+    write_wav(root / SPLITS["bg_train"] / "noise.wav", np.pad(click, (0, 4000)))
+    (warning,) = content_warnings(manifest_of(root, tmp_path / "j.tsv"), root)
+    assert warning.startswith("the direct sound of 1 of ")
+    assert warning.endswith(f": {SPLITS['ir_test']}/room/late.wav (250 ms)")
 
 
 def test_many_problems_are_all_in_a_file(tmp_path):

@@ -1,6 +1,7 @@
 """The loop: what a batch holds, determinism, resume in memory, guards; model, schedules, fingerprints, mini-search."""
 
 import dataclasses
+from collections import deque
 
 import numpy as np
 import pandas as pd
@@ -23,6 +24,7 @@ from nafp.training.batches import Batches, generator
 from nafp.training.checkpoints import Checkpoints
 from nafp.training.optim import learning_rate
 from nafp.training.train import Trainer, train
+from nafp.training.validation import spread
 
 CPU = torch.device("cpu")
 
@@ -157,7 +159,8 @@ def test_tensorboard_shows_what_happens(tmp_path):
     trained(tmp_path, epochs=2)
     events = EventAccumulator(str(tmp_path / "board")).Reload()
     shown = {f"mini-search {space}/top1_{length}" for space in ("f", "L2(f)", "g(f)") for length in ("1s", "2s")}
-    assert shown | {"train/loss", "train/learning_rate", "train/anchors_per_s"} == set(events.Tags()["scalars"])
+    shown |= {"train/loss", "train/learning_rate", "train/anchors_per_s", "validation/spread of g(f)"}
+    assert shown == set(events.Tags()["scalars"])
     assert [event.step for event in events.Scalars("train/loss")] == [3, 6]  # 3 steps an epoch, looked at together
     assert [event.step for event in events.Images("similarity of anchors and replicas")] == [3, 6]
 
@@ -180,12 +183,140 @@ def test_the_best_epoch_is_the_first_with_the_best_validation():
     assert t.best == 2
 
 
+@pytest.mark.parametrize(
+    "rates, collapsed, best",
+    [
+        ((30.0, float("nan"), 20.0), (), 1),
+        ((float("nan"), 10.0), (), 2),
+        ((30.0, 100.0, 40.0), (2,), 3),
+        ((3.0, 5.0), (1, 2), 2),
+        ((float("nan"), float("nan")), (1, 2), 1),
+    ],
+)
+def test_the_best_epoch_is_a_healthy_one_if_there_is_one(rates, collapsed, best):
+    t = trainer()
+    t.history = [{"val_top1_1s": rate, "collapsed": i in collapsed} for i, rate in enumerate(rates, start=1)]
+    assert t.best == best
+
+
+def collapse(t: Trainer, value: float = 1.0) -> None:
+    """Let every fingerprint be the same."""
+    with torch.no_grad():
+        t.network[1].heads.weight2.zero_()
+        t.network[1].heads.bias2.fill_(value)
+
+
+def test_a_collapsed_epoch_says_so_and_is_not_the_best(tmp_path, monkeypatch, capsys):
+    finish = Trainer.finish_epoch
+
+    def finish_epoch(t: Trainer) -> dict:
+        if t.epoch == 1:
+            collapse(t)
+        return finish(t)
+
+    monkeypatch.setattr(Trainer, "finish_epoch", finish_epoch)
+    t = trained(tmp_path, epochs=2)
+    assert [record["collapsed"] for record in t.history] == [False, True]
+    first, second = t.history
+    assert first["val_spread"] > 0.01
+    assert second["val_spread"] == pytest.approx(0, abs=1e-6)
+    assert second["val_top1_1s"] == pytest.approx(100 / 15)  # chance
+    assert t.best == 1
+    assert "collapsed in epoch 2 (all fingerprints are alike, spread" in capsys.readouterr().out
+    events = EventAccumulator(str(tmp_path / "board")).Reload().Scalars("validation/spread of g(f)")
+    assert [event.value for event in events] == pytest.approx([record["val_spread"] for record in t.history])
+
+
+@pytest.mark.parametrize("value", [0.0, float("nan")])
+def test_fingerprints_that_are_no_unit_vectors_find_nothing(value):
+    t = trainer()
+    collapse(t, value)
+    found = t.validation(t.network)
+    assert found["collapsed"]
+    assert np.isnan(found["val_spread"])
+    assert found["val_top1_1s"] == pytest.approx(0 if np.isnan(value) else 100 / 15)
+
+
+def test_spread_by_hand():
+    alike, even = np.full((4, 2), np.sqrt(0.5)), np.eye(4)
+    assert spread(alike) == spread(alike * [[1], [-1], [1], [-1]]) == pytest.approx(0)
+    assert spread(even) == pytest.approx(3 / 4)
+    assert spread(np.array([[1.0, 0], [0.6, 0.8]])) == pytest.approx(1 - (1 + 1 + 2 * 0.36) / 4)
+
+
+def test_weights_that_are_not_numbers_stop_the_run_before_they_are_saved(tmp_path):
+    """The last step of an epoch may do that: its loss is of the weights before it."""
+    t = trained(tmp_path, epochs=1)
+    deque(t.run_epoch(), maxlen=0)
+    with torch.no_grad():
+        t.network[1].heads.bias2[0] = float("nan")
+    with pytest.raises(
+        UserError, match=r"weights became nan at epoch 2, step 3, .* last good state is .*epoch=1_step=0"
+    ):
+        t.finish_epoch()
+
+
+VALIDATED = {**SPLITS, "val_query": split(7), "val_bg": split(9), "val_ir": split(10)}
+
+
+def validated(*chain, **changes) -> Trainer:
+    """A trainer that makes its validation queries by a chain, whatever the data set's own are."""
+    return trainer(VALIDATED, validation={"segments": 10, "lengths": [1], "chain": list(chain)}, **changes)
+
+
 def test_validation_queries_can_be_made_by_a_chain():
-    made = {**SPLITS, "val_bg": split(9)}
-    chain = [{"background": {"snr_db": [60, 60]}}]
-    t = trainer(made, validation={"segments": 10, "lengths": [1], "chain": chain})
+    t = validated({"background": {"snr_db": [60, 60]}})
     assert t.validation(t.network)["val_top1_1s"] == 100
     torch.testing.assert_close(*(torch.from_numpy(t.validation.embed(t.network, True)[1]) for _ in range(2)))
+
+
+def images_of_queries(t: Trainer) -> torch.Tensor:
+    return t.validation.degraded(t.network[0], torch.arange(10), generator(0))
+
+
+def test_a_validation_chain_does_all_that_it_says():
+    clean = images_of_queries(validated())
+    torch.testing.assert_close(clean, trainer().network[0](queries_at(torch.zeros(10, dtype=torch.long))))
+    moved = images_of_queries(validated({"time_offset": {"max_s": 0.1}}))
+    db = VALIDATED["val_db"].segments
+    bounds = (torch.from_numpy(part[:10]) for part in (db.low, db.high))
+    offsets = Chain([{"time_offset": {"max_s": 0.1}}]).draw_offsets(*bounds, 0, generator(0), torch.arange(10))[:, 0]
+    assert (offsets != 0).any()
+    torch.testing.assert_close(moved, trainer().network[0](queries_at(offsets)))
+    masked = images_of_queries(validated({"time_mask": {"fill": "zeros", "frames": [4, 4]}}))
+    holes = (masked != clean).any(dim=1).sum(dim=1)
+    assert (holes > 0).all()
+    assert (holes <= 5).all()
+
+
+def queries_at(offsets: torch.Tensor) -> torch.Tensor:
+    """(10, SEGMENT) the validation segments, each displaced."""
+    starts = torch.from_numpy(VALIDATED["val_db"].segments.start[:10]) + offsets
+    return torch.from_numpy(np.stack([VALIDATED["val_db"].audio[s : s + 8000] for s in starts.tolist()])) / 32768
+
+
+def test_a_validation_query_can_be_spliced():
+    """Before the seam it is the chain's query without the splice, and the same chain's other one after it."""
+    steps = {"time_offset": {}}, {"splice": {"p": 1.0, "at_s": [0.25, 0.25]}}
+    t, rows = validated(*steps).validation, torch.arange(10)
+
+    def cut(at):
+        return t.db.cut(at, 8000)
+
+    joined = t.chain.query(cut, t.start, t.low, t.high, rows, generator(0))
+    offsets = t.chain.draw_offsets(t.low, t.high, 1, generator(0), rows)
+    torch.testing.assert_close(joined[:, :2000], cut(t.start + offsets[:, 0])[:, :2000])
+    torch.testing.assert_close(joined[:, 2000:], cut(t.start + offsets[:, 1])[:, 2000:])
+    assert (offsets[:, 0] != offsets[:, 1]).any()
+
+
+def test_masks_are_filled_with_the_mean_of_the_whole_batch(monkeypatch):
+    chain = [{"cutout": {"mels": [3, 20], "fill": "batch_mean"}}, {"time_mask": {"fill": "batch_mean", "p": 0.5}}]
+    batches = trainer(chain=chain).batches
+    plan = batches.plan(np.array([0, 4, 7, 2]), generator(0))
+    whole = batches.images(plan)
+    monkeypatch.setattr("nafp.training.batches.ROWS_AT_A_TIME", 3)
+    torch.testing.assert_close(batches.images(plan), whole, atol=1e-6, rtol=0)
 
 
 def test_training_begins_with_given_weights(tmp_path):
@@ -368,6 +499,34 @@ def test_mini_search_finds_what_is_there(metric):
     assert mini_search(db, db, [1, 3], metric=metric)[3] == {"top1": 1.0, "top3": 1.0, "top10": 1.0, "mean_rank": 0.0}
     wrong = np.roll(db, 1, axis=0)
     assert mini_search(db, wrong, [1], metric=metric)[1]["top1"] == 0.0
+
+
+@pytest.mark.parametrize("metric", ["dot", "l2"])
+def test_where_all_are_alike_the_hit_rate_is_chance(metric):
+    db = np.full((40, 8), 8**-0.5, np.float32)
+    found = mini_search(db, db, [1, 3], metric=metric)
+    assert found[1] == pytest.approx({"top1": 1 / 40, "top3": 3 / 40, "top10": 10 / 40, "mean_rank": 39 / 2})
+    assert found[3] == pytest.approx({"top1": 1 / 38, "top3": 3 / 38, "top10": 10 / 38, "mean_rank": 37 / 2})
+
+
+def test_a_tie_counts_half():
+    db = np.eye(12, dtype=np.float32)
+    db[1] = db[0]  # so that the first two queries have two best answers each
+    assert mini_search(db, db, [1])[1] == pytest.approx(
+        {"top1": 11 / 12, "top3": 1.0, "top10": 1.0, "mean_rank": (0.5 + 0.5) / 12}
+    )
+
+
+@pytest.mark.parametrize("metric", ["dot", "l2"])
+def test_what_is_not_a_number_is_a_miss(metric):
+    db, missing = np.eye(6, dtype=np.float32), np.full((6, 6), np.nan, np.float32)
+    nothing = {"top1": 0.0, "top3": 0.0, "top10": 0.0, "mean_rank": 6.0}
+    for pair in ((db, missing), (missing, db), (missing, missing)):
+        assert mini_search(*pair, [1], metric=metric)[1] == nothing
+    one = db.copy()
+    one[2] = np.nan
+    assert mini_search(db, one, [1], metric=metric)[1]["top1"] == pytest.approx(5 / 6)  # one query is missing
+    assert mini_search(one, db, [1], metric=metric)[1]["top1"] == 0.0  # one candidate is: it could be above any other
 
 
 @pytest.mark.parametrize("hits, n, low, high", [(0, 10, 0.0, 0.2775), (10, 10, 0.7225, 1.0), (50, 100, 0.4038, 0.5962)])

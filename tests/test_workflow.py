@@ -12,10 +12,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile as sf
+import yaml
 from recount import check_table
 from wavs import data_set, write
 from workflow import FULL, NONE, copy_project, planned, snakemake, tiny
 
+from nafp.augment.chain import Chain
+from nafp.augment.queries import degrade_clip, generator, held_out_pools
+from nafp.data.audio import read_wav
+from nafp.data.corpus import Split
 from nafp.data.layout import SPLITS
 from nafp.search.vectors import open_vectors
 
@@ -76,6 +81,20 @@ def test_queries_are_degraded_songs_of_the_same_length(finished):
         assert len(song) == len(query)
         assert np.abs(query).max() > 0.5
         assert not np.array_equal(song, query)
+
+
+@pytest.mark.parametrize("part", ["val", "test"])
+def test_queries_are_made_with_their_parts_half_of_the_held_out_sounds(finished, part):
+    corpus = finished / "results/demo/data/corpus"
+    sounds = {pool: Split.read(corpus, f"{pool}_test") for pool in ("bg", "ir")}
+    steps = yaml.safe_load((finished / "config.yaml").read_text())["demo"]["queries"][part]
+    chain = Chain(steps, held_out_pools(sounds, part), for_queries=True)
+    songs = corpus / SPLITS[f"{part}_db"]
+    for path in sorted(songs.rglob("*.wav")):
+        name = path.relative_to(songs).as_posix()
+        expected, gain_db = degrade_clip(read_wav(path), chain, generator(0, name))
+        np.testing.assert_array_equal(read_wav(corpus / SPLITS[f"{part}_query"] / name), expected)
+        assert gain_db == 0  # their chain sets the level
 
 
 def test_table_shows_ours_and_the_published_rows(finished):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from nafp.data.layout import FILES, SAMPLE_RATE
+from nafp.data.layout import FILES, IMAGE_STEPS, SAMPLE_RATE
 from nafp.errors import UserError
 from nafp.model.shapes import encoder_features
 
@@ -220,7 +220,24 @@ def unknown_names(config: Mapping) -> list[str]:
             )
     reserved = [name for name in config["studies"] if not re.fullmatch(r"[a-z][a-z0-9_]*", name)]
     problems += [f"study {name!r}: a name is lower-case letters, digits and _" for name in reserved]
-    return problems or impossible_runs(config) + lost_baselines(config)
+    return problems or impossible_runs(config) + lost_baselines(config) + steps_without_effect(config)
+
+
+def steps_without_effect(config: Mapping) -> list[str]:
+    """Steps of chains that could do nothing where they are, one sentence each."""
+    queries = {f"demo.queries.{part}": chain for part, chain in config["demo"]["queries"].items()}
+    queries |= {f"query_sets.{name}": chain for name, chain in config["query_sets"].items()}
+    own = config["dataset"].get("own", {}) if isinstance(config["dataset"], Mapping) else {}
+    queries |= {"dataset.own.queries": own["queries"]} if "queries" in own else {}
+    problems = []
+    for place, chain in queries.items():
+        if masks := [name for step in chain for name in step if name in IMAGE_STEPS]:
+            problems.append(f"{place}: take out {', '.join(masks)}: masks act on log-mel images, but queries are sound")
+    for place, chain in (queries | {f"chains.{name}": chain for name, chain in config["chains"].items()}).items():
+        names = [name for step in chain for name in step]
+        twice = [name for name in ("time_offset", "splice") if names.count(name) > 1]
+        problems += [f"{place}: {name} acts once, but is there {names.count(name)} times" for name in twice]
+    return problems
 
 
 def lost_baselines(config: Mapping) -> list[str]:

@@ -45,6 +45,10 @@ def mini_search(
     ``metric``: inner products (``dot``) or squared distances (``l2``), summed over the sequence. Returns for every length
     {"top1": fraction, ...} and "mean_rank" (from 0), averaged over all n - length + 1 sequences. It is what training
     validates with.
+
+    Candidates with the right one's score could come in any order: a sequence counts as the share of the orders in which it
+    is a hit, so half for a tie of two at the top, and chance where all fingerprints are alike. A score that is not a number
+    is never below another one, and as the right one's it is a miss, of the last rank.
     """
     similarity = query @ db.T
     if metric == "l2":
@@ -52,6 +56,9 @@ def mini_search(
     results = {}
     for length in lengths:
         scores = diagonal_sums(similarity, length)
-        rank = (scores > np.diag(scores)[:, None]).sum(axis=1)
-        results[length] = {f"top{k}": float((rank < k).mean()) for k in at} | {"mean_rank": float(rank.mean())}
+        right = np.diag(scores)[:, None]
+        better = len(scores) - np.count_nonzero(scores <= right, axis=1)
+        alike = np.count_nonzero(scores == right, axis=1)  # with itself; 0 for NaN
+        hits = {f"top{k}": float(((k - better).clip(0, alike) / alike.clip(1)).mean()) for k in at}
+        results[length] = hits | {"mean_rank": float((better + (alike - 1).clip(0) / 2).mean())}
     return results

@@ -12,14 +12,15 @@ places:
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from nafp.augment.masks import Cutout, Draws, FrequencyMask, Range, TimeMask
+from nafp.augment.masks import BatchMean, Cutout, Draws, FrequencyMask, Range, TimeMask
 from nafp.data.audio import CODECS, code_and_decode
 from nafp.data.layout import POOL_OF_STEP, SAMPLE_RATE, SEGMENT
 from nafp.data.pools import AudioPool, integers
@@ -98,6 +99,7 @@ class WaveStep(ABC):
     p: float = 1.0
     pool: str = field(default="", init=False)
     samples: int = field(default=SEGMENT, init=False)
+    for_queries: bool = field(default=False, init=False)
 
     def draw(self, count: int, length: int, pool: AudioPool | None, rng: Generator) -> dict[str, Tensor]:
         """Random numbers for ``count`` rows of ``length`` samples: name -> (count, ...)."""
@@ -142,24 +144,27 @@ class ImpulseResponse(WaveStep):
     """Convolve with a random impulse response of the given kinds (folder names: room, mic).
 
     ``linear`` cuts the tail at the segment's end; ``circular`` wraps it to the beginning, as the published code does
-    with the first 600 samples. ``max_samples: null`` takes the responses whole.
+    with the first 600 samples. ``max_samples: null`` takes the responses whole. ``trim`` drops what comes before the
+    direct sound, which would delay the replica; None: in queries only, since the published code trains without.
     """
 
     kinds: Sequence[str] | None = None
     mode: str = "linear"
     max_samples: int | None = SAMPLE_RATE
+    trim: bool | None = None
     pool: str = field(default=POOL_OF_STEP["impulse_response"], init=False)
 
     def __post_init__(self):
-        self._banks: dict[tuple, Tensor] = {}  # of each pool: transforming it again for each batch would dominate
+        # Spectra by pool and length: transforming a pool again for each batch would dominate.
+        self._banks: WeakKeyDictionary[AudioPool, dict[int, Tensor]] = WeakKeyDictionary()
 
     def bank(self, pool: AudioPool, samples: int) -> Tensor:
         """(responses, bins) the spectra of the pool's responses for a convolution with (B, samples)."""
-        key = id(pool), samples
-        if key not in self._banks:
-            clips = pool.whole_clips(self.max_samples, self.kinds)
-            self._banks[key] = torch.fft.rfft(clips[:, :samples], fft_length(samples, clips.shape[1], self.mode))
-        return self._banks[key]
+        banks = self._banks.setdefault(pool, {})
+        if samples not in banks:
+            clips = pool.whole_clips(self.max_samples, self.kinds, self.for_queries if self.trim is None else self.trim)
+            banks[samples] = torch.fft.rfft(clips[:, :samples], fft_length(samples, clips.shape[1], self.mode))
+        return banks[samples]
 
     def draw(self, count, length, pool, rng):
         return {"response": torch.randint(len(self.bank(pool, length)), (count,), generator=rng)}
@@ -228,8 +233,9 @@ class Codec(WaveStep):
         return {"codec": torch.randint(len(self.names), (count,), generator=rng)}
 
     def apply(self, x, draws, pool):
-        coded = code_and_decode(x.cpu().numpy(), [self.names[i] for i in draws["codec"].tolist()])
-        return torch.from_numpy(coded).to(x.device)
+        peak = x.abs().amax(dim=1, keepdim=True).clamp(min=1)  # a codec clips what is beyond full scale
+        coded = code_and_decode((x / peak).cpu().numpy(), [self.names[i] for i in draws["codec"].tolist()])
+        return torch.from_numpy(coded).to(x.device) * peak
 
 
 # ---------------------------------------------------------------- the chain
@@ -254,7 +260,7 @@ class Chain:
     """An ordered list of steps from the config, ``[{"background": {"snr_db": [0, 10]}}, ...]``, with its pools.
 
     ``pools``: "bg", "ir", "speech" -> AudioPool, as far as the steps need them. ``samples``: of a segment, over which
-    levels are measured.
+    levels are measured. ``for_queries``: it makes queries, not replicas to train with (see ImpulseResponse).
     """
 
     def __init__(
@@ -262,13 +268,14 @@ class Chain:
         steps: Sequence[Mapping[str, Mapping]],
         pools: Mapping[str, AudioPool] | None = None,
         samples: int = SEGMENT,
+        for_queries: bool = False,
     ):
         self.pools = pools or {}
         built = [STEPS[name](**(settings or {})) for step in steps for name, settings in step.items()]
         self.crop, self.wave, self.image = ([s for s in built if s.stage == at] for at in ("crop", "wave", "image"))
         self.splice = next((s for s in built if s.stage == "splice"), None)
         for step in self.wave:
-            step.samples = samples
+            step.samples, step.for_queries = samples, for_queries
 
     def draw_offsets(self, low: Tensor, high: Tensor, positives: int, rng: Generator, ids: Tensor) -> Tensor:
         """Bounds (B,), segment numbers (B,) -> (B, 1 + positives) offsets in samples; 0 without a time offset."""
@@ -294,10 +301,29 @@ class Chain:
             x = where_on(x, step.apply(x, drawn, self.pools.get(step.pool)), drawn)
         return x
 
-    def mask(self, images: Tensor, draws: Sequence[Draws]) -> Tensor:
-        """(B, mels, frames) -> the same, with holes."""
+    def query(
+        self, cut: Callable[[Tensor], Tensor], starts: Tensor, low: Tensor, high: Tensor, ids: Tensor, rng: Generator
+    ) -> Tensor:
+        """(B, T) one query of each of B places: displaced, degraded and spliced, as the steps say.
+
+        ``cut``: places (n,) -> (n, T) samples; ``low``, ``high``: how far each place (B,) may move; ``ids``: its number.
+        """
+        offsets = self.draw_offsets(low, high, 1 if self.splice else 0, rng, ids)
+        x = cut(starts + offsets[:, 0])
+        x = self.degrade(x, self.draw_wave(len(x), x.shape[1], rng))
+        if self.splice:
+            rows, at = self.splice.draw(len(x), rng)
+            if len(rows):
+                other = cut((starts + offsets[:, 1])[rows])
+                other = self.degrade(other, self.draw_wave(len(rows), other.shape[1], rng))
+                rows, later = rows.to(x.device), (torch.arange(x.shape[1]) >= at).to(x.device)
+                x[rows] = torch.where(later, other, x[rows])
+        return x
+
+    def mask(self, images: Tensor, draws: Sequence[Draws], batch_mean: BatchMean = torch.mean) -> Tensor:
+        """(B, mels, frames) -> the same, with holes. ``batch_mean``: the mean of the batch that the images belong to."""
         for step, drawn in zip(self.image, draws, strict=True):
-            images = where_on(images, step.apply(images, drawn), drawn)
+            images = where_on(images, step.apply(images, drawn, batch_mean), drawn)
         return images
 
 

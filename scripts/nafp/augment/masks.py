@@ -1,6 +1,6 @@
 """Masks on log-mel images, also called spec-augment (paper 3.3): the ``image`` steps of a chain."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -8,6 +8,9 @@ from torch import Generator, Tensor
 
 Range = Sequence[float]
 Draws = Mapping[str, Tensor]
+BatchMean = Callable[
+    [Tensor], Tensor
+]  # images (B, mels, frames) -> the mean of their whole batch, of which they may be a part
 
 
 @dataclass
@@ -41,9 +44,9 @@ class Cutout:
             draws["pattern"] = torch.randint(2**31, (1, 1), generator=rng).expand(drawn, 1)
         return {name: values.expand(batch, -1) for name, values in draws.items()}
 
-    def apply(self, images: Tensor, draws: Draws) -> Tensor:
+    def apply(self, images: Tensor, draws: Draws, batch_mean: BatchMean = torch.mean) -> Tensor:
         """(B, mels, frames) -> the same, with holes."""
-        return torch.where(self.mask(images, draws), fill_values(images, self.fill, draws), images)
+        return torch.where(self.mask(images, draws), fill_values(images, self.fill, draws, batch_mean), images)
 
     def mask(self, images: Tensor, draws: Draws) -> Tensor:
         """(B, mels, frames), or 1 where a hole spans the axis: True where a hole is."""
@@ -73,10 +76,10 @@ class TimeMask(Cutout):
     frames: Range | None = (5, 15)
 
 
-def fill_values(images: Tensor, fill: str | Range, draws: Draws) -> Tensor:
+def fill_values(images: Tensor, fill: str | Range, draws: Draws, batch_mean: BatchMean = torch.mean) -> Tensor:
     """What a hole contains, broadcastable to (B, mels, frames).
 
-    ``min``, ``mean``: of each image. ``batch_mean``: of all images, which the published code writes when told ``min``.
+    ``min``, ``mean``: of each image. ``batch_mean``: of the whole batch, which the published code writes when told ``min``.
     ``zeros``: the loudest value of a log-mel image. ``random``: noise over each image's range; a pair: over that range.
     """
     match fill:
@@ -85,7 +88,7 @@ def fill_values(images: Tensor, fill: str | Range, draws: Draws) -> Tensor:
         case "mean":
             return images.mean(dim=(1, 2), keepdim=True)
         case "batch_mean":
-            return images.mean().expand(len(images), 1, 1)
+            return batch_mean(images).expand(len(images), 1, 1)
         case "zeros":
             return torch.zeros_like(images[:, :1, :1])
         case "random":

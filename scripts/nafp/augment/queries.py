@@ -1,6 +1,8 @@
 """Query sets: degraded copies of songs, each a function of the song's name and the seed alone."""
 
 import hashlib
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -11,21 +13,27 @@ from nafp.augment.chain import Chain
 from nafp.data.audio import read_wav, write_wav
 from nafp.data.corpus import Split
 from nafp.data.layout import SEGMENT
+from nafp.data.pools import AudioPool, held_out
 from nafp.files import written_whole
+
+
+def held_out_pools(sounds: Mapping[str, Split], part: str) -> dict[str, AudioPool]:
+    """Kind of sound (bg, ir, speech) -> those of its held-out sounds that queries of a part, val or test, are made with."""
+    return {kind: AudioPool(held_out(split, part)) for kind, split in sounds.items()}
 
 
 def write_queries(songs: Path, queries: Path, chain: Chain, seed: int) -> None:
     """Write a degraded copy of every WAV file below ``songs`` to the same place below ``queries``."""
-    for path in tqdm(sorted(songs.rglob("*.wav")), desc="queries", unit="song"):
-        name = path.relative_to(songs)
-        write_wav(queries / name, degrade_clip(read_wav(path), chain, generator(seed, name.as_posix())))
+    paths = tqdm(sorted(songs.rglob("*.wav")), desc="queries", unit="song")
+    clips = ((path.relative_to(songs).as_posix(), read_wav(path)) for path in paths)
+    for name, query in degraded(clips, chain, seed):
+        write_wav(queries / name, query)
 
 
 def write_copies(split: Split, folder: Path, chain: Chain, seed: int, every: int = SEGMENT) -> None:
     """Write a degraded copy of every clip of a packed split as WAV; the augmentation changes every so many samples."""
-    for clip in tqdm(split.clips.itertuples(), total=len(split.clips), desc="copies", unit="clip"):
-        song = split.audio[clip.start : clip.start + clip.samples]
-        write_wav(folder / clip.path, degrade_clip(song, chain, generator(seed, clip.path), every))
+    for name, copy in degraded(clips_of(split, "copies"), chain, seed, every):
+        write_wav(folder / name, copy)
 
 
 def pack_queries(songs: Split, array_path: Path, table_path: Path, chain: Chain, seed: int) -> None:
@@ -36,11 +44,33 @@ def pack_queries(songs: Split, array_path: Path, table_path: Path, chain: Chain,
     """
     with written_whole(array_path) as part, written_whole(table_path) as table_part:
         out = np.lib.format.open_memmap(part, mode="w+", dtype=np.int16, shape=songs.audio.shape)
-        for clip in tqdm(songs.clips.itertuples(), total=len(songs.clips), desc="queries", unit="song"):
-            inside = slice(clip.start, clip.start + clip.samples)
-            out[inside] = degrade_clip(songs.audio[inside], chain, generator(seed, clip.path))
+        starts = songs.clips["start"]
+        for start, (_, query) in zip(starts, degraded(clips_of(songs, "queries"), chain, seed), strict=True):
+            out[start : start + len(query)] = query
         out.flush()
         songs.clips.to_csv(table_part, index=False)
+
+
+def clips_of(split: Split, desc: str) -> Iterator[tuple[str, np.ndarray]]:
+    """Path and samples (T,) int16 of every clip of a packed split, with a progress bar."""
+    for clip in tqdm(split.clips.itertuples(), total=len(split.clips), desc=desc, unit="clip"):
+        yield clip.path, split.audio[clip.start : clip.start + clip.samples]
+
+
+def degraded(
+    clips: Iterable[tuple[str, np.ndarray]], chain: Chain, seed: int, every: int = SEGMENT
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Named clips -> their names and degraded copies; says at the end which ones were turned down, and how far."""
+    gains = {}
+    for name, song in clips:
+        copy, gains[name] = degrade_clip(song, chain, generator(seed, name), every)
+        yield name, copy
+    if turned_down := {name: gain for name, gain in gains.items() if gain < -0.01}:
+        softest, gain = min(turned_down.items(), key=lambda item: item[1])
+        print(
+            f"{len(turned_down)} of {len(gains)} clips would have clipped and were turned down as a whole, "
+            f"by up to {-gain:.1f} dB ({softest}); a gain step in the chain sets the level of each second instead"
+        )
 
 
 def generator(seed: int, name: str) -> torch.Generator:
@@ -49,17 +79,22 @@ def generator(seed: int, name: str) -> torch.Generator:
     return torch.Generator().manual_seed(int.from_bytes(key[:7], "little"))
 
 
-def degrade_clip(song: np.ndarray, chain: Chain, rng: torch.Generator, every: int = SEGMENT) -> np.ndarray:
-    """A degraded copy of a clip, (T,) int16 -> (T,) int16: every piece is displaced and degraded on its own.
+def degrade_clip(
+    song: np.ndarray, chain: Chain, rng: torch.Generator, every: int = SEGMENT
+) -> tuple[np.ndarray, float]:
+    """A degraded copy of a clip (T,) int16: every piece is displaced and degraded on its own.
 
-    ``every``: samples of a piece, over which ``chain`` measures levels.
+    ``every``: samples of a piece, over which ``chain`` measures levels. Steps on images are left out. Where the copy would
+    clip, all of it is turned down, which keeps its signal-to-noise ratios. Returns the copy (T,) int16, and its gain in dB:
+    0, or less where it was turned down.
     """
     x = torch.from_numpy(song.astype(np.float32) / 32768)
     padded = torch.nn.functional.pad(x, (0, max(every - len(x), -len(x) % every)))
     starts = torch.arange(0, len(padded), every)
     room = (len(x) - every - starts).clamp(min=0)
-    ids = torch.arange(len(starts))
-    displaced = chain.draw_offsets(-starts, room, 0, rng, ids)[:, 0]  # from where the piece lies in the song
-    draws = chain.draw_wave(len(starts), every, rng)
-    pieces = chain.degrade(padded.unfold(0, every, 1)[starts + displaced], draws)
-    return (pieces.clamp(-1, 1) * 32767).round().to(torch.int16).flatten()[: len(x)].numpy()
+    pieces = chain.query(
+        lambda at: padded.unfold(0, every, 1)[at], starts, -starts, room, torch.arange(len(starts)), rng
+    )
+    copy = pieces.flatten()[: len(x)]
+    peak = max(float(copy.abs().max()), 1.0)
+    return (copy / peak * 32767).round().to(torch.int16).numpy(), 20 * math.log10(1 / peak)

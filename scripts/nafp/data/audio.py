@@ -23,6 +23,7 @@ AUDIO_FILES = {  # the last line is what libsndfile does not read: such files ar
     *(".m4a", ".aac", ".wma", ".ape", ".wv"),
 }
 BLOCK_S = 30  # decoded at a time
+ONSET_DB = -20  # of the peak: where ISO 3382-1 lets an impulse response begin
 RATES = 1000, 768_000  # Hz that music has; at others, resampling a broken header's file would take gigabytes
 CODECS = {  # name -> container and coding of libsndfile; none of them delays the signal
     "ulaw": ("WAV", "ULAW"),  # telephone, 64 kbit/s
@@ -88,6 +89,16 @@ def read_wav(path: Path) -> np.ndarray:
     if problem := check_wav(path).problem:
         raise UserError(f"{path}: {problem}; restore the file, or delete its folder if the workflow made it")
     return sf.read(path, dtype="int16")[0]
+
+
+def onset(response: np.ndarray) -> int:
+    """Number of the sample of an impulse response (T,) with which its direct sound begins; 0 if it is silent.
+
+    It is the first one within 20 dB of the peak (ISO 3382-1): noise and filters' ringing before it are softer, and a
+    direct sound that a reflection outshines by more is rare.
+    """
+    level = np.abs(response.astype(np.float32))
+    return int(np.argmax(level >= level.max(initial=0) * 10 ** (ONSET_DB / 20))) if len(level) else 0
 
 
 def read_any(path: Path) -> np.ndarray:

@@ -20,7 +20,9 @@ SPLITS = {  # split -> folder
 MUSIC = tuple(split for split, folder in SPLITS.items() if folder.startswith("music/"))
 QUERY_OF = {"val_db": "val_query", "test_db": "test_query"}
 FILES = "files"  # the query set that the data set brings
+RESPONSE_KINDS = ("room", "mic")  # folders of impulse responses that a step can choose
 POOL_OF_STEP = {"background": "bg", "speech": "speech", "impulse_response": "ir"}  # augmentation step -> its sounds
+IMAGE_STEPS = ("cutout", "frequency_mask", "time_mask")  # augmentation steps that act on log-mel images, not on sound
 EXCHANGED = {
     "test_db": "db",
     "test_query": "query",

@@ -19,7 +19,7 @@ from nafp.errors import UserError
 SONG_SPLITS = {"test": "test_db", "val": "val_db", "train": "train", "dummy": "dummy"}  # who keeps a song that two have
 SOUNDS = {"noise": "bg", "impulse_responses": "ir", "speech": "speech"}  # role -> its splits' name
 SHARES = {"val": 0.1, "test": 0.1, "dummy": 0.3}  # the rest is for training
-HELD_OUT = 0.25  # of the sounds, for test queries
+HELD_OUT = 0.25  # of the sounds, for validation and test queries
 Folders = str | Mapping[str, str]
 
 

@@ -6,13 +6,46 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
+from nafp.data.audio import onset
 from nafp.data.corpus import Split
+from nafp.data.layout import RESPONSE_KINDS
 from nafp.errors import UserError
+
+ENOUGH = 4  # held-out sounds of a kind that validation and test queries do not share
 
 
 def integers(low: Tensor, high: Tensor, u: Tensor) -> Tensor:
     """Uniform numbers in [0, 1) -> integers in [low, high], both included; bounds broadcast."""
     return low + (u * (high - low + 1)).long()
+
+
+def held_out(sounds: Split, part: str) -> Split:
+    """The sounds of a held-out pool that the queries of a part, ``val`` or ``test``, are made with: half of each kind.
+
+    By name, because cuts of one recording mostly have names that follow each other: the first half is for validation, the
+    other for the test. Kinds are those that a chain can choose (room, mic); of a kind with fewer than ENOUGH sounds both
+    parts take all, and it says so.
+    """
+    paths = sounds.clips["path"]
+    kinds = paths.map(kind_of).where(lambda kind: kind.isin(RESPONSE_KINDS), "")
+    chosen = []
+    for kind, group in sounds.clips.groupby(kinds, sort=False):
+        rows = group.sort_values("path").index
+        if len(rows) < ENOUGH:
+            what = f"of kind {kind} " if kind else ""
+            print(
+                f"validation and test queries share the held-out sounds {what}(only {len(rows)}): {', '.join(paths[rows])}"
+            )
+            chosen += list(rows)
+        else:
+            half = len(rows) // 2
+            chosen += list(rows[:half] if part == "val" else rows[half:])
+    return Split(sounds.audio, sounds.clips.loc[sorted(chosen)].reset_index(drop=True))
+
+
+def kind_of(path: str) -> str:
+    """The kind of a sound: the name of its folder."""
+    return path.split("/")[-2]
 
 
 class AudioPool:
@@ -29,7 +62,7 @@ class AudioPool:
         self.audio = torch.from_numpy(split.audio).to(self.device) if on_device else None
         self.start = torch.from_numpy(split.clips["start"].to_numpy().copy())
         self.samples = torch.from_numpy(split.clips["samples"].to_numpy().copy())
-        self.kind = [path.split("/")[-2] for path in split.clips["path"]]
+        self.kind = [kind_of(path) for path in split.clips["path"]]
 
     def __len__(self) -> int:
         return len(self.start)
@@ -68,16 +101,18 @@ class AudioPool:
         starts = self.start[clip] + integers(torch.zeros_like(last), last, u)
         return starts.clamp(max=len(self.host) - length)
 
-    def whole_clips(self, max_samples: int | None, kinds: Sequence[str] | None = None) -> Tensor:
-        """(clips, longest) the clips' first ``max_samples`` samples, padded with zeros; only of the given kinds."""
+    def whole_clips(self, max_samples: int | None, kinds: Sequence[str] | None = None, trim: bool = False) -> Tensor:
+        """(clips, longest) the clips' first ``max_samples`` samples, padded with zeros; only of the given kinds.
+
+        ``trim``: impulse responses, taken from their direct sound on.
+        """
         chosen = [i for i, kind in enumerate(self.kind) if not kinds or kind in kinds]
         if not chosen:
             known = ", ".join(sorted(set(self.kind)))
             raise UserError(f"no impulse responses of kind {', '.join(kinds or ['any'])}; there are: {known}")
-        lengths = [min(int(self.samples[i]), max_samples or int(self.samples[i])) for i in chosen]
-        clips = torch.zeros(len(chosen), max(lengths))
-        for row, i, n in zip(clips, chosen, lengths, strict=True):
-            row[:n] = (
-                torch.from_numpy(self.host[int(self.start[i]) : int(self.start[i]) + n].astype(np.float32)) / 32768
-            )
+        found = [self.host[int(self.start[i]) : int(self.start[i] + self.samples[i])] for i in chosen]
+        found = [(clip[onset(clip) :] if trim else clip)[:max_samples] for clip in found]
+        clips = torch.zeros(len(found), max(map(len, found)))
+        for row, clip in zip(clips, found, strict=True):
+            row[: len(clip)] = torch.from_numpy(clip.astype(np.float32)) / 32768
         return clips.to(self.device)

@@ -6,13 +6,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from nafp.data.layout import MUSIC, QUERY_OF, SPLITS
+from nafp.data.audio import onset, read_wav
+from nafp.data.layout import MUSIC, QUERY_OF, SAMPLE_RATE, SPLITS
 from nafp.data.manifest import DUMMIES, differences, select_dummies
 from nafp.errors import UserError
 from nafp.files import written_whole
 
 VITAL = ("val_db", "val_query", "test_db", "test_query")  # a hole in one of them would shift the answers
 SHOWN = 30  # problems in a message; the report has all
+LATE_MS = 50  # from the beginning of an impulse response to its direct sound; a tenth of the hop between segments
 
 
 def find_problems(manifest: pd.DataFrame, root: Path) -> list[str]:
@@ -75,6 +77,11 @@ def count_problems(manifest: pd.DataFrame, root: Path, expected: Mapping[str, in
     return problems
 
 
+def content_warnings(manifest: pd.DataFrame, root: Path) -> list[str]:
+    """What is odd about usable files, one sentence each: songs in several splits, impulse responses that begin late."""
+    return same_audio(manifest) + late_responses(manifest, root)
+
+
 def same_audio(manifest: pd.DataFrame) -> list[str]:
     """Files of training that are, byte for byte, in the validation or test split too, one sentence each."""
     music = manifest[manifest["split"].isin(("train", *VITAL, "dummy"))]
@@ -83,6 +90,21 @@ def same_audio(manifest: pd.DataFrame) -> list[str]:
         f"the same file in several splits: {', '.join(rows['path'])}"
         for _, rows in groups
         if rows["split"].nunique() > 1
+    ]
+
+
+def late_responses(manifest: pd.DataFrame, root: Path) -> list[str]:
+    """The impulse responses that begin with silence, which delays what is convolved with them: one sentence, or none."""
+    paths = manifest.loc[manifest["split"].isin(("ir_train", "ir_test")) & (manifest["problem"] == ""), "path"]
+    onsets_ms = {path: 1000 * onset(read_wav(root / path)) / SAMPLE_RATE for path in paths}
+    late = {path: ms for path, ms in onsets_ms.items() if ms > LATE_MS}
+    if not late:
+        return []
+    return [
+        f"the direct sound of {len(late)} of {len(paths)} impulse responses comes later than {LATE_MS} ms, and delays what "
+        "they are convolved with (after 250 ms, half a hop, the next segment is nearer); training takes them so, unless "
+        "impulse_response has trim: true; queries that are made here take them from the direct sound on: "
+        + ", ".join(f"{path} ({ms:.0f} ms)" for path, ms in late.items())
     ]
 
 

@@ -79,15 +79,15 @@ def _kinds(names: list[str]) -> Callable[[int], str]:
     return lambda number: f"{names[number % len(names)]}_{number:03d}"
 
 
-SHELVES = (
+SHELVES = (  # of the held-out sounds, half each are for validation and for test queries
     Shelf(SPLITS["bg_train"], 1, 48, partial(_noise, TRAIN_NOISES), _kinds(TRAIN_NOISES)),
-    Shelf(SPLITS["bg_test"], 2, 16, partial(_noise, TEST_NOISES), _kinds(TEST_NOISES)),
+    Shelf(SPLITS["bg_test"], 2, 32, partial(_noise, TEST_NOISES), _kinds(TEST_NOISES)),
     Shelf(f"{SPLITS['ir_train']}/room", 3, 24, _room, _numbered("room")),
-    Shelf(f"{SPLITS['ir_test']}/room", 4, 8, _room, _numbered("room")),
+    Shelf(f"{SPLITS['ir_test']}/room", 4, 16, _room, _numbered("room")),
     Shelf(f"{SPLITS['ir_train']}/mic", 5, 12, _mic, _numbered("mic")),
-    Shelf(f"{SPLITS['ir_test']}/mic", 6, 6, _mic, _numbered("mic")),
+    Shelf(f"{SPLITS['ir_test']}/mic", 6, 12, _mic, _numbered("mic")),
     Shelf(SPLITS["speech_train"], 7, 16, _speech, _numbered("babble")),
-    Shelf(SPLITS["speech_test"], 9, 8, _speech, _numbered("babble")),
+    Shelf(SPLITS["speech_test"], 9, 16, _speech, _numbered("babble")),
 )
 
 # split -> (folder, kind); the order numbers the songs. The `query` folders are made from these songs elsewhere.

@@ -65,7 +65,8 @@ def degrade(x: np.ndarray, snr_db: float, pools: Mapping[str, AudioPool], seed: 
     """(n, SEGMENT) -> the same with noise at ``snr_db`` and, where there are some, impulse responses; peaks at 1."""
     steps = [{"background": {"snr_db": [snr_db, snr_db]}}]
     steps += [{"impulse_response": {}}] if "ir" in pools else []
-    chain, rng = Chain([*steps, {"gain": {"peak_db": [0, 0]}}], pools), Generator().manual_seed(seed)
+    chain = Chain([*steps, {"gain": {"peak_db": [0, 0]}}], pools, for_queries=True)
+    rng = Generator().manual_seed(seed)
     return chain.degrade(torch.from_numpy(x), chain.draw_wave(len(x), SEGMENT, rng)).numpy()
 
 

@@ -102,18 +102,24 @@ def learning_curves(histories: Mapping[str, pd.DataFrame], path: str | Path, que
     """Draw the training loss and the validation top-1 hit rate at 1 s over the epochs, one colour per run.
 
     Each history has the columns epoch, loss and val_top1_1s (percent; NaN or no column where nothing was
-    validated). ``queries``: that validation takes at most. Writes an SVG to `path`, and a PNG.
+    validated), and ``collapsed``: such epochs are crossed out. ``queries``: that validation takes at most. Writes an SVG to
+    `path`, and a PNG.
     """
+    histories = {name: history.assign(collapsed=history.get("collapsed", False)) for name, history in histories.items()}
     with drawn(path, 2, height=1.4 * HEIGHT, sharex=True) as (figure, panels):
         columns = ("loss", "training loss"), ("val_top1_1s", "validation hit rate, %")
         for axes, (column, title) in zip(panels, columns, strict=True):
             for (name, history), colour in zip(histories.items(), colours(len(histories)), strict=True):
-                seen = history.reindex(columns=["epoch", column]).dropna()
+                seen = history.reindex(columns=["epoch", column, "collapsed"]).dropna()
                 dots = "o" if len(seen) < 30 else None
                 axes.plot(seen["epoch"], seen[column], marker=dots, color=colour, markersize=3, label=short(name))
+                crossed = seen[seen["collapsed"]]
+                axes.plot(crossed["epoch"], crossed[column], "x", color=colour, markersize=7)
             axes.set_ylabel(title)
             axes.xaxis.get_major_locator().set_params(integer=True)
         note(panels[0], f"n = {len(histories)} runs; validation: top-1 of up to {queries:,} queries of 1 s")
+        if any(history["collapsed"].any() for history in histories.values()):
+            note(panels[1], "×: collapsed, all fingerprints are alike")
         panels[1].set_xlabel("epoch")
         legend(figure, *panels[0].get_legend_handles_labels())
 

@@ -11,6 +11,7 @@ from nafp.data.corpus import Segments, Split
 from nafp.data.layout import SAMPLE_RATE, SEGMENT
 from nafp.data.pools import AudioPool
 from nafp.errors import UserError
+from nafp.training.gradients import mean_over_processes
 
 ROWS_AT_A_TIME = 1024  # bounds the memory that transforms take: about 200 MB
 
@@ -128,13 +129,15 @@ class Batches:
         return Seconds(replicas, at, starts[replicas], self.chain.draw_wave(len(replicas), self.past + SEGMENT, rng))
 
     def images(self, plan: Plan, rows: Tensor | None = None) -> Tensor:
-        """(rows, mels, frames) log-mel images of some rows of a plan, in ascending order; None: of all."""
+        """(rows, mels, frames) log-mel images of some rows of a plan, in ascending order; None: of all.
+
+        Several processes call it together, each for its rows of one plan: what a mask is filled with may be theirs all.
+        """
         rows = torch.arange(len(plan)) if rows is None else rows
         whole = self.log_mel.max_scope == "batch" or len(rows) <= ROWS_AT_A_TIME
-        return torch.cat([self._images(plan, part) for part in rows.split(len(rows) if whole else ROWS_AT_A_TIME)])
-
-    def _images(self, plan: Plan, rows: Tensor) -> Tensor:
-        return self.chain.mask(self.log_mel(self.waves(plan, rows)), rows_of(plan.image, rows))
+        parts = rows.split(len(rows) if whole else ROWS_AT_A_TIME)
+        images = torch.cat([self.log_mel(self.waves(plan, part)) for part in parts])
+        return self.chain.mask(images, rows_of(plan.image, rows), mean_over_processes)
 
     def waves(self, plan: Plan, rows: Tensor) -> Tensor:
         """(rows, SEGMENT) samples of some rows of a plan, in ascending order: anchors as they are, replicas degraded."""

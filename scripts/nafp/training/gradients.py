@@ -59,6 +59,15 @@ def backward(
     return loss.detach(), everyone.detach()
 
 
+def mean_over_processes(x: Tensor) -> Tensor:
+    """The mean of the values of every process's tensor, all of one size: a scalar."""
+    mean = x.mean()
+    if world()[1] > 1:
+        dist.all_reduce(mean)
+        mean /= world()[1]
+    return mean
+
+
 def sum_over_processes(parameters: list[nn.Parameter]) -> None:
     """Sum the gradients of all processes, as one buffer."""
     if world()[1] == 1:

@@ -37,15 +37,26 @@ class Journal:
     def epoch(self, record: dict, step: int, similarity: torch.Tensor) -> None:
         """An epoch is done: its row of the history, and the (anchors, replicas) similarities of its last batch."""
         for key, value in record.items():
-            if key.startswith("val"):
+            if "_top1_" in key:
                 feature, measure = key.split("_top1_")
                 space = {"val": "g(f)", "val_f": "f", "val_l2f": "L2(f)"}[feature]
                 self.board.add_scalar(f"mini-search {space}/top1_{measure}", value, step)
+        if "val_spread" in record:
+            self.board.add_scalar("validation/spread of g(f)", record["val_spread"], step)
         shown = similarity[:MATRIX_ROWS, :MATRIX_ROWS].float().cpu()
         self.board.add_image("similarity of anchors and replicas", (shown.clamp(-1, 1)[None] + 1) / 2, step)
         self.board.flush()
         rates = ", ".join(f"{key[4:]} {value:.1f} %" for key, value in record.items() if key.startswith("val_top1"))
         tqdm.write(f"{self.bar.desc}: epoch {record['epoch']}, loss {record['loss']:.3f}, validation {rates}")
+        if record.get("collapsed"):
+            spread = record["val_spread"]
+            what = (
+                f"all fingerprints are alike, spread {spread:.2g}" if spread == spread else "some are no unit vectors"
+            )
+            tqdm.write(
+                f"{self.bar.desc}: collapsed in epoch {record['epoch']} ({what}); best takes it only if all epochs have. "
+                "Try a lower train.learning_rate, a longer train.schedule.warmup, or other fills of the chain's masks"
+            )
 
     def close(self) -> None:
         """Finish the bar and the event file."""

@@ -14,7 +14,7 @@ from torch import Tensor
 from nafp import compute
 from nafp.augment.chain import Chain
 from nafp.data.corpus import Split
-from nafp.data.pools import AudioPool
+from nafp.data.pools import AudioPool, held_out
 from nafp.errors import UserError
 from nafp.model.fingerprint import build_model
 from nafp.model.shapes import CHANNELS_OF_KERNELS
@@ -90,11 +90,12 @@ class Trainer:
 
     @property
     def best(self) -> int:
-        """The epoch that validated best; of several the first."""
-        criterion = next((key for key in self.history[0] if key.startswith("val_")), None)
+        """The epoch that validated best, of several the first; a collapsed one only if all are."""
+        criterion = next((key for key in self.history[0] if key.startswith("val_top1_")), None)
         if criterion is None:
             return self.epoch
-        return 1 + int(np.argmax([record[criterion] for record in self.history]))
+        merits = [(not record.get("collapsed"), np.nan_to_num(record[criterion], nan=-1)) for record in self.history]
+        return 1 + merits.index(max(merits))
 
     # ---------------------------------------------------------------- one step
 
@@ -183,18 +184,23 @@ class Trainer:
     def check(self, losses: list[float], first_step: int, lr: float) -> None:
         """Stop at a loss that is not a number."""
         bad = next((i for i, loss in enumerate(losses) if not np.isfinite(loss)), None)
-        if bad is None:
-            return
+        if bad is not None:
+            self.stop(f"the loss became {losses[bad]}", first_step + bad + 1, lr)
+
+    def stop(self, what: str, step: int, lr: float) -> None:
+        """Raise UserError: what happened in a step, from where one can go on, and what to change."""
         states = self.checkpoints.states() if self.checkpoints else []
         good = f"the last good state is {states[-1]}" if states else "no state was saved yet"
         raise UserError(
-            f"the loss became {losses[bad]} at epoch {self.epoch + 1}, step {first_step + bad + 1}, learning rate {lr:.2e}; "
-            f"{good}. Lower train.learning_rate, or lengthen train.schedule.warmup"
+            f"{what} at epoch {self.epoch + 1}, step {step}, learning rate {lr:.2e}; {good}. "
+            "Lower train.learning_rate, or lengthen train.schedule.warmup"
         )
 
     def finish_epoch(self) -> dict:
         """Validate, and add a row to the history."""
         self.step = self.batches.steps - 1  # of the last update, for its learning rate
+        if not torch.stack([weights.isfinite().all() for weights in self.network.parameters()]).all():
+            self.stop("weights became nan", self.batches.steps, self.lr())
         record = {
             "epoch": self.epoch + 1,
             "loss": float(np.mean(self.losses)),
@@ -290,11 +296,11 @@ def validation(settings: Settings, splits: Mapping[str, Split], device: torch.de
     options = dict(settings.validation)
     steps = options.pop("chain", None)
     pools = {
-        k.removeprefix("val_"): AudioPool(v, device)
+        k.removeprefix("val_"): AudioPool(held_out(v, "val"), device)
         for k, v in splits.items()
         if k in ("val_bg", "val_ir", "val_speech")
     }
-    chain = Chain(steps, pools) if steps is not None else None
+    chain = Chain(steps, pools, for_queries=True) if steps is not None else None
     return Validation(splits["val_db"], splits.get("val_query"), chain, device, **options)
 
 

@@ -1,10 +1,11 @@
 """The search test inside training: how well the validation queries find their segments, without an index."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from nafp.augment.chain import Chain
 from nafp.data.corpus import Split
@@ -15,6 +16,7 @@ from nafp.training.batches import generator
 
 BATCH = 256
 SEED = 0  # of queries made by a chain: the same ones after every epoch and in every run
+COLLAPSED = 0.005  # spread below which all fingerprints are alike: untrained models have 0.01 to 0.7, good ones 0.9
 
 
 class Validation:
@@ -32,25 +34,40 @@ class Validation:
         segments: int,
         lengths: Sequence[int],
     ):
-        self.start = torch.from_numpy(db.segments.start[:segments])
-        self.db, self.query, self.chain = AudioPool(db, device), AudioPool(query or db, device), chain
+        self.start, self.low, self.high = (
+            torch.from_numpy(part[:segments]) for part in (db.segments.start, db.segments.low, db.segments.high)
+        )
+        self.db, self.chain = AudioPool(db, device), chain
+        self.query = self.db if chain or query is None else AudioPool(query, device)
         self.lengths = [n for n in lengths if n <= len(self.start)]
 
     @torch.inference_mode()
     def embed(self, network: nn.Sequential, query: bool) -> tuple[np.ndarray, np.ndarray]:
         """((n, features) f, (n, dim) L2(g(f))) of the segments, or of their queries."""
         f, g = [], []
-        for batch, starts in enumerate(self.start.split(BATCH)):
-            waves = (self.query if query else self.db).cut(starts, SEGMENT)
+        for batch, rows in enumerate(torch.arange(len(self.start)).split(BATCH)):
             if query and self.chain:
-                waves = self.chain.degrade(waves, self.chain.draw_wave(len(waves), SEGMENT, generator(SEED, batch)))
-            features = network[1].encode(network[0](waves))
+                images = self.degraded(network[0], rows, generator(SEED, batch))
+            else:
+                images = network[0]((self.query if query else self.db).cut(self.start[rows], SEGMENT))
+            features = network[1].encode(images)
             f.append(features.cpu().numpy())
             g.append(nn.functional.normalize(network[1].heads(features)).cpu().numpy())
         return np.concatenate(f), np.concatenate(g)
 
-    def __call__(self, network: nn.Sequential) -> dict[str, float]:
-        """Top-1 hit rates in percent: val_top1_1s of the fingerprints g(f), val_f_... and val_l2f_... of the features."""
+    def degraded(self, log_mel: nn.Module, rows: Tensor, rng: torch.Generator) -> Tensor:
+        """(B, mels, frames) images of the queries that the chain makes of some segments (B,)."""
+        low, high = self.low[rows], self.high[rows]
+        waves = self.chain.query(lambda at: self.db.cut(at, SEGMENT), self.start[rows], low, high, rows, rng)
+        images = log_mel(waves)
+        return self.chain.mask(images, self.chain.draw_image(images.shape, rng))
+
+    def __call__(self, network: nn.Sequential) -> dict[str, float | bool]:
+        """What an epoch's validation found, by the names of the history's columns.
+
+        Top-1 hit rates in percent: val_top1_1s of the fingerprints g(f), val_f_... and val_l2f_... of the features;
+        val_spread of the fingerprints, and whether they have ``collapsed``.
+        """
         network.eval()
         (f_db, g_db), (f_query, g_query) = self.embed(network, False), self.embed(network, True)
         network.train()
@@ -59,11 +76,23 @@ class Validation:
             "val_f": mini_search(f_db, f_query, self.lengths, metric="l2"),
             "val_l2f": mini_search(unit(f_db), unit(f_query), self.lengths),
         }
-        return {
+        rates = {
             f"{kind}_top1_{(n + 1) / 2:g}s": 100 * rates[n]["top1"]
             for kind, rates in found.items()
             for n in self.lengths
         }
+        measured = spread(np.concatenate([g_db, g_query]))
+        return rates | {"val_spread": measured, "collapsed": not measured >= COLLAPSED}  # NaN is no spread
+
+
+def spread(fingerprints: np.ndarray) -> float:
+    """Unit vectors (n, d) -> one minus the mean of their squared inner products; NaN if some are no unit vectors.
+
+    0: all are alike, or opposite; 1 - 1/d: they fill the sphere evenly. (1 / (1 - spread), the participation ratio, is how
+    many dimensions they use.)
+    """
+    moments = fingerprints.T.astype(np.float64) @ fingerprints / len(fingerprints)
+    return float(1 - np.square(moments).sum()) if np.isclose(np.trace(moments), 1, atol=1e-3) else math.nan
 
 
 def unit(x: np.ndarray) -> np.ndarray:
