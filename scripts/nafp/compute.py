@@ -6,9 +6,12 @@ import importlib.util
 import os
 import sys
 import tempfile
+from collections.abc import Sequence
+from math import prod
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from nafp.errors import UserError
 
@@ -17,6 +20,7 @@ KERNELS = ("auto", "eager")
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of malloc.h
 CLAIMS = []  # open files whose locks are this process's GPUs
 GIVEN = "NAFP_GPUS"  # environment variable: the GPUs that a job of several processes has claimed for them
+ALIGNMENT = 16  # bytes, of a tensor among others in one buffer
 OLDEST_GPU = (8, 0)  # compute capability that Triton's kernels are used from
 
 
@@ -101,3 +105,38 @@ def runs_kernels(device: torch.device) -> bool:
         and torch.cuda.get_device_capability(device) >= OLDEST_GPU
         and importlib.util.find_spec("triton") is not None
     )
+
+
+def pack(tensors: Sequence[Tensor]) -> Tensor:
+    """CPU tensors one behind the other, as uint8: one copy sends all of them.
+
+    In pinned memory where there is a GPU: the host then need not wait for the copy.
+    """
+    ends = _ends(tensors)
+    packed = torch.empty(ends[-1], dtype=torch.uint8, pin_memory=torch.cuda.is_available())
+    for part, tensor in zip(unpack(packed, tensors), tensors, strict=True):
+        part.copy_(tensor)
+    return packed
+
+
+def send(tensors: Sequence[Tensor], device: torch.device) -> list[Tensor]:
+    """CPU tensors on a device, by one copy that the host does not wait for."""
+    return list(tensors) if device.type == "cpu" else unpack(pack(tensors).to(device, non_blocking=True), tensors)
+
+
+def unpack(packed: Tensor, like: Sequence[Tensor]) -> list[Tensor]:
+    """What ``pack`` made of tensors of these shapes and dtypes, on whatever device it is now: views."""
+    ends = _ends(like)
+    return [
+        packed[begin : begin + t.numel() * t.element_size()].view(t.dtype).view(t.shape)
+        for t, begin in zip(like, ends[:-1], strict=True)
+    ]
+
+
+def _ends(tensors: Sequence[Tensor]) -> list[int]:
+    """Where each tensor begins in a buffer, and where the last one ends, padded."""
+    ends = [0]
+    for tensor in tensors:
+        size = prod(tensor.shape) * tensor.element_size()
+        ends.append(ends[-1] + -(-size // ALIGNMENT) * ALIGNMENT)
+    return ends

@@ -119,7 +119,7 @@ class Background(WaveStep):
 
     def draw(self, count, length, pool, rng):
         starts = pool.random_starts(count, length, rng)
-        return {"start": starts, "snr_db": uniform((count, 1), *self.snr_db, rng)}
+        return {"start": pool.places(starts), "snr_db": uniform((count, 1), *self.snr_db, rng)}
 
     def apply(self, x, draws, pool):
         return mix_at_snr(x, pool.cut(draws["start"], x.shape[1]), draws["snr_db"].to(x.device), self.samples)
@@ -230,7 +230,7 @@ class Codec(WaveStep):
     names: Sequence[str] = tuple(CODECS)
 
     def draw(self, count, length, pool, rng):
-        return {"codec": torch.randint(len(self.names), (count,), generator=rng)}
+        return {"codec": torch.randint(len(self.names), (count,), generator=rng).numpy()}
 
     def apply(self, x, draws, pool):
         peak = x.abs().amax(dim=1, keepdim=True).clamp(min=1)  # a codec clips what is beyond full scale
@@ -339,6 +339,10 @@ def where_on(before: Tensor, after: Tensor, draws: Draws) -> Tensor:
     return torch.where(draws["on"].to(before.device).view(-1, *[1] * (before.ndim - 1)), after, before)
 
 
-def rows_of(draws: Sequence[Draws], rows: Tensor | slice) -> list[dict[str, Tensor]]:
+def rows_of(draws: Sequence[Draws], rows: Tensor | slice) -> list[Draws]:
     """The draws of some rows of the batch."""
-    return [{name: values[rows] for name, values in drawn.items()} for drawn in draws]
+    of_arrays = rows if isinstance(rows, slice) else rows.numpy()
+    return [
+        {name: values[rows if isinstance(values, Tensor) else of_arrays] for name, values in drawn.items()}
+        for drawn in draws
+    ]

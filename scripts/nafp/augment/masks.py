@@ -3,14 +3,14 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from torch import Generator, Tensor
 
 Range = Sequence[float]
-Draws = Mapping[str, Tensor]
-BatchMean = Callable[
-    [Tensor], Tensor
-]  # images (B, mels, frames) -> the mean of their whole batch, of which they may be a part
+Draws = Mapping[str, Tensor | np.ndarray]  # (B, ...) each; tensors are sent to the device, arrays are used by the CPU
+BatchMean = Callable[[Tensor], Tensor]  # images (B, mels, frames), maybe not all of a batch -> the mean of the whole batch
+ON_HOST = ("shift", "pattern")  # draws of noise, which the CPU makes: the same on every device
 
 
 @dataclass
@@ -42,7 +42,8 @@ class Cutout:
         if self.fill == "random" or not isinstance(self.fill, str):
             draws["shift"] = torch.randint(n_mels * n_frames, (drawn, 1), generator=rng)
             draws["pattern"] = torch.randint(2**31, (1, 1), generator=rng).expand(drawn, 1)
-        return {name: values.expand(batch, -1) for name, values in draws.items()}
+        draws = {name: values.expand(batch, -1) for name, values in draws.items()}
+        return {name: values.numpy() if name in ON_HOST else values for name, values in draws.items()}
 
     def apply(self, images: Tensor, draws: Draws, batch_mean: BatchMean = torch.mean) -> Tensor:
         """(B, mels, frames) -> the same, with holes."""
@@ -100,6 +101,6 @@ def fill_values(images: Tensor, fill: str | Range, draws: Draws, batch_mean: Bat
 def noise_patterns(images: Tensor, draws: Draws) -> Tensor:
     """(B, mels, frames) uniform in [0, 1): one pattern a batch, shifted for each image."""
     pixels = images[0].numel()
-    pattern = torch.rand(pixels, generator=torch.Generator().manual_seed(int(draws["pattern"][0])))
-    at = (torch.arange(pixels) + draws["shift"]) % pixels
+    pattern = torch.rand(pixels, generator=torch.Generator().manual_seed(int(draws["pattern"][0, 0])))
+    at = (torch.arange(pixels) + torch.from_numpy(draws["shift"])) % pixels
     return pattern[at].to(images.device).view(images.shape)

@@ -67,26 +67,34 @@ class AudioPool:
     def __len__(self) -> int:
         return len(self.start)
 
-    def cut(self, starts: Tensor, length: int) -> Tensor:
+    def places(self, starts: Tensor) -> Tensor | np.ndarray:
+        """Starts of excerpts as ``cut`` takes them with the least copying: an array where the CPU gathers the excerpts."""
+        return starts.numpy() if self.audio is None else starts
+
+    def cut(self, starts: Tensor | np.ndarray, length: int) -> Tensor:
         """Excerpts of ``length`` samples from the given positions in the packed array: (B,) -> (B, length)."""
         if self.audio is not None:
-            pieces = self.audio.unfold(0, length, 1)[starts.to(self.device)]
+            pieces = self.audio.unfold(0, length, 1)[torch.as_tensor(starts).to(self.device)]
         else:
-            rows = np.lib.stride_tricks.sliding_window_view(self.host, length)[starts.numpy()]
+            rows = np.lib.stride_tricks.sliding_window_view(self.host, length)[np.asarray(starts)]
             pieces = torch.from_numpy(rows)
             if self.device.type == "cuda":
                 pieces = pieces.pin_memory().to(self.device, non_blocking=True)
         return pieces.float().div_(32768)
 
-    def cut_with_past(self, starts: Tensor, length: int, past: int, clip_starts: Tensor) -> Tensor:
+    def cut_with_past(
+        self, starts: Tensor | np.ndarray, length: int, past: int, clip_starts: Tensor | np.ndarray
+    ) -> Tensor:
         """``cut``, preceded by the ``past`` samples before: (B,) -> (B, past + length); zeros before the clip began."""
         if not past:
             return self.cut(starts, length)
+        starts, clip_starts = torch.as_tensor(starts), torch.as_tensor(clip_starts)
+        numbers = torch.arange(past, device=starts.device)
         known = (starts - clip_starts).clamp(max=past)  # how many of the samples before are the clip's own
         before = self.cut((starts - past).clamp(min=0), past)
-        at = torch.arange(past) - (past - starts).clamp(min=0)[:, None]  # not ``past`` samples into the array yet
+        at = numbers - (past - starts).clamp(min=0)[:, None]  # not ``past`` samples into the array yet
         before = before.gather(1, at.clamp(min=0).to(self.device))
-        before *= (torch.arange(past) >= past - known[:, None]).to(self.device)
+        before *= (numbers >= past - known[:, None]).to(self.device)
         return torch.cat([before, self.cut(starts, length)], dim=1)
 
     def random_starts(self, count: int, length: int, rng: Generator) -> Tensor:

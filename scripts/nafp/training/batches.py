@@ -1,11 +1,13 @@
 """What a training step sees: which segments, displaced and degraded how, as images on the device."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from nafp import compute
 from nafp.augment.chain import Chain, Draws, rows_of
 from nafp.data.corpus import Segments, Split
 from nafp.data.layout import SAMPLE_RATE, SEGMENT
@@ -29,22 +31,55 @@ class Seconds:
     replicas: Tensor  # (m,) their numbers, ascending
     at: Tensor  # (m, 1) samples of the segment that stay
     start: Tensor  # (m,) where the other one is cut out of the packed split
+    clip_start: Tensor  # (m,) where its clip begins
     wave: list[Draws]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """One batch before it is computed: rows are the anchors, then their replicas, those of anchor 0 first."""
+    """One batch before it is computed: rows are the anchors, then their replicas, those of anchor 0 first.
+
+    It is drawn on the CPU. Tensors are then sent to the device; arrays are what the CPU itself uses.
+    """
 
     anchors: int
-    start: Tensor  # (rows,) where each is cut out of the packed split
-    clip_start: Tensor  # (rows,) where its clip begins
+    start: Tensor | np.ndarray  # (rows,) where each is cut out of the packed split
+    clip_start: Tensor | np.ndarray  # (rows,) where its clip begins
     wave: list[Draws]  # of the replicas
     image: list[Draws]  # of all rows
     seconds: Seconds | None
 
     def __len__(self) -> int:
         return len(self.start)
+
+    def values(self) -> list[Tensor | np.ndarray]:
+        """All that was drawn, but for the seconds."""
+        drawn = [value for draws in (*self.wave, *self.image) for value in draws.values()]
+        return [self.start, self.clip_start, *drawn]
+
+    def tensors(self) -> list[Tensor]:
+        """What is sent to the device."""
+        return [value for value in self.values() if isinstance(value, Tensor)]
+
+    def with_tensors(self, tensors: Iterable[Tensor]) -> "Plan":
+        """The same plan with other tensors, in the order of ``tensors``."""
+        waiting = iter(tensors)
+
+        def sent(value: Tensor | np.ndarray) -> Tensor | np.ndarray:
+            return next(waiting) if isinstance(value, Tensor) else value
+
+        start, clip_start = sent(self.start), sent(self.clip_start)
+        wave, image = ([{k: sent(v) for k, v in draws.items()} for draws in part] for part in (self.wave, self.image))
+        return replace(self, start=start, clip_start=clip_start, wave=wave, image=image)
+
+    def sent(self, device: torch.device) -> "Plan":
+        """The same plan with its tensors on a device."""
+        return self.with_tensors(compute.send(self.tensors(), device))
+
+    @property
+    def for_device(self) -> bool:
+        """Whether the device can do all of it by itself."""
+        return self.seconds is None and len(self.tensors()) == len(self.values())
 
 
 class Batches:
@@ -114,58 +149,72 @@ class Batches:
         anchors, replicas, others = starts.split([1, self.positives, cuts - self.positives], dim=1)
         rows = torch.cat([anchors.flatten(), replicas.flatten()])
         clips = self.clip_start[torch.from_numpy(segments.clip[chosen])]
+        clips_of_replicas = clips.repeat_interleave(self.positives)
         return Plan(
             n,
-            rows,
-            torch.cat([clips, clips.repeat_interleave(self.positives)]),
+            self.audio.places(rows),
+            self.audio.places(torch.cat([clips, clips_of_replicas])),
             self.chain.draw_wave(n * self.positives, self.past + SEGMENT, rng),
             self.chain.draw_image((len(rows), *self.log_mel.shape), rng),
-            self.draw_seconds(others.flatten(), rng) if self.chain.splice else None,
+            self.draw_seconds(others.flatten(), clips_of_replicas, rng) if self.chain.splice else None,
         )
 
-    def draw_seconds(self, starts: Tensor, rng: torch.Generator) -> Seconds:
-        """Second cuts (replicas,) -> those that take over, with the random numbers of their degradation."""
+    def draw_seconds(self, starts: Tensor, clips: Tensor, rng: torch.Generator) -> Seconds:
+        """Second cuts (replicas,) and where their clips begin -> those that take over, and how they are degraded."""
         replicas, at = self.chain.splice.draw(len(starts), rng)
-        return Seconds(replicas, at, starts[replicas], self.chain.draw_wave(len(replicas), self.past + SEGMENT, rng))
+        wave = self.chain.draw_wave(len(replicas), self.past + SEGMENT, rng)
+        return Seconds(replicas, at, starts[replicas], clips[replicas], wave)
 
-    def images(self, plan: Plan, rows: Tensor | None = None) -> Tensor:
-        """(rows, mels, frames) log-mel images of some rows of a plan, in ascending order; None: of all.
+    def images(self, plan: Plan, rows: range | None = None) -> Tensor:
+        """(rows, mels, frames) log-mel images of some rows of a plan; None: of all.
 
         Several processes call it together, each for its rows of one plan: what a mask is filled with may be theirs all.
         """
-        rows = torch.arange(len(plan)) if rows is None else rows
-        whole = self.log_mel.max_scope == "batch" or len(rows) <= ROWS_AT_A_TIME
-        parts = rows.split(len(rows) if whole else ROWS_AT_A_TIME)
-        images = torch.cat([self.log_mel(self.waves(plan, part)) for part in parts])
-        return self.chain.mask(images, rows_of(plan.image, rows), mean_over_processes)
+        return self.images_there(plan.sent(self.audio.device), rows)
 
-    def waves(self, plan: Plan, rows: Tensor) -> Tensor:
-        """(rows, SEGMENT) samples of some rows of a plan, in ascending order: anchors as they are, replicas degraded."""
-        anchors = int((rows < plan.anchors).sum())
-        replicas = rows[anchors:]
-        numbers = replicas - plan.anchors
-        degraded = self.degrade(plan.start[replicas], plan.clip_start[replicas], rows_of(plan.wave, numbers))
+    def images_there(self, plan: Plan, rows: range | None = None) -> Tensor:
+        """``images`` of a plan that has been sent to the device."""
+        rows = range(len(plan)) if rows is None else rows
+        size = len(rows) if self.log_mel.max_scope == "batch" else ROWS_AT_A_TIME
+        parts = [rows[first : first + size] for first in range(0, len(rows), size)]
+        images = torch.cat([self.log_mel(self.waves(plan, part)) for part in parts])
+        return self.chain.mask(images, rows_of(plan.image, as_slice(rows)), mean_over_processes)
+
+    def waves(self, plan: Plan, rows: range) -> Tensor:
+        """(rows, SEGMENT) samples of some rows of a plan: anchors as they are, replicas degraded."""
+        count = len(range(rows.start, min(rows.stop, plan.anchors), rows.step))
+        anchors, replicas = as_slice(rows[:count]), rows[count:]
+        numbers = range(replicas.start - plan.anchors, replicas.stop - plan.anchors, replicas.step)
+        if not len(replicas):
+            return self.audio.cut(plan.start[anchors], SEGMENT)
+        at, wave = as_slice(replicas), rows_of(plan.wave, as_slice(numbers))
+        degraded = self.degrade(plan.start[at], plan.clip_start[at], wave)
         if plan.seconds:
-            self.splice(degraded, plan, numbers)
-        return torch.cat([self.audio.cut(plan.start[rows[:anchors]], SEGMENT), degraded])
+            self.splice(degraded, plan.seconds, torch.tensor(numbers))
+        return torch.cat([self.audio.cut(plan.start[anchors], SEGMENT), degraded])
 
     def degrade(self, starts: Tensor, clip_starts: Tensor, wave: list[Draws]) -> Tensor:
         """(m,) places in the packed split -> (m, SEGMENT) degraded samples."""
         cut = self.audio.cut_with_past(starts, SEGMENT, self.past, clip_starts)
         return self.chain.degrade(cut, wave)[:, -SEGMENT:]
 
-    def splice(self, degraded: Tensor, plan: Plan, numbers: Tensor) -> None:
+    def splice(self, degraded: Tensor, seconds: Seconds, numbers: Tensor) -> None:
         """Let the second cuts take over in degraded replicas (r, SEGMENT) of the given numbers, in place."""
-        seconds = plan.seconds
         here = torch.isin(seconds.replicas, numbers)
         replicas = seconds.replicas[here]
         if not len(replicas):
             return
-        clips = plan.clip_start[plan.anchors + replicas]
-        other = self.degrade(seconds.start[here], clips, rows_of(seconds.wave, here))
-        rows = torch.searchsorted(numbers, replicas).to(degraded.device)
-        later = (torch.arange(SEGMENT) >= seconds.at[here]).to(degraded.device)
+        start, clip_start = self.audio.places(seconds.start[here]), self.audio.places(seconds.clip_start[here])
+        others = Plan(0, start, clip_start, rows_of(seconds.wave, here), [], None).sent(degraded.device)
+        other = self.degrade(others.start, others.clip_start, others.wave)
+        rows, at = compute.send([torch.searchsorted(numbers, replicas), seconds.at[here]], degraded.device)
+        later = torch.arange(SEGMENT, device=degraded.device) >= at
         degraded[rows] = torch.where(later, other, degraded[rows])
+
+
+def as_slice(rows: range) -> slice:
+    """A range of row numbers as an index that copies nothing."""
+    return slice(rows.start, rows.stop, rows.step)
 
 
 def some_clips(split: Split, fraction: float) -> Segments:

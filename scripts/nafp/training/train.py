@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from nafp.training.gradients import backward, largest_piece, sum_over_processes,
 from nafp.training.journal import Journal
 from nafp.training.losses import LOSSES, WAITING_LOSSES
 from nafp.training.optim import OPTIMIZERS, learning_rate
-from nafp.training.recorded import RecordedBackward
+from nafp.training.recorded import Recorded
 from nafp.training.settings import Settings
 from nafp.training.validation import Validation
 
@@ -67,7 +67,7 @@ class Trainer:
         if self.processes > 1 and s.features.get("max_scope") == "batch":
             raise UserError("features.max_scope: batch needs the whole batch in one process; use segment, or one GPU")
         self.piece: int | None = None
-        self.recorded: RecordedBackward | None = None
+        self.recorded: Recorded | None = None
         self.history: list[dict] = []
         self.step = 0  # done in the running epoch
         self.losses: list[float] = []  # of these
@@ -122,20 +122,36 @@ class Trainer:
         )
 
     def records(self) -> bool:
-        """Whether the forward and backward pass is recorded as a CUDA graph."""
+        """Whether a step up to its gradients is recorded as a CUDA graph."""
         s = self.settings
         whole = self.processes == 1 and self.piece is None and s.loss not in WAITING_LOSSES
         return whole and s.kernels == "auto" and not s.compile and compute.runs_kernels(self.device)
 
-    def gradients(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Images of this process -> the loss and embeddings of the batch; the parameters get their gradients."""
-        with out_of_memory_explained(self.piece or len(images)):
-            if self.records():
-                if self.recorded is None:
-                    self.recorded = RecordedBackward(self.embed, self.loss_of, list(self.network.parameters()), images)
-                return self.recorded(images)
-            self.optimizer.zero_grad(set_to_none=True)
-            return backward(self.embed, images, self.loss_of, self.piece)
+    def gradients(self, plan: Plan) -> tuple[Tensor, Tensor]:
+        """The loss and embeddings of a batch; the parameters get the gradients of this process's rows."""
+        rows = range(self.rank, len(plan), self.processes)
+        with out_of_memory_explained(self.piece or len(rows)):
+            if not self.records():
+                images = self.batches.images(plan, rows)
+                self.optimizer.zero_grad(set_to_none=True)
+                return backward(self.embed, images, self.loss_of, self.piece)
+            given = compute.pack(plan.tensors()) if plan.for_device else self.batches.images(plan)
+            if self.recorded is None:
+                self.recorded = Recorded(self.recorded_function(plan), given, self.network.parameters())
+            return self.recorded(given)
+
+    def recorded_function(self, plan: Plan) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
+        """What a step records: from a packed plan like this one, or where the CPU has a part in it from images, to the loss
+        and the embeddings."""
+
+        def of_images(images: Tensor) -> tuple[Tensor, Tensor]:
+            return backward(self.embed, images, self.loss_of)
+
+        def of_plan(packed: Tensor) -> tuple[Tensor, Tensor]:
+            sent = plan.with_tensors(compute.unpack(packed, plan.tensors()))
+            return of_images(self.batches.images_there(sent))
+
+        return of_plan if plan.for_device else of_images
 
     def loss_of(self, embeddings: Tensor) -> Tensor:
         """(N, d), anchors first -> the loss."""
@@ -154,9 +170,7 @@ class Trainer:
 
     def train_step(self, chosen: np.ndarray) -> Tensor:
         """Update the weights with the batch of these segments; returns its loss."""
-        plan = self.plan(chosen)
-        images = self.batches.images(plan, torch.arange(self.rank, len(plan), self.processes))
-        loss, embeddings = self.gradients(images)
+        loss, embeddings = self.gradients(self.plan(chosen))
         sum_over_processes(list(self.network.parameters()))
         for group in self.optimizer.param_groups:
             group["lr"] = self.lr()
