@@ -27,7 +27,6 @@ import pandas as pd
 import torch
 import yaml
 from torch import Tensor
-from train import FULL_CHAIN, noise, peak_flops, seconds_of
 
 from nafp import compute, grid
 from nafp.data.corpus import Split
@@ -42,6 +41,7 @@ from nafp.search.vectors import Database
 from nafp.training.checkpoints import Checkpoints
 from nafp.training.settings import Settings
 from nafp.training.train import Trainer
+from train import FULL_CHAIN, noise, peak_flops, seconds_of
 
 ROOT = Path(__file__).parents[1]
 ADAM = {"name": "adam", "betas": [0.9, 0.999], "weight_decay": 0}
@@ -100,6 +100,13 @@ def relative(a: Tensor, b: Tensor) -> float:
     return float((a - b).norm() / b.norm().clamp(min=1e-30))
 
 
+def bandwidth(device: torch.device) -> float:
+    """Bytes a second that a large copy reads and writes."""
+    x = torch.ones(2**30 if device.type == "cuda" else 2**20, device=device)
+    y = torch.empty_like(x)
+    return 2 * x.nbytes / seconds_of(lambda: y.copy_(x), 0.3, device)
+
+
 # ---------------------------------------------------------------- sections
 
 
@@ -124,10 +131,7 @@ def machine(device: torch.device, options: argparse.Namespace) -> pd.DataFrame:
         torch.backends.cuda.matmul.allow_tf32 = tf32
         n = None if device.type == "cuda" else 512
         facts[f"matrix product, {name}, TFLOP/s"] = f"{peak_flops(precision, 0.3, device, n) / 1e12:,.1f}"
-    x = torch.empty(2**30 if device.type == "cuda" else 2**20, dtype=torch.float32, device=device).normal_()
-    y = torch.empty_like(x)
-    options.bandwidth = 2 * x.nbytes / seconds_of(lambda: y.copy_(x), 0.3, device)
-    facts["copy, read and written, GB/s"] = f"{options.bandwidth / 1e9:,.0f}"
+    facts["copy, read and written, GB/s"] = f"{bandwidth(device) / 1e9:,.0f}"
     return pd.DataFrame({"what": facts.keys(), "found": facts.values()})
 
 
@@ -140,54 +144,41 @@ def kernels(device: torch.device, options: argparse.Namespace) -> pd.DataFrame:
     from nafp.model.kernels import layer
 
     width, items = (16, 4) if options.quick else (128, 640)
-    network = Fingerprinter(128, width).to(device)
-    rows, generator = [], torch.Generator(device).manual_seed(0)
-    shape = (256, 32, 1)
-    for number, (conv, norm) in enumerate(zip(network.encoder[::2], network.encoder[1::2], strict=True)):
-        for p in (*conv.parameters(), *norm.parameters()):
+    encoder = Fingerprinter(128, width).to(device).encoder
+    shape, rows, generator = (256, 32, 1), [], torch.Generator(device).manual_seed(0)
+    for number, (conv, norm) in enumerate(zip(encoder[::2], encoder[1::2], strict=True)):
+        parameters = [*conv.parameters(), *norm.parameters()]
+        for p in parameters:
             p.data += 0.1 * torch.randn(p.shape, generator=generator, device=device)
-        parameters = [conv.weight, conv.bias, norm.norm.weight, norm.norm.bias]
-        x = torch.randn((items, *shape), generator=generator, device=device)
-        half = x.bfloat16().requires_grad_(shape[-1] > 1)
-        wanted = parameters + [half] * half.requires_grad
+        first = shape[-1] == 1
+        x = torch.randn((items, *shape), generator=generator, device=device).bfloat16()
+        ways = {
+            "ours": lambda x, first=first, c=conv, n=norm: layer(x.float() if first else x, c, n, torch.bfloat16),
+            "eager": lambda x, c=conv, n=norm: n(c(x)),
+        }
 
-        def ours(x=half, conv=conv, norm=norm, image=x):
-            return layer(x if x.shape[-1] > 1 else image, conv, norm, torch.bfloat16)
+        def gradients(call: Callable, x: Tensor, dz: Tensor, p=parameters, first=first) -> tuple[Tensor, list[Tensor]]:
+            x = x.detach().requires_grad_(not first)
+            z = call(x)
+            return z, torch.autograd.grad(z, p if first else [*p, x], dz.to(z.dtype))
 
-        def eager(x=half, conv=conv, norm=norm):
-            return norm(conv(x))
-
-        def reference(conv=conv, norm=norm, x=half):
-            few = x[:32].float().detach().requires_grad_(x.requires_grad)
-            return norm(conv(few)), few
-
-        z, few = reference()
-        dz = torch.randn(z.shape, generator=generator, device=device)
-        truth = torch.autograd.grad(z, parameters + [few] * few.requires_grad, dz)
-        row = {"layer": f"{number + 1}: {shape} -> {tuple(z.shape[1:])}"}
-        for name, call in (("ours", ours), ("eager", eager)):
-            out = (
-                call(half[:32])
-                if name == "eager"
-                else layer(half[:32] if shape[-1] > 1 else x[:32].bfloat16().float(), conv, norm, torch.bfloat16)
-            )
-            found = torch.autograd.grad(out, wanted, dz.bfloat16())
-            found = [g[:32] if g.shape == half.shape else g for g in found]
-            row[f"{name}: z, worst gradient"] = f"{relative(out, z):.4f}, {max(map(relative, found, truth)):.4f}"
-        gradient = torch.randn((items, *z.shape[1:]), generator=generator, device=device).bfloat16()
-        for name, call in (("ours", ours), ("eager", eager)):
-            out = call()
-            with torch.no_grad():
-                row[f"{name}: forward ms"] = round(do_bench(call, 5, 30), 3)
-            row[f"{name}: backward ms"] = round(
-                do_bench(lambda out=out, w=wanted: torch.autograd.grad(out, w, gradient, retain_graph=True), 5, 30), 3
-            )
-            del out
+        few = x[:32]
+        with torch.no_grad():
+            dz = torch.randn(ways["eager"](few).shape, generator=generator, device=device)
+        truth = gradients(ways["eager"], few.float(), dz)
+        row = {"layer": f"{number + 1}: {shape} -> {tuple(dz.shape[1:])}"}
+        for name, call in ways.items():
+            z, found = gradients(call, few, dz)
+            worst = max(map(relative, found, truth[1]))
+            row[f"{name}: error of z, of the worst gradient"] = f"{relative(z, truth[0]):.4f}, {worst:.4f}"
+        shape = tuple(dz.shape[1:])
+        dz = torch.randn((items, *shape), generator=generator, device=device).bfloat16()
+        for name, call in ways.items():
+            row[f"{name}: ms"] = round(do_bench(lambda call=call, x=x, dz=dz: gradients(call, x, dz), 5, 30), 3)
         rows.append(row)
-        shape = tuple(z.shape[1:])
     table = pd.DataFrame(rows)
-    table.loc[len(table)] = {"layer": "all", **table.select_dtypes("number").sum().round(2).to_dict()}
-    return table.fillna("")
+    sums = table.select_dtypes("number").sum().round(2).to_dict()
+    return pd.concat([table, pd.DataFrame([{"layer": "all", **sums}])]).fillna("")
 
 
 def losses(device: torch.device, options: argparse.Namespace) -> pd.DataFrame:
@@ -265,11 +256,13 @@ def memory(device: torch.device, options: argparse.Namespace) -> pd.DataFrame:
     rows = [{"what": "micro_batch: auto", "found": f"{said.getvalue().strip()}; loss of step 2: {loss:.4f}"}]
     del t
     torch.cuda.empty_cache()
-    try:
-        losses_of(trainer(settings(width, 4 * bsz, "float32"), splits, device), 1)
-        rows.append({"what": "out of memory", "found": "did not happen"})
-    except UserError as error:
-        rows.append({"what": "out of memory", "found": str(error)})
+    for mode in ("float32", "bfloat16, kernels"):
+        try:
+            losses_of(trainer(settings(width, 8 * bsz, mode), sounds(200), device), 1)
+            rows.append({"what": f"out of memory, {mode}", "found": "did not happen"})
+        except UserError as error:
+            rows.append({"what": f"out of memory, {mode}", "found": str(error)})
+        torch.cuda.empty_cache()
     del held
     torch.cuda.empty_cache()
     return pd.DataFrame(rows)
@@ -336,97 +329,83 @@ def fingerprints(device: torch.device, options: argparse.Namespace) -> pd.DataFr
 def speed(device: torch.device, options: argparse.Namespace) -> pd.DataFrame:
     """Whole training steps of the full model."""
     width, sizes = (8, [16]) if options.quick else (128, options.bsz)
-    splits, rows = sounds(100), []
-    for bsz in sizes:
-        for mode in modes(device, compiled=bsz == sizes[1 % len(sizes)]):
-            if device.type == "cuda":
-                torch.cuda.empty_cache()
-                torch.cuda.reset_peak_memory_stats()
-            began = time.perf_counter()
-            t = trainer(settings(width, bsz, mode), splits, device)
-            order, n = t.batches.order(0), 4 if options.quick else 20
-            float(t.train_step(order[0]))
-            ready = time.perf_counter() - began
+    splits = sounds(100)
+    return pd.DataFrame(
+        [
+            {
+                "N": bsz,
+                "mode": mode,
+                **step_facts(settings(width, bsz, mode), splits, device, 4 if options.quick else 20),
+            }
+            for bsz in sizes
+            for mode in modes(device, compiled=bsz == options.compiled)
+        ]
+    )
 
-            def steps(t=t, order=order, n=n) -> float:
-                """Seconds that the host takes to ask for some steps; they may not be done yet."""
-                began = time.perf_counter()
-                for i in range(n):
-                    t.step = 0
-                    t.train_step(order[i % len(order)])
-                return time.perf_counter() - began
 
-            steps()
-            asked = []
-            seconds = seconds_of(lambda: asked.append(steps()), 1.0, device) / n
-            data = seconds_of(lambda: t.batches.images(t.plan(order[0])), 0.3, device)
-            flops = 6 * encoder_flops(width, 256, 32) * bsz / 2
-            rows.append(
-                {
-                    "N": bsz,
-                    "mode": mode,
-                    "anchors/s": round(bsz / 2 / seconds),
-                    "ms a step": round(1e3 * seconds, 2),
-                    "of them the host's": round(1e3 * min(asked) / n, 2),
-                    "data alone, ms": round(1e3 * data, 2),
-                    "TFLOP/s": round(flops / seconds / 1e12, 1),
-                    "s to the first step": round(ready, 1),
-                    "peak GiB": round(torch.cuda.max_memory_allocated() / 2**30, 1) if device.type == "cuda" else "",
-                }
-            )
-            del t, steps
-    return pd.DataFrame(rows)
+def step_facts(s: Settings, splits: dict[str, Split], device: torch.device, steps: int) -> dict:
+    """How fast training steps are, what the host and the data have of that, and how much memory they take."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+    began = time.perf_counter()
+    t = trainer(s, splits, device)
+    order = t.batches.order(0)
+    float(t.train_step(order[0]))
+    ready, asked = time.perf_counter() - began, []
+
+    def some_steps() -> None:
+        began = time.perf_counter()
+        for i in range(steps):
+            t.step = 0
+            t.train_step(order[i % len(order)])
+        asked.append(time.perf_counter() - began)  # for all of them; the GPU may still have to do them
+
+    seconds = seconds_of(some_steps, 1.0, device) / steps
+    data = seconds_of(lambda: t.batches.images(t.plan(order[0])), 0.3, device)
+    flops = 3 * encoder_flops(s.model["width"], 256, 32) * s.bsz  # forward, and twice that backward
+    return {
+        "anchors/s": round(s.bsz / 2 / seconds),
+        "ms a step": round(1e3 * seconds, 2),
+        "the host's": round(1e3 * min(asked) / steps, 2),
+        "data alone, ms": round(1e3 * data, 2),
+        "TFLOP/s": round(flops / seconds / 1e12, 1),
+        "s to the first step": round(ready, 1),
+        "peak GiB": round(torch.cuda.max_memory_allocated() / 2**30, 1) if device.type == "cuda" else "",
+    }
 
 
 def profile(device: torch.device, options: argparse.Namespace) -> pd.DataFrame:
-    """The kernels that take most of a step, and the bytes that it must move against the copy's bandwidth."""
+    """The kernels that take most of a step, and the time that its activations take at the bandwidth of a copy."""
     if device.type == "cpu":
         return pd.DataFrame([{"kernel": "only on a GPU"}])
-    width, bsz = (16, 16) if options.quick else (128, 640)
-    tables = []
+    width, bsz, steps = (16, 16, 3) if options.quick else (128, 640, 3)
+    rows = []
     for mode in ("bfloat16", "bfloat16, kernels"):
         t = trainer(settings(width, bsz, mode), sounds(), device)
-        order, steps = t.batches.order(0), 3
         losses_of(t, 2)
-        with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as seen:
-            for i in range(steps):
-                t.step = 0
-                t.train_step(order[i % len(order)])
+        with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA], acc_events=True) as seen:
+            losses_of(t, steps)
             torch.cuda.synchronize()
-        events = [e for e in seen.key_averages() if e.self_device_time_total > 0]
-        total = sum(e.self_device_time_total for e in events) / steps / 1e3
-        top = sorted(events, key=lambda e: -e.self_device_time_total)[:14]
-        tables += [
-            {
-                "mode": mode,
-                "kernel": e.key[:90],
-                "ms a step": round(e.self_device_time_total / steps / 1e3, 3),
-                "share": f"{e.self_device_time_total / steps / 1e3 / total:.0%}",
-                "launches a step": round(e.count / steps, 1),
-            }
-            for e in top
-        ]
-        tables.append(
-            {
-                "mode": mode,
-                "kernel": "all",
-                "ms a step": round(total, 3),
-                "launches a step": round(sum(e.count for e in events) / steps),
-            }
-        )
-        if mode == "bfloat16, kernels":
-            moved = activation_bytes(t.network[1]) * bsz
-            floor = 1e3 * moved / options.bandwidth
-            tables.append(
-                {
-                    "mode": mode,
-                    "kernel": f"activations by count: {moved / 1e9:.1f} GB a step, at the copy's bandwidth",
-                    "ms a step": round(floor, 3),
-                    "share": f"{floor / total:.0%}",
-                }
-            )
-        del t
-    return pd.DataFrame(tables).fillna("")
+        times = {e.key: e.self_device_time_total / steps / 1e3 for e in seen.key_averages()}
+        launches = {e.key: e.count / steps for e in seen.key_averages()}
+        total = sum(times.values())
+        for key in sorted(times, key=lambda key: -times[key])[:10]:
+            row = {"mode": mode, "kernel": short(key), "ms a step": round(times[key], 3)}
+            rows.append(row | {"share": f"{times[key] / total:.0%}", "launches": round(launches[key], 1)})
+        rows.append({"mode": mode, "kernel": "all", "ms a step": round(total, 3), "launches": sum(launches.values())})
+    moved = activation_bytes(t.network[1]) * bsz
+    floor = 1e3 * moved / bandwidth(device)
+    what = f"{moved / 1e9:.1f} GB of activations by count, at the bandwidth of a copy"
+    rows.append({"mode": mode, "kernel": what, "ms a step": round(floor, 3), "share": f"{floor / total:.0%}"})
+    return pd.DataFrame(rows).fillna("")
+
+
+def short(kernel: str) -> str:
+    """A kernel's name without what all of PyTorch's have in common."""
+    for words in ("void ", "at::native::", "(anonymous namespace)::"):
+        kernel = kernel.replace(words, "")
+    return kernel[:80]
 
 
 def activation_bytes(network: Fingerprinter) -> int:
@@ -481,11 +460,13 @@ def demo_splits(folder: Path, demo: dict) -> dict[str, Split]:
     from nafp.augment.chain import Chain
     from nafp.augment.queries import write_queries
     from nafp.data.layout import SPLITS
-    from nafp.data.pools import AudioPool
+    from nafp.data.pools import AudioPool, held_out
 
     with contextlib.redirect_stderr(io.StringIO()):
         write_corpus(folder, demo["songs"], demo["seed"], demo["clip_s"], os.cpu_count())
-        pools = {kind: AudioPool(Split.read(folder, f"{kind}_test")) for kind in ("bg", "ir", "speech")}
+        pools = {
+            kind: AudioPool(held_out(Split.read(folder, f"{kind}_test"), "test")) for kind in ("bg", "ir", "speech")
+        }
         chain = Chain(demo["queries"]["test"], pools)
         write_queries(folder / SPLITS["test_db"], folder / SPLITS["test_query"], chain, demo["seed"])
     names = {
@@ -540,13 +521,16 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="small sizes, to try the script itself")
     parser.add_argument("--only", choices=SECTIONS, nargs="+", default=list(SECTIONS))
     parser.add_argument("--bsz", type=int, nargs="+", default=[120, 640, 1280], help="batch sizes of the section speed")
+    parser.add_argument(
+        "--compiled", type=int, help="the one of these batch sizes that torch.compile is tried with: a minute"
+    )
     parser.add_argument("--seeds", type=int, default=1, help="trainings of the recipe (default 1)")
     parser.add_argument("--json", type=Path, default=Path("results/gpu.json"), help="default %(default)s")
     options = parser.parse_args()
     device = compute.set_up(os.cpu_count(), gpu=options.device == "cuda")
     if device.type != options.device:
         sys.exit("error: PyTorch finds no GPU here; --device cpu --quick tries the script itself")
-    record, options.bandwidth, failed = {}, float("nan"), []
+    record, failed = {}, []
     for name in options.only:
         began = time.perf_counter()
         try:

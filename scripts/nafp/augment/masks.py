@@ -9,7 +9,9 @@ from torch import Generator, Tensor
 
 Range = Sequence[float]
 Draws = Mapping[str, Tensor | np.ndarray]  # (B, ...) each; tensors are sent to the device, arrays are used by the CPU
-BatchMean = Callable[[Tensor], Tensor]  # images (B, mels, frames), maybe not all of a batch -> the mean of the whole batch
+BatchMean = Callable[
+    [Tensor], Tensor
+]  # images (B, mels, frames), maybe not all of a batch -> the mean of the whole batch
 ON_HOST = ("shift", "pattern")  # draws of noise, which the CPU makes: the same on every device
 
 

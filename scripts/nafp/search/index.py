@@ -17,8 +17,8 @@ from faiss.contrib.ondisk import merge_ondisk
 from nafp.errors import UserError
 from nafp.files import written_whole
 from nafp.search.by_list import search_by_list, worth_it
-from nafp.search.milvus import Collection, build_collection
 from nafp.search.gpu import to_gpu, without_faiss
+from nafp.search.milvus import Collection, build_collection
 from nafp.search.types import FEWEST, INDEXES, MILVUS, ON_DISK, type_of
 from nafp.search.vectors import Database, one_thread_each
 
