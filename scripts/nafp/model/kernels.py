@@ -146,34 +146,45 @@ def _moments(y, moments, size, parts, ELU: tl.constexpr, BLOCK: tl.constexpr):
     _store_moments(total, squares, tl.minimum(BLOCK, size - part * BLOCK), moments, item * parts + part)
 
 
+@triton.jit
+def _high(x):
+    """A float32 number's part that TF32 keeps."""
+    return (x.to(tl.int32, bitcast=True) & -8192).to(tl.float32, bitcast=True)
+
+
 @jit
 def _first_moments(
     image, w, bias, moments, rows, channels, rows_each,
     length_in: tl.constexpr, length_out: tl.constexpr, stride: tl.constexpr, before: tl.constexpr,
-    ELU: tl.constexpr, EVEN: tl.constexpr, PRECISION: tl.constexpr, R: tl.constexpr, C: tl.constexpr,
+    ELU: tl.constexpr, EVEN: tl.constexpr, R: tl.constexpr, C: tl.constexpr,
 ):  # fmt: skip
     """Grid (parts of the rows, items): as ``_moments``, where y is computed of an image. EVEN: tiles have no edges.
 
-    y is a matrix product here, (R, 3 taps and a one for the bias) with the weights, both padded to 16.
+    y is one matrix product in TF32 with float32's accuracy. Its 16 columns are the three taps of the pixels' high, low and
+    high parts, which meet the high, high and low parts of the weights, and ones, which meet the bias.
     """
     part, item = tl.program_id(0), tl.program_id(1)
     r, k, c = tl.arange(0, R)[:, None], tl.arange(0, 16), tl.arange(0, C)[None, :]
-    weight = tl.load(w + c * 3 + k[:, None], mask=(c < channels) & (k < 3)[:, None], other=0.0)
-    weight += tl.load(bias + c + 0 * k[:, None], mask=(c < channels) & (k == 3)[:, None], other=0.0)
+    here = c < channels
+    weight = tl.load(w + c * 3 + (k % 3)[:, None], mask=here & (k < 9)[:, None], other=0.0)
+    weight += tl.load(bias + c + 0 * k[:, None], mask=here & ((k == 9) | (k == 10))[:, None], other=0.0)
+    low = ((k >= 6) & (k < 9)) | (k == 10)
+    weight = tl.where(low[:, None], weight - _high(weight), _high(weight))
     image += item.to(tl.int64) * (rows // length_out * length_in)
     total = tl.zeros((R, C), tl.float32)
     squares = tl.zeros((R, C), tl.float32)
     end = tl.minimum((part + 1) * rows_each, rows)
     for start in range(part * rows_each, end, R):
-        position = (start + r) % length_out * stride - before + k[None, :]
-        here = (start + r < end) & (k < 3)[None, :] & (position >= 0) & (position < length_in)
-        pixels = tl.load(image + (start + r) // length_out * length_in + position, mask=here, other=0.0)
-        pixels = tl.where((k == 3)[None, :], 1.0, pixels)
-        a = tl.dot(pixels, weight, input_precision=PRECISION)
+        position = (start + r) % length_out * stride - before + (k % 3)[None, :]
+        known = (start + r < end) & (k < 9)[None, :] & (position >= 0) & (position < length_in)
+        pixels = tl.load(image + (start + r) // length_out * length_in + position, mask=known, other=0.0)
+        pixels = tl.where(((k >= 3) & (k < 6))[None, :], pixels - _high(pixels), _high(pixels))
+        pixels = tl.where((k >= 9)[None, :], 1.0, pixels)
+        a = tl.dot(pixels, weight, input_precision="tf32")
         if ELU:
             a = _elu(a, _slope(a))
         if not EVEN:
-            a = tl.where((start + r < end) & (c < channels), a, 0.0)
+            a = tl.where((start + r < end) & here, a, 0.0)
         total += a
         squares += a * a
     all_total, all_squares = _two_sums(total, squares)
@@ -368,7 +379,7 @@ def _norm_gradient(
 def _wide(row, WIDE: tl.constexpr):
     """Row numbers as 64-bit integers, if elements cannot be counted by 32 bits."""
     if WIDE:
-        return row.to(tl.int64)
+        row = row.to(tl.int64)
     return row
 
 
@@ -554,8 +565,14 @@ def warps_of(*tile: int) -> int:
 
 
 def factors(x: Tensor) -> str:
-    """How the factors of float32 products are rounded: as ``train.tf32`` says."""
-    return "tf32" if torch.backends.cuda.matmul.allow_tf32 else "ieee"
+    """How float32 products are computed: rounded to TF32 as ``train.tf32`` says, or as three such products, which lose
+    nothing that matters."""
+    return "tf32" if torch.backends.cuda.matmul.allow_tf32 else "tf32x3"
+
+
+def depth_of(x: Tensor, channels: int) -> int:
+    """Channels of a tile that a step of a matrix product takes: 128 bytes of a row."""
+    return power_of_two_in(channels, 128 // x.element_size())
 
 
 def wide(*tensors: Tensor) -> bool:
@@ -570,7 +587,7 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor, axis: Axis, elu: bool) -> 
     """
     items, c_in, c_out = len(x), x.shape[-1], len(weight)
     rows = items * axis.rows
-    bm, bn, bk = 128 if rows >= 2**14 else 64, power_of_two_in(c_out, 128), power_of_two_in(c_in, 64)
+    bm, bn, bk = 128 if rows >= 2**14 else 64, power_of_two_in(c_out, 128), depth_of(x, c_in)
     y = torch.empty((items, axis.rows, c_out), dtype=x.dtype, device=x.device)
     moments = None
     if axis.rows % bm == 0 and axis.rows * c_out > WHOLE_ITEM:
@@ -592,13 +609,8 @@ def moments_of(y: Tensor, size: int, elu: bool) -> tuple[Tensor, int]:
     return moments, PART
 
 
-def first_moments(
-    image: Tensor, weight: Tensor, bias: Tensor, axis: Axis, elu: bool, dtype: torch.dtype
-) -> tuple[Tensor, int]:
-    """Images (B, F, T) -> ``moments_of`` what the first convolution makes of them.
-
-    Factors are rounded to TF32 where results are rounded to bfloat16 anyway: over an item, that cancels out.
-    """
+def first_moments(image: Tensor, weight: Tensor, bias: Tensor, axis: Axis, elu: bool) -> tuple[Tensor, int]:
+    """Images (B, F, T) -> ``moments_of`` what the first convolution makes of them."""
     channels = len(weight)
     c = triton.next_power_of_2(channels)
     r = max(PART // c, 16)
@@ -607,8 +619,7 @@ def first_moments(
     moments = torch.empty((len(image), parts, 2), dtype=torch.float32, device=image.device)
     _first_moments[(parts, len(image))](
         image, weight, bias, moments, axis.rows, channels, each, *axis.place,
-        ELU=elu, EVEN=axis.rows % each == 0 and channels == c, PRECISION="tf32" if dtype == torch.bfloat16 else "tf32x3",
-        R=r, C=c, num_warps=4,
+        ELU=elu, EVEN=axis.rows % each == 0 and channels == c, R=r, C=c, num_warps=4,
     )  # fmt: skip
     return moments, each * channels
 
@@ -617,7 +628,7 @@ def input_gradient(dy: Tensor, weight: Tensor, axis: Axis) -> Tensor:
     """(B, rows, c_out) -> dx (B, rows of the input, c_in)."""
     items, c_out, c_in = len(dy), len(weight), weight.shape[1] // TAPS
     rows = items * axis.outer * triton.cdiv(axis.length_in + axis.before, axis.stride) * axis.inner
-    bm, bn, bk = 128 if rows >= 2**14 else 64, power_of_two_in(c_in, 128), power_of_two_in(c_out, 64)
+    bm, bn, bk = 128 if rows >= 2**14 else 64, power_of_two_in(c_in, 128), depth_of(dy, c_out)
     dx = torch.empty((items, axis.outer * axis.length_in * axis.inner, c_in), dtype=dy.dtype, device=dy.device)
     _input_gradient[(triton.cdiv(rows, bm) * axis.stride * (c_in // bn),)](
         dy, weight, dx, rows, axis.inner, *axis.place, *axis.taps, c_in, c_out,
@@ -630,7 +641,7 @@ def weight_gradient(x: Tensor, dy: Tensor, axis: Axis) -> Tensor:
     """(B, rows, c_in), (B, rows, c_out) -> float32 dw (c_out, 3, c_in)."""
     items, c_in, c_out = len(x), x.shape[-1], dy.shape[-1]
     rows, (first, taps) = items * axis.rows, axis.taps
-    bm, bo, bi = 64, power_of_two_in(c_out, 128), power_of_two_in(c_in, 128)
+    bm, bo, bi = 128 // x.element_size(), power_of_two_in(c_out, 128), power_of_two_in(c_in, 128)
     programs = (c_in // bi) * taps * (c_out // bo)
     shares = max(min(SHARES // programs, rows // (8 * bm)), 1)
     each = triton.cdiv(triton.cdiv(rows, shares), bm) * bm
@@ -681,7 +692,7 @@ class Layer(torch.autograd.Function):
             source, moments, per_part = convolve(x, flat, bias, axis, elu)
         mean, rstd = torch.empty((2, items), dtype=torch.float32, device=x.device)
         if first:
-            moments, per_part = first_moments(source, flat, bias, axis, elu, dtype)
+            moments, per_part = first_moments(source, flat, bias, axis, elu)
         elif moments is None and not tiles.whole:
             moments, per_part = moments_of(source, tiles.size, elu)
         if moments is not None:

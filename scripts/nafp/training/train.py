@@ -113,19 +113,15 @@ class Trainer:
     def fuses(self) -> bool:
         """Whether the encoder computes by the kernels of ``nafp.model.kernels``."""
         s = self.settings
-        return (
-            s.kernels == "auto"
-            and not s.compile
-            and self.network[1].dtype == torch.bfloat16
-            and s.model["width"] % CHANNELS_OF_KERNELS == 0
-            and compute.runs_kernels(self.device)
-        )
+        wanted = s.kernels == "fused" or (s.kernels == "auto" and self.network[1].dtype == torch.bfloat16)
+        possible = s.model["width"] % CHANNELS_OF_KERNELS == 0 and compute.runs_kernels(self.device)
+        return wanted and possible and not s.compile
 
     def records(self) -> bool:
         """Whether a step up to its gradients is recorded as a CUDA graph."""
         s = self.settings
         whole = self.processes == 1 and self.piece is None and s.loss not in WAITING_LOSSES
-        return whole and s.kernels == "auto" and not s.compile and compute.runs_kernels(self.device)
+        return whole and s.kernels != "eager" and not s.compile and compute.runs_kernels(self.device)
 
     def gradients(self, plan: Plan) -> tuple[Tensor, Tensor]:
         """The loss and embeddings of a batch; the parameters get the gradients of this process's rows."""
