@@ -40,7 +40,7 @@ from nafp.search.exact import ExactSearch
 from nafp.search.vectors import Database
 from nafp.training.checkpoints import Checkpoints
 from nafp.training.settings import Settings
-from nafp.training.train import Trainer
+from nafp.training.train import Trainer, train
 from train import FULL_CHAIN, noise, peak_flops, seconds_of
 
 ROOT = Path(__file__).parents[1]
@@ -425,39 +425,31 @@ def recipe(device: torch.device, options: argparse.Namespace) -> pd.DataFrame:
         config["run"]["bsz"], config["train"]["epochs"], config["features"]["n_mels"] = 16, 1, 64
     with tempfile.TemporaryDirectory() as folder:
         splits = demo_splits(Path(folder), demo)
+    validation = {name: value for name, value in config["train"].pop("validation").items() if name != "queries"}
+    del config["train"]["gpus"]
     for mode in ("float32",) if device.type == "cpu" else ("float32", "bfloat16, kernels"):
         for seed in range(1 if options.quick else options.seeds):
-            train = {k: v for k, v in config["train"].items() if k not in ("gpus", "validation")}
             s = Settings(
-                **train | MODES[mode] | {"seed": seed},
+                **config["train"] | MODES[mode] | {"seed": seed},
                 **{name: config["run"][name] for name in ("bsz", "dim", "loss")},
                 features=config["features"],
                 model=config["model"],
                 chain=config["chains"]["full"],
                 loss_options=config["losses"]["ntxent"],
+                validation=validation | {"chain": None},
             )
-            t = trainer(s, {name: splits[name] for name in ("train", "bg", "ir")}, device)
-            began = time.perf_counter()
-            while t.epoch < s.epochs:
-                for _ in t.run_epoch():
-                    pass
-                t.finish_epoch()
-            seconds = time.perf_counter() - began
-            rates = hit_rates(t.network.eval(), splits, device)
-            rows.append(
-                {
-                    "mode": mode,
-                    "seed": seed,
-                    "seconds": round(seconds, 1),
-                    "last loss": round(t.history[-1]["loss"], 4),
-                    **rates,
-                }
-            )
+            with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stderr(io.StringIO()):
+                began, states = time.perf_counter(), Checkpoints(Path(folder) / "states")
+                t = train(trainer(s, splits, device, checkpoints=states), mode, Path(folder) / "tensorboard")
+                seconds = time.perf_counter() - began
+            times = {"seconds": round(seconds, 1), "of them steps": round(sum(e["seconds"] for e in t.history), 1)}
+            found = {"last loss": round(t.history[-1]["loss"], 4), **hit_rates(t.network.eval(), splits, device)}
+            rows.append({"mode": mode, "seed": seed, **times, **found})
     return pd.DataFrame(rows)
 
 
 def demo_splits(folder: Path, demo: dict) -> dict[str, Split]:
-    """The demo corpus, composed, with its test queries."""
+    """The demo corpus, composed, with its queries."""
     from nafp.augment.chain import Chain
     from nafp.augment.queries import write_queries
     from nafp.data.layout import SPLITS
@@ -469,26 +461,21 @@ def demo_splits(folder: Path, demo: dict) -> dict[str, Split]:
             kind: AudioPool(held_out(Split.read(folder, f"{kind}_test"), "test")) for kind in ("bg", "ir", "speech")
         }
         chain = Chain(demo["queries"]["test"], pools)
-        write_queries(folder / SPLITS["test_db"], folder / SPLITS["test_query"], chain, demo["seed"])
-    names = {
-        "train": "train",
-        "bg": "bg_train",
-        "ir": "ir_train",
-        "db": "test_db",
-        "query": "test_query",
-        "dummy": "dummy",
-    }
+        for part in ("val", "test"):
+            write_queries(folder / SPLITS[f"{part}_db"], folder / SPLITS[f"{part}_query"], chain, demo["seed"])
+    names = {name: name for name in ("train", "val_db", "val_query", "test_db", "test_query", "dummy")}
+    names |= {"bg": "bg_train", "ir": "ir_train"}
     return {name: Split.read(folder, split) for name, split in names.items()}
 
 
 def hit_rates(network: torch.nn.Module, splits: dict[str, Split], device: torch.device) -> dict[str, float]:
     """Percent of sequences of 1 to 10 s whose best place among all places is the right one."""
     vectors = {}
-    for name in ("query", "dummy", "db"):
+    for name in ("test_query", "dummy", "test_db"):
         vectors[name] = np.empty((len(splits[name].segments), network[1].dim), np.float32)
         fingerprint(network, splits[name], device, vectors[name], disable=True)
-    database, clip = np.concatenate([vectors["db"], vectors["dummy"]]), splits["query"].segments.clip
-    similarity, rates = vectors["query"] @ database.T, {}
+    database, clip = np.concatenate([vectors["test_db"], vectors["dummy"]]), splits["test_query"].segments.clip
+    similarity, rates = vectors["test_query"] @ database.T, {}
     for length in (1, 3, 5, 9, 11, 19):
         if length > len(clip):
             break
