@@ -49,9 +49,9 @@ MODES = {  # name -> what a training computes in and with
     "float32": {"precision": "float32"},
     "tf32": {"precision": "float32", "tf32": True},
     "bfloat16": {"precision": "bfloat16"},
-    "float32, kernels": {"precision": "float32", "kernels": "fused"},
-    "tf32, kernels": {"precision": "float32", "tf32": True, "kernels": "fused"},
-    "bfloat16, kernels": {"precision": "bfloat16", "kernels": "fused"},
+    "float32, kernels": {"precision": "float32", "kernels": "auto"},
+    "tf32, kernels": {"precision": "float32", "tf32": True, "kernels": "auto"},
+    "bfloat16, kernels": {"precision": "bfloat16", "kernels": "auto"},
     "bfloat16, compiled": {"precision": "bfloat16", "compile": True},
 }
 
@@ -311,7 +311,7 @@ def fingerprints(device: torch.device, options: argparse.Namespace) -> pd.DataFr
     for mode in modes(device, compiled=False):
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = MODES[mode].get("tf32", False)
         network[1].dtype = compute.PRECISIONS[MODES[mode]["precision"]]
-        network[1].fused = MODES[mode].get("kernels") == "fused"
+        network[1].fused = MODES[mode].get("kernels") == "auto"
         found = embed(few, device)
         seconds = seconds_of(lambda: embed(split, device), 1, device)
         rows.append(

@@ -14,7 +14,7 @@ from nafp.console import logged
 from nafp.errors import UserError
 from nafp.identify.library import Library, decoded, find_audio, model_key
 from nafp.identify.recognise import Limits, identify
-from nafp.model.fingerprint import fingerprint_clips, load_model
+from nafp.model.fingerprint import fingerprint_clips, load_model, on_device
 from nafp.search.vectors import Database
 
 CONFIG = Path(__file__).parents[1] / "config.yaml"
@@ -61,7 +61,7 @@ def run(options: argparse.Namespace) -> pd.DataFrame:
     settings = yaml.safe_load(settings_path.read_text(encoding="utf-8"))
     device = compute.set_up(options.threads)
     heard = {"features": settings["features"], "model": settings["model"]}
-    network = load_model(weights, **heard, dim=settings["dim"]).to(device)
+    network = on_device(load_model(weights, **heard, dim=settings["dim"]), device)
 
     def embed(clips: list[np.ndarray]) -> np.ndarray:
         return fingerprint_clips(network, clips, device, disable=True)

@@ -9,6 +9,7 @@ from safetensors.torch import load_file
 from torch import nn
 from tqdm import tqdm
 
+from nafp import compute
 from nafp.data.corpus import Split
 from nafp.data.layout import SEGMENT
 from nafp.data.pools import AudioPool
@@ -33,6 +34,12 @@ def load_model(weights: Path | str, features: dict, model: dict, dim: int) -> nn
         found = load_file(weights)
     network[1].load_state_dict(found)
     return network.eval()
+
+
+def on_device(network: nn.Sequential, device: torch.device) -> nn.Sequential:
+    """The model on a device, where it computes by our kernels if they run there (``nafp.model.kernels``)."""
+    network[1].fused = network[1].fusible and compute.runs_kernels(device)
+    return network.to(device)
 
 
 def shard_rows(segments: int, shard: int, shards: int) -> slice:
@@ -88,5 +95,5 @@ def fingerprint_to_file(
     with written_whole(path) as part:
         shape = (rows.stop - rows.start, network[1].dim)
         out = np.lib.format.open_memmap(part, mode="w+", dtype=np.float32, shape=shape)
-        fingerprint(network.to(device), split, device, out, rows.start, desc=f"fingerprints of {path.stem}")
+        fingerprint(on_device(network, device), split, device, out, rows.start, desc=f"fingerprints of {path.stem}")
         out.flush()

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nafp.errors import UserError
-from nafp.model.shapes import CHANNEL_FACTORS, TIME_STRIDES, same_padding
+from nafp.model.shapes import CHANNEL_FACTORS, CHANNELS_OF_KERNELS, TIME_STRIDES, same_padding
 
 HEAD_UNITS = 32
 NORM_EPSILON = 1e-3
@@ -96,7 +96,7 @@ class Fingerprinter(nn.Module):
     ``width`` is the number of channels of the first block (128 in the paper). The default has 16,939,008 parameters:
     the layer norms hold a scale and an offset for every frequency, time and channel. ``dtype`` is what the encoder
     computes in; parameters, heads and the result stay float32. ``fused``: whether it does so by the kernels of
-    ``nafp.model.kernels``.
+    ``nafp.model.kernels``, which a ``fusible`` one can on a GPU.
     """
 
     def __init__(
@@ -119,7 +119,7 @@ class Fingerprinter(nn.Module):
         self.encoder = nn.Sequential(*layers)
         self.dtype, self.fused = torch.float32, False
         self.heads = DivideAndEncode(freq * time * c_in, dim)
-        self.dim = dim
+        self.dim, self.fusible = dim, width % CHANNELS_OF_KERNELS == 0
 
     def encode(self, log_mel: Tensor) -> Tensor:
         """(B, mels, frames) -> (B, features) float32: f of the paper, what the heads divide."""

@@ -17,7 +17,6 @@ from nafp.data.corpus import Split
 from nafp.data.pools import AudioPool, held_out
 from nafp.errors import UserError
 from nafp.model.fingerprint import build_model
-from nafp.model.shapes import CHANNELS_OF_KERNELS
 from nafp.training.batches import Batches, Plan, generator
 from nafp.training.checkpoints import Checkpoints, kept_epochs
 from nafp.training.gradients import backward, largest_piece, sum_over_processes, world
@@ -113,15 +112,13 @@ class Trainer:
     def fuses(self) -> bool:
         """Whether the encoder computes by the kernels of ``nafp.model.kernels``."""
         s = self.settings
-        wanted = s.kernels == "fused" or (s.kernels == "auto" and self.network[1].dtype == torch.bfloat16)
-        possible = s.model["width"] % CHANNELS_OF_KERNELS == 0 and compute.runs_kernels(self.device)
-        return wanted and possible and not s.compile
+        return s.kernels == "auto" and not s.compile and self.network[1].fusible and compute.runs_kernels(self.device)
 
     def records(self) -> bool:
         """Whether a step up to its gradients is recorded as a CUDA graph."""
         s = self.settings
         whole = self.processes == 1 and self.piece is None and s.loss not in WAITING_LOSSES
-        return whole and s.kernels != "eager" and not s.compile and compute.runs_kernels(self.device)
+        return whole and s.kernels == "auto" and not s.compile and compute.runs_kernels(self.device)
 
     def gradients(self, plan: Plan) -> tuple[Tensor, Tensor]:
         """The loss and embeddings of a batch; the parameters get the gradients of this process's rows."""
