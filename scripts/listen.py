@@ -24,7 +24,7 @@ def pools(packed: dict[str, str], suffix: str) -> dict[str, AudioPool]:
 
 with logged(snakemake.log[0]):
     params = snakemake.params
-    compute.set_up(snakemake.threads)
+    compute.set_up(snakemake.threads, gpu=False)
     torch.manual_seed(params.seed)
     shown = {"media": {}, "queries": [], "steps": [], "note": ""}
     noises = pools(params.packed, "_test")

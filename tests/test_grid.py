@@ -9,6 +9,7 @@ import yaml
 
 from nafp import compute, grid
 from nafp.augment import chain as augment
+from nafp.config import check_config
 from nafp.data import audio
 from nafp.errors import UserError
 from nafp.search import types
@@ -32,7 +33,7 @@ def changed(path: str, value) -> dict:
 
 
 def test_the_default_config_is_right():
-    grid.check_config(CONFIG, SCHEMA)
+    check_config(CONFIG, ROOT)
 
 
 def test_numbers_of_the_command_line_and_with_exponents():
@@ -100,7 +101,7 @@ def test_a_wrong_config_is_said_in_one_sentence(path, value, says):
     config = changed(path, value)
     config["losses"]["triplet"]["positives"] = 6
     with pytest.raises(UserError) as error:
-        grid.check_config(config, SCHEMA)
+        check_config(config, ROOT)
     assert str(error.value).startswith(says)
     assert "\n" not in str(error.value)
 
@@ -148,9 +149,20 @@ def test_a_recipe_replaces_keys_at_any_depth():
     assert grid.of_recipe(config, "base")["features"] == CONFIG["features"]
 
 
-@pytest.mark.parametrize("overlay", sorted((ROOT / "config").glob("*.yaml")), ids=lambda path: path.stem)
-def test_overlays_are_right(overlay):
-    grid.check_config(grid.with_changes(CONFIG, yaml.safe_load(overlay.read_text())), SCHEMA)
+OVER = {"full": ["mini"], "paper": ["mini"], "release": ["mini"]}  # overlay -> what it is laid over, as it says itself
+
+
+def laid_over(*names: str) -> dict:
+    """The default config with overlays on top."""
+    config = CONFIG
+    for name in names:
+        config = grid.with_changes(config, yaml.safe_load((ROOT / f"config/{name}.yaml").read_text()))
+    return config
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "config").glob("*.yaml")))
+def test_overlays_are_right(name):
+    check_config(laid_over(*OVER.get(name, []), name), ROOT)
 
 
 def test_the_schema_knows_the_registries():

@@ -15,7 +15,6 @@ from nafp.metrics import mcnemar
 from nafp.search.index import Index, build_index, read_index, update_index
 from nafp.search.sequences import (
     KEPT,
-    choose_starts,
     exact_neighbours,
     hits,
     offset_error_ms,
@@ -25,6 +24,7 @@ from nafp.search.sequences import (
     search_sequences,
     songs_of_rows,
 )
+from nafp.search.starts import choose_starts
 from nafp.search.types import INDEXES
 from nafp.search.vectors import Database, Shards, open_vectors, write_manifest
 

@@ -14,11 +14,11 @@ M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of malloc.h
 CLAIMS = []  # open files whose locks are this process's GPUs
 
 
-def set_up(threads: int, rank: int = 0, tf32: bool = False) -> torch.device:
+def set_up(threads: int, rank: int = 0, tf32: bool = False, gpu: bool = True) -> torch.device:
     """Use ``threads`` CPU threads and keep freed memory for the next batch; returns the device to compute on.
 
-    That is a GPU (``free_gpu``) where there is one. ``tf32`` lets it round the factors of float32 products to 10 bits,
-    which is faster.
+    That is a GPU (``free_gpu``) where there is one; ``gpu=False``, of a job that asks for none, stays on the CPU. ``tf32``
+    lets it round the factors of float32 products to 10 bits, which is faster.
 
     glibc returns every large tensor to the system as soon as it is freed and asks for zeroed pages for the next one.
     Keeping them makes a training step of the demo model more than twice as fast on a CPU.
@@ -30,7 +30,7 @@ def set_up(threads: int, rank: int = 0, tf32: bool = False) -> torch.device:
             libc.mallopt(M_MMAP_MAX, 0)
             libc.mallopt(M_TRIM_THRESHOLD, -1)
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
-    if not torch.cuda.is_available():
+    if not gpu or not torch.cuda.is_available():
         return torch.device("cpu")
     device = torch.device("cuda", free_gpu(rank))
     torch.cuda.set_device(device)

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
+from nafp.data.checks import check_kinds, kinds_of
 from nafp.data.corpus import Split
-from nafp.errors import UserError
 
 
 def integers(low: Tensor, high: Tensor, u: Tensor) -> Tensor:
@@ -29,7 +29,7 @@ class AudioPool:
         self.audio = torch.from_numpy(split.audio).to(self.device) if on_device else None
         self.start = torch.from_numpy(split.clips["start"].to_numpy().copy())
         self.samples = torch.from_numpy(split.clips["samples"].to_numpy().copy())
-        self.kind = [path.split("/")[-2] for path in split.clips["path"]]
+        self.kind = kinds_of(split.clips["path"])
 
     def __len__(self) -> int:
         return len(self.start)
@@ -70,10 +70,8 @@ class AudioPool:
 
     def whole_clips(self, max_samples: int | None, kinds: Sequence[str] | None = None) -> Tensor:
         """(clips, longest) the clips' first ``max_samples`` samples, padded with zeros; only of the given kinds."""
+        check_kinds(kinds, self.kind)
         chosen = [i for i, kind in enumerate(self.kind) if not kinds or kind in kinds]
-        if not chosen:
-            known = ", ".join(sorted(set(self.kind)))
-            raise UserError(f"no impulse responses of kind {', '.join(kinds or ['any'])}; there are: {known}")
         lengths = [min(int(self.samples[i]), max_samples or int(self.samples[i])) for i in chosen]
         clips = torch.zeros(len(chosen), max(lengths))
         for row, i, n in zip(clips, chosen, lengths, strict=True):

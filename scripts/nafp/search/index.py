@@ -16,8 +16,9 @@ from faiss.contrib.ondisk import merge_ondisk
 from nafp.errors import UserError
 from nafp.files import written_whole
 from nafp.search.by_list import search_by_list, worth_it
+from nafp.search.checks import check_training, type_of
 from nafp.search.milvus import Collection, build_collection
-from nafp.search.types import FEWEST, INDEXES, MILVUS, ON_DISK, ON_GPU, type_of
+from nafp.search.types import INDEXES, MILVUS, ON_DISK, ON_GPU
 from nafp.search.vectors import Database, one_thread_each
 
 SHARED = 512  # queries from which each thread searches its own
@@ -44,6 +45,11 @@ class Index:
 
     def __len__(self) -> int:
         return self.index.ntotal
+
+    @property
+    def gpu(self) -> int | None:
+        """Number of the GPU that it lies on; None on the CPU."""
+        return self.index.getDevice() if hasattr(self.index, "getDevice") else None
 
     def nearest(self, query: np.ndarray, k: int) -> np.ndarray:
         """(n, d) -> (n, k) ids, the nearest first; -1 where there are fewer."""
@@ -102,13 +108,10 @@ def trained(
 ) -> faiss.Index:
     """An empty index of a type that is ready for its vectors; trained on a GPU if ``device`` allows."""
     sample = training_sample(database, seed, train_max)
+    check_training(kind, len(sample))
     index = INDEXES[kind](database.dim, len(sample), **options)
     if index.is_trained:
         return index
-    if len(sample) < FEWEST.get(kind, 2):
-        raise UserError(
-            f"{kind}: {len(sample)} dummy fingerprints are too few to train it; use l2, or a larger database"
-        )
     there = on_device(index, kind, device)
     there.train(sample)
     return index if there is index else faiss.index_gpu_to_cpu(there)

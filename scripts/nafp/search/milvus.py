@@ -90,7 +90,7 @@ def build_collection(options: Mapping, database: Database, part: Path, folder: P
 class Collection:
     """A filled collection, ready to search. Raises UserError if it is missing, unreachable or of another database."""
 
-    memory_bytes = None  # Milvus does not say
+    memory_bytes = gpu = None  # Milvus does not say
 
     def __init__(self, options: Mapping, folder: Path, database: Database):
         path = folder / "collection.json"
