@@ -96,9 +96,9 @@ def exchanged(wildcards):
 
 
 @cache
-def check_index(run, index, fraction=1.0):
-    """A sentence if an index of a run's fingerprints, and of a fraction of the dummy ones, could not be built."""
-    if dim := dim_of(run):
+def check_index(index, dim, fraction=1.0):
+    """A sentence if an index of fingerprints of ``dim`` dimensions, and of a fraction of the dummy ones, cannot be built."""
+    if dim:
         refuse(lambda clips: problems_of_index(index, dim, config, clips, fraction))
 
 
@@ -110,14 +110,14 @@ def check_queries():
 
 def dummy_vectors(wildcards):
     """The dummy fingerprints that an index is built of, as input."""
-    check_index(wildcards.run, wildcards.index)
+    check_index(wildcards.index, dim_of(wildcards.run))
     return fingerprints_of(wildcards.run, wildcards.epoch, "dummy")
 
 
 def fewest_dummy_vectors(wildcards):
     """The dummy fingerprints whose parts are searched, as input: an index is built of the smallest, too."""
     check_queries()
-    check_index(wildcards.run, wildcards.index, min(config["scale"]["fractions"]))
+    check_index(wildcards.index, dim_of(wildcards.run), min(config["scale"]["fractions"]))
     return fingerprints_of(wildcards.run, wildcards.epoch, "dummy")
 
 

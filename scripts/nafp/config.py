@@ -7,6 +7,7 @@ Imports neither PyTorch nor Faiss: it is part of every planning.
 
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -197,6 +198,7 @@ def demo_clips(config: Mapping) -> Clips:
     """What is known of the data set from the config alone: the songs of the demo, and nothing of any other."""
     songs, samples = config["demo"]["songs"], round(config["demo"]["clip_s"] * SAMPLE_RATE)
 
+    @cache
     def clips(split: str) -> pd.DataFrame | None:
         count = songs.get(split.removesuffix("_db").removesuffix("_query")) if config["dataset"] == "demo" else None
         return pd.DataFrame({"samples": np.full(count, samples)}) if count else None

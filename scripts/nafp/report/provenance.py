@@ -9,12 +9,13 @@ import pandas as pd
 
 from nafp.data.layout import FILES
 from nafp.files import reading
-from nafp.jobfacts import device_name, job_facts
+from nafp.jobfacts import UNKNOWN, device_name, job_facts
+from nafp.report.cells import run_labels
 
 NOT_RECORDED = "not recorded"
 SHOWN = 3  # runs or cells, by their names, that one fact holds for
 WARNINGS = 20  # of the check of the data set
-CHANGED = {True: "yes", False: "no", None: "unknown"}
+CHANGED = {True: ", with changes", False: "", None: ", changes unknown"}  # of the code since its commit
 Facts = Mapping[str, str]
 
 
@@ -31,7 +32,9 @@ def collect(
     ``cells``: as from `cells.load_cells`; ``paths``: their files, with the runs' folder beside that of the scores.
     """
     seeds = sorted(cells["seed"].dropna().astype(int).unique()) if "seed" in cells else []
-    made = {stage: shared(records) for stage, records in made_by(map(Path, paths)).items() if records}
+    made = {
+        stage: shared(records) for stage, records in made_by(map(Path, paths), run_labels(cells)).items() if records
+    }
     return {
         "differences": differences(made),
         **made,
@@ -46,18 +49,22 @@ def collect(
 # ---------------------------------------------------------------- runs and cells
 
 
-def made_by(paths: Iterable[Path]) -> dict[str, dict[str, Facts]]:
-    """Files of cells -> stage (training, index, search) -> run or cell by its name -> facts of the job that made it."""
+def made_by(paths: Iterable[Path], names: Mapping[str, str]) -> dict[str, dict[str, Facts]]:
+    """Files of cells -> stage (training, index, search) -> run or cell by its name -> facts of the job that made it.
+
+    ``names``: run -> its short name.
+    """
     made: dict[str, dict[str, Facts]] = {"training": {}, "index": {}, "search": {}}
     for path in paths:
         with reading(path):
             cell = json.loads(path.read_text(encoding="utf-8"))
         queries = cell.get("query_set", FILES)
-        name = f"{cell['run']}, {cell['index']}" + f", queries {queries}" * (queries != FILES)
+        run = names.get(cell["run"], cell["run"])
+        name = f"{run}, {cell['index']}" + f", queries {queries}" * (queries != FILES)
         for stage in ("index", "search"):
             made[stage][name] = flat(cell.get("provenance", {}).get(stage, {}))
         if "external" not in cell["fields"]:
-            made["training"][cell["run"]] = training(run_of(path, cell["run"]))
+            made["training"][run] = training(run_of(path, cell["run"]))
     return made
 
 
@@ -79,10 +86,10 @@ def training(run: Path) -> Facts:
 
 def flat(facts: Mapping) -> Facts:
     """Facts of a job (`jobfacts.job_facts`) as text, the packages among them."""
-    shown = {name: value for name, value in facts.items() if name != "packages"} | facts.get("packages", {})
-    if "changed" in shown:
-        shown["changed"] = CHANGED[shown["changed"]]
-    return {name: str(value) for name, value in shown.items()}
+    known = {name: str(value) for name, value in facts.items() if name not in ("changed", "packages")}
+    if known.get("commit", UNKNOWN) != UNKNOWN:
+        known["commit"] += CHANGED[facts["changed"]]
+    return known | facts.get("packages", {})
 
 
 def shared(records: Mapping[str, Facts]) -> dict[str, str | dict[str, str]]:
@@ -99,9 +106,9 @@ def shared(records: Mapping[str, Facts]) -> dict[str, str | dict[str, str]]:
 
 
 def listed(names: list[str]) -> str:
-    """How many there are, and which: the first ones."""
+    """Names of runs or cells; of many, the first ones."""
     more = f"; and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return f"{len(names)}: {'; '.join(names[:SHOWN])}{more}"
+    return f"{'; '.join(names[:SHOWN])}{more}"
 
 
 def span(records: Iterable[Facts]) -> str:
@@ -113,12 +120,13 @@ def span(records: Iterable[Facts]) -> str:
 
 def differences(made: Mapping[str, Mapping]) -> str:
     """A sentence: what the runs and cells do not have in common."""
-    found = [f"{name} ({stage})" for stage in made for name, value in made[stage].items() if isinstance(value, dict)]
+    found = {stage: [name for name, value in facts.items() if isinstance(value, dict)] for stage, facts in made.items()}
     if any(facts.get("jobs") == NOT_RECORDED for facts in made.values()):
         return "not known: some were made before this was recorded"
-    if not found:
+    said = "; ".join(f"{stage}: {', '.join(names)}" for stage, names in found.items() if names)
+    if not said:
         return "none: all runs and cells were made by the same code and packages on the same kind of machine"
-    return f"{', '.join(found)}: not all were made alike, see below; times of different machines do not compare"
+    return f"not all were made alike ({said}); times of different machines do not compare"
 
 
 # ---------------------------------------------------------------- data and time
