@@ -61,6 +61,12 @@ IMPOSSIBLE = [  # what no run or cell could do, path, value, and what is said of
     ),
     ("indexes.ivfpq-fastscan.codes", 48, "index 'ivfpq-fastscan': codes: 48 does not divide"),
     ("indexes.hnsw.links", 1, "indexes.hnsw.links: 1 is out of range; allowed: 2 to any"),
+    (
+        "indexes.milvus.index_type",
+        "IVF_PQ",
+        "index 'milvus': Milvus Lite has no index_type 'IVF_PQ'; use one of AUTOINDEX",
+    ),
+    ("indexes.milvus.build", {"M": 1}, "index 'milvus': build.M: a graph of 1 link a node crashes Faiss"),
     ("search.train_max", 1, "index 'ivf': 1 dummy fingerprints are too few to train it"),
     ("search.train_max", 15, "index 'ivfpq-fastscan': 15 dummy fingerprints are too few to train it"),
     ("search.lengths", [1, 60], "no query clip has the 60 segments of the longest sequence; shorten search.lengths"),

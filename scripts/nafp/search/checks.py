@@ -14,6 +14,7 @@ FEWEST = {  # dummy fingerprints that an index is trained on, where it is not 2
     "milvus": 0,
     "ivfpq-fastscan": 16,  # its codes have 4 bits, whatever there is
 }
+LITE_TYPES = ("AUTOINDEX", "BRUTE_FORCE", "FLAT", "HNSW", "HNSW_SQ", "IVF_FLAT", "IVF_SQ8")  # of Milvus Lite
 CONTENT = {"dummy": "the dummy songs", "test_db": "the test songs", "test_query": "the test queries"}
 
 
@@ -42,6 +43,16 @@ def check_training(kind: str, vectors: int) -> None:
     """Refuse to train an index of a type on so few dummy fingerprints."""
     if vectors < FEWEST.get(kind, 2):
         raise UserError(f"{kind}: {vectors} dummy fingerprints are too few to train it; use l2, or a larger database")
+
+
+def check_milvus(options: Mapping) -> None:
+    """Refuse what Milvus Lite has no index for; a server says by itself what it has."""
+    if options["uri"] is None and options["index_type"] not in LITE_TYPES:
+        raise UserError(
+            f"milvus: Milvus Lite has no index_type {options['index_type']!r}; use one of {', '.join(LITE_TYPES)}, or a server"
+        )
+    if options["build"].get("M", 2) < 2:
+        raise UserError("milvus: build.M: a graph of 1 link a node crashes Faiss; use 2 or more")
 
 
 def check_rows(rows: int, samples: np.ndarray, split: str, source: Path | str) -> None:
