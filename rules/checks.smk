@@ -105,7 +105,8 @@ def check_index(index, dim, fraction=1.0):
 @cache
 def check_queries():
     """A sentence if no test sequence could start where the config wants it."""
-    refuse(lambda clips: problems_of_queries(SEARCH | {"test_ids": TEST_IDS or SEARCH["test_ids"]}, clips))
+    ids = TEST_IDS if TEST_IDS and os.path.exists(TEST_IDS) else SEARCH["test_ids"]
+    refuse(lambda clips: problems_of_queries(SEARCH | {"test_ids": ids}, clips))
 
 
 def dummy_vectors(wildcards):

@@ -82,6 +82,9 @@ def test_a_shape_that_is_none(exported, shape, says):
 
 
 def test_a_shape_file_that_is_no_array(exported):
-    (exported / "out/dummy_db_shape.npy").write_text("700 x 8")
-    with pytest.raises(UserError, match="dummy_db_shape.npy: is not an array of two numbers"):
-        import_vectors(exported / "out", "dummy", exported / "again.npy")
+    """It is the user's own file: nobody is told to delete it, as a damaged result may be."""
+    file = exported / "out/dummy_db_shape.npy"
+    for content in (file.read_bytes()[:40], b"700 x 8", b""):
+        file.write_bytes(content)
+        with pytest.raises(UserError, match="dummy_db_shape.npy: is not an array of two numbers .*; make it again"):
+            import_vectors(exported / "out", "dummy", exported / "again.npy")

@@ -168,12 +168,13 @@ def test_no_rule_lends_its_name_to_a_study():
     check_config(changed("studies.models", None), ROOT)  # one that is taken out has no target
 
 
-def test_shares_of_own_music_leave_some_to_train_on():
-    own = {"music": "m", "noise": "n", "impulse_responses": "r", "shares": {"val": 0.3, "test": 0.3, "dummy": 0.4}}
-    with pytest.raises(
-        UserError, match="dataset.own.shares: 1 of the songs are given away, nothing is left to train on"
-    ):
+@pytest.mark.parametrize("shares, total", [({"val": 0.3, "test": 0.3, "dummy": 0.4}, 100), ({"test": 0.8}, 120)])
+def test_shares_of_own_music_leave_some_to_train_on(shares, total):
+    own = {"music": "m", "noise": "n", "impulse_responses": "r", "shares": shares}
+    with pytest.raises(UserError, match=f"dummy songs are {total} % of all, nothing is left to train on"):
         check_config(changed("dataset", {"name": "mine", "source": "own", "own": own}), ROOT)
+    own["shares"] = {"test": 0.5}
+    check_config(changed("dataset", {"name": "mine", "source": "own", "own": own}), ROOT)
 
 
 def test_nothing_is_said_of_a_data_set_that_is_not_known():

@@ -295,6 +295,11 @@ def test_what_made_the_cells_and_where_it_differs(tmp_path):
     assert said["index"]["commit"] == said["training"]["commit"] == "5333ce5cb4af"
     assert said["differences"].startswith("not all were made alike (search: commit, processor, numpy); times of")
     assert "abc, with changes" in Reader(render_page("T", [], [], provenance=said)).text
+    milvus = facts()
+    milvus["packages"] |= {"pymilvus": "2.6"}
+    said = provenance_of(tmp_path / "packages", [facts(), milvus], [facts()])
+    assert said["search"]["pymilvus"] == "2.6"
+    assert said["differences"].startswith("none: ")
     said = provenance_of(tmp_path / "container", [facts(changed=None), facts(commit="unknown", changed=None)], None)
     assert list(said["search"]["commit"]) == ["5333ce5cb4af, changes unknown", "unknown"]
 

@@ -54,6 +54,10 @@ def test_the_packed_data_set_is_good_for_the_tiny_experiment(packed):
         ),
         ({"search": {"lengths": [1, 5], "test_ids": 23}}, "test_ids asks for 23 sequences; only 22 are possible"),
         (
+            {"search": {"lengths": [1, 5], "test_ids": "icassp", "protocol": "release"}},
+            "test_ids: icassp has segments up to 29,492 of the paper's 500 queries of 30 s",
+        ),
+        (
             {"chains": {"full": [{"impulse_response": {"kinds": ["mic"]}}]}},
             "no impulse responses of kind mic; there are: tr",
         ),

@@ -408,9 +408,10 @@ def test_bad_fingerprints(tmp_path, array, says):
 
 def test_a_truncated_file_of_fingerprints(tmp_path):
     np.save(tmp_path / "x.npy", vectors(0, 100))
-    (tmp_path / "x.npy").write_bytes((tmp_path / "x.npy").read_bytes()[:1000])
-    with pytest.raises(UserError, match="is not a NumPy array of fingerprints"):
-        open_vectors(tmp_path / "x.npy")
+    for size in (1000, 0):
+        (tmp_path / "x.npy").write_bytes((tmp_path / "x.npy").read_bytes()[:size])
+        with pytest.raises(UserError, match="is not a NumPy array of fingerprints"):
+            open_vectors(tmp_path / "x.npy")
 
 
 @pytest.mark.parametrize("name", [*INDEXES, "milvus"])

@@ -16,7 +16,7 @@ import yaml
 from jsonschema import Draft202012Validator, ValidationError
 
 from nafp import grid
-from nafp.data.checks import check_kinds, kinds_of
+from nafp.data.checks import check_kinds, check_shares, kinds_of
 from nafp.data.layout import FILES, SAMPLE_RATE, count_segments
 from nafp.errors import UserError
 from nafp.model.shapes import check_band, check_heads, encoder_features
@@ -36,7 +36,7 @@ def check_config(config: Mapping, root: Path) -> None:
     schema = yaml.safe_load((root / "schemas/config.schema.yaml").read_text(encoding="utf-8"))
     problems = [sentence(error) for error in Draft202012Validator(schema).iter_errors(config)]
     problems = problems or unknown_names(config) + impossible_names(config, taken_names(root))
-    problems = problems or reversed_ranges(config) + shared_out(config)
+    problems = problems or reversed_ranges(config) + said(check_shares, own_of(config).get("shares", {}))
     problems = problems or impossible_cells(config) + lost_baselines(config)
     if problems:
         raise UserError("; ".join(dict.fromkeys(problems)))
@@ -148,7 +148,7 @@ def lost_baselines(config: Mapping) -> list[str]:
     ]
 
 
-# ---------------------------------------------------------------- ranges and shares
+# ---------------------------------------------------------------- chains
 
 
 def chains_of(config: Mapping) -> dict[str, Sequence[Mapping]]:
@@ -157,9 +157,8 @@ def chains_of(config: Mapping) -> dict[str, Sequence[Mapping]]:
         f"{section}.{name}": steps for section in ("chains", "query_sets") for name, steps in config[section].items()
     }
     places |= {f"demo.queries.{name}": steps for name, steps in config["demo"]["queries"].items()}
-    if own := own_of(config):
-        places |= {"dataset.own.queries": own["queries"]} if "queries" in own else {}
-    return places
+    own = own_of(config)
+    return places | ({"dataset.own.queries": own["queries"]} if "queries" in own else {})
 
 
 def own_of(config: Mapping) -> Mapping:
@@ -182,13 +181,6 @@ def reversed_ranges(config: Mapping) -> list[str]:
 def is_range(value: object) -> bool:
     """Whether an option of a step is a pair of numbers."""
     return isinstance(value, list) and len(value) == 2 and all(isinstance(part, (int, float)) for part in value)
-
-
-def shared_out(config: Mapping) -> list[str]:
-    """Shares of somebody's own music that leave none to train on."""
-    shares = own_of(config).get("shares", {})
-    total = sum(shares.values())
-    return [f"dataset.own.shares: {total:g} of the songs are given away, nothing is left to train on"] * (total >= 1)
 
 
 # ---------------------------------------------------------------- runs and cells

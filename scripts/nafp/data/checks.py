@@ -1,9 +1,24 @@
-"""What a data set lacks that a chain needs: known before sounds are packed, without PyTorch."""
+"""What a data set cannot give: known from the config and from names of files, without PyTorch."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 from nafp.errors import UserError
+
+SHARES = {
+    "val": 0.1,
+    "test": 0.1,
+    "dummy": 0.3,
+}  # of the songs of one folder of somebody's own; the rest is for training
+
+
+def check_shares(shares: Mapping[str, float]) -> None:
+    """Refuse shares, laid over the usual ones, that leave no songs to train on."""
+    total = sum((SHARES | dict(shares)).values())
+    if total > 1 - 1e-9:
+        raise UserError(
+            f"dataset.own.shares: validation, test and dummy songs are {100 * total:.0f} % of all, nothing is left to train on"
+        )
 
 
 def kinds_of(paths: Iterable[str]) -> list[str]:

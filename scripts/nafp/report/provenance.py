@@ -99,7 +99,8 @@ def shared(records: Mapping[str, Facts]) -> dict[str, str | dict[str, str]]:
     for name in names:
         holders: dict[str, list[str]] = {}
         for who, facts in records.items():
-            holders.setdefault(facts.get(name, NOT_RECORDED), []).append(who)
+            if name in facts or not facts:  # a job that did not load a package is not unlike those that did
+                holders.setdefault(facts.get(name, NOT_RECORDED), []).append(who)
         one = len(holders) == 1
         shown[name] = next(iter(holders)) if one else {value: listed(who) for value, who in holders.items()}
     return shown | ({"date": span(records.values())} if "date" in shown else {}) or {"jobs": NOT_RECORDED}

@@ -92,7 +92,7 @@ def read_shape(shape_file: Path, source: Path) -> tuple[int, int]:
     """The two numbers of a ``_shape.npy``; UserError if it holds anything else."""
     try:
         shape = np.load(shape_file)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError) as error:
         raise UserError(f"{shape_file}: is not an array of two numbers ({error}); make it again") from error
     if shape.shape != (2,) or not np.issubdtype(shape.dtype, np.number) or min(shape) < 1 or any(shape % 1):
         raise UserError(f"{shape_file}: holds {shape.tolist()}, not the rows and dimensions of {source.name}")

@@ -50,7 +50,7 @@ def read_ids(path: Path) -> np.ndarray:
     """Segment numbers from a ``.npy`` file or from text with one number a line."""
     try:
         ids = np.load(path) if path.suffix == ".npy" else np.loadtxt(path, dtype=np.int64, ndmin=1)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError) as error:
         raise UserError(f"test_ids: {path} is not a list of segment numbers ({error})") from error
     if ids.ndim != 1 or not np.issubdtype(ids.dtype, np.integer):
         raise UserError(f"test_ids: {path} holds {ids.dtype} of shape {ids.shape}, not a list of whole numbers")

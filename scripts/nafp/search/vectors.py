@@ -96,7 +96,7 @@ def open_vectors(path: Path | str) -> np.ndarray | Shards:
         return open_shards(Path(path))
     try:
         vectors = np.load(path, mmap_mode="r")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError) as error:
         raise UserError(f"{path}: is not a NumPy array of fingerprints ({error}); make it again") from error
     if vectors.ndim != 2 or vectors.dtype != np.float32:
         raise UserError(f"{path}: holds {vectors.dtype} of shape {vectors.shape}, not float32 fingerprints, one a row")
