@@ -102,7 +102,7 @@ def test_a_rule_whose_job_takes_a_gpu_asks_for_one():
         script: bool(re.search(r"^ *gpu=", body.rsplit("rule ", 1)[-1], flags=re.MULTILINE)) for body, script in rules
     }
     assert len(asking) > 20
-    calls = {"train": [(ROOT / "scripts/nafp/training/job.py").read_text()]}  # of compute.set_up, in its library
+    calls = {"train": [(ROOT / "scripts/nafp/training/job.py").read_text()]}  # calls of compute.set_up in its library
     for script, asks in asking.items():
         sources = [*calls.get(script, []), (ROOT / f"scripts/{script}.py").read_text()]
         set_ups = [call for source in sources for call in re.findall(r"compute\.set_up\((.*)\)", source)]

@@ -53,7 +53,7 @@ def test_numbers_of_the_command_line_and_with_exponents():
     }
 
 
-IMPOSSIBLE = [  # what no run or cell could do, path, value, and what is said of it
+IMPOSSIBLE = [  # path and value of what no run or cell could do, and what is said of it
     (
         "indexes.ivfpq.codes",
         6,

@@ -165,6 +165,9 @@ def test_two_processes_train_as_one(make_job):
     weights = [load_file(job["outputs"]["last"]) for job in (one, two)]
     for name, value in weights[0].items():
         np.testing.assert_allclose(weights[1][name], value, atol=1e-5)
+    made = [json.loads(Path(job["outputs"]["last"]).with_name("provenance.json").read_text()) for job in (one, two)]
+    assert [len(facts["jobs"]) for facts in made] == [1, 1]
+    assert [facts["jobs"][0]["processes"] for facts in made] == [1, 2]
 
 
 def test_several_processes_refuse_what_they_cannot_share(make_job, capfd):

@@ -33,7 +33,7 @@ def refused(folder: Path, *targets: str, **changes) -> str:
     """What planning says of targets that it refuses, in one line; nothing has run."""
     done = snakemake(folder, *targets, "-n", config=tiny(folder, dataset=MINE, **changes))
     assert done.returncode != 0, done.stdout[-3000:]
-    assert "Error in rule" not in done.stdout  # of a job
+    assert "Error in rule" not in done.stdout  # no job has failed
     return " ".join(done.stdout.split())
 
 

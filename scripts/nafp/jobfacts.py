@@ -9,9 +9,9 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]  # of the workflow
-CODE = ("Snakefile", "rules", "scripts")  # what results depend on; the config is recorded elsewhere
-PACKAGES = ("snakemake", "torch", "faiss", "pymilvus", "numpy", "scipy", "pandas")  # by the names they are imported by
+ROOT = Path(__file__).resolve().parents[2]  # folder of the workflow
+CODE = ("Snakefile", "rules", "scripts")  # files that results depend on; the config is recorded elsewhere
+PACKAGES = ("snakemake", "torch", "faiss", "pymilvus", "numpy", "scipy", "pandas")  # import names
 UNKNOWN = "unknown"
 
 

@@ -5,11 +5,7 @@ from pathlib import Path
 
 from nafp.errors import UserError
 
-SHARES = {
-    "val": 0.1,
-    "test": 0.1,
-    "dummy": 0.3,
-}  # of the songs of one folder of somebody's own; the rest is for training
+SHARES = {"val": 0.1, "test": 0.1, "dummy": 0.3}  # usual shares of one folder's songs; the rest is for training
 
 
 def check_shares(shares: Mapping[str, float]) -> None:

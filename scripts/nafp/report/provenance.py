@@ -13,9 +13,9 @@ from nafp.jobfacts import UNKNOWN, device_name, job_facts
 from nafp.report.cells import run_labels
 
 NOT_RECORDED = "not recorded"
-SHOWN = 3  # runs or cells, by their names, that one fact holds for
-WARNINGS = 20  # of the check of the data set
-CHANGED = {True: ", with changes", False: "", None: ", changes unknown"}  # of the code since its commit
+SHOWN = 3  # names of runs or cells behind a fact, at most
+WARNINGS = 20  # warnings of the data check that are shown, at most
+CHANGED = {True: ", with changes", False: "", None: ", changes unknown"}  # code since its commit
 Facts = Mapping[str, str]
 
 

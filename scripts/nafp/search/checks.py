@@ -14,7 +14,15 @@ FEWEST = {  # dummy fingerprints that an index is trained on, where it is not 2
     "milvus": 0,
     "ivfpq-fastscan": 16,  # its codes have 4 bits, whatever there is
 }
-LITE_TYPES = ("AUTOINDEX", "BRUTE_FORCE", "FLAT", "HNSW", "HNSW_SQ", "IVF_FLAT", "IVF_SQ8")  # of Milvus Lite
+LITE_TYPES = (
+    "AUTOINDEX",
+    "BRUTE_FORCE",
+    "FLAT",
+    "HNSW",
+    "HNSW_SQ",
+    "IVF_FLAT",
+    "IVF_SQ8",
+)  # index types of Milvus Lite
 CONTENT = {"dummy": "the dummy songs", "test_db": "the test songs", "test_query": "the test queries"}
 
 

@@ -56,6 +56,7 @@ def train_and_publish(job: Mapping) -> None:
     folder = outputs["history"].parent
     checkpoints = Checkpoints(folder / ".states" / key_of(settings, job["splits"].values(), job["code"]))
     facts = job_facts(device_name(device.index if device.type == "cuda" else None), threads)
+    facts["processes"] = world()[1]
     trainer = train(Trainer(settings, splits, device, checkpoints, facts), job["name"], folder / "tensorboard")
     if trainer.rank:
         return

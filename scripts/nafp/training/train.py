@@ -46,9 +46,7 @@ class Trainer:
         facts: Mapping | None = None,
     ):
         self.settings, self.device, self.checkpoints = settings, device, checkpoints
-        self.jobs = [
-            facts or {}
-        ]  # what made this run so far (jobfacts): this job, before it those that it goes on from
+        self.jobs = [facts or {}]  # facts (jobfacts) of the jobs that made this run; this one is the last
         self.rank, self.processes = world()
         s = settings
         torch.manual_seed(s.seed)  # the initial weights
