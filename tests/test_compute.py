@@ -46,7 +46,7 @@ def test_jobs_take_different_gpus_and_share_when_there_are_no_more(tmp_path):
 
 def test_a_job_that_asks_for_no_gpu_takes_none(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(compute, "free_gpu", lambda rank: pytest.fail("took a GPU"))
+    monkeypatch.setattr(torch.cuda, "set_device", lambda device: pytest.fail("took a GPU"))
     assert compute.set_up(torch.get_num_threads(), gpu=False) == torch.device("cpu")
 
 
