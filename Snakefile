@@ -27,6 +27,7 @@ if config.get("container"):
 
 
 include: "rules/common.smk"
+include: "rules/checks.smk"
 include: "rules/jobs.smk"
 include: "rules/boards.smk"
 include: "rules/targets.smk"

@@ -115,9 +115,8 @@ def files_to_listen_to(run):
 
 def listening_splits():
     """The splits that the sound demo is cut from."""
-    return ["test_db", "dummy", "train", "bg_test", "ir_test"] + [
-        f"{pool}_train" for pool in chain_pools(config["chains"][config["run"]["aug"]])
-    ]
+    splits = ["test_db", "dummy", "train", *(split for split in ("bg_test", "ir_test") if has_sounds(split))]
+    return splits + [f"{pool}_train" for pool in chain_pools(config["chains"][config["run"]["aug"]])]
 
 
 def listening_run(run):

@@ -14,6 +14,7 @@ SCRIPTS = HERE / "scripts"
 sys.path.insert(0, str(SCRIPTS.resolve()))  # rule scripts find the library by themselves, the Snakefile does not
 
 from nafp import grid  # noqa: E402
+from nafp.config import check_config  # noqa: E402
 from nafp.errors import UserError  # noqa: E402
 from nafp.data.layout import EXCHANGED, HOP, MUSIC, POOL_OF_STEP, SPLITS  # noqa: E402
 from nafp.data.sources import SOURCES  # noqa: E402
@@ -22,7 +23,7 @@ from nafp.resources import ANCHORS_PER_S, MEMORY, SEGMENTS_PER_S  # noqa: E402
 config = grid.with_changes(yaml.safe_load((HERE / "config.yaml").read_text()), config)  # a module gives what differs
 config = grid.typed(config, workflow.config_settings.config)
 try:
-    grid.check_config(config, HERE / "schemas/config.schema.yaml")
+    check_config(config, HERE)
 except UserError as error:
     raise WorkflowError(f"config: {error}") from None
 
@@ -127,8 +128,7 @@ def fields_of(run):
     if run.startswith("external="):
         return {"external": run.removeprefix("external=")}
     fields = grid.parse_run(run)
-    if problems := grid.problems_of(fields, config):
-        raise WorkflowError("; ".join(problems))
+    refuse(lambda clips: problems_of_run(fields, config, clips))
     return fields
 
 

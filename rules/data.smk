@@ -208,9 +208,7 @@ rule degrade_queries:
     """One of the query sets of the config: the test songs, degraded with sounds that training never hears."""
     input:
         songs=packed("test_db"),
-        sounds=lambda wildcards: [
-            packed(f"{pool}_test") for pool in chain_pools(config["query_sets"][wildcards.query_set])
-        ],
+        sounds=lambda wildcards: degrading_sounds(config["query_sets"][wildcards.query_set]),
         code=code("degrade_queries"),
     output:
         array=packed("query_{query_set}"),
@@ -235,7 +233,7 @@ rule write_augmented:
     """Augmented copies of a split as WAV, to listen to."""
     input:
         songs=packed(config["augmented"]["split"]),
-        sounds=[packed(f"{pool}_test") for pool in chain_pools(config["chains"][config["augmented"]["aug"]])],
+        sounds=lambda wildcards: degrading_sounds(config["chains"][config["augmented"]["aug"]]),
         code=code("write_augmented"),
     output:
         directory(AUGMENTED),

@@ -55,9 +55,8 @@ rule gather_fingerprints:
 rule import_fingerprints:
     """Take fingerprints made elsewhere, in the published code's format, as those of a run called external=NAME."""
     input:
-        lambda wildcards: [
-            f"{config['external'][wildcards.name]}/{EXCHANGED[wildcards.split]}{end}" for end in (".mm", "_shape.npy")
-        ],
+        exchanged,
+        clips=f"{RESULTS}/data/packed/{{split}}.csv",
         code=code("import_fingerprints"),
     output:
         f"{RESULTS}/fingerprints/external={{name}}/epoch=last/{{split}}.npy",

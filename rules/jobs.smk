@@ -38,8 +38,8 @@ def training_splits(wildcards):
     """
     settings = training_settings(wildcards)
     splits = {name: packed(name) for name in ("train", "val_db", "val_query")}
-    splits |= {pool: packed(f"{pool}_train") for pool in chain_pools(settings["chain"])}
-    splits |= {f"val_{pool}": packed(f"{pool}_test") for pool in chain_pools(settings["validation"]["chain"] or [])}
+    splits |= {pool: sounds(f"{pool}_train") for pool in chain_pools(settings["chain"])}
+    splits |= {f"val_{pool}": sounds(f"{pool}_test") for pool in chain_pools(settings["validation"]["chain"] or [])}
     return splits | ({"start": settings["start"]} if settings["start"] else {})
 
 

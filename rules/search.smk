@@ -35,7 +35,7 @@ rule fetch_test_ids:
 rule build_index:
     """Build one index over the dummy and the database fingerprints."""
     input:
-        dummy=vectors("dummy"),
+        dummy=dummy_vectors,
         db=vectors("test_db"),
         shards=shards("dummy", "test_db"),
         code=code("build_index"),
@@ -70,7 +70,7 @@ rule score:
         facts=f"{RESULTS}/indexes/{{run}}/epoch={{epoch}}/{{index}}.json",
         dummy=vectors("dummy"),
         db=vectors("test_db"),
-        query=lambda wildcards: fingerprints_of(wildcards.run, wildcards.epoch, query_split(wildcards)),
+        query=query_vectors,
         shards=shards("dummy", "test_db", query_split),
         clips=lambda wildcards: f"{RESULTS}/data/packed/{query_split(wildcards)}.csv",
         songs=[f"{RESULTS}/data/packed/{split}.csv" for split in ("dummy", "test_db")],
@@ -104,11 +104,12 @@ rule score:
 rule measure_scale:
     """Search one index over growing parts of the dummy database."""
     input:
-        dummy=vectors("dummy"),
+        dummy=fewest_dummy_vectors,
         db=vectors("test_db"),
         query=vectors("test_query"),
         shards=shards("dummy", "test_db", "test_query"),
         clips=f"{RESULTS}/data/packed/test_query.csv",
+        songs=[f"{RESULTS}/data/packed/{split}.csv" for split in ("dummy", "test_db")],
         test_ids=TEST_IDS,
         code=code("measure_scale"),
     output:

@@ -8,6 +8,7 @@ rule train:
         best=f"{RESULTS}/runs/{{run}}/epoch=best.safetensors",
         history=f"{RESULTS}/runs/{{run}}/history.csv",
         config=f"{RESULTS}/runs/{{run}}/config.yaml",
+        provenance=f"{RESULTS}/runs/{{run}}/provenance.json",
     log:
         log_of("train/{run}"),
     benchmark:
@@ -30,7 +31,7 @@ rule train:
 rule take_checkpoint:
     """The weights after one epoch by its number, if train.checkpoints keeps them."""
     input:
-        f"{RESULTS}/runs/{{run}}/epoch=last.safetensors",
+        trained_weights,
     output:
         f"{RESULTS}/runs/{{run}}/epoch={{epoch}}.safetensors",
     log:

@@ -7,6 +7,7 @@ from pathlib import Path
 import faiss
 
 from nafp.console import logged
+from nafp.jobfacts import device_name, job_facts
 from nafp.search.index import build_index
 from nafp.search.vectors import Database, open_vectors
 
@@ -16,10 +17,11 @@ with logged(snakemake.log[0]):
     database = Database(open_vectors(snakemake.input.dummy), open_vectors(snakemake.input.db))
     began = time.perf_counter()
     settings = {"seed": params.seed, "train_max": params.train_max, "device": params.device}
-    build_index(snakemake.wildcards.index, params.options, database, folder, **settings)
+    gpu = build_index(snakemake.wildcards.index, params.options, database, folder, **settings)
     seconds = time.perf_counter() - began
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-    facts = {"build_s": round(seconds, 3), "index_bytes": size}
+    made = job_facts(device_name(gpu), snakemake.threads)
+    facts = {"build_s": round(seconds, 3), "index_bytes": size, "provenance": made}
     Path(snakemake.output.facts).write_text(json.dumps(facts) + "\n", encoding="utf-8")
     each = facts["index_bytes"] / len(database)
     print(f"{folder}: {len(database)} fingerprints, {each:.0f} bytes each, {seconds:.2f} s")

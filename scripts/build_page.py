@@ -37,7 +37,8 @@ with logged(snakemake.log[0]):
         sections.append(Section(name, study["question"], load_table(path), captioned(study["figures"])))
     cells = load_cells(params.cells)
     figures = headline(cells)
-    origin = provenance.collect(params.config, cells, Path(params.benchmarks), Path(params.verification))
+    places = Path(params.benchmarks), Path(params.verification)
+    origin = provenance.collect(params.config, cells, params.cells, *places, snakemake.threads)
     with reading(snakemake.input.listening):
         listening = json.loads(Path(snakemake.input.listening).read_text(encoding="utf-8"))
     listening["names"] = run_labels(cells)

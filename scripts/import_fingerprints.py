@@ -1,7 +1,10 @@
 """Take fingerprints made elsewhere."""
 
+import pandas as pd
+
 from nafp.console import logged
 from nafp.search.exchange import import_vectors
 
 with logged(snakemake.log[0]):
-    import_vectors(snakemake.params.folder, snakemake.wildcards.split, snakemake.output[0])
+    samples = pd.read_csv(snakemake.input.clips)["samples"].to_numpy()
+    import_vectors(snakemake.params.folder, snakemake.wildcards.split, snakemake.output[0], samples)

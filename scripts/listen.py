@@ -25,7 +25,7 @@ def sounds(packed: dict[str, str], suffix: str) -> dict[str, Split]:
 
 with logged(snakemake.log[0]):
     params = snakemake.params
-    compute.set_up(snakemake.threads)
+    compute.set_up(snakemake.threads, gpu=False)
     torch.manual_seed(params.seed)
     shown = {"media": {}, "queries": [], "steps": [], "note": ""}
     noises = held_out_pools(sounds(params.packed, "_test"), "test")

@@ -4,16 +4,18 @@ import faiss
 import pandas as pd
 
 from nafp.console import logged
+from nafp.search.checks import check_all_rows
 from nafp.search.scale import measure, predictions
-from nafp.search.sequences import choose_starts
+from nafp.search.starts import choose_starts
 from nafp.search.vectors import Database, open_vectors
 
 with logged(snakemake.log[0]):
     inputs, params, search = snakemake.input, snakemake.params, snakemake.params.search
     faiss.omp_set_num_threads(snakemake.threads)
     database, query = Database(open_vectors(inputs.dummy), open_vectors(inputs.db)), open_vectors(inputs.query)
-    samples = pd.read_csv(inputs.clips)["samples"].to_numpy()
-    starts = choose_starts(samples, search["test_ids"], search["protocol"], search["lengths"], search["seed"])
+    samples = [pd.read_csv(path)["samples"].to_numpy() for path in (*inputs.songs, inputs.clips)]
+    check_all_rows([database.dummy, database.db, query], samples, [inputs.dummy, inputs.db, inputs.query])
+    starts = choose_starts(samples[-1], search["test_ids"], search["protocol"], search["lengths"], search["seed"])
     building = {"seed": search["seed"], "train_max": search["train_max"]}
     name, lengths = snakemake.wildcards.index, search["lengths"]
     found = measure(name, params.options, database, query, starts, lengths, params.fractions, **building)

@@ -11,6 +11,7 @@ from pathlib import Path
 import yaml
 
 from nafp import grid
+from nafp.config import check_config
 from nafp.errors import UserError
 from nafp.plan import (
     ASSUMED,
@@ -48,7 +49,7 @@ def read_config(files: list[Path]) -> dict:
         if not file.is_file():
             raise UserError(f"{file}: no such file")
         config = grid.with_changes(config, yaml.safe_load(file.read_text(encoding="utf-8")) or {})
-    grid.check_config(config, ROOT / "schemas/config.schema.yaml")
+    check_config(config, ROOT)
     return config
 
 

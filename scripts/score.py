@@ -7,8 +7,11 @@ import faiss
 import pandas as pd
 
 from nafp.console import logged
+from nafp.jobfacts import device_name, job_facts
+from nafp.search.checks import check_all_rows
 from nafp.search.index import read_index
-from nafp.search.sequences import check_rows, choose_starts, per_query_table, recall, search_sequences, songs_of_rows
+from nafp.search.sequences import per_query_table, recall, search_sequences, songs_of_rows
+from nafp.search.starts import choose_starts
 from nafp.search.vectors import Database, open_vectors
 
 with logged(snakemake.log[0]):
@@ -16,17 +19,19 @@ with logged(snakemake.log[0]):
     faiss.omp_set_num_threads(snakemake.threads)
     database = Database(open_vectors(inputs.dummy), open_vectors(inputs.db))
     query = open_vectors(inputs.query)
+    samples = [pd.read_csv(path)["samples"].to_numpy() for path in (*inputs.songs, inputs.clips)]
+    check_all_rows([database.dummy, database.db, query], samples, [inputs.dummy, inputs.db, inputs.query])
     index = read_index(snakemake.wildcards.index, snakemake.params.options, inputs.index, database, search["device"])
-    samples = pd.read_csv(inputs.clips)["samples"].to_numpy()
-    check_rows(query, samples, inputs.query)
     lengths = search["lengths"]
-    starts = choose_starts(samples, search["test_ids"], search["protocol"], lengths, search["seed"])
+    starts = choose_starts(samples[-1], search["test_ids"], search["protocol"], lengths, search["seed"])
     results = search_sequences(index, database, query, starts, lengths)
-    songs = songs_of_rows(*(pd.read_csv(path)["samples"] for path in inputs.songs))
+    songs = songs_of_rows(*samples[:-1])
     table = per_query_table(results, starts, starts + len(database.dummy), songs)
     table.to_parquet(snakemake.output.hits, index=False)
 
     measures = ["top1_exact", "top1_near", "top3_exact", "top10_exact", "top1_song"]
+    facts = json.loads(Path(inputs.facts).read_text(encoding="utf-8"))
+    made = job_facts(device_name(index.gpu), snakemake.threads)
     lengthwise = table.groupby("length", sort=False)
     counts, offset_ms = lengthwise[measures].sum(), lengthwise["offset_ms"].mean().round(1)
     cell = {
@@ -49,7 +54,8 @@ with logged(snakemake.log[0]):
         "memory_bytes": index.memory_bytes,
         "ms_per_segment": round(results[0].ms_per_segment, 4),
         "ms_per_query": [round(result.ms, 4) for result in results],
-        **json.loads(Path(inputs.facts).read_text(encoding="utf-8")),
+        "provenance": {"index": facts.pop("provenance"), "search": made},
+        **facts,
     }
     Path(snakemake.output.cell).write_text(json.dumps(cell, indent=1) + "\n", encoding="utf-8")
     print((100 * counts / len(starts)).round(1).to_string())

@@ -269,7 +269,7 @@ def comparable(path: Path) -> object:
         return {file.relative_to(path): comparable(file) for file in sorted(path.rglob("*")) if file.is_file()}
     if path.suffix == ".json":
         facts = json.loads(path.read_text())
-        times = ("ms_per_segment", "ms_per_query", "build_s")
+        times = ("ms_per_segment", "ms_per_query", "build_s", "provenance")
         return {k: v for k, v in facts.items() if k not in times} if isinstance(facts, dict) else facts
     if path.name == "history.csv":
         return pd.read_csv(path).drop(columns=["seconds", "anchors_per_s"]).to_csv()

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 
 from nafp.errors import UserError
-from nafp.training.checkpoints import Checkpoints, kept_epochs, publish_epoch
+from nafp.training.checkpoints import Checkpoints, publish_epoch
+from nafp.training.checks import kept_epochs
 
 CPU = torch.device("cpu")
 
@@ -73,7 +74,7 @@ def test_weights_of_an_epoch_become_a_result(checkpoints, tmp_path):
     run = tmp_path / "run"
     publish_epoch(run, 1, run / "epoch=1.safetensors")
     assert load_file(run / "epoch=1.safetensors")["w"].tolist() == [1, 1]
-    with pytest.raises(UserError, match="epoch 2 were not kept, only those of 1, 3; set train.checkpoints.every"):
+    with pytest.raises(UserError, match="epoch 2 are not kept, only those of 1, 3; set train.checkpoints.every"):
         publish_epoch(run, 2, run / "epoch=2.safetensors")
     assert not (run / "epoch=2.safetensors").exists()
     kept = checkpoints.weights(3)

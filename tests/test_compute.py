@@ -44,6 +44,12 @@ def test_jobs_take_different_gpus_and_share_when_there_are_no_more(tmp_path):
         job.communicate()
 
 
+def test_a_job_that_asks_for_no_gpu_takes_none(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "set_device", lambda device: pytest.fail("took a GPU"))
+    assert compute.set_up(torch.get_num_threads(), gpu=False) == torch.device("cpu")
+
+
 @pytest.mark.parametrize(("known", "dtype"), [(True, torch.bfloat16), (False, torch.float32)])
 def test_bfloat16_where_the_machine_has_it(monkeypatch, capsys, known, dtype):
     monkeypatch.setattr("nafp.compute.multiplies_bfloat16", lambda device: known)

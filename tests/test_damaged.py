@@ -16,7 +16,6 @@ from nafp.files import reading
 from nafp.model.fingerprint import load_model
 from nafp.report.cells import load_cells
 from nafp.report.significance import read_hits
-from nafp.search.exchange import import_vectors
 from nafp.search.vectors import write_manifest
 
 
@@ -34,11 +33,6 @@ def shards(folder: Path) -> None:
         np.save(folder / f"{number}.npy", np.eye(4, dtype=np.float32))
 
 
-def exchanged(folder: Path) -> None:
-    np.eye(4, dtype="<f4").tofile(folder / "dummy_db.mm")
-    np.save(folder / "dummy_db_shape.npy", (4, 4))
-
-
 def cell(folder: Path) -> None:
     (folder / "l2.json").write_text('{"dataset": "demo"')
     pd.DataFrame({"query": [0], "length": [1]}).to_parquet(folder / "l2.hits.parquet")
@@ -54,7 +48,6 @@ SMALL = {"features": {"n_mels": 64}, "model": {"width": 4}, "dim": 16}
         (packed, lambda folder: Split.open(folder / "split.npy"), "split.csv"),
         (weights, lambda folder: load_model(folder / "weights.safetensors", **SMALL), "weights.safetensors"),
         (shards, lambda folder: write_manifest(folder / "all.json", [folder / "0.npy", folder / "1.npy"]), "1.npy"),
-        (exchanged, lambda folder: import_vectors(folder, "dummy", folder / "out.npy"), "dummy_db_shape.npy"),
         (cell, lambda folder: load_cells([folder / "l2.json"]), "l2.json"),
         (cell, lambda folder: read_hits(folder / "l2.hits.parquet"), "l2.hits.parquet"),
     ],

@@ -12,9 +12,9 @@ from test_archive import tarred, zipped
 from wavs import data_set
 from workflow import FULL, ROOT, copy_project, planned, snakemake, tiny
 
+from nafp.config import check_config
 from nafp.data.layout import MUSIC, SPLITS
 from nafp.errors import UserError
-from nafp.grid import check_config
 
 KILLED = """
 import os, signal, tqdm
@@ -160,7 +160,7 @@ def test_ones_own_music_as_a_data_set(finished, tmp_path):
 def test_a_data_set_that_is_not_fully_described(dataset, says):
     config = yaml.safe_load((ROOT / "config.yaml").read_text()) | {"dataset": dataset}
     with pytest.raises(UserError) as error:
-        check_config(config, ROOT / "schemas/config.schema.yaml")
+        check_config(config, ROOT)
     assert says in str(error.value)
     assert "; " not in str(error.value).replace("known; known", "")
 

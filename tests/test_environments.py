@@ -94,6 +94,22 @@ def test_a_node_that_only_searches_needs_no_training_stack():
         assert not training & set(environment_pins(ROOT / f"envs/{stage}.yaml"))
 
 
+def test_a_rule_whose_job_takes_a_gpu_asks_for_one():
+    """And a job whose rule asks for none computes on the CPU: it would take a card that another one has been given."""
+    text = "\n".join(path.read_text() for path in (ROOT / "rules").glob("*.smk"))
+    rules = re.findall(r"^ *rule \w+:\n(.*?)script:\s*\"\.\./scripts/(\w+)\.py\"", text, flags=re.DOTALL | re.MULTILINE)
+    asking = {
+        script: bool(re.search(r"^ *gpu=", body.rsplit("rule ", 1)[-1], flags=re.MULTILINE)) for body, script in rules
+    }
+    assert len(asking) > 20
+    calls = {"train": [(ROOT / "scripts/nafp/training/job.py").read_text()]}  # calls of compute.set_up in its library
+    for script, asks in asking.items():
+        sources = [*calls.get(script, []), (ROOT / f"scripts/{script}.py").read_text()]
+        set_ups = [call for source in sources for call in re.findall(r"compute\.set_up\((.*)\)", source)]
+        takes = [call for call in set_ups if "gpu=False" not in call]
+        assert bool(takes) == asks, script
+
+
 def test_the_library_knows_nothing_of_snakemake():
     for path in (ROOT / "scripts/nafp").rglob("*.py"):
         assert "snakemake" not in third_party(path, set())

@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 import yaml
 from audio_splits import options, write_splits
 from safetensors.torch import load_file
 
+from nafp import jobfacts
 from nafp.errors import UserError
 from nafp.training import job as jobs
 from nafp.training.settings import Settings
@@ -130,13 +132,28 @@ def test_results_and_what_stays_beside_them(make_job, tmp_path):
     jobs.run(job)
     folder = tmp_path / "run"
     assert {path.name for path in folder.iterdir()} == {
-        *("epoch=last.safetensors", "epoch=best.safetensors", "history.csv", "config.yaml", "tensorboard", ".states")
+        *("epoch=last.safetensors", "epoch=best.safetensors", "history.csv", "config.yaml", "provenance.json"),
+        *("tensorboard", ".states"),
     }
     assert yaml.safe_load((folder / "config.yaml").read_text()) == job["settings"]
     (states,) = (folder / ".states").iterdir()  # those of the other seed are gone
     best = 1 + int(np.argmax(pd.read_csv(folder / "history.csv")["val_top1_1s"]))
     assert {path.name for path in states.glob("*.safetensors")} == {f"epoch={n}.safetensors" for n in {2, 3, best}}
     assert (folder / "epoch=last.safetensors").read_bytes() == (states / "epoch=3.safetensors").read_bytes()
+
+
+def test_a_run_says_which_jobs_made_it(make_job, tmp_path):
+    """Two jobs of three have left a state behind: they did it, the one that was killed in its first step did not."""
+    job = make_job("run")
+    for kill in ({"kill_step": 4}, {"kill_step": 1}, {}):
+        run(job, tmp_path, **kill)
+    made = json.loads((tmp_path / "run/provenance.json").read_text())["jobs"]
+    assert len(made) == 2
+    for facts in made:
+        assert facts["packages"]["torch"] == torch.__version__
+        assert (facts["device"], facts["threads"]) == ("CPU", 1)
+        assert facts["commit"] == jobfacts.code_version()["commit"]
+    assert made[0]["date"] <= made[1]["date"]
 
 
 @pytest.mark.parametrize("chain", [options()["chain"], [{"cutout": {"mels": [4, 40], "fill": "batch_mean"}}]])
@@ -149,6 +166,9 @@ def test_two_processes_train_as_one(make_job, chain):
     weights = [load_file(job["outputs"]["last"]) for job in (one, two)]
     for name, value in weights[0].items():
         np.testing.assert_allclose(weights[1][name], value, atol=1e-5)
+    made = [json.loads(Path(job["outputs"]["last"]).with_name("provenance.json").read_text()) for job in (one, two)]
+    assert [len(facts["jobs"]) for facts in made] == [1, 1]
+    assert [facts["jobs"][0]["processes"] for facts in made] == [1, 2]
 
 
 def test_several_processes_refuse_what_they_cannot_share(make_job, capfd):

@@ -12,6 +12,7 @@ import pytest
 from test_search import OPTIONS, vectors
 
 from nafp.errors import UserError
+from nafp.search.checks import LITE_TYPES
 from nafp.search.index import build_index, read_index
 from nafp.search.milvus import Collection
 from nafp.search.sequences import exact_neighbours
@@ -118,6 +119,17 @@ def test_a_milvus_server_that_does_not_answer(tmp_path, monkeypatch):
         build_index("milvus", options, Database(vectors(0, 10), vectors(1, 5)), tmp_path / "milvus")
     assert "secret" not in str(refused.value)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("kind", LITE_TYPES)
+def test_what_milvus_lite_has(kind, tmp_path):
+    """And what it has not, which is refused here and while planning (tests/test_grid.py) by one function."""
+    database = Database(vectors(0, 60), vectors(1, 5))
+    options = {"uri": None, "index_type": kind, "build": {}, "search": {}}
+    assert (built(options, database, tmp_path / "milvus").nearest(database.db, 1)[:, 0] == np.arange(60, 65)).all()
+    with pytest.raises(UserError, match="milvus: Milvus Lite has no index_type 'IVF_PQ'; use one of AUTOINDEX, BRUTE"):
+        build_index("milvus", options | {"index_type": "IVF_PQ"}, database, tmp_path / "other")
+    assert not (tmp_path / "other").exists()
 
 
 def test_a_milvus_collection_of_another_database(tmp_path):

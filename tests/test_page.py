@@ -1,6 +1,7 @@
 """Page and pictures: hostile names stay text, nothing is fetched, and the same data gives the same bytes."""
 
 import base64
+import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -262,6 +263,95 @@ def test_the_page_fetches_nothing(made):
     template = Path(plots.__file__).with_name("page.html.j2").read_text(encoding="utf-8")
     for fetching in ("@import", "url(", "fetch(", "XMLHttpRequest", "import("):
         assert fetching not in template
+
+
+def facts(**changes) -> dict:
+    """Facts of a job, as it stores them (jobfacts.job_facts)."""
+    packages = {"numpy": changes.pop("numpy", "2.4.6")}
+    made = {"commit": "5333ce5cb4af", "changed": False, "packages": packages, "processor": "EPYC", "threads": 2}
+    return made | {"date": "2026-11-26T13:00:00+00:00"} | changes
+
+
+def provenance_of(folder: Path, made: list[dict], jobs: list[dict] | None) -> dict:
+    """What the page says of cells with the given facts of their search, one an index type, of one run."""
+    paths = [
+        write_cell(folder / "scores", {}, f"index{i}", provenance={"index": facts(), "search": one})
+        for i, one in enumerate(made)
+    ]
+    if jobs:
+        run = folder / "runs" / run_name(FIELDS)
+        run.mkdir(parents=True)
+        (run / "provenance.json").write_text(json.dumps({"jobs": jobs}))
+    config = {"search": {"seed": 0}}
+    return provenance.collect(config, load_cells(paths), paths, folder / "benchmarks", folder / "none.json", 1)
+
+
+def test_what_made_the_cells_and_where_it_differs(tmp_path):
+    said = provenance_of(tmp_path / "same", [facts(), facts()], [facts()])
+    assert said["differences"].startswith("none: all runs and cells were made by the same code")
+    assert said["search"]["commit"] == "5333ce5cb4af"
+    assert said["training"]["date"] == "2026-11-26 13:00 UTC"
+
+    other = facts(commit="abc", changed=True, processor="Xeon", numpy="2.5", date="2026-11-27T09:30:00+00:00")
+    said = provenance_of(tmp_path / "other", [*[facts()] * 5, other], [facts()])
+    run = run_name(FIELDS)
+    assert said["search"]["commit"] == {
+        "5333ce5cb4af": f"{run}, index0; {run}, index1; {run}, index2; and 2 more",
+        "abc, with changes": f"{run}, index5",
+    }
+    assert said["search"]["date"] == "2026-11-26 13:00 UTC to 2026-11-27 09:30 UTC"
+    assert said["index"]["commit"] == said["training"]["commit"] == "5333ce5cb4af"
+    assert said["differences"].startswith("not all were made alike (search: commit, processor, numpy); times of")
+    assert "abc, with changes" in Reader(render_page("T", [], [], provenance=said)).text
+    milvus = facts()
+    milvus["packages"] |= {"pymilvus": "2.6"}
+    said = provenance_of(tmp_path / "packages", [facts(), milvus], [facts()])
+    assert said["search"]["pymilvus"] == "2.6"
+    assert said["differences"].startswith("none: ")
+    said = provenance_of(tmp_path / "container", [facts(changed=None), facts(commit="unknown", changed=None)], None)
+    assert list(said["search"]["commit"]) == ["5333ce5cb4af, changes unknown", "unknown"]
+
+
+def test_a_training_that_several_jobs_did(tmp_path):
+    jobs = [facts(), facts(processor="Xeon", date="2026-11-27T09:30:00+00:00")]
+    said = provenance_of(tmp_path, [facts()], jobs)["training"]
+    assert said["processor"] == "EPYC, then Xeon"
+    assert said["commit"] == "5333ce5cb4af"
+    assert said["date"] == "2026-11-26 13:00 UTC to 2026-11-27 09:30 UTC"
+
+
+def test_cells_from_before_this_was_recorded(tmp_path):
+    path = write_cell(tmp_path / "scores", {})
+    config = {"search": {"seed": 0}}
+    said = provenance.collect(config, load_cells([path]), [path], tmp_path, tmp_path / "none.json", 1)
+    assert said["differences"] == "not known: some were made before this was recorded"
+    assert said["search"] == said["training"] == {"jobs": "not recorded"}
+    assert said["this page"]["threads"] == "1"
+
+
+def test_what_the_check_of_the_data_set_found(tmp_path):
+    file = tmp_path / "verification.json"
+    found = {"root": "music", "splits": {"train": {"clips": 1200, "hours": 2.5}}, "md5": "a", "published_md5": None}
+
+    def said(**changes) -> dict:
+        file.write_text(json.dumps(found | {"warnings": []} | changes))
+        return provenance.data(file)
+
+    assert said() == {
+        "verification": "passed: 1,200 files are whole, 8 kHz, 16 bits, mono; not compared with a published checksum",
+        "folder": "music",
+        "train": "1,200 clips, 2.50 h",
+    }
+    assert said(published_md5="a")["verification"].endswith("; MD5 as published")
+    one = said(warnings=["a.wav: truncated"], published_md5="b")
+    assert one["verification"].startswith("passed with 1 warning: ")
+    assert one["verification"].endswith("; MD5 NOT as published")
+    assert one["warnings"] == {1: "a.wav: truncated"}
+    many = said(warnings=[f"{i}.wav: truncated" for i in range(25)])
+    assert many["verification"].startswith("passed with 25 warnings: ")
+    assert (len(many["warnings"]), many["warnings"][21]) == (21, "and 5 more")
+    assert "24.wav" not in Reader(render_page("T", [], [], provenance={"data": many})).text
+    assert provenance.data(tmp_path / "none.json") == {"verification": "has not run yet"}
 
 
 def test_times_per_stage_are_said_as_people_say_them(tmp_path):

@@ -15,7 +15,6 @@ from nafp.metrics import mcnemar
 from nafp.search.index import Index, build_index, read_index, update_index
 from nafp.search.sequences import (
     KEPT,
-    choose_starts,
     exact_neighbours,
     hits,
     offset_error_ms,
@@ -25,6 +24,7 @@ from nafp.search.sequences import (
     search_sequences,
     songs_of_rows,
 )
+from nafp.search.starts import choose_starts
 from nafp.search.types import INDEXES
 from nafp.search.vectors import Database, Shards, open_vectors, write_manifest
 
@@ -349,6 +349,20 @@ def test_codes_must_divide_the_dimension(built, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("name, options", [("ivfpq", {"bits": 8}), ("ivfpq-fastscan", {})])
+@pytest.mark.parametrize("dim, used", [(16, 16), (32, 32), (64, 64), (128, 64)])
+def test_a_fingerprint_has_at_most_a_code_for_each_dimension(name, options, dim, used, tmp_path, capsys):
+    """The paper's 64 codes for its Table 4, d = 16 to 128."""
+    database = Database(vectors(0, 400, dim=dim), vectors(1, 10, dim=dim))
+    options = {"nlist": 4, "nprobe": 4, "codes": 64, **options}
+    build_index(name, options, database, tmp_path / name)
+    index = read_index(name, options, tmp_path / name, database)
+    assert used == faiss.downcast_index(index.index).pq.M
+    assert (index.nearest(database.db, 1)[:, 0] == np.arange(400, 410)).mean() >= 0.9
+    said = f"codes: a fingerprint of {dim} dimensions has no more than {dim} codes, not 64: using {dim}"
+    assert (said in capsys.readouterr().out) == (used < 64)
+
+
 def test_what_does_not_belong_together_is_refused(built, tmp_path):
     with pytest.raises(UserError, match="16 dimensions, the database's 8"):
         Database(vectors(0, 10), vectors(1, 10, dim=8))
@@ -394,9 +408,10 @@ def test_bad_fingerprints(tmp_path, array, says):
 
 def test_a_truncated_file_of_fingerprints(tmp_path):
     np.save(tmp_path / "x.npy", vectors(0, 100))
-    (tmp_path / "x.npy").write_bytes((tmp_path / "x.npy").read_bytes()[:1000])
-    with pytest.raises(UserError, match="is not a NumPy array of fingerprints"):
-        open_vectors(tmp_path / "x.npy")
+    for size in (1000, 0):
+        (tmp_path / "x.npy").write_bytes((tmp_path / "x.npy").read_bytes()[:size])
+        with pytest.raises(UserError, match="is not a NumPy array of fingerprints"):
+            open_vectors(tmp_path / "x.npy")
 
 
 @pytest.mark.parametrize("name", [*INDEXES, "milvus"])

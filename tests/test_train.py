@@ -331,10 +331,10 @@ def test_training_begins_with_given_weights(tmp_path):
 @pytest.mark.parametrize(
     "changes, says",
     [
-        ({"bsz": 7}, "bsz 7 is not a multiple of 2"),
+        ({"bsz": 7}, "bsz=7: each anchor comes with a replica, so N is a multiple of 2"),
         ({"bsz": 40}, "bsz 40 needs 20 anchors, but the training split has only 15 segments; use .* at most 30"),
         ({"bsz": 8, "data": {"one_per_clip": True}}, "has only 3 clips"),
-        ({"dim": 24}, "dim 24 does not divide the 32 features"),
+        ({"dim": 24}, "dim=24 does not divide the 32 features"),
     ],
 )
 def test_what_cannot_be_trained_is_refused(changes, says):

@@ -8,6 +8,7 @@ import sys
 import zipfile
 from pathlib import Path
 
+import faiss
 import numpy as np
 import pandas as pd
 import pytest
@@ -46,7 +47,8 @@ def test_every_part_is_there(finished):
         *(f"{name}.{kind}" for name in drawn for kind in ("svg", "png")),
     }
     assert {p.name for p in (results / "runs" / FULL).iterdir()} == {
-        *("config.yaml", "history.csv", "epoch=best.safetensors", "epoch=last.safetensors", "tensorboard", ".states")
+        *("config.yaml", "history.csv", "epoch=best.safetensors", "epoch=last.safetensors", "provenance.json"),
+        *("tensorboard", ".states"),
     }
     assert not list(results.rglob("*.part"))
     assert (results / f"logs/train/{FULL}.log").read_text().count("validation top1_1s") == 2
@@ -72,6 +74,23 @@ def test_cells_can_be_counted_again_from_the_per_query_table(finished):
             assert cell["hits"]["top1_song"][i] == rows["offset_ms"].notna().sum()
             assert cell["mrr"][i] == pytest.approx(rows["rr"].mean(), abs=1e-4)
         assert cell["recall"]["nearest"] == 1 or cell["index"] != "l2"
+
+
+def test_cells_and_runs_say_what_made_them(finished):
+    for path in (finished / "results/demo/scores").rglob("*.json"):
+        made = json.loads(path.read_text())["provenance"]
+        assert made.keys() == {"index", "search"}
+        for facts in made.values():
+            assert facts["packages"]["faiss"] == faiss.__version__
+            assert "torch" not in facts["packages"]  # which these jobs do not load
+            assert facts["device"] == "CPU" or faiss.get_num_gpus()
+            assert facts["threads"] == 2
+    for run in (FULL, NONE):
+        (facts,) = json.loads((finished / f"results/demo/runs/{run}/provenance.json").read_text())["jobs"]
+        assert facts["commit"] == "unknown"  # a copy without git
+        assert {"torch", "numpy", "snakemake"} <= facts["packages"].keys()
+    page = (finished / "results/demo/scoreboard/index.html").read_text(encoding="utf-8")
+    assert "none: all runs and cells were made by the same code and packages on the same kind of machine" in page
 
 
 def test_queries_are_degraded_songs_of_the_same_length(finished):
@@ -377,9 +396,14 @@ def test_the_weights_after_an_epoch_by_its_number(finished, tmp_path):
     assert (folder / runs / "epoch=1.safetensors").read_bytes() == kept.read_bytes()
     cell = f"results/demo/scores/{FULL}/epoch=1/l2.json"
     assert planned(folder, cell) == {"fingerprint": 3, "build_index": 1, "score": 1}
-    missing = snakemake(folder, f"{runs}/epoch=7.safetensors")
-    assert missing.returncode != 0
-    assert "the weights after epoch 7 were not kept, only those of 1, 2; set train.checkpoints.every" in missing.stdout
+    for target in (f"{runs}/epoch=7.safetensors", f"results/demo/scores/{FULL}/epoch=7/l2.json"):
+        missing = snakemake(folder, target, "-n")
+        assert missing.returncode != 0
+        assert (
+            "the weights after epoch 7 are not kept, only those of 1, 2; set train.checkpoints.every" in missing.stdout
+        )
+    kept.rename(kept.with_name("epoch=7.safetensors"))  # as that of a best epoch, which no policy asks for
+    assert planned(folder, f"{runs}/epoch=7.safetensors") == {"take_checkpoint": 1}
 
 
 # ---------------------------------------------------------------- what is refused

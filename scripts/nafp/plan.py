@@ -16,6 +16,7 @@ from nafp.data.layout import MUSIC, SAMPLE_RATE, SPLITS
 from nafp.errors import UserError
 from nafp.model.shapes import encoder_flops
 from nafp.resources import MEMORY
+from nafp.search.checks import codes_of
 
 PUBLISHED = {  # split -> songs and seconds of each (the dummy songs of full: on average)
     "mini": {"train": (10_000, 30), "val": (500, 30), "test": (500, 30), "dummy": (10_000, 30)},
@@ -25,10 +26,10 @@ BYTES_PER_VECTOR = {  # of an index, by its options o and the dimension d
     "l2": lambda o, d: 4 * d,
     "sq8": lambda o, d: d,
     "ivf": lambda o, d: 4 * d + 8,
-    "ivfpq": lambda o, d: o["codes"] * o["bits"] / 8 + 8,
-    "ivfpq-rr": lambda o, d: o["codes"] * o["bits"] / 8 + 8 + 4 * d,
-    "ivfpq-rr-ondisk": lambda o, d: o["codes"] * o["bits"] / 8 + 8,
-    "ivfpq-fastscan": lambda o, d: o["codes"] / 2 + 8,
+    "ivfpq": lambda o, d: codes_of(o["codes"], d) * o["bits"] / 8 + 8,
+    "ivfpq-rr": lambda o, d: codes_of(o["codes"], d) * o["bits"] / 8 + 8 + 4 * d,
+    "ivfpq-rr-ondisk": lambda o, d: codes_of(o["codes"], d) * o["bits"] / 8 + 8,
+    "ivfpq-fastscan": lambda o, d: codes_of(o["codes"], d) / 2 + 8,
     "ivf-rabitq": lambda o, d: d / 8 + 16,
     "hnsw": lambda o, d: 4 * d + 8 * o["links"] + 8,
     "milvus": lambda o, d: 12 * d,  # Milvus Lite, measured: rows, its log and the index

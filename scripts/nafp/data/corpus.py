@@ -8,13 +8,8 @@ import numpy as np
 import pandas as pd
 
 from nafp.data.audio import read_wav
-from nafp.data.layout import HOP, SEGMENT, SPLITS
+from nafp.data.layout import HOP, SEGMENT, SPLITS, count_segments
 from nafp.files import reading
-
-
-def count_segments(samples: np.ndarray) -> np.ndarray:
-    """Number of 1 s segments with a hop of 0.5 s; a shorter clip counts as one."""
-    return np.maximum((np.asarray(samples) - SEGMENT) // HOP + 1, 1)
 
 
 @dataclass(frozen=True)

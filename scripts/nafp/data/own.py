@@ -11,6 +11,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from nafp.data.audio import AUDIO_FILES, read_any, read_wav, write_wav
+from nafp.data.checks import SHARES
 from nafp.data.digests import Journal, digest_files
 from nafp.data.landmarks import landmarks, similar
 from nafp.data.layout import SEGMENT, SPLITS
@@ -18,7 +19,6 @@ from nafp.errors import UserError
 
 SONG_SPLITS = {"test": "test_db", "val": "val_db", "train": "train", "dummy": "dummy"}  # who keeps a song that two have
 SOUNDS = {"noise": "bg", "impulse_responses": "ir", "speech": "speech"}  # role -> its splits' name
-SHARES = {"val": 0.1, "test": 0.1, "dummy": 0.3}  # the rest is for training
 HELD_OUT = 0.25  # of the sounds, for validation and test queries
 Folders = str | Mapping[str, str]
 

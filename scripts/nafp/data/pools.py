@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Generator, Tensor
 
 from nafp.data.audio import onset
+from nafp.data.checks import check_kinds, kinds_of
 from nafp.data.corpus import Split
 from nafp.data.layout import RESPONSE_KINDS
-from nafp.errors import UserError
 
 ENOUGH = 4  # held-out sounds of a kind that validation and test queries do not share
 
@@ -27,7 +28,7 @@ def held_out(sounds: Split, part: str) -> Split:
     parts take all, and it says so.
     """
     paths = sounds.clips["path"]
-    kinds = paths.map(kind_of).where(lambda kind: kind.isin(RESPONSE_KINDS), "")
+    kinds = pd.Series(kinds_of(paths), paths.index).where(lambda kind: kind.isin(RESPONSE_KINDS), "")
     chosen = []
     for kind, group in sounds.clips.groupby(kinds, sort=False):
         rows = group.sort_values("path").index
@@ -41,11 +42,6 @@ def held_out(sounds: Split, part: str) -> Split:
             half = len(rows) // 2
             chosen += list(rows[:half] if part == "val" else rows[half:])
     return Split(sounds.audio, sounds.clips.loc[sorted(chosen)].reset_index(drop=True))
-
-
-def kind_of(path: str) -> str:
-    """The kind of a sound: the name of its folder."""
-    return path.split("/")[-2]
 
 
 class AudioPool:
@@ -62,7 +58,7 @@ class AudioPool:
         self.audio = torch.from_numpy(split.audio).to(self.device) if on_device else None
         self.start = torch.from_numpy(split.clips["start"].to_numpy().copy())
         self.samples = torch.from_numpy(split.clips["samples"].to_numpy().copy())
-        self.kind = [kind_of(path) for path in split.clips["path"]]
+        self.kind = kinds_of(split.clips["path"])
 
     def __len__(self) -> int:
         return len(self.start)
@@ -114,10 +110,8 @@ class AudioPool:
 
         ``trim``: impulse responses, taken from their direct sound on.
         """
+        check_kinds(kinds, self.kind)
         chosen = [i for i, kind in enumerate(self.kind) if not kinds or kind in kinds]
-        if not chosen:
-            known = ", ".join(sorted(set(self.kind)))
-            raise UserError(f"no impulse responses of kind {', '.join(kinds or ['any'])}; there are: {known}")
         found = [self.host[int(self.start[i]) : int(self.start[i] + self.samples[i])] for i in chosen]
         found = [(clip[onset(clip) :] if trim else clip)[:max_samples] for clip in found]
         clips = torch.zeros(len(found), max(map(len, found)))

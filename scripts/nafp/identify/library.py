@@ -16,8 +16,9 @@ from nafp.data.corpus import count_segments
 from nafp.data.digests import files_below
 from nafp.errors import UserError
 from nafp.files import written_whole
+from nafp.search.checks import type_of
 from nafp.search.index import Index, read_index, update_index
-from nafp.search.types import MILVUS, type_of
+from nafp.search.types import MILVUS
 from nafp.search.vectors import Database
 
 SONGS_AT_A_TIME = 32  # decoded and fingerprinted together, then saved

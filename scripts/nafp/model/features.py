@@ -4,6 +4,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from nafp.model.shapes import check_band
+
 AMPLITUDE_FLOOR = 0.06  # added before the logarithm, as in the reference: the layer is not invariant to gain
 MAX_SCOPES = ("segment", "batch")
 SCALES = ("melspec", "melspec_maxnorm")
@@ -65,6 +67,7 @@ class LogMel(nn.Module):
         for name, value, known in (("max_scope", max_scope, MAX_SCOPES), ("scale", scale, SCALES)):
             if value not in known:
                 raise ValueError(f"unknown {name} {value!r}; known: {', '.join(known)}")
+        check_band(f_min, f_max, sample_rate)
         self.n_fft, self.hop, self.scale, self.max_scope = n_fft, hop, scale, max_scope
         self.shape = n_mels, sample_rate // hop + 1  # of the image of 1 s
         filters = mel_filters(sample_rate, n_fft, n_mels, f_min, f_max)

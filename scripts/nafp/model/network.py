@@ -8,8 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nafp.errors import UserError
-from nafp.model.shapes import CHANNEL_FACTORS, CHANNELS_OF_KERNELS, TIME_STRIDES, same_padding
+from nafp.model.shapes import CHANNEL_FACTORS, CHANNELS_OF_KERNELS, TIME_STRIDES, check_heads, same_padding
 
 HEAD_UNITS = 32
 NORM_EPSILON = 1e-3
@@ -74,8 +73,6 @@ class DivideAndEncode(nn.Module):
 
     def __init__(self, features: int, dim: int):
         super().__init__()
-        if features % dim:
-            raise UserError(f"dim {dim} does not divide the {features} features of the encoder; change dim or width")
         self.weight1 = nn.Parameter(torch.empty(dim, features // dim, HEAD_UNITS))
         self.bias1 = nn.Parameter(torch.zeros(dim, HEAD_UNITS))
         self.weight2 = nn.Parameter(torch.empty(dim, HEAD_UNITS))
@@ -118,6 +115,7 @@ class Fingerprinter(nn.Module):
             c_in = c_out
         self.encoder = nn.Sequential(*layers)
         self.dtype, self.fused = torch.float32, False
+        check_heads(dim, width, freq * time * c_in)
         self.heads = DivideAndEncode(freq * time * c_in, dim)
         self.dim, self.fusible = dim, width % CHANNELS_OF_KERNELS == 0
 

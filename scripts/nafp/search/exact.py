@@ -25,6 +25,11 @@ class ExactSearch:
     def __len__(self) -> int:
         return len(self.database)
 
+    @property
+    def gpu(self) -> int | None:
+        """Number of the GPU that searches; None on a CPU."""
+        return self.device.index if self.device.type == "cuda" else None
+
     def _sent(self):
         """(first row, (m, d) fingerprints on the device) of the whole database."""
         for first, vectors in self.database.chunks(ROWS):

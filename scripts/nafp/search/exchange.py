@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 
 from nafp.data.layout import EXCHANGED
-from nafp.errors import UserError
-from nafp.files import reading, written_whole
-from nafp.search.vectors import open_vectors
+from nafp.files import written_whole
+from nafp.search.checks import check_exchanged
+from nafp.search.vectors import check_unit, open_vectors
 
 ROWS = 2**18  # copied at a time
 
@@ -21,26 +21,17 @@ def export_vectors(source: Path | str, folder: Path | str, split: str) -> None:
     np.save(folder / f"{EXCHANGED[split]}_shape.npy", np.array(vectors.shape))
 
 
-def import_vectors(folder: Path | str, split: str, path: Path | str) -> None:
+def import_vectors(folder: Path | str, split: str, path: Path | str, samples: np.ndarray | None = None) -> None:
     """Write ``{part}.mm`` as a ``.npy`` file of fingerprints.
 
-    Raises UserError if a file is missing, if the sizes disagree, and for rows that are no unit vectors.
+    ``samples``: lengths of the split's clips, whose segments the rows must be (None: not checked). Raises UserError if a
+    file is missing, if sizes or counts disagree, and for rows that are no unit vectors.
     """
-    source, shape_file = (Path(folder) / f"{EXCHANGED[split]}{end}" for end in (".mm", "_shape.npy"))
-    for file in (source, shape_file):
-        if not file.is_file():
-            raise UserError(f"{file}: not found; a folder of fingerprints has {EXCHANGED[split]}.mm and its _shape.npy")
-    with reading(shape_file):
-        rows, dim = (int(n) for n in np.load(shape_file))
-    if source.stat().st_size != rows * dim * 4:
-        raise UserError(
-            f"{source}: holds {source.stat().st_size} bytes, but {rows} x {dim} float32 need {rows * dim * 4}; "
-            "if an evaluation has appended to it, restore the original"
-        )
-    vectors = np.memmap(source, "<f4", mode="r", shape=(rows, dim))
+    source = Path(folder) / f"{EXCHANGED[split]}.mm"
+    vectors = np.memmap(source, "<f4", mode="r", shape=check_exchanged(folder, split, samples))
     with written_whole(path) as part:
-        out = np.lib.format.open_memmap(part, mode="w+", dtype=np.float32, shape=(rows, dim))
-        for first in range(0, rows, ROWS):
+        out = np.lib.format.open_memmap(part, mode="w+", dtype=np.float32, shape=vectors.shape)
+        for first in range(0, len(vectors), ROWS):
+            check_unit(vectors[first : first + ROWS], source, first)
             out[first : first + ROWS] = vectors[first : first + ROWS]
         out.flush()
-        open_vectors(part)

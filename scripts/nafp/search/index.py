@@ -17,9 +17,10 @@ from faiss.contrib.ondisk import merge_ondisk
 from nafp.errors import UserError
 from nafp.files import written_whole
 from nafp.search.by_list import search_by_list, worth_it
+from nafp.search.checks import check_training, type_of
 from nafp.search.gpu import to_gpu, without_faiss
 from nafp.search.milvus import Collection, build_collection
-from nafp.search.types import FEWEST, INDEXES, MILVUS, ON_DISK, type_of
+from nafp.search.types import INDEXES, MILVUS, ON_DISK
 from nafp.search.vectors import Database, one_thread_each
 
 if TYPE_CHECKING:
@@ -49,6 +50,11 @@ class Index:
 
     def __len__(self) -> int:
         return self.index.ntotal
+
+    @property
+    def gpu(self) -> int | None:
+        """Number of the GPU that it lies on; None on the CPU."""
+        return self.index.getDevice() if hasattr(self.index, "getDevice") else None
 
     def nearest(self, query: np.ndarray, k: int) -> np.ndarray:
         """(n, d) -> (n, k) ids, the nearest first; -1 where there are fewer."""
@@ -82,41 +88,42 @@ def build_index(
     seed: int = 0,
     train_max: int = 10**6,
     device: str = "cpu",
-) -> None:
+) -> int | None:
     """Build the named index of a database in a folder, under a temporary name until it is complete.
 
-    What needs training is trained on the dummy fingerprints, on a random sample of at most ``train_max``.
+    What needs training is trained on the dummy fingerprints, on a random sample of at most ``train_max``. Returns the number
+    of the GPU that did it; None if the CPU did.
     """
     kind, options = type_of(name, options)
     part = folder.with_name(f"{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
+    gpu = None
     try:
         if kind == MILVUS:
             build_collection(options, database, part, folder)
         else:
-            fill(trained(kind, options, database, seed, train_max, device), kind, database, part)
+            index, gpu = trained(kind, options, database, seed, train_max, device)
+            fill(index, kind, database, part)
         shutil.rmtree(folder, ignore_errors=True)
         part.rename(folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+    return gpu
 
 
 def trained(
     kind: str, options: Mapping, database: Database, seed: int, train_max: int, device: str = "cpu"
-) -> faiss.Index:
-    """An empty index of a type that is ready for its vectors; trained on a GPU if ``device`` allows."""
+) -> tuple[faiss.Index, int | None]:
+    """An empty index of a type that is ready for its vectors, and the GPU that trained it, if ``device`` allows one."""
     sample = training_sample(database, seed, train_max)
+    check_training(kind, len(sample))
     index = INDEXES[kind](database.dim, len(sample), **options)
     if index.is_trained:
-        return index
-    if len(sample) < FEWEST.get(kind, 2):
-        raise UserError(
-            f"{kind}: {len(sample)} dummy fingerprints are too few to train it; use l2, or a larger database"
-        )
+        return index, None
     there = to_gpu(index, kind, options, device)
     there.train(sample)
-    return index if there is index else faiss.index_gpu_to_cpu(there)
+    return (index, None) if there is index else (faiss.index_gpu_to_cpu(there), there.getDevice())
 
 
 def fill(index: faiss.Index, kind: str, database: Database, folder: Path) -> None:

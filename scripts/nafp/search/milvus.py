@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from nafp.errors import UserError
+from nafp.search.checks import check_milvus
 from nafp.search.vectors import NOTHING, Database
 
 INSERTED = 2**13  # fingerprints sent at a time: 4 MB of 128 dimensions; a server takes 64 MB
@@ -65,6 +66,7 @@ def build_collection(options: Mapping, database: Database, part: Path, folder: P
     """
     from pymilvus import DataType, MilvusClient
 
+    check_milvus(options)
     uri = options["uri"] or str(part / "milvus.db")
     name = f"nafp_{hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:16]}"
     client = connect(uri)
@@ -90,7 +92,7 @@ def build_collection(options: Mapping, database: Database, part: Path, folder: P
 class Collection:
     """A filled collection, ready to search. Raises UserError if it is missing, unreachable or of another database."""
 
-    memory_bytes = None  # Milvus does not say
+    memory_bytes = gpu = None  # Milvus does not say
 
     def __init__(self, options: Mapping, folder: Path, database: Database):
         path = folder / "collection.json"

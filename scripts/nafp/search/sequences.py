@@ -7,16 +7,13 @@ begin; every proposed place is scored with the whole sequence against the uncomp
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import faiss
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from nafp.data.corpus import count_segments
-from nafp.data.layout import HOP, SAMPLE_RATE
-from nafp.errors import UserError
+from nafp.data.layout import HOP, SAMPLE_RATE, count_segments
 from nafp.search.index import Index
 from nafp.search.vectors import NOTHING, Database, one_thread_each
 
@@ -41,62 +38,6 @@ class Result:
     score: np.ndarray
     ms: float
     ms_per_segment: float
-
-
-def choose_starts(
-    samples: np.ndarray, test_ids: str | int, protocol: str, lengths: Sequence[int], seed: int = 0
-) -> np.ndarray:
-    """(q,) sorted numbers of the query segments where a test sequence starts.
-
-    ``samples``: length of each query clip. ``test_ids``: "all", a count drawn with ``seed``, or a file (.npy or one
-    number a line). Protocol ``clip``: the longest sequence stays inside its clip, so that all lengths have the same
-    starts. Protocol ``release``: any segment, as in the published evaluation, where sequences run across clip borders
-    and the last ones are cut short.
-    """
-    counts = count_segments(samples)
-    allowed = np.arange(counts.sum())
-    if protocol == "clip":
-        left = np.concatenate([np.arange(n, 0, -1) for n in counts])
-        allowed = allowed[left >= max(lengths)]
-        if not len(allowed):
-            raise UserError(
-                f"no query clip has the {max(lengths)} segments of the longest sequence; "
-                "shorten search.lengths or use longer clips"
-            )
-    if test_ids == "all":
-        return allowed
-    if isinstance(test_ids, int):
-        if test_ids > len(allowed):
-            raise UserError(f"test_ids asks for {test_ids} sequences; only {len(allowed)} are possible")
-        return np.sort(np.random.default_rng(seed).choice(allowed, test_ids, replace=False))
-    return check_starts(read_ids(Path(test_ids)), allowed, test_ids, protocol)
-
-
-def check_rows(query: np.ndarray, samples: np.ndarray, source: str) -> None:
-    """The query fingerprints (n, d) are those of the query clips' segments, one each."""
-    segments = int(count_segments(samples).sum())
-    if len(query) != segments:
-        raise UserError(f"{source}: has {len(query)} fingerprints, but the query clips have {segments} segments")
-
-
-def read_ids(path: Path) -> np.ndarray:
-    """Segment numbers from a ``.npy`` file or from text with one number a line."""
-    try:
-        ids = np.load(path) if path.suffix == ".npy" else np.loadtxt(path, dtype=np.int64, ndmin=1)
-    except (OSError, ValueError) as error:
-        raise UserError(f"test_ids: {path} is not a list of segment numbers ({error})") from error
-    if ids.ndim != 1 or not np.issubdtype(ids.dtype, np.integer):
-        raise UserError(f"test_ids: {path} holds {ids.dtype} of shape {ids.shape}, not a list of whole numbers")
-    return ids.astype(np.int64)
-
-
-def check_starts(ids: np.ndarray, allowed: np.ndarray, source: str, protocol: str) -> np.ndarray:
-    """The ids, if all of them are allowed starts."""
-    bad = ids[~np.isin(ids, allowed)]
-    if len(bad) or not len(ids):
-        what = f"{len(bad)} of {len(ids)} ids (the first is {bad[0]})" if len(bad) else "an empty list"
-        raise UserError(f"test_ids: {source} has {what} that cannot start a sequence under protocol {protocol!r}")
-    return ids
 
 
 def search_sequences(

@@ -1,11 +1,11 @@
 """Index types: a name in the config -> an empty Faiss index."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import faiss
 import numpy as np
 
-from nafp.errors import UserError
+from nafp.search.checks import codes_of
 
 SAMPLES_PER_CENTROID = 39  # below it Faiss warns that k-means is unreliable
 
@@ -26,10 +26,12 @@ def product_bits(wanted: int, n_train: int) -> int:
     return min(wanted, affordable)
 
 
-def check_codes(codes: int, dim: int) -> None:
-    """A product quantiser cuts a fingerprint into ``codes`` pieces of one length."""
-    if dim % codes:
-        raise UserError(f"codes: {codes} does not divide the fingerprint's {dim} dimensions")
+def product_codes(wanted: int, dim: int) -> int:
+    """``wanted`` codes, or one for each dimension if there are fewer (and says so)."""
+    codes = codes_of(wanted, dim)
+    if codes < wanted:
+        print(f"codes: a fingerprint of {dim} dimensions has no more than {dim} codes, not {wanted}: using {codes}")
+    return codes
 
 
 def l2(dim: int, n_train: int) -> faiss.Index:
@@ -46,8 +48,7 @@ def ivf(dim: int, n_train: int, nlist: int, nprobe: int) -> faiss.Index:
 
 def ivfpq(dim: int, n_train: int, nlist: int, nprobe: int, codes: int, bits: int, suffix: str = "") -> faiss.Index:
     """Inverted lists of product-quantised vectors, ``codes`` numbers of ``bits`` bits each (paper 3.5)."""
-    check_codes(codes, dim)
-    nlist, bits = coarse_lists(nlist, n_train), product_bits(bits, n_train)
+    nlist, codes, bits = coarse_lists(nlist, n_train), product_codes(codes, dim), product_bits(bits, n_train)
     index = faiss.index_factory(dim, f"IVF{nlist},PQ{codes}x{bits}{suffix}")
     lists = faiss.downcast_index(faiss.extract_index_ivf(index))
     lists.nprobe = nprobe
@@ -81,8 +82,7 @@ def sq8(dim: int, n_train: int) -> faiss.Index:
 
 def ivfpq_fastscan(dim: int, n_train: int, nlist: int, nprobe: int, codes: int) -> faiss.Index:
     """Inverted lists of ``codes`` numbers of 4 bits each, compared in registers (Faiss "fast scan", arXiv 1704.07355)."""
-    check_codes(codes, dim)
-    index = faiss.index_factory(dim, f"IVF{coarse_lists(nlist, n_train)},PQ{codes}x4fs")
+    index = faiss.index_factory(dim, f"IVF{coarse_lists(nlist, n_train)},PQ{product_codes(codes, dim)}x4fs")
     index.nprobe = nprobe
     return index
 
@@ -107,13 +107,6 @@ INDEXES: dict[str, Callable[..., faiss.Index]] = {
 }
 
 
-FEWEST = {"ivfpq-fastscan": 16}  # training vectors, where it is more than 2: its codes have 4 bits, whatever there is
 MILVUS = "milvus"
 ON_DISK = {"ivfpq-rr-ondisk"}
 DEVICES = ("auto", "cpu", "gpu")
-
-
-def type_of(name: str, options: Mapping) -> tuple[str, dict]:
-    """The type of a named index, which is its option ``type`` or its name, and the other options."""
-    options = dict(options)
-    return options.pop("type", name), options

@@ -95,20 +95,25 @@ def open_vectors(path: Path | str) -> np.ndarray | Shards:
         return open_shards(Path(path))
     try:
         vectors = np.load(path, mmap_mode="r")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError) as error:
         raise UserError(f"{path}: is not a NumPy array of fingerprints ({error}); make it again") from error
     if vectors.ndim != 2 or vectors.dtype != np.float32:
         raise UserError(f"{path}: holds {vectors.dtype} of shape {vectors.shape}, not float32 fingerprints, one a row")
     for first in range(0, len(vectors), CHECKED_ROWS):
-        norms = np.linalg.norm(vectors[first : first + CHECKED_ROWS], axis=1)
-        bad = np.flatnonzero(~(np.abs(norms - 1) <= NORM_TOLERANCE))  # NaN is not near 1 either
-        if len(bad):
-            raise UserError(
-                f"{path}: row {first + bad[0]} has length {norms[bad[0]]:.4g}, but fingerprints are unit vectors; "
-                "divide each row by its norm, or make the file again"
-            )
+        check_unit(vectors[first : first + CHECKED_ROWS], path, first)
         forget(vectors)
     return vectors
+
+
+def check_unit(vectors: np.ndarray, source: Path | str, first: int = 0) -> None:
+    """Raise UserError for rows (n, d) of a file, from its row ``first`` on, that are not finite or not of length 1."""
+    norms = np.linalg.norm(vectors, axis=1)
+    bad = np.flatnonzero(~(np.abs(norms - 1) <= NORM_TOLERANCE))  # NaN is not near 1 either
+    if len(bad):
+        raise UserError(
+            f"{source}: row {first + bad[0]} has length {norms[bad[0]]:.4g}, but fingerprints are unit vectors; "
+            "divide each row by its norm, or make the file again"
+        )
 
 
 def forget(vectors: np.ndarray | Shards) -> None:

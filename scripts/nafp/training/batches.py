@@ -12,7 +12,7 @@ from nafp.augment.chain import Chain, Draws, rows_of
 from nafp.data.corpus import Segments, Split
 from nafp.data.layout import SAMPLE_RATE, SEGMENT
 from nafp.data.pools import AudioPool
-from nafp.errors import UserError
+from nafp.training.checks import check_batch, check_supply, count_items, kept_clips
 from nafp.training.gradients import mean_over_processes
 
 ROWS_AT_A_TIME = 1024  # bounds the memory that transforms take: about 200 MB
@@ -107,19 +107,10 @@ class Batches:
         self.clip_start = torch.from_numpy(split.clips["start"].to_numpy().copy())
         self.segments = split.segments if fraction == 1 else some_clips(split, fraction)
         self.anchors = bsz // (1 + positives)
-        items = len(np.unique(self.segments.clip)) if one_per_clip else len(self.segments)
+        items = count_items(split.clips["samples"], fraction, one_per_clip)
+        check_batch(bsz, positives)
+        check_supply(bsz, positives, items, one_per_clip)
         self.steps = items // self.anchors  # of an epoch; the shuffled rest waits for the next one
-        if self.anchors * (1 + positives) != bsz or self.anchors < 2:
-            raise UserError(
-                f"bsz {bsz} is not a multiple of {1 + positives} with at least two anchors: "
-                f"each anchor comes with {positives} replica(s)"
-            )
-        if not self.steps:
-            what = "clips" if one_per_clip else "segments"
-            raise UserError(
-                f"bsz {bsz} needs {self.anchors} anchors, but the training split has only {items} {what}; "
-                f"use a batch size of at most {(1 + positives) * items}"
-            )
 
     def order(self, epoch: int) -> np.ndarray:
         """(steps, anchors) numbers of the segments of an epoch.
@@ -218,7 +209,6 @@ def as_slice(rows: range) -> slice:
 
 
 def some_clips(split: Split, fraction: float) -> Segments:
-    """The segments of a fraction of the clips: the same ones for every seed, and those of 10 % are among those of 20 %."""
-    count = max(round(fraction * len(split.clips)), 1)
-    kept = np.isin(split.segments.clip, np.random.default_rng(0).permutation(len(split.clips))[:count])
+    """The segments of a fraction of the clips (``kept_clips``)."""
+    kept = np.isin(split.segments.clip, kept_clips(len(split.clips), fraction))
     return Segments(*(getattr(split.segments, name)[kept] for name in ("clip", "start", "low", "high")))

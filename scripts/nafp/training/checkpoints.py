@@ -18,8 +18,8 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save
 
-from nafp.errors import UserError
 from nafp.files import reading, written_whole
+from nafp.training.checks import check_kept
 
 STATES_KEPT = 2
 
@@ -103,24 +103,12 @@ class Checkpoints:
 
 def publish_epoch(run: Path, epoch: int, path: Path) -> None:
     """Make the weights of an epoch of a finished run a result; UserError if they are damaged or not among those kept."""
-    folders = sorted((run / ".states").iterdir()) if (run / ".states").is_dir() else []
-    kept = sorted({number for folder in folders for number in Checkpoints(folder).epochs()})
-    for folder in folders:
-        if epoch in Checkpoints(folder).epochs():
-            with reading(weights := Checkpoints(folder).weights(epoch)), safe_open(weights, "pt"):
-                pass  # opening it checks its header and length
-            Checkpoints(folder).publish(epoch, path)
-            return
-    raise UserError(
-        f"{run}: the weights after epoch {epoch} were not kept, only those of {', '.join(map(str, kept)) or 'none'}; "
-        "set train.checkpoints.every or last and train again"
-    )
-
-
-def kept_epochs(done: int, every: int | None, last: int) -> set[int]:
-    """The policy: of ``done`` epochs, each ``every``-th one and the ``last`` few; the newest in any case."""
-    regular = range(every, done + 1, every) if every else ()
-    return {*regular, *range(max(done - last, 0) + 1, done + 1), done}
+    folders = [Checkpoints(folder) for folder in sorted(run.glob(".states/*"))]
+    check_kept(epoch, {number for folder in folders for number in folder.epochs()}, run.name)
+    holder = next(folder for folder in folders if epoch in folder.epochs())
+    with reading(weights := holder.weights(epoch)), safe_open(weights, "pt"):
+        pass  # opening it checks its header and length
+    holder.publish(epoch, path)
 
 
 def _progress(path: Path) -> tuple[int, int]:

@@ -20,6 +20,7 @@ from nafp.data.corpus import Split
 from nafp.data.layout import SEGMENT
 from nafp.errors import UserError
 from nafp.files import written_whole
+from nafp.jobfacts import device_name, job_facts
 from nafp.training.checkpoints import Checkpoints
 from nafp.training.gradients import world
 from nafp.training.settings import Settings
@@ -56,13 +57,17 @@ def train_and_publish(job: Mapping) -> None:
     check(splits, settings)
     folder = outputs["history"].parent
     checkpoints = Checkpoints(folder / ".states" / key_of(settings, job["splits"].values(), job["code"]))
-    trainer = train(Trainer(settings, splits, device, checkpoints), job["name"], folder / "tensorboard")
+    facts = job_facts(device_name(device.index if device.type == "cuda" else None), threads)
+    facts["processes"] = world()[1]
+    trainer = train(Trainer(settings, splits, device, checkpoints, facts), job["name"], folder / "tensorboard")
     if trainer.rank:
         return
     checkpoints.publish(trainer.epoch, outputs["last"])
     checkpoints.publish(trainer.best, outputs["best"])
     with written_whole(outputs["history"]) as part:
         pd.DataFrame(trainer.history).to_csv(part, index=False)
+    with written_whole(folder / "provenance.json") as part:
+        part.write_text(json.dumps({"jobs": trainer.jobs}, indent=1) + "\n", encoding="utf-8")
     outputs["config"].write_text(yaml.safe_dump(job["settings"], sort_keys=False), encoding="utf-8")
     checkpoints.drop_others()
 

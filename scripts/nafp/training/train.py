@@ -18,7 +18,8 @@ from nafp.data.pools import AudioPool, held_out
 from nafp.errors import UserError
 from nafp.model.fingerprint import build_model
 from nafp.training.batches import Batches, Plan, generator
-from nafp.training.checkpoints import Checkpoints, kept_epochs
+from nafp.training.checkpoints import Checkpoints
+from nafp.training.checks import check_processes, kept_epochs
 from nafp.training.gradients import backward, largest_piece, sum_over_processes, world
 from nafp.training.journal import Journal
 from nafp.training.losses import LOSSES, WAITING_LOSSES
@@ -43,8 +44,10 @@ class Trainer:
         splits: Mapping[str, Split],
         device: torch.device,
         checkpoints: Checkpoints | None = None,
+        facts: Mapping | None = None,
     ):
         self.settings, self.device, self.checkpoints = settings, device, checkpoints
+        self.jobs = [facts or {}]  # facts (jobfacts) of the jobs that made this run; this one is the last
         self.rank, self.processes = world()
         s = settings
         torch.manual_seed(s.seed)  # the initial weights
@@ -61,10 +64,7 @@ class Trainer:
         self.batches = Batches(splits["train"], self.network[0], chain, s.bsz, s.positives, s.seed, device, **s.data)
         self.validation = validation(s, splits, device) if self.rank == 0 else None
         self.embed = torch.compile(self.network[1]) if s.compile else self.network[1]
-        if s.bsz % self.processes:
-            raise UserError(f"bsz {s.bsz} cannot be shared by {self.processes} processes; use a multiple of them")
-        if self.processes > 1 and s.features.get("max_scope") == "batch":
-            raise UserError("features.max_scope: batch needs the whole batch in one process; use segment, or one GPU")
+        check_processes(s.bsz, self.processes, s.features.get("max_scope"))
         self.piece: int | None = None
         self.recorded: Recorded | None = None
         self.history: list[dict] = []
@@ -237,6 +237,7 @@ class Trainer:
             "losses": self.losses,
             "seconds": self.seconds,
             "piece": self.piece,
+            "jobs": self.jobs,
         }
 
     def restore(self, state: Mapping) -> None:
@@ -245,6 +246,7 @@ class Trainer:
         self.optimizer.load_state_dict(state["optimizer"])
         for name in ("history", "step", "losses", "seconds"):
             setattr(self, name, state[name])
+        self.jobs = [*state["jobs"], *self.jobs]
         if self.settings.micro_batch == "auto":  # what fits may have changed, the rounding must not
             self.piece = state["piece"]
 

@@ -1,0 +1,148 @@
+# What cannot work is refused while jobs are planned, as far as config, packed tables and the user's files say it. No rules.
+import pandas as pd
+
+from nafp.config import demo_clips, problems_of_chain, problems_of_index, problems_of_queries, problems_of_run, said
+from nafp.data.checks import check_present
+from nafp.search.checks import check_exchanged
+from nafp.training.checks import check_kept, kept_epochs
+
+PLANNED_CLIPS = demo_clips(config)
+
+
+@cache
+def clips_of(split):
+    """The clip table of a packed split, if there is one; None if there is none, or if it is made again for other music."""
+    table = Path(packed(split)).with_suffix(".csv")
+    if not table.exists() or (
+        DATA["source"] == "own" and max(map(newest, own_sources(DATA["own"]))) > table.stat().st_mtime
+    ):
+        return None
+    try:
+        return pd.read_csv(table)
+    except (OSError, ValueError):
+        return None  # a damaged one, of which its reader says so
+
+
+def refuse(problems_with):
+    """Raise an error if something cannot work: with what the config says of the data set, then with its packed tables."""
+    if problems := problems_with(PLANNED_CLIPS):
+        raise WorkflowError("; ".join(problems))
+    if not IS_DEMO and (problems := problems_with(clips_of)):
+        known = f"as {RESULTS}/data/packed says; if the data set has changed: snakemake data -R verify"
+        raise WorkflowError(f"{'; '.join(problems)} ({known})")
+
+
+@cache
+def has_sounds(split):
+    """Whether the data set has sounds of a kind, of which a chain may take some; True while that is not known."""
+    if DATA["source"] == "own":
+        return not split.startswith("speech_") or "speech" in DATA["own"]  # the others must be given
+    unknown = IS_DEMO or (DATA["source"] in SOURCES and not os.path.exists(f"{RESULTS}/data/verification.json"))
+    return unknown or next(Path(CORPUS, SPLITS[split]).rglob("*.wav"), None) is not None
+
+
+@cache
+def sounds(split):
+    """The packed sounds of a kind; a sentence if the data set has none."""
+    where = "dataset.own" if DATA["source"] == "own" else Path(CORPUS, SPLITS[split])
+    if problems := said(check_present, has_sounds(split), where, split):
+        raise WorkflowError(*problems)
+    return packed(split)
+
+
+def newest(folder):
+    """When something in a folder was last written, added or removed."""
+    return max(
+        (os.lstat(os.path.join(at, name)).st_mtime for at, _, names in os.walk(folder) for name in (".", *names)),
+        default=0,
+    )
+
+
+@cache
+def dim_of(run):
+    """Dimensions of a run's fingerprints; None of somebody's whose files are not there, as Snakemake will say."""
+    fields = fields_of(run)
+    if "external" not in fields:
+        return fields["dim"]
+    shapes = [shape_of(fields["external"], split) for split in EXCHANGED]
+    if len(dims := {dim for _, dim in filter(None, shapes)}) > 1:
+        raise WorkflowError(
+            f"external.{fields['external']}: fingerprints of {' and '.join(map(str, sorted(dims)))} dimensions"
+        )
+    return next(iter(dims), None)
+
+
+@cache
+def shape_of(name, split):
+    """(rows, dimensions) of somebody's fingerprints of a split; None if they are not there. A sentence if they are not
+    those of the clips."""
+    folder = config["external"][name]
+    if not os.path.exists(f"{folder}/{EXCHANGED[split]}.mm"):
+        return None
+
+    def problems(clips):
+        table = clips(split)
+        return said(check_exchanged, folder, split, None if table is None else table["samples"])
+
+    refuse(problems)
+    return check_exchanged(folder, split)
+
+
+def exchanged(wildcards):
+    """Somebody's fingerprints of a split, as input."""
+    shape_of(wildcards.name, wildcards.split)
+    part = f"{config['external'][wildcards.name]}/{EXCHANGED[wildcards.split]}"
+    return [f"{part}.mm", f"{part}_shape.npy"]
+
+
+@cache
+def check_index(index, dim, fraction=1.0):
+    """A sentence if an index of fingerprints of ``dim`` dimensions, and of a fraction of the dummy ones, cannot be built."""
+    if dim:
+        refuse(lambda clips: problems_of_index(index, dim, config, clips, fraction))
+
+
+@cache
+def check_queries():
+    """A sentence if no test sequence could start where the config wants it."""
+    ids = TEST_IDS if TEST_IDS and os.path.exists(TEST_IDS) else SEARCH["test_ids"]
+    refuse(lambda clips: problems_of_queries(SEARCH | {"test_ids": ids}, clips))
+
+
+def dummy_vectors(wildcards):
+    """The dummy fingerprints that an index is built of, as input."""
+    check_index(wildcards.index, dim_of(wildcards.run))
+    return fingerprints_of(wildcards.run, wildcards.epoch, "dummy")
+
+
+def fewest_dummy_vectors(wildcards):
+    """The dummy fingerprints whose parts are searched, as input: an index is built of the smallest, too."""
+    check_queries()
+    check_index(wildcards.index, dim_of(wildcards.run), min(config["scale"]["fractions"]))
+    return fingerprints_of(wildcards.run, wildcards.epoch, "dummy")
+
+
+def query_vectors(wildcards):
+    """The fingerprints of a cell's queries, as input."""
+    check_queries()
+    return fingerprints_of(wildcards.run, wildcards.epoch, query_split(wildcards))
+
+
+def trained_weights(wildcards):
+    """The weights of a finished training, which keeps those after some epochs, as input; a sentence if not after this one."""
+    run, epoch = wildcards.run, int(wildcards.epoch)
+    train = recipe(wildcards)["train"]
+    kept = kept_epochs(train["epochs"], train["checkpoints"]["every"], train["checkpoints"]["last"])
+    stored = {
+        int(path.stem.removeprefix("epoch="))
+        for path in Path(f"{RESULTS}/runs/{run}/.states").glob("*/epoch=*.safetensors")
+    }
+    if problems := said(check_kept, epoch, kept | stored, run):
+        raise WorkflowError(*problems)
+    return f"{RESULTS}/runs/{run}/epoch=last.safetensors"
+
+
+def degrading_sounds(steps):
+    """The held-out sounds that a chain degrades songs with, as input; a sentence if the data set has not what it needs."""
+    refuse(lambda clips: problems_of_chain(steps, "test", clips))
+    return [sounds(f"{pool}_test") for pool in chain_pools(steps)]

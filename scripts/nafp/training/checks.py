@@ -1,0 +1,62 @@
+"""What a training cannot do, known from its settings and from the lengths of its clips: before it starts, without PyTorch."""
+
+from collections.abc import Collection
+
+import numpy as np
+
+from nafp.data.layout import count_segments
+from nafp.errors import UserError
+
+
+def check_batch(bsz: int, positives: int) -> None:
+    """Refuse a batch size that is not made of at least two anchors and their replicas."""
+    if bsz % (1 + positives) or bsz < 2 * (1 + positives):
+        each = "a replica" if positives == 1 else f"{positives} replicas"
+        raise UserError(
+            f"bsz={bsz}: each anchor comes with {each}, so N is a multiple of {1 + positives} "
+            f"and at least {2 * (1 + positives)}"
+        )
+
+
+def check_processes(bsz: int, processes: int, max_scope: str) -> None:
+    """Refuse what several processes, one a GPU, cannot share."""
+    if bsz % processes:
+        raise UserError(f"bsz {bsz} cannot be shared by {processes} processes; use a multiple of them")
+    if processes > 1 and max_scope == "batch":
+        raise UserError("features.max_scope: batch needs the whole batch in one process; use segment, or one GPU")
+
+
+def check_supply(bsz: int, positives: int, items: int, one_per_clip: bool = False) -> None:
+    """Refuse a batch that needs more anchors than there are ``items``: training segments, or clips."""
+    anchors = bsz // (1 + positives)
+    if anchors > items:
+        raise UserError(
+            f"bsz {bsz} needs {anchors} anchors, but the training split has only {items} "
+            f"{'clips' if one_per_clip else 'segments'}; use a batch size of at most {(1 + positives) * items}"
+        )
+
+
+def kept_clips(clips: int, fraction: float) -> np.ndarray:
+    """Numbers of a fraction of the clips: the same ones for every seed, and those of 10 % are among those of 20 %."""
+    return np.random.default_rng(0).permutation(clips)[: max(round(fraction * clips), 1)]
+
+
+def count_items(samples: np.ndarray, fraction: float = 1.0, one_per_clip: bool = False) -> int:
+    """Lengths of the training clips -> what an epoch has: segments, or clips with ``one_per_clip``."""
+    kept = np.asarray(samples)[kept_clips(len(samples), fraction)]
+    return len(kept) if one_per_clip else int(count_segments(kept).sum())
+
+
+def kept_epochs(done: int, every: int | None, last: int) -> set[int]:
+    """The policy: of ``done`` epochs, each ``every``-th one and the ``last`` few; the newest in any case."""
+    regular = range(every, done + 1, every) if every else ()
+    return {*regular, *range(max(done - last, 0) + 1, done + 1), done}
+
+
+def check_kept(epoch: int, kept: Collection[int], run: str) -> None:
+    """Refuse the number of an epoch whose weights are not among those kept of a run."""
+    if epoch not in kept:
+        raise UserError(
+            f"{run}: the weights after epoch {epoch} are not kept, only those of "
+            f"{', '.join(map(str, sorted(kept))) or 'none'}; set train.checkpoints.every or last and train again"
+        )
