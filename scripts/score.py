@@ -7,6 +7,7 @@ import faiss
 import pandas as pd
 
 from nafp.console import logged
+from nafp.evaluation.protocol import digest_of_audio, name_of_ids
 from nafp.search.index import read_index
 from nafp.search.sequences import check_rows, choose_starts, per_query_table, recall, search_sequences, songs_of_rows
 from nafp.search.vectors import Database, open_vectors
@@ -22,8 +23,9 @@ with logged(snakemake.log[0]):
     lengths = search["lengths"]
     starts = choose_starts(samples, search["test_ids"], search["protocol"], lengths, search["seed"])
     results = search_sequences(index, database, query, starts, lengths)
-    songs = songs_of_rows(*(pd.read_csv(path)["samples"] for path in inputs.songs))
-    table = per_query_table(results, starts, starts + len(database.dummy), songs)
+    clips = pd.concat([pd.read_csv(path) for path in inputs.songs])
+    songs = songs_of_rows(clips["samples"])
+    table = per_query_table(results, starts, starts + len(database.dummy), songs, clips["path"])
     table.to_parquet(snakemake.output.hits, index=False)
 
     measures = ["top1_exact", "top1_near", "top3_exact", "top10_exact", "top1_song"]
@@ -36,8 +38,12 @@ with logged(snakemake.log[0]):
         **snakemake.params.queries,
         "epoch": snakemake.wildcards.epoch,
         "index": snakemake.wildcards.index,
+        "index_options": snakemake.params.options,
         "protocol": search["protocol"],
+        "test_ids": name_of_ids(search["test_ids"]),
+        "audio": digest_of_audio([*inputs.songs, inputs.clips]),
         "database": {"dummy": len(database.dummy), "db": len(database.db)},
+        "songs": int(table["song"].nunique()),
         "queries": len(starts),
         "lengths": lengths,
         "seconds": [(length + 1) / 2 for length in lengths],

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 from boards import write_cell
+from nafp.report.significance import hits_beside
 
 from nafp.errors import UserError
 from nafp.report.comparison import compare
-from nafp.report.significance import hits_beside
 
 ROOT = Path(__file__).parents[1]
 

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from boards import FIELDS, LENGTHS, PUBLISHED, ROWS_A_SONG, tabulated, write_cell, write_grid
+from nafp.report.significance import hits_beside
 from recount import check_table, recounted
 
 from nafp.data.corpus import Split
@@ -20,7 +21,6 @@ from nafp.report.cells import load_cells
 from nafp.report.headline import headline
 from nafp.report.page import ORIGINS, Section, render_page
 from nafp.report.published import load_published
-from nafp.report.significance import hits_beside
 from nafp.report.tables import Study
 
 HOSTILE = [

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from nafp.search.scale import fit_trend, measure, predictions
 from scipy.special import expit
 from scipy.stats import beta
 
-from nafp.search.scale import fit_trend, measure, predictions
 from nafp.search.vectors import Database
 
 

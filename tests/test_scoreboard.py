@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from boards import FIELDS, tabulated, write_grid
 from boards import write_cell as write_measured_cell
+from nafp.report.significance import against, hits_beside, holm
 from scipy.stats import binomtest
 
 from nafp.grid import run_name
@@ -18,7 +19,6 @@ from nafp.report.formats import caption, tex, to_latex, to_markdown
 from nafp.report.headline import headline
 from nafp.report.layout import layout
 from nafp.report.published import load_published
-from nafp.report.significance import against, hits_beside, holm
 from nafp.report.tables import Study, load_table, study_table
 
 PUBLISHED = Path(__file__).parents[1] / "published" / "nafp.csv"
