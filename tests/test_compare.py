@@ -1,5 +1,6 @@
 """Two result folders, cell by cell."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -7,9 +8,9 @@ from pathlib import Path
 
 import pytest
 from boards import write_cell
-from nafp.report.significance import hits_beside
 
 from nafp.errors import UserError
+from nafp.evaluation.answers import hits_beside
 from nafp.report.comparison import compare
 
 ROOT = Path(__file__).parents[1]
@@ -26,6 +27,12 @@ def folders(tmp_path):
     return a, b
 
 
+def change(folder, **over) -> None:
+    """Say other things of the cells of a folder."""
+    for path in folder.rglob("*.json"):
+        path.write_text(json.dumps(json.loads(path.read_text()) | over))
+
+
 def test_only_what_differs_differs(folders):
     found = compare(*folders)
     assert found.cells == 2
@@ -34,16 +41,41 @@ def test_only_what_differs_differs(folders):
     same = found.table[found.table["run"].str.contains("none")]
     assert (full.loc[1, "p_holm"] < 1e-4) and full.loc[1, "difference"] < -10
     assert same["p"].eq(1).all() and same["difference"].eq(0).all()
-    assert found.table["test"].eq("paired").all()
+    assert found.table["songs"].eq(40).all() and found.table["queries"].eq(200).all()
     assert any("Only in" in remark and "1 cells" in remark for remark in found.remarks)
 
 
-def test_without_per_query_tables_the_test_is_unpaired(folders):
-    for path in folders[1].rglob("*.parquet"):
+@pytest.mark.parametrize(
+    "over, words",
+    [
+        ({"dataset": "other"}, "are of data sets with different names"),
+        ({"audio": "other songs of the same names and lengths"}, "are of data sets with different audio"),
+        ({"database": {"dummy": 5, "db": 2360}}, "searched databases of different sizes"),
+        ({"protocol": "release"}, "follow different protocols"),
+        ({"query_set": "loud"}, "are of different query sets"),
+    ],
+)
+def test_unrelated_data_sets_with_as_many_queries_are_not_paired(folders, over, words):
+    change(folders[1], **over)
+    with pytest.raises(UserError, match=f"cannot be compared: the 2 cells that they share {words}$"):
+        compare(*folders)
+
+
+def test_other_songs_or_times_are_not_paired(folders):
+    write_cell(folders[1] / "scores", {"aug": "none"}, queries=150)
+    found = compare(*folders)
+    assert found.cells == 1
+    assert found.remarks[-1].startswith(
+        "Not compared: 1 cells, which are of different songs or times (search.test_ids)"
+    )
+
+
+def test_without_per_query_tables_there_is_no_test(folders):
+    for path in folders[1].rglob("*full*/**/*.parquet"):
         path.unlink()
     found = compare(*folders)
-    assert found.table["test"].eq("unpaired").all()
-    assert any("unpaired" in remark for remark in found.remarks)
+    assert found.cells == 1 and found.table["run"].str.contains("none").all()
+    assert any("Not compared: 1 cells, which lack a per-query table" in remark for remark in found.remarks)
 
 
 def test_what_cannot_be_compared_is_said(folders, tmp_path):

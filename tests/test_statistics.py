@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import binom, binomtest, norm
+from scipy.stats import t as student
 
 from nafp.evaluation.power import power, songs_needed
 from nafp.evaluation.statistics import (
@@ -156,8 +157,9 @@ def test_ten_queries_of_five_songs_are_five_observations():
     a, b = np.zeros((2, 40, 41), bool)
     a[:5, :2] = True
     assert mcnemar(a.ravel(), b.ravel()) == pytest.approx(2 / 2**10)
-    p, direction = paired_test(a.sum(axis=1) - b.sum(axis=1), np.full(40, 41))
+    p, direction = paired_test(a.sum(axis=1), b.sum(axis=1), np.full(40, 41))
     assert (p, direction) == (pytest.approx(2 / 2**5), 1)
+    assert paired_test(b.sum(axis=1), a.sum(axis=1), np.full(40, 41)) == (p, -1)
 
 
 @pytest.mark.parametrize("only_a, only_b", [(0, 0), (1, 5), (10, 0), (7, 7), (40, 81)])
@@ -177,7 +179,7 @@ def test_systems_that_are_alike_are_rarely_told_apart():
     for _ in range(600):
         shared = rng.normal(size=(40, 1)) + rng.normal(size=(40, 20))
         a, b = (shared + 0.5 * rng.normal(size=(40, 1)) + 0.5 * rng.normal(size=(40, 20)) > 0 for _ in range(2))
-        wrong += paired_test(a.sum(axis=1) - b.sum(axis=1), np.full(40, 20))[0] < 0.05
+        wrong += paired_test(a.sum(axis=1), b.sum(axis=1), np.full(40, 20))[0] < 0.05
         by_query += mcnemar(a.ravel(), b.ravel()) < 0.05
     assert 0.02 <= wrong / 600 <= 0.08
     assert by_query / 600 > 0.12
@@ -185,37 +187,61 @@ def test_systems_that_are_alike_are_rarely_told_apart():
 
 def test_seeds_that_contradict_each_other_show_nothing():
     """26 -> 72 % with one seed, 70 -> 31 % with the other: each is sure of itself, together they say nothing."""
-    gain, loss = np.full(40, 19), np.full(40, -16)
-    assert sign_flip_p(gain) < 1e-10 > sign_flip_p(loss)
-    p, direction = paired_test(np.stack([gain, loss]), np.full(40, 41))
+    a, b = (np.repeat([[one], [other]], 40, axis=1) for one, other in ((30, 13), (11, 29)))
+    assert max(sign_flip_p(difference) for difference in a - b) < 1e-10
+    p, direction = paired_test(a, b, np.full(40, 41))
     assert p > 0.5
     assert direction == 0
 
 
-def test_seeds_that_agree_by_chance_do_not_convince_alone():
-    """All songs agree, but the two pairs of seeds do so little among themselves that a third may well be the other way."""
-    rng = np.random.default_rng(4)
-    pairs = np.stack([rng.integers(10, 14, 40), rng.integers(1, 3, 40)])
-    assert sign_flip_p(pairs.sum(axis=0)) < 1e-10
-    p, direction = paired_test(pairs, np.full(40, 41))
+def test_every_seed_must_be_on_its_side():
+    base = np.tile([10, 12, 14, 16], 10)
+    above = np.stack([base + 4, base + 3])
+    assert paired_test(above, base, np.full(40, 41))[1] == 1
+    assert paired_test(np.stack([base + 4, base - 1]), base, np.full(40, 41))[1] == 0
+    assert (
+        paired_test(above, np.stack([base, base + 9, base]), np.full(40, 41))[1] == 0
+    )  # one of theirs is the best of all
+
+
+def test_seeds_count_as_well_as_songs():
+    """All songs say that the mean is better, but the seeds scatter so much that a third may well be worse."""
+    rng, base = np.random.default_rng(4), np.tile([10, 12, 14, 16], 10)
+    scattered = np.stack([base + rng.integers(10, 14, 40), base + rng.integers(1, 3, 40)])
+    assert sign_flip_p((scattered - base).sum(axis=0)) < 1e-10
+    p, direction = paired_test(scattered, base, np.full(40, 41))
     assert p > 0.05
     assert direction == 1
-    assert paired_test(np.stack([rng.integers(9, 13, 40) for _ in range(2)]), np.full(40, 41))[0] < 1e-3
+    alike = np.stack([base + rng.integers(4, 8, 40) for _ in range(2)])
+    assert paired_test(alike, base, np.full(40, 41))[0] < 1e-3
+
+
+def test_p_of_seeds_and_songs_by_the_textbook():
+    """Two systems of 3 and 2 seeds: the t test written out, where it is larger than that of the sign flips."""
+    rng = np.random.default_rng(6)
+    a, b, queries = rng.integers(0, 9, (3, 12)) + [[4], [9], [0]], rng.integers(0, 9, (2, 12)), np.full(12, 20)
+    rates = [one.mean(axis=1) / 20 for one in (a, b)]
+    of_songs = (a.mean(axis=0) - b.mean(axis=0)) / 20
+    parts = [of_songs.var(ddof=1) / 12, rates[0].var(ddof=1) / 3, rates[1].var(ddof=1) / 2]
+    freedom = sum(parts) ** 2 / sum(part**2 / free for part, free in zip(parts, (11, 2, 1), strict=True))
+    expected = 2 * student.sf(abs(of_songs.mean()) / np.sqrt(sum(parts)), freedom)
+    assert paired_test(a, b, queries)[0] == pytest.approx(expected)
+    assert expected > sign_flip_p(2 * a.sum(axis=0) - 3 * b.sum(axis=0))
 
 
 def test_seeds_that_vary_are_rarely_taken_for_a_difference():
     """Two configurations whose seeds scatter alike, by 2.3 points. Flipping songs alone is wrong in a fifth of studies."""
     rng, studies = np.random.default_rng(5), 400
-    for pairs in (2, 3):
+    for seeds in (2, 3):
         wrong = by_song = 0
         for _ in range(studies):
             shared = 0.7 * rng.normal(size=(40, 1)) + 0.8 * rng.normal(size=(40, 20))
-            seeds = 0.07 * rng.normal(size=(2, pairs, 1, 1)) + 0.2 * rng.normal(size=(2, pairs, 40, 1))
-            hits = (shared + seeds + 0.6 * rng.normal(size=(2, pairs, 40, 20)) > 0).sum(axis=3)
-            p, direction = paired_test(hits[0] - hits[1], np.full(40, 20))
+            of_seed = 0.07 * rng.normal(size=(2, seeds, 1, 1)) + 0.2 * rng.normal(size=(2, seeds, 40, 1))
+            a, b = (shared + of_seed + 0.6 * rng.normal(size=(2, seeds, 40, 20)) > 0).sum(axis=3)
+            p, direction = paired_test(a, b, np.full(40, 20))
             wrong += p < 0.05 and direction != 0
-            by_song += sign_flip_p((hits[0] - hits[1]).sum(axis=0)) < 0.05
-        assert wrong / studies <= 0.09
+            by_song += sign_flip_p((a - b).sum(axis=0)) < 0.05
+        assert wrong / studies <= 0.08
         assert by_song / studies > 0.15
 
 

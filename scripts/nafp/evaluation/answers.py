@@ -63,18 +63,16 @@ def read_hits(path: Path) -> SongHits:
 
 
 def paired_tests(a: Sequence[SongHits], b: Sequence[SongHits]) -> dict[tuple[str, float], tuple[float, int]]:
-    """(match, seconds) -> p and direction (`paired_test`) of one system against another, each a list of its seeds, in pairs.
+    """(match, seconds) -> p and direction (`paired_test`) of one system against another, each a list of its seeds.
 
-    For the query lengths that all have. Empty if they were not asked the same songs at the same times; two query sets are a
-    pair, too: a query of one is the same second of the same song as the other's, degraded otherwise.
+    For the query lengths that all have. Empty if they were not asked the same songs at the same times; two query sets may be
+    compared, too: a query of one is the same second of the same song as the other's, degraded otherwise.
     """
     if len({one.asked for one in (*a, *b)}) > 1:
         return {}
     shared = [s for s in a[0].seconds if all(s in one.seconds for one in (*a, *b))]
     return {
-        (match, s): paired_test(
-            np.stack([x.of(match, s) - y.of(match, s) for x, y in zip(a, b, strict=True)]), a[0].queries
-        )
+        (match, s): paired_test(*(np.stack([one.of(match, s) for one in side]) for side in (a, b)), a[0].queries)
         for match in HIT
         for s in shared
     }

@@ -76,29 +76,37 @@ def effective_queries(hits: np.ndarray, queries: np.ndarray) -> tuple[np.ndarray
     return total / effect, np.where(known & (differing > 0) & (largest > 1), freedom, np.inf)
 
 
-def paired_test(differences: np.ndarray, queries: np.ndarray) -> tuple[float, int]:
-    """Do two systems differ? (pairs of seeds, songs) hits of one minus hits of the other -> (two-sided p, direction).
+def paired_test(a: np.ndarray, b: np.ndarray, queries: np.ndarray) -> tuple[float, int]:
+    """Do two systems differ on the same queries? Hits (seeds, songs) of each, queries of each song -> (two-sided p, direction).
 
-    p is that of `sign_flip_p` for the sums over the pairs. With several pairs it is at least that of a t test whose variance
-    is the songs' plus the pairs' (Satterthwaite's degrees of freedom), so that seeds that differ among themselves count.
-    The direction is 1 or -1 where all pairs agree in it, and 0 where they do not.
+    p is that of `sign_flip_p` for the difference of the means over seeds. Where one has several seeds it is at least that of a
+    t test whose variance is the songs' plus the seeds' (Satterthwaite's degrees of freedom), so that seeds that differ among
+    themselves count. The direction is 1 (``a`` is better) or -1 where every seed lies on that side of the other system's mean,
+    otherwise 0.
     """
-    differences, total = np.atleast_2d(differences), np.sum(queries)
-    p = sign_flip_p(differences.sum(axis=0))
-    signs = np.unique(np.sign(differences.sum(axis=1)))
+    a, b = np.atleast_2d(a), np.atleast_2d(b)
+    whole = np.lcm(len(a), len(b))
+    p = sign_flip_p(whole // len(a) * a.sum(axis=0) - whole // len(b) * b.sum(axis=0))
+    seeds_a, seeds_b = (one.sum(axis=1) / queries.sum() for one in (a, b))
+    signs = np.unique(np.sign([*(seeds_a - seeds_b.mean()), *(seeds_a.mean() - seeds_b)]))
     direction = int(signs[0]) if len(signs) == 1 else 0
-    pairs, songs = differences.shape
-    if pairs == 1 or songs == 1:
+    if len(a) == len(b) == 1:
         return p, direction
-    of_pairs, of_songs = differences.sum(axis=1) / total, differences.mean(axis=0)
-    mean = of_pairs.mean()
-    songs_vary = np.square(of_songs - mean * queries).sum() / total**2 * songs / (songs - 1)
-    pairs_vary = of_pairs.var(ddof=1) / pairs
-    variance = songs_vary + pairs_vary
+    return max(p, _seeds_and_songs_p(a, b, queries)), direction
+
+
+def _seeds_and_songs_p(a: np.ndarray, b: np.ndarray, queries: np.ndarray) -> float:
+    """Two-sided p of a t test of the difference of two means, over songs, which are the same, and over each one's seeds."""
+    songs, total = len(queries), queries.sum()
+    of_songs = a.mean(axis=0) - b.mean(axis=0)
+    mean = of_songs.sum() / total
+    parts = [(np.square(of_songs - mean * queries).sum() / total**2 * songs / max(songs - 1, 1), songs - 1)]
+    parts += [((one.sum(axis=1) / total).var(ddof=1) / len(one), len(one) - 1) for one in (a, b) if len(one) > 1]
+    variance = sum(part for part, _ in parts)
     if variance == 0:
-        return p, direction
-    freedom = variance**2 / (songs_vary**2 / (songs - 1) + pairs_vary**2 / (pairs - 1))
-    return max(p, float(2 * stats.t.sf(abs(mean) / np.sqrt(variance), freedom))), direction
+        return float(mean == 0)
+    freedom = variance**2 / sum(part**2 / free for part, free in parts if part)
+    return float(2 * stats.t.sf(abs(mean) / np.sqrt(variance), freedom))
 
 
 def sign_flip_p(differences: np.ndarray) -> float:

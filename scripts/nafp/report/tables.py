@@ -178,29 +178,16 @@ def _tested(ours: pd.DataFrame, study: Study, cells: pd.DataFrame) -> pd.DataFra
     ours = ours.assign(baseline=is_baseline, p=np.nan, p_holm=np.nan, versus="")
     if not any(is_baseline):
         return ours
-    answers = dict(zip(keys_of(cells), cells["answers"].unique(), strict=True))
+    tables = dict(zip(keys_of(cells), cells["answers"].unique(), strict=True))
+    answers = {keys: [read_hits(tables[key]) for key in keys] for keys in set(configurations) - {()}}
     baselines = configurations[is_baseline.index(True)]
-    found = {keys: against(answers, keys, baselines) for keys in set(configurations) - {baselines}}
+    found = {keys: paired_tests(seeds, answers[baselines]) for keys, seeds in answers.items() if keys != baselines}
     numbers = zip(configurations, ours["match"], ours["query_s"], strict=True)
     tests = [found.get(keys, {}).get((match, seconds), (np.nan, 0)) for keys, match, seconds in numbers]
     ours["p"], direction = zip(*tests, strict=True)
     ours["p_holm"] = holm(ours["p"])
     ours["versus"] = np.where(ours["p_holm"] < LEVEL, np.array(["", "better", "worse"])[list(direction)], "")
     return ours
-
-
-def against(
-    answers: Mapping[Key, Path], cells: Sequence[Key], baselines: Sequence[Key]
-) -> dict[tuple[str, float], tuple[float, int]]:
-    """(match, seconds) -> p and direction (`statistics.paired_test`) of a configuration against the baseline.
-
-    ``answers``: cell -> its per-query table; ``cells``, ``baselines``: one a seed, paired in their order, or all with a single
-    baseline. Empty where they were asked different queries.
-    """
-    if not cells or not baselines:
-        return {}
-    pairs = list(zip(cells, baselines if len(baselines) > 1 else baselines * len(cells), strict=False))
-    return paired_tests(*([read_hits(answers[cell]) for cell in side] for side in zip(*pairs, strict=True)))
 
 
 # ---------------------------------------------------------------- published
