@@ -1,7 +1,7 @@
 """The per-query tables beside the cells: hits by song, and tests of two systems that were asked the same."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -43,7 +43,8 @@ def read_hits(path: Path) -> SongHits:
     """Count a per-query table (`nafp.search.sequences.per_query_table`) by song; UserError if it is damaged or missing."""
     with reading(path):
         table = pd.read_parquet(path, columns=["song", "start", "length", *HIT.values()])
-        names = table["song"].astype(str).astype("category").cat  # in one order, and without songs that were not asked
+        names = table["song"].astype("category").cat.remove_unused_categories().cat
+        names = names.reorder_categories(sorted(names.categories)).cat  # one order, whoever wrote it
         columns = names.codes, table["start"], table["length"]
         songs, starts, lengths = (one.to_numpy().reshape(table["length"].nunique(), -1) for one in columns)
         if (songs != songs[0]).any() or (starts != starts[0]).any() or (lengths != lengths[:, :1]).any():
@@ -62,7 +63,9 @@ def read_hits(path: Path) -> SongHits:
     )
 
 
-def paired_tests(a: Sequence[SongHits], b: Sequence[SongHits]) -> dict[tuple[str, float], tuple[float, int]]:
+def paired_tests(
+    a: Sequence[SongHits], b: Sequence[SongHits], matches: Iterable[str] = HIT
+) -> dict[tuple[str, float], tuple[float, int]]:
     """(match, seconds) -> p and direction (`paired_test`) of one system against another, each a list of its seeds.
 
     For the query lengths that all have. Empty if they were not asked the same songs at the same times; two query sets may be
@@ -73,6 +76,6 @@ def paired_tests(a: Sequence[SongHits], b: Sequence[SongHits]) -> dict[tuple[str
     shared = [s for s in a[0].seconds if all(s in one.seconds for one in (*a, *b))]
     return {
         (match, s): paired_test(*(np.stack([one.of(match, s) for one in side]) for side in (a, b)), a[0].queries)
-        for match in HIT
+        for match in matches
         for s in shared
     }

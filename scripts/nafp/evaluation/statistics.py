@@ -5,6 +5,8 @@ a random sample, and so are seeds, where a configuration was trained with severa
 """
 
 from collections.abc import Sequence
+from functools import cache
+from math import comb
 
 import numpy as np
 import pandas as pd
@@ -121,11 +123,17 @@ def sign_flip_p(differences: np.ndarray) -> float:
     chance = np.ones(1)  # of the sum of the sizes whose sign is negative: entry s is that of s
     for size, count in zip(sizes.tolist(), counts.tolist(), strict=True):
         step = np.zeros(size * count + 1)
-        step[::size] = stats.binom.pmf(np.arange(count + 1), count, 0.5)
+        step[::size] = _coins(count)
         small = len(chance) * len(step) <= DIRECT
         chance = np.convolve(chance, step) if small else fftconvolve(chance, step).clip(0)
     as_far = (len(chance) - 1 - abs(int(differences.sum()))) // 2
     return min(1.0, 2 * float(chance[: as_far + 1].sum()))
+
+
+@cache
+def _coins(count: int) -> np.ndarray:
+    """(count + 1,) probabilities that so many of ``count`` coins show heads."""
+    return np.array([comb(count, heads) / 2**count for heads in range(count + 1)])
 
 
 def mcnemar(a: np.ndarray, b: np.ndarray) -> float:

@@ -181,7 +181,8 @@ def _tested(ours: pd.DataFrame, study: Study, cells: pd.DataFrame) -> pd.DataFra
     tables = dict(zip(keys_of(cells), cells["answers"].unique(), strict=True))
     answers = {keys: [read_hits(tables[key]) for key in keys] for keys in set(configurations) - {()}}
     baselines = configurations[is_baseline.index(True)]
-    found = {keys: paired_tests(seeds, answers[baselines]) for keys, seeds in answers.items() if keys != baselines}
+    tested = {keys: seeds for keys, seeds in answers.items() if keys != baselines}
+    found = {keys: paired_tests(seeds, answers[baselines], study.matches) for keys, seeds in tested.items()}
     numbers = zip(configurations, ours["match"], ours["query_s"], strict=True)
     tests = [found.get(keys, {}).get((match, seconds), (np.nan, 0)) for keys, match, seconds in numbers]
     ours["p"], direction = zip(*tests, strict=True)
