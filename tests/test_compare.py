@@ -1,16 +1,19 @@
 """Two result folders, cell by cell."""
 
+import hashlib
 import json
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from boards import write_cell
 
 from nafp.errors import UserError
 from nafp.evaluation.answers import hits_beside
+from nafp.evaluation.protocol import digest_of_audio, name_of_ids
 from nafp.report.comparison import compare
 
 ROOT = Path(__file__).parents[1]
@@ -59,6 +62,28 @@ def test_unrelated_data_sets_with_as_many_queries_are_not_paired(folders, over, 
     change(folders[1], **over)
     with pytest.raises(UserError, match=f"cannot be compared: the 2 cells that they share {words}$"):
         compare(*folders)
+
+
+def test_data_sets_are_told_apart_by_names_lengths_and_contents(tmp_path):
+    clips = pd.DataFrame(
+        {"path": ["a.wav", "b.wav"], "start": [0, 8000], "samples": [8000, 9000], "sha256": ["1", "2"]}
+    )
+
+    def digest(**other) -> str:
+        clips.assign(**other).to_csv(tmp_path / "clips.csv", index=False)
+        return digest_of_audio([tmp_path / "clips.csv"])
+
+    assert digest() == digest(start=[5, 6])  # where they are packed is no matter
+    others = {"path": ["a.wav", "c.wav"]}, {"samples": [8000, 9001]}, {"sha256": ["1", "3"]}
+    assert len({digest(), *(digest(**other) for other in others)}) == 4
+
+
+def test_test_sequences_are_named_by_what_they_are(tmp_path):
+    assert [name_of_ids("all"), name_of_ids(500)] == ["all", 500]
+    (tmp_path / "ids.txt").write_bytes(b"1 2 3")
+    assert name_of_ids(str(tmp_path / "ids.txt")) == f"sha256:{hashlib.sha256(b'1 2 3').hexdigest()}"
+    with pytest.raises(UserError, match="test_ids: .*none.npy cannot be read"):
+        name_of_ids(str(tmp_path / "none.npy"))
 
 
 def test_other_songs_or_times_are_not_paired(folders):

@@ -16,9 +16,7 @@ from scipy.signal import fftconvolve
 LEVEL = 0.05  # of significance
 NORMAL = stats.norm.ppf(0.975)
 FEWEST_FREEDOM = 3  # degrees of freedom of a design effect that one or two songs show
-DIRECT = (
-    2**22
-)  # multiplications up to which a convolution is summed term by term, without rounding to 1e-16 of the whole
+DIRECT = 2**22  # multiplications up to which a convolution is direct, so that tiny probabilities keep their digits
 
 
 def wilson_interval(rate, n, quantile=NORMAL) -> tuple[np.ndarray, np.ndarray]:

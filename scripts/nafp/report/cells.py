@@ -33,7 +33,7 @@ NO_FIELDS = {
     "songs",
     "test_ids",
     "index_options",
-}  # of a cell, that names no row
+}  # that name no configuration
 OF_QUERIES = ("query_set", "snr_db")  # what tells query sets apart
 _MATCH = {column: match for match, column in HIT.items()}
 

@@ -59,13 +59,10 @@ def why_not_comparable(database: str, cells: pd.DataFrame) -> str:
     ours = cells.reindex(columns=columns).drop_duplicates().to_dict("records")
     different = [[words for words, is_same in SAME.items() if not is_same(database, row)] for row in ours]
     closest = min(different, key=len, default=["database"])
-    return (
-        "" if not closest else f"other database, {database}" if "database" in closest else f"other {_listed(closest)}"
-    )
-
-
-def _listed(words: list[str]) -> str:
-    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
+    if "database" in closest:
+        return f"other database, {database}"
+    listed = [*closest[:-2], " and ".join(closest[-2:])]
+    return f"other {', '.join(listed)}" if closest else ""
 
 
 def _same_database(database: str, row: Mapping[str, Any]) -> bool:
