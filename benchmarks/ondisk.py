@@ -73,7 +73,7 @@ def work(stage: str, name: str, folder: Path) -> dict:
         results = search_sequences(index, database, query, starts, LENGTHS, progress=False)
         took = time.perf_counter() - began[0], time.process_time() - began[1]
         ms.append([1e3 * seconds / (len(starts) * len(LENGTHS)) for seconds in took])
-    exact = hits(results[0].place, starts + len(database.dummy))["top1_exact"].mean()
+    exact = hits(results[0].place, results[0].score, starts + len(database.dummy))["top1_exact"].mean()
     return {
         "ms": ms,
         "exact": exact,

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from boards import FIELDS, PUBLISHED, heard, tabulated, write_grid
 
+from nafp.evaluation.answers import read_hits
 from nafp.grid import run_name
 from nafp.report import pareto, plots
 from nafp.report.cells import run_labels
@@ -21,7 +22,6 @@ from nafp.report.headline import headline
 from nafp.report.page import Section, render_page
 from nafp.report.provenance import processor
 from nafp.report.published import load_published
-from nafp.report.significance import read_hits
 from nafp.report.tables import Study
 
 QUERIES = 2000

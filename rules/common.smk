@@ -16,7 +16,7 @@ sys.path.insert(0, str(SCRIPTS.resolve()))  # rule scripts find the library by t
 from nafp import grid  # noqa: E402
 from nafp.config import check_config  # noqa: E402
 from nafp.errors import UserError  # noqa: E402
-from nafp.data.layout import EXCHANGED, HOP, MUSIC, POOL_OF_STEP, SPLITS  # noqa: E402
+from nafp.data.layout import EXCHANGED, HOP, ICASSP_IDS_SHA256, MUSIC, POOL_OF_STEP, SPLITS  # noqa: E402
 from nafp.data.sources import SOURCES  # noqa: E402
 from nafp.resources import ANCHORS_PER_S, MEMORY, SEGMENTS_PER_S  # noqa: E402
 

@@ -42,6 +42,7 @@ rule plot:
     """One figure of a study: hit_rate, over a field, costs or learning."""
     input:
         cells=lambda wildcards: due(wildcards, cells_of(wildcards.study)),
+        hits=lambda wildcards: due(wildcards, hits_of(cells_of(wildcards.study))),
         histories=lambda wildcards: due(wildcards, map(history_of, runs_of(wildcards.study))),
         published=PUBLISHED,
         code=code("plot"),
@@ -219,6 +220,7 @@ rule build_page:
     """The page that shows all studies, and the lines that a run of the workflow ends with."""
     input:
         cells=lambda wildcards: due(wildcards, ALL_CELLS),
+        hits=lambda wildcards: due(wildcards, hits_of(ALL_CELLS)),
         tables=lambda wildcards: [f"{RESULTS}/{wildcards.board}/{study}.csv" for study in STUDIES],
         figures=lambda wildcards: [f for study in STUDIES for f in figures_of(study, wildcards.board).values()],
         closer=lambda wildcards: list(closer_of(wildcards.board).values()),

@@ -25,7 +25,7 @@ rule fetch_test_ids:
             "https://raw.githubusercontent.com/mimbres/neural-audio-fp/"
             "b724e512b7415699e3d942c2d2dbf8ca1a057a37/eval/test_ids_icassp2021.npy"
         ),
-        sha256="175b5eefae9a79e5bf5ccfc0b6fc7496649aca8d67063304f6c05087e4ff1b90",
+        sha256=ICASSP_IDS_SHA256,
     message:
         "downloading the test ids of the paper"
     script:

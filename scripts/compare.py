@@ -10,8 +10,8 @@ from nafp.report.comparison import compare
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        description="Compare two result folders cell by cell, by McNemar's exact test where both answered the same queries, "
-        "else by Fisher's, corrected for the number of tests by Holm's method."
+        description="Compare two result folders cell by cell, where both answered the same queries, by an exact permutation "
+        "test of songs, corrected for the number of tests by Holm's method."
     )
     parser.add_argument("a", type=Path, help="results/NAME, or a folder below it")
     parser.add_argument("b", type=Path, help="the one it is compared with")
@@ -28,7 +28,7 @@ def main() -> None:
     differ = found.table[found.table["p_holm"] < options.level]
     shown = found.table if options.all else differ
     if len(shown):
-        print(shown.drop(columns=["queries_b"]).to_string(index=False, float_format=lambda value: f"{value:.3g}"))
+        print(shown.to_string(index=False, float_format=lambda value: f"{value:.3g}"))
     print(
         f"{len(differ)} of {len(found.table)} numbers in {found.cells} cells differ beyond chance (p < {options.level:g})."
     )

@@ -4,8 +4,9 @@ import faiss
 import pandas as pd
 
 from nafp.console import logged
+from nafp.evaluation.scale import measure, predictions
 from nafp.search.checks import check_all_rows
-from nafp.search.scale import measure, predictions
+from nafp.search.sequences import songs_of_rows
 from nafp.search.starts import choose_starts
 from nafp.search.vectors import Database, open_vectors
 
@@ -18,8 +19,9 @@ with logged(snakemake.log[0]):
     starts = choose_starts(samples[-1], search["test_ids"], search["protocol"], search["lengths"], search["seed"])
     building = {"seed": search["seed"], "train_max": search["train_max"]}
     name, lengths = snakemake.wildcards.index, search["lengths"]
-    found = measure(name, params.options, database, query, starts, lengths, params.fractions, **building)
+    songs = songs_of_rows(samples[-1])
+    found = measure(name, params.options, database, query, songs, starts, lengths, params.fractions, **building)
     found.to_parquet(snakemake.output.hits, index=False)
-    table = predictions(found)
+    table = predictions(found, seed=search["seed"])
     table.round(4).to_csv(snakemake.output.table, index=False)
     print(table.round(2).to_string(index=False))

@@ -5,10 +5,12 @@ import pandas as pd
 
 from nafp.console import logged
 from nafp.data.corpus import Split
+from nafp.evaluation.answers import hits_beside
 from nafp.files import reading
 from nafp.report import misses
 from nafp.report.cells import load_cells, run_labels
-from nafp.report.significance import hits_beside
+
+COLUMNS = ["query", "length", "truth", "place1", "top1_exact", "top1_near", "top1_song"]
 
 with logged(snakemake.log[0]):
     splits = {name: Split.open(path) for name, path in snakemake.params.packed.items()}
@@ -18,12 +20,12 @@ with logged(snakemake.log[0]):
     names, counts = run_labels(cells), {}
     for run, path in zip(cells["run"].unique(), snakemake.params.cells, strict=True):
         with reading(hits_beside(path)):
-            hits = pd.read_parquet(hits_beside(path), columns=["query", "length", "truth", "place1"])
+            hits = pd.read_parquet(hits_beside(path), columns=COLUMNS)
         hits = hits[hits["length"] == hits["length"].min()]
         rows = len(dummy.segments)
         quiet = misses.silent(query, hits["query"]) | misses.silent(db, hits["truth"] - rows)
         counts[names[run]] = misses.kinds_of_answers(hits, songs, rows, quiet)
-    misses.draw(counts, float(cells["seconds"].min()), snakemake.output.svg)
+    misses.draw(counts, float(cells["seconds"].min()), int(cells["songs"].max()), snakemake.output.svg)
     table = pd.DataFrame(counts).T
     table.to_csv(snakemake.output.csv, index_label="run")
     print(table.to_string())

@@ -7,6 +7,7 @@ import faiss
 import pandas as pd
 
 from nafp.console import logged
+from nafp.evaluation.protocol import digest_of_audio, name_of_ids
 from nafp.jobfacts import device_name, job_facts
 from nafp.search.checks import check_all_rows
 from nafp.search.index import read_index
@@ -19,14 +20,16 @@ with logged(snakemake.log[0]):
     faiss.omp_set_num_threads(snakemake.threads)
     database = Database(open_vectors(inputs.dummy), open_vectors(inputs.db))
     query = open_vectors(inputs.query)
-    samples = [pd.read_csv(path)["samples"].to_numpy() for path in (*inputs.songs, inputs.clips)]
+    tables = [pd.read_csv(path) for path in (*inputs.songs, inputs.clips)]
+    samples = [table["samples"].to_numpy() for table in tables]
     check_all_rows([database.dummy, database.db, query], samples, [inputs.dummy, inputs.db, inputs.query])
     index = read_index(snakemake.wildcards.index, snakemake.params.options, inputs.index, database, search["device"])
     lengths = search["lengths"]
     starts = choose_starts(samples[-1], search["test_ids"], search["protocol"], lengths, search["seed"])
     results = search_sequences(index, database, query, starts, lengths)
-    songs = songs_of_rows(*samples[:-1])
-    table = per_query_table(results, starts, starts + len(database.dummy), songs)
+    clips = pd.concat(tables[:-1])
+    songs = songs_of_rows(clips["samples"])
+    table = per_query_table(results, starts, starts + len(database.dummy), songs, clips["path"])
     table.to_parquet(snakemake.output.hits, index=False)
 
     measures = ["top1_exact", "top1_near", "top3_exact", "top10_exact", "top1_song"]
@@ -41,8 +44,12 @@ with logged(snakemake.log[0]):
         **snakemake.params.queries,
         "epoch": snakemake.wildcards.epoch,
         "index": snakemake.wildcards.index,
+        "index_options": snakemake.params.options,
         "protocol": search["protocol"],
+        "test_ids": name_of_ids(search["test_ids"]),
+        "audio": digest_of_audio([*inputs.songs, inputs.clips]),
         "database": {"dummy": len(database.dummy), "db": len(database.db)},
+        "songs": int(table["song"].nunique()),
         "queries": len(starts),
         "lengths": lengths,
         "seconds": [(length + 1) / 2 for length in lengths],

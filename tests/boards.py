@@ -11,19 +11,21 @@ import torch
 
 from nafp.data.corpus import Split
 from nafp.data.pools import AudioPool
+from nafp.evaluation.answers import hits_beside
 from nafp.grid import run_name
 from nafp.model.fingerprint import build_model, fingerprint_clips
 from nafp.report import listening
-from nafp.report.cells import keys_of, load_cells
+from nafp.report.cells import load_cells
 from nafp.report.published import load_published
-from nafp.report.significance import hits_beside
 from nafp.report.tables import Study, study_table
 from nafp.search.sequences import KEPT, Result, per_query_table
 from nafp.search.vectors import Database
 
 PUBLISHED = Path(__file__).parents[1] / "published/nafp.csv"
 LENGTHS = [1, 3, 5, 9, 11, 19]
-DUMMY_ROWS, SONGS, ROWS_A_SONG = 4000, 40, 59
+SONGS, ROWS_A_SONG = 40, 59
+DUMMY_SONGS = 68
+DUMMY_ROWS = DUMMY_SONGS * ROWS_A_SONG
 FIELDS = {"aug": "full", "bsz": 120, "dim": 64, "loss": "ntxent", "recipe": "base", "seed": 0}
 
 
@@ -33,14 +35,15 @@ def skills() -> Iterator[float]:
 
 
 def made_up_hits(queries: int, skill: float, seed: int, lengths: Sequence[int] = LENGTHS) -> pd.DataFrame:
-    """A per-query table of a system of some skill; some queries are hard for all systems."""
-    hard = np.random.default_rng(0).normal(size=queries)
+    """A per-query table of a system of some skill; some songs and some queries are hard for all systems."""
     rng = np.random.default_rng(seed)
     rows = SONGS * ROWS_A_SONG
     starts = np.sort(
         np.random.default_rng(1).choice(rows - max(lengths), queries, replace=queries > rows - max(lengths))
     )
     truth, songs = starts + DUMMY_ROWS, np.arange(DUMMY_ROWS + rows) // ROWS_A_SONG
+    hard = 0.6 * np.random.default_rng(2).normal(size=SONGS)[starts // ROWS_A_SONG]
+    hard += 0.8 * np.random.default_rng(0).normal(size=queries)
     results = []
     for length in lengths:
         ease = skill + 0.9 * np.log2(length) - hard + 0.5 * rng.normal(size=queries)
@@ -50,7 +53,7 @@ def made_up_hits(queries: int, skill: float, seed: int, lengths: Sequence[int] =
         place[:, 0] = np.select([ease > 0, ease > -0.3, ease > -0.7], [truth, near, elsewhere], place[:, 0])
         score = -np.sort(-rng.random((queries, KEPT)), axis=1)
         results.append(Result(length, place, score, 0.1 * length, 0.05))
-    return per_query_table(results, starts, truth, songs)
+    return per_query_table(results, starts, truth, songs, [f"song {i}" for i in range(DUMMY_SONGS + SONGS)])
 
 
 def write_cell(
@@ -71,8 +74,12 @@ def write_cell(
         "fields": fields,
         "epoch": "best",
         "index": index,
+        "index_options": {},
         "protocol": "clip",
+        "test_ids": queries,
+        "audio": "made up",
         "database": {"dummy": DUMMY_ROWS, "db": SONGS * ROWS_A_SONG},
+        "songs": int(table["song"].nunique()),
         "queries": queries,
         "lengths": LENGTHS,
         "seconds": [(length + 1) / 2 for length in LENGTHS],
@@ -100,8 +107,7 @@ def write_grid(folder: Path, runs: Sequence[Mapping], indexes: Sequence[str], qu
 def tabulated(paths: Sequence[Path], study: Study) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The cells of some files, and a study's table of them."""
     cells = load_cells(paths)
-    hits = dict(zip(keys_of(cells), map(hits_beside, paths), strict=True))
-    return cells, study_table(cells, load_published(PUBLISHED), study, hits)
+    return cells, study_table(cells, load_published(PUBLISHED), study)
 
 
 def heard(names: Sequence[str], songs: Sequence[str] = ("a", "b", "c"), segments: int = 3) -> dict:

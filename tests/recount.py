@@ -4,30 +4,121 @@ import json
 import math
 import re
 from collections.abc import Sequence
+from functools import cache
 from html.parser import HTMLParser
+from itertools import product
 from pathlib import Path
 
 import pandas as pd
+from scipy.stats import t as student
+
+
+@cache
+def answers(file: Path, length: int, rows_a_song: int) -> pd.DataFrame:
+    """Of every query: song, and by places and scores alone whether it is a hit, ties counting against it, and 1 / rank."""
+    rows = []
+    for row in pd.read_parquet(file).query(f"length == {length}").to_dict("records"):
+        ranked = [(row[f"place{i}"], row[f"score{i}"]) for i in range(1, 11) if row[f"place{i}"] >= 0]
+        truth, best = row["truth"], [place for place, score in ranked if score == ranked[0][1]]
+        known = 0 < len(best) < 10  # of ten with one score there may be more
+        own = [score for place, score in ranked if place == truth]
+        level = [score for _, score in ranked].count(own[0]) if own else 0
+        ended = own and (level == 1 or own[0] != ranked[-1][1] or len(ranked) < 10)
+        rank = sum(score >= own[0] for _, score in ranked) if ended else math.inf
+        rows.append(
+            {
+                "of": row["song"],
+                "exact": rank == 1,
+                "near": known and all(abs(place - truth) <= 1 for place in best),
+                "song": known and all(place // rows_a_song == truth // rows_a_song for place in best),
+                "rr": 1 / rank,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def by_song(file: Path, match: str, length: int, rows_a_song: int) -> list[tuple[int, int]]:
+    """(hits, queries) of each song."""
+    songs = answers(file, length, rows_a_song).groupby("of")[match]
+    return list(zip(songs.sum().tolist(), songs.size().tolist(), strict=True))
+
+
+def variance_of(values: Sequence[float]) -> float:
+    mean = sum(values) / len(values)
+    return sum((value - mean) ** 2 for value in values) / (len(values) - 1)
+
+
+def interval(seeds: Sequence[Sequence[tuple[int, int]]]) -> tuple[float, float]:
+    """Of the mean rate of some seeds, each a list of (hits, queries) of songs: percent."""
+    queries = [n for _, n in seeds[0]]
+    songs, total = len(queries), sum(queries)
+    hits = [sum(seed[i][0] for seed in seeds) / len(seeds) for i in range(songs)]
+    p = sum(hits) / total
+    largest = sum(n * n for n in queries) / total
+    effect, few = largest, min(sum(h > 0 for h in hits), sum(h < n for h, n in zip(hits, queries, strict=True)))
+    if 0 < p < 1:
+        between = sum((h - p * n) ** 2 for h, n in zip(hits, queries, strict=True)) * songs / (songs - 1)
+        effect = min(max(between / total / (p * (1 - p)), 1), largest)
+    effect += (largest - effect) / (1 + few) ** 2
+    variance, freedom = p * (1 - p) * effect / total, min(max(few, 3), songs - 1) if few and largest > 1 else math.inf
+    n = total / effect
+    if len(seeds) > 1 and variance:
+        seed_part = variance_of([sum(h for h, _ in seed) / total for seed in seeds]) / len(seeds)
+        both = variance + seed_part
+        freedom = both**2 / (variance**2 / freedom + seed_part**2 / (len(seeds) - 1))
+        n = p * (1 - p) / both
+    z = student.ppf(0.975, freedom)
+    centre, half = p + z * z / (2 * n), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    return tuple(100 * min(max((centre + sign * half) / (1 + z * z / n), 0), 1) for sign in (-1, 1))
+
+
+def p_of(ours: Sequence[Sequence[tuple[int, int]]], theirs: Sequence[Sequence[tuple[int, int]]]) -> float:
+    """Two-sided p of two systems, each a list of seeds: all signs of the songs' differences, and seeds and songs together."""
+    songs, total = len(ours[0]), sum(n for _, n in ours[0])
+    a, b = ([[h for h, _ in seed] for seed in side] for side in (ours, theirs))
+    whole = [sum(s[i] for s in a) * len(b) - sum(s[i] for s in b) * len(a) for i in range(songs)]
+    ways = {0: 1}
+    for size in whole:
+        counted = {}
+        for reached, count in ways.items():
+            for one in (reached + size, reached - size):
+                counted[one] = counted.get(one, 0) + count
+        ways = counted
+    p = sum(count for reached, count in ways.items() if abs(reached) >= abs(sum(whole))) / 2**songs
+    if len(a) == len(b) == 1:
+        return p
+    each = [one / len(a) / len(b) for one in whole]
+    mean = sum(each) / total
+    off = sum((one - mean * n) ** 2 for one, (_, n) in zip(each, ours[0], strict=True))
+    parts = [(off * songs / (songs - 1) / total**2, songs - 1)]
+    parts += [(variance_of([sum(s) / total for s in x]) / len(x), len(x) - 1) for x in (a, b) if len(x) > 1]
+    variance = sum(part for part, _ in parts)
+    freedom = variance**2 / sum(part**2 / free for part, free in parts) if variance else 1
+    return max(p, 2 * student.sf(abs(mean) / math.sqrt(variance), freedom)) if variance else p
+
+
+def corrected(p: Sequence[float]) -> list[float]:
+    """Holm's correction."""
+    order, result, so_far = sorted(range(len(p)), key=lambda i: p[i]), [0.0] * len(p), 0.0
+    for rank, i in enumerate(order):
+        so_far = max(so_far, p[i] * (len(p) - rank))
+        result[i] = min(so_far, 1)
+    return result
 
 
 def recounted(files: Sequence[Path], match: str, length: int, rows_a_song: int) -> dict[str, str]:
     """The texts of a number of one configuration, from the per-query tables of its seeds."""
-    rows = pd.concat([pd.read_parquet(file).query(f"length == {length}") for file in files])
-    place, truth, n = rows["place1"], rows["truth"], len(rows) / len(files)
-    off = (place - truth).abs().where(place >= 0, math.inf)
-    hit = {"exact": off == 0, "near": off <= 1, "song": (place // rows_a_song == truth // rows_a_song) & (place >= 0)}
-    p, z = hit[match].mean(), 1.959964
-    centre, half = p + z * z / (2 * n), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    low, high = (100 * (centre + sign * half) / (1 + z * z / n) for sign in (-1, 1))
-    found = rows[[f"place{i}" for i in range(1, 11)]].eq(truth, axis=0)
-    ranks = (1 / found.idxmax(axis=1).str.removeprefix("place").astype(int)).where(found.any(axis=1), 0)
-    said = f"{100 * p:.2f} % of {n:,.0f} queries of {(length + 1) / 2:g} s; 95 % interval {low:.2f} to {high:.2f} %"
-    mrr = f"mean reciprocal rank {ranks.mean():.3f}" if match == "exact" else ""
+    seeds = [by_song(file, match, length, rows_a_song) for file in files]
+    songs, n = len(seeds[0]), sum(n for _, n in seeds[0])
+    rate = 100 * sum(h for seed in seeds for h, _ in seed) / n / len(seeds)
+    low, high = interval(seeds)
+    asked = f"{n:,} queries of {(length + 1) / 2:g} s in {songs:,} songs"
+    ranks = pd.concat([answers(file, length, rows_a_song)["rr"] for file in files])
     return {
-        "rate": one_decimal(100 * p),
+        "rate": one_decimal(rate),
         "interval": f"{one_decimal(low)}–{one_decimal(high)}",
-        "said": said,
-        "mrr": mrr,
+        "said": f"{rate:.2f} % of {asked}; 95 % interval {low:.2f} to {high:.2f} %",
+        "mrr": f"mean reciprocal rank {ranks.mean():.3f}" if match == "exact" else "",
     }
 
 
@@ -58,7 +149,7 @@ def costs(files: Sequence[Path]) -> dict[str, str]:
 
 
 class Tables(HTMLParser):
-    """The tables of a page: ``read[id]`` is a list of (source, [{text, below, title}, ...] a cell), the head first."""
+    """The tables of a page: ``read[id]`` is a list of (source, [{text, below, title, mark}, ...] a cell), the head first."""
 
     def __init__(self, page: str):
         super().__init__()
@@ -74,7 +165,7 @@ class Tables(HTMLParser):
         elif tag == "tr" and self.table is not None:
             self.table.append((self.source, []))
         elif tag in ("td", "th") and self.table is not None:
-            self.cell = {"text": "", "below": "", "title": given.get("title", "")}
+            self.cell = {"text": "", "below": "", "title": given.get("title", ""), "mark": ""}
             self.table[-1][1].append(self.cell)
         elif tag == "small":
             self.small = given.get("class") != "folded" and self.cell is not None and not self.cell["below"]
@@ -89,15 +180,22 @@ class Tables(HTMLParser):
 
     def handle_data(self, data):
         if self.cell is not None:
+            self.cell["mark"] += "".join(one for one in data if one in "▲▼")
             self.cell["below" if self.small else "text"] += data.replace("\u00a0", " ").strip("▲▼\n")
 
 
 def check_table(
-    page: str, table: str, configurations: Sequence[Sequence[Path]], lengths: Sequence[int], rows_a_song: int
+    page: str,
+    table: str,
+    configurations: Sequence[Sequence[Path]],
+    lengths: Sequence[int],
+    rows_a_song: int,
+    baseline: int | None = None,
 ):
     """Every number of our rows in a table of a page is the one counted again; returns how many there are.
 
-    ``configurations``: the cells of the seeds of each configuration, in the order of the page.
+    ``configurations``: the cells of the seeds of each configuration, in the order of the page. ``baseline``: the number of the
+    one that the others are tested against.
     """
     (_, head), *rows = Tables(page).read[table]
     names = [re.sub(r"\s+", " ", cell["text"]) for cell in head]
@@ -106,20 +204,43 @@ def check_table(
     ]
     matches = list(dict.fromkeys(row[names.index("match")]["text"] for row in rows))
     assert len(rows) == len(configurations) * len(matches)
+    hits = [[file.with_suffix(".hits.parquet") for file in files] for files in configurations]
     checked = 0
+    for (i, files), (j, match), length in product(enumerate(hits), enumerate(matches), lengths):
+        row = rows[i * len(matches) + j]
+        cell = row[names.index(f"{(length + 1) / 2:g} s")]
+        again = recounted(files, match, length, rows_a_song)
+        assert (cell["text"], cell["below"]) == (again["rate"], again["interval"]), (files, match, length)
+        assert again["said"] in cell["title"]
+        assert again["mrr"] in cell["title"]
+        checked += 3 + (match == "exact")
     for i, files in enumerate(configurations):
-        hits = [file.with_suffix(".hits.parquet") for file in files]
-        for row in rows[i * len(matches) : (i + 1) * len(matches)]:
-            match = row[names.index("match")]["text"]
-            for length in lengths:
-                cell = row[names.index(f"{(length + 1) / 2:g} s")]
-                again = recounted(hits, match, length, rows_a_song)
-                assert (cell["text"], cell["below"]) == (again["rate"], again["interval"]), (files, match, length)
-                assert again["said"] in cell["title"]
-                assert again["mrr"] in cell["title"]
-                checked += 3 + (match == "exact")
         for name, text in costs(files).items():
             if name in names:
                 assert rows[i * len(matches)][names.index(name)]["text"] == text, (files, name)
                 checked += 1
+    if baseline is not None:
+        checked += check_tests(rows, names, hits, matches, lengths, rows_a_song, baseline)
     return checked
+
+
+def check_tests(rows, names, hits, matches, lengths, rows_a_song, baseline) -> int:
+    """The p values of a table against its baseline, and their marks, are those counted again; returns how many there are."""
+    tests = [key for key in product(range(len(hits)), range(len(matches)), lengths) if key[0] != baseline]
+    p, signs = [], []
+    for i, j, length in tests:
+        ours, theirs = ([by_song(file, matches[j], length, rows_a_song) for file in hits[k]] for k in (i, baseline))
+        p.append(p_of(ours, theirs))
+        totals = [[sum(h for h, _ in seed) for seed in side] for side in (ours, theirs)]
+        a, b = (sum(side) / len(side) for side in totals)
+        off = [one - b for one in totals[0]] + [a - one for one in totals[1]]
+        signs.append("▲" if min(off) > 0 else "▼" if max(off) < 0 else "")
+    for (i, j, length), one, holm, sign in zip(tests, p, corrected(p), signs, strict=True):
+        cell = rows[i * len(matches) + j][names.index(f"{(length + 1) / 2:g} s")]
+        said = re.search("against the baseline p = (.*), (.*) corrected", cell["title"]).groups()
+        assert all(math.isclose(float(x), y, rel_tol=0.051) for x, y in zip(said, (one, holm), strict=True)), (
+            cell,
+            one,
+        )
+        assert cell["mark"] == (sign if holm < 0.05 else "")
+    return len(tests)

@@ -12,10 +12,10 @@ from wavs import write
 from nafp.data.audio import read_wav
 from nafp.data.corpus import Split
 from nafp.errors import UserError
+from nafp.evaluation.answers import read_hits
 from nafp.files import reading
 from nafp.model.fingerprint import load_model
 from nafp.report.cells import load_cells
-from nafp.report.significance import read_hits
 from nafp.search.vectors import write_manifest
 
 

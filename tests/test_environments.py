@@ -75,7 +75,13 @@ def test_environment_is_conda_forge_with_python_and_pip_pinned(path):
 
 def test_every_script_has_an_environment_with_its_imports():
     scripts = rule_environments()
-    rules = {path.stem for path in (ROOT / "scripts").glob("*.py")} - {"compare", "compare_manifests", "lock", "plan"}
+    rules = {path.stem for path in (ROOT / "scripts").glob("*.py")} - {
+        "compare",
+        "compare_manifests",
+        "lock",
+        "plan",
+        "power",
+    }
     assert set(scripts) == rules
     for script, environments in scripts.items():
         needed = third_party(ROOT / f"scripts/{script}.py", set())

@@ -57,6 +57,15 @@ def test_groups_hold_every_clip_once(small_groups, tmp_path):
     assert 3 < len(groups) < 31
 
 
+def test_the_table_keeps_the_checksums_of_the_manifest(tmp_path):
+    root = data_set(tmp_path / "in", clips=2)
+    clips = clips_of(root).assign(sha256=["aa", "bb"])
+    pack(root, clips, tmp_path / "train.npy", tmp_path / "train.csv")
+    split = Split.open(tmp_path / "train.npy")
+    assert split.clips.columns.tolist() == ["path", "start", "samples", "sha256"]
+    assert split.clips["sha256"].tolist() == ["aa", "bb"]
+
+
 def test_threads_and_blocks_do_not_change_a_byte(small_groups, tmp_path, monkeypatch):
     root = data_set(tmp_path / "in", clips=9)
     many = packed(root, tmp_path / "many", threads=4)

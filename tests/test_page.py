@@ -15,13 +15,13 @@ from recount import check_table, recounted
 
 from nafp.data.corpus import Split
 from nafp.data.layout import SEGMENT
+from nafp.evaluation.answers import hits_beside
 from nafp.grid import run_name
 from nafp.report import listening, media, misses, pareto, plots, provenance, similarity
 from nafp.report.cells import load_cells
 from nafp.report.headline import headline
 from nafp.report.page import ORIGINS, Section, render_page
 from nafp.report.published import load_published
-from nafp.report.significance import hits_beside
 from nafp.report.tables import Study
 
 HOSTILE = [
@@ -92,8 +92,8 @@ def history():
 
 
 def draw_misses(cells, path):
-    shares = pd.Series([50, 20, 10, 10, 5, 5, 0], index=list(misses.KINDS))
-    misses.draw({name: shares for name in cells["aug"].unique()}, 1, path)
+    shares = pd.Series([50, 20, 10, 10, 5, 4, 1, 0], index=list(misses.KINDS))
+    misses.draw({name: shares for name in cells["aug"].unique()}, 1, 40, path)
 
 
 def draw_similarity(cells, path):
@@ -175,8 +175,15 @@ def test_what_no_other_index_beats():
 
 def test_kinds_of_answers_by_hand():
     songs = np.repeat([0, 1, 2, 3], 10)  # two distractors, then two test songs
-    hits = pd.DataFrame({"truth": [20] * 8, "place1": [20, 21, 25, 35, 5, -1, 25, 20]})
-    quiet = np.array([False] * 6 + [True, True])  # a miss in silence, and a hit there
+    hits = pd.DataFrame({"truth": [20] * 11, "place1": [20, 21, 25, 35, 5, -1, 25, 20, 20, 21, 25]})
+    hits["top1_exact"] = hits["place1"].eq(20) & (
+        hits.index != 8
+    )  # the last three share their score with another place:
+    hits["top1_near"] = hits["place1"].isin([20, 21]) & (
+        hits.index < 8
+    )  # the right one and its neighbour with one far off,
+    hits["top1_song"] = hits["place1"].between(20, 29) & (hits.index < 10)  # another time of the song with another song
+    quiet = np.array([False] * 6 + [True, True] + [False] * 3)  # a miss in silence, and a hit there
     counts = misses.kinds_of_answers(hits, songs, 20, quiet)
     assert counts.to_dict() == {
         "exact": 2,
@@ -185,6 +192,7 @@ def test_kinds_of_answers_by_hand():
         "another test song": 1,
         "a distractor song": 1,
         "silence": 1,
+        "several equally good": 3,
         "nothing found": 1,
     }
 
@@ -377,7 +385,7 @@ def test_a_page_without_any_cell_still_renders():
 
 
 def test_every_number_on_the_page_is_one_of_the_per_query_tables(tmp_path):
-    """Rates, intervals, n, mean reciprocal ranks and costs, seeds pooled or not, counted again by tests/recount.py."""
+    """Rates, intervals, p values, n, mean reciprocal ranks and costs, seeds pooled or not: again by tests/recount.py."""
     plain = write_grid(tmp_path / "plain", [{"aug": "full"}, {"aug": "none"}], ["l2", "ivfpq"], queries=300)
     seeds = write_grid(
         tmp_path / "seeds", [{"bsz": 60, "seed": seed} for seed in range(3)], ["l2", "hnsw"], queries=200
@@ -386,14 +394,17 @@ def test_every_number_on_the_page_is_one_of_the_per_query_tables(tmp_path):
     for number, (name, paths, groups) in enumerate(
         [("costs", plain, [[path] for path in plain]), ("pooled", seeds, [seeds[i::2] for i in range(2)])], start=1
     ):
-        study = Study(name, ["aug", "index"], "?", ("exact", "near", "song"))
+        first = json.loads(groups[0][0].read_text())
+        study = Study(name, ["aug", "index"], "?", ("exact", "near", "song"), baseline=(first["run"], first["index"]))
         cells, table = tabulated(paths, study)
         sections.append(Section(name, "?", table))
         expected[f"study-{number}-table"] = groups
     page = render_page("T", headline(load_cells(plain)), sections)
-    counted = [check_table(page, table, groups, LENGTHS, ROWS_A_SONG) for table, groups in expected.items()]
+    counted = [check_table(page, table, groups, LENGTHS, ROWS_A_SONG, 0) for table, groups in expected.items()]
     of_rates = 6 * (3 * 3 + 1)  # six lengths; rate, interval and n of three matches, and a mean reciprocal rank
-    assert counted == [4 * (of_rates + 7), 2 * (of_rates + 7)]
+    of_tests = 6 * 3  # a p of each number of the other configurations
+    assert counted == [4 * (of_rates + 7) + 3 * of_tests, 2 * (of_rates + 7) + of_tests]
+    assert "300 queries in 40 songs" in page and "over songs and seeds" in page
     short, long = (
         {path: recounted([hits_beside(path)], "exact", length, ROWS_A_SONG)["rate"] for path in plain}
         for length in (1, 19)
@@ -423,7 +434,11 @@ def test_sounds_do_not_clip():
 
 
 def test_verdicts():
-    assert [listening.verdict(row, 10) for row in (9, 10, 11, 12)] == ["near", "hit", "near", "miss"]
+    rows = {row: listening.verdict([row, 30], [0.9, 0.8], 10) for row in (9, 10, 11, 12)}
+    assert rows == {9: "near", 10: "hit", 11: "near", 12: "miss"}
+    ties = {other: listening.verdict([10, other], [0.9, 0.9], 10) for other in (11, 12, 30)}
+    assert ties == {11: "near", 12: "miss", 30: "miss"}
+    assert listening.verdict([10, 11], [np.nan, np.nan], 10) == "miss"
 
 
 def test_places_are_named_by_song_and_second():

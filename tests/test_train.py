@@ -15,7 +15,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from nafp.augment.chain import Chain
 from nafp.data.corpus import Split
 from nafp.errors import UserError
-from nafp.metrics import diagonal_sums, mini_search, wilson_interval
+from nafp.metrics import diagonal_sums, mini_search
 from nafp.model.features import LogMel
 from nafp.model.fingerprint import build_model, fingerprint, fingerprint_to_file, load_model
 from nafp.model.network import AxisConv, Fingerprinter
@@ -528,12 +528,3 @@ def test_what_is_not_a_number_is_a_miss(metric):
     one[2] = np.nan
     assert mini_search(db, one, [1], metric=metric)[1]["top1"] == pytest.approx(5 / 6)  # one query is missing
     assert mini_search(one, db, [1], metric=metric)[1]["top1"] == 0.0  # one candidate is: it could be above any other
-
-
-@pytest.mark.parametrize("hits, n, low, high", [(0, 10, 0.0, 0.2775), (10, 10, 0.7225, 1.0), (50, 100, 0.4038, 0.5962)])
-def test_wilson_interval_against_published_values(hits, n, low, high):
-    """Values of Wilson's formula with z = 1.96."""
-    found = wilson_interval(hits, n)
-    assert found[0] == pytest.approx(low, abs=1e-4)
-    assert found[1] == pytest.approx(high, abs=1e-4)
-    assert np.isnan(wilson_interval(0, 0)[0])

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 import soundfile as sf
 import yaml
-from recount import check_table
+from recount import answers, check_table
 from wavs import data_set, write
 from workflow import FULL, NONE, copy_project, planned, snakemake, tiny
 
@@ -65,13 +65,16 @@ def test_fingerprints_are_unit_vectors_one_a_segment(finished):
 def test_cells_can_be_counted_again_from_the_per_query_table(finished):
     for path in (finished / "results/demo/scores").rglob("*.json"):
         cell, table = json.loads(path.read_text()), pd.read_parquet(path.with_suffix(".hits.parquet"))
-        assert cell["queries"] == 4 * (15 - 5 + 1)
+        assert (cell["songs"], cell["queries"]) == (4, 4 * (15 - 5 + 1))
+        assert table["song"].str.startswith("music/test-query-db-500-30s/db/").all()
+        np.testing.assert_array_equal(table["start"], (table["truth"] - 8 * 15) % 15 / 2)  # 8 distractors come first
         for i, length in enumerate(cell["lengths"]):
             rows = table[table["length"] == length]
-            near = ((rows["place1"] - rows["truth"]).abs() <= 1) & (rows["place1"] >= 0)
-            assert cell["hits"]["top1_exact"][i] == (rows["place1"] == rows["truth"]).sum()
-            assert cell["hits"]["top1_near"][i] == near.sum()
+            again = answers(path.with_suffix(".hits.parquet"), length, rows_a_song=15)
+            for match in ("exact", "near", "song"):
+                assert cell["hits"][f"top1_{match}"][i] == again[match].sum()
             assert cell["hits"]["top1_song"][i] == rows["offset_ms"].notna().sum()
+            assert again["rr"].mean() == pytest.approx(rows["rr"].mean())
             assert cell["mrr"][i] == pytest.approx(rows["rr"].mean(), abs=1e-4)
         assert cell["recall"]["nearest"] == 1 or cell["index"] != "l2"
 
@@ -136,7 +139,8 @@ def test_every_rate_of_the_page_comes_from_the_per_query_tables(finished):
     indexes = [cells[FULL][name] for name in ("l2", "ivfpq", "ivfpq-rr-ondisk", "milvus")]
     tables = [cells[FULL]["l2"], cells[NONE]["l2"]], indexes, [cells[FULL]["l2"]]  # table3, index_types, song_level
     for number, configurations in enumerate(tables, start=1):
-        assert check_table(page, f"study-{number}-table", configurations, (1, 3, 5), rows_a_song=15) > 0
+        assert check_table(page, f"study-{number}-table", configurations, (1, 3, 5), rows_a_song=15, baseline=0) > 0
+    assert page.count("44 queries in 4 songs") == 3  # under each table
     totals = re.findall(r'class="hit">(\d+)</span> / <span class="near">(\d+)</span> / <span class="miss">(\d+)', page)
     assert len(totals) == 4  # two runs, two levels
     for i, kind in enumerate(("hit", "near", "miss")):

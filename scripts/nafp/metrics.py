@@ -1,31 +1,8 @@
-"""Pure functions from ranks and counts to hit rates and intervals."""
+"""The search test of training: hit rates by exhaustive search, without an index."""
 
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.special import bdtr
-from scipy.stats import norm
-
-
-def wilson_interval(hits, n, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
-    """Wilson score interval of a proportion: counts (broadcastable arrays) -> (low, high), fractions in 0..1.
-
-    NaN where ``n`` is 0.
-    """
-    hits, n = np.asarray(hits, float), np.asarray(n, float)
-    z = norm.ppf(0.5 + level / 2)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        p = hits / n
-        centre = (p + z**2 / (2 * n)) / (1 + z**2 / n)
-        half = z / (1 + z**2 / n) * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
-        return np.clip(centre - half, 0, 1), np.clip(centre + half, 0, 1)
-
-
-def mcnemar(a: np.ndarray, b: np.ndarray) -> tuple[int, int, float]:
-    """Two systems' hits (n,) on the same queries -> (only a hit, only b hit, exact two-sided p of McNemar's test)."""
-    only_a, only_b = int((a & ~b).sum()), int((~a & b).sum())
-    tail = bdtr(min(only_a, only_b), only_a + only_b, 0.5)  # the smaller half; the other is as large
-    return only_a, only_b, min(1.0, 2 * float(tail))
 
 
 def diagonal_sums(scores: np.ndarray, length: int) -> np.ndarray:

@@ -30,6 +30,9 @@ EXCHANGED = {
     "test_query": "query",
     "dummy": "dummy_db",
 }  # split -> name in the published code's format
+ICASSP_IDS_SHA256 = (
+    "175b5eefae9a79e5bf5ccfc0b6fc7496649aca8d67063304f6c05087e4ff1b90"  # the paper's list of test sequences
+)
 
 
 def count_segments(samples: np.ndarray) -> np.ndarray:

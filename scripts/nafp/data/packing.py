@@ -35,11 +35,12 @@ class Plan:
 
     @classmethod
     def of(cls, clips: pd.DataFrame) -> "Plan":
-        """For rows of a manifest: path, samples. A clip shorter than a segment fills one, with zeros at its end."""
+        """For rows of a manifest: path, samples, maybe sha256. A clip shorter than a segment fills one, with zeros at its end."""
         samples = clips["samples"].to_numpy(dtype=np.int64)
         ends = np.cumsum(np.maximum(samples, SEGMENT))
         starts = np.concatenate([[0], ends[:-1]]).astype(np.int64)
         table = pd.DataFrame({"path": clips["path"].to_numpy(), "start": starts, "samples": samples})
+        table = table.assign(sha256=clips["sha256"].to_numpy()) if "sha256" in clips else table
         header = io.BytesIO()
         shape = {"descr": "<i2", "fortran_order": False, "shape": (int(ends[-1]),)}
         np.lib.format.write_array_header_1_0(header, shape)
@@ -60,9 +61,9 @@ class Plan:
 def pack(root: Path, clips: pd.DataFrame, array_path: Path, table_path: Path, threads: int = 1) -> None:
     """Write the clips (rows of the manifest) one behind the other as int16, and the table that finds them.
 
-    The table's columns: path, start (index of the first sample in the array), samples (of the clip). Each thread holds
-    one block, so memory does not grow with the split. A killed job is continued by the next one. Raises UserError when
-    there is no room or a file changed since it was checked; nothing is left behind then.
+    The table's columns: path, start (index of the first sample in the array), samples (of the clip), and if the manifest has it
+    sha256 (of the file). Each thread holds one block, so memory does not grow with the split. A killed job is continued by the
+    next one. Raises UserError when there is no room or a file changed since it was checked; nothing is left behind then.
     """
     plan = Plan.of(clips)
     part = array_path.with_name(f"{array_path.name}.part")
@@ -140,7 +141,7 @@ def write_groups(root: Path, plan: Plan, groups: Sequence[range], part: Path, pr
 
         def one(group: range) -> None:
             for i in group:
-                path, start, samples = plan.table.iloc[i]
+                path, start, samples = plan.table.iloc[i, :3]
                 copy_clip(root / path, samples, file, len(plan.header) + 2 * start)
             progress.add(group)
             bar.update(bytes_of(plan, group))

@@ -6,6 +6,7 @@ says otherwise; query lengths are in seconds.
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,18 +14,28 @@ import numpy as np
 import pandas as pd
 
 from nafp.data.layout import FILES
+from nafp.errors import UserError
+from nafp.evaluation.answers import HIT, hits_beside, read_hits
+from nafp.evaluation.statistics import clustered_interval
 from nafp.files import reading
-from nafp.metrics import wilson_interval
 
-_CELL = ["dataset", "run", "query_set", "epoch", "index", "protocol"]
-_CELL += ["queries", "database_segments", "seconds", "match", "hits"]
-_RATES = ["hit_rate_pct", "low_pct", "high_pct"]
+_CELL = ["dataset", "run", "query_set", "epoch", "index", "protocol", "test_ids", "index_options"]
+_CELL += ["songs", "queries", "database_segments", "seconds", "match", "hits"]
 _OF_INDEX = ["build_s", "index_bytes", "memory_bytes", "ms_per_segment"]
 _COSTS = ["mrr", "ms_per_query", *_OF_INDEX, "recall_pct"]
-_COLUMNS = _CELL + _RATES + _COSTS
-MEASURED = {"run", "queries", "hits", *_RATES, *_COSTS}
+_COLUMNS = [*_CELL, "hit_rate_pct", *_COSTS, "answers"]
+MEASURED = {"run", "queries", "hits", "hit_rate_pct", *_COSTS, "answers"}
+OF_POOL = {"seeds", "runs", "seed_sd"}  # what `pool_seeds` adds
+NO_FIELDS = {
+    "match",
+    "seconds",
+    "database_segments",
+    "songs",
+    "test_ids",
+    "index_options",
+}  # that name no configuration
 OF_QUERIES = ("query_set", "snr_db")  # what tells query sets apart
-_MATCH = {"top1_exact": "exact", "top1_near": "near", "top1_song": "song"}  # others: "top10_exact" -> "top10"
+_MATCH = {column: match for match, column in HIT.items()}
 
 
 class Key(NamedTuple):
@@ -39,10 +50,10 @@ def load_cells(paths: Iterable[str | Path]) -> pd.DataFrame:
     """Read cell files into a long table: one row per cell x query length x match, in the order of `paths`.
 
     Columns: dataset, run, the run's fields (aug, bsz, ...), query_set, snr_db if a cell has it (the level of its query set's
-    noise counts as one of its fields), epoch, index, protocol, queries, database_segments, seconds, match ("exact", "near",
-    "song", "top3", "top10"), hits, hit_rate_pct, low_pct and high_pct (95 % Wilson interval, percent), mrr (mean reciprocal
-    rank of the right segment, on the rows of exact hits), ms_per_query, build_s
-    (seconds), index_bytes (on disk), memory_bytes, ms_per_segment, recall_pct (nearest neighbours found, percent).
+    noise counts as one of its fields), epoch, index, protocol, test_ids, index_options (as JSON), songs and queries (their
+    numbers), database_segments, seconds, match (of HIT), hits, hit_rate_pct, mrr (mean reciprocal rank of the right segment,
+    on the rows of exact hits), ms_per_query, build_s (seconds), index_bytes (on disk), memory_bytes, ms_per_segment,
+    recall_pct (nearest neighbours found, percent), answers (the per-query table beside the cell).
     Raises UserError for a damaged file, ValueError for a malformed cell or one that is given twice.
     """
     rows, seen = [], {}
@@ -59,13 +70,11 @@ def load_cells(paths: Iterable[str | Path]) -> pd.DataFrame:
     cells = pd.DataFrame(rows)
     fields = [name for name in cells.columns if name not in _COLUMNS]
     cells["hit_rate_pct"] = 100 * cells["hits"] / cells["queries"]
-    low, high = wilson_interval(cells["hits"].to_numpy(), cells["queries"].to_numpy())
-    cells["low_pct"], cells["high_pct"] = 100 * np.asarray(low), 100 * np.asarray(high)
-    return cells[_CELL[:2] + fields + _CELL[2:] + _RATES + _COSTS]
+    return cells[[*_CELL[:2], *fields, *_COLUMNS[2:]]]
 
 
 def _cell_rows(cell: Mapping[str, Any], path: str | Path) -> list[dict[str, Any]]:
-    absent = {"dataset", "run", "fields", "index", "database", "queries", "seconds", "hits"} - set(cell)
+    absent = {"dataset", "run", "fields", "index", "database", "songs", "queries", "seconds", "hits"} - set(cell)
     if absent:
         raise ValueError(f"{path}: no {', '.join(sorted(absent))} in this cell")
     clash = set(cell["fields"]) & set(_COLUMNS)
@@ -84,15 +93,17 @@ def _cell_rows(cell: Mapping[str, Any], path: str | Path) -> list[dict[str, Any]
         **cell["fields"],
         "query_set": cell.get("query_set", FILES),
         **({"snr_db": cell["snr_db"]} if "snr_db" in cell else {}),
-        **{name: cell.get(name) for name in ("epoch", "index", "protocol", "queries")},
+        **{name: cell.get(name) for name in ("epoch", "index", "protocol", "test_ids", "songs", "queries")},
+        "index_options": json.dumps(cell.get("index_options"), sort_keys=True),
         **{name: np.nan if cell.get(name) is None else cell[name] for name in _OF_INDEX},
         "recall_pct": 100 * cell["recall"]["nearest"] if "recall" in cell else np.nan,
         "database_segments": sum(cell["database"].values()),
+        "answers": hits_beside(path),
     }
     return [
         {
             **shared,
-            "match": _MATCH.get(name, name.removesuffix("_exact")),
+            "match": _MATCH[name],
             "seconds": s,
             "hits": hit,
             "ms_per_query": ms,
@@ -111,28 +122,49 @@ def keys_of(cells: pd.DataFrame) -> list[Key]:
 def pool_seeds(cells: pd.DataFrame, keep_seeds: bool = False) -> pd.DataFrame:
     """Pool rows of `load_cells` that differ only in the seed: hits and queries are summed, times and sizes averaged.
 
-    Adds `seeds`, the number pooled, `runs`, their names, and `seed_sd`, the standard deviation of their rates. All seeds
-    answer the same queries, so low_pct and high_pct are the Wilson interval of the pooled rate over one seed's queries: more
-    seeds do not make the test set larger.
+    Adds `seeds`, the number pooled, `runs`, their names, and `seed_sd`, the standard deviation of their rates; `answers` are all
+    of their per-query tables.
     """
     if cells.empty:
         return cells.assign(seeds=pd.Series(dtype="Int64"), runs=None, seed_sd=np.nan)
     dropped = MEASURED if keep_seeds else MEASURED | {"seed"}
     keys = [name for name in cells.columns if name not in dropped]
     sums = {"hits": ("hits", "sum"), "queries": ("queries", "sum"), "seeds": ("run", "nunique")}
-    sums |= {"runs": ("run", tuple), "seed_sd": ("hit_rate_pct", "std")}
+    sums |= {"runs": ("run", tuple), "answers": ("answers", tuple), "seed_sd": ("hit_rate_pct", "std")}
     means = {name: (name, "mean") for name in _COSTS}
     pooled = cells.groupby(keys, sort=False, dropna=False).agg(**sums, **means).reset_index()
-    rate, distinct = pooled["hits"] / pooled["queries"], pooled["queries"] / pooled["seeds"]
-    low, high = wilson_interval((rate * distinct).to_numpy(), distinct.to_numpy())
-    return pooled.assign(hit_rate_pct=100 * rate, low_pct=100 * np.asarray(low), high_pct=100 * np.asarray(high))
+    return pooled.assign(hit_rate_pct=100 * pooled["hits"] / pooled["queries"])
+
+
+def with_intervals(pooled: pd.DataFrame) -> pd.DataFrame:
+    """Rows of `pool_seeds` with low_pct and high_pct, 95 % over songs and seeds (`clustered_interval`), from the answers.
+
+    Raises UserError for a per-query table that is damaged or missing, or whose seeds were asked different queries.
+    """
+    bounds = {tables: _intervals(tables) for tables in pooled["answers"].unique()}
+    numbers = zip(pooled["answers"], pooled["match"], pooled["seconds"], strict=True)
+    found = [bounds[tables][match, seconds] for tables, match, seconds in numbers]
+    low, high = 100 * np.reshape(found, (-1, 2)).T
+    return pooled.assign(low_pct=low, high_pct=high)
+
+
+def _intervals(tables: Sequence[Path]) -> dict[tuple[str, float], tuple[float, float]]:
+    """(match, seconds) -> interval (0..1) of the mean of seeds with these per-query tables."""
+    seeds = [read_hits(path) for path in tables]
+    for path, one in zip(tables, seeds, strict=True):
+        if (one.asked, one.seconds) != (seeds[0].asked, seeds[0].seconds):
+            raise UserError(
+                f"{path} and {tables[0]} belong to seeds of one configuration, but were asked different queries; "
+                "delete both cells and run the same command again"
+            )
+    bounds = clustered_interval(np.stack([one.hits for one in seeds], axis=-2), seeds[0].queries)
+    numbers = product(HIT, seeds[0].seconds)
+    return dict(zip(numbers, zip(*(one.ravel().tolist() for one in bounds), strict=True), strict=True))
 
 
 def shown_fields(cells: pd.DataFrame, varied: Sequence[str] = ()) -> list[str]:
     """Names of the columns that tell the rows of a study apart: the varied ones, then all that happen to differ."""
-    candidates = [
-        name for name in cells.columns if name not in MEASURED | {"match", "seconds", "database_segments", "seed"}
-    ]
+    candidates = [name for name in cells.columns if name not in MEASURED | OF_POOL | NO_FIELDS | {"seed"}]
     differing = [name for name in candidates if cells[name].nunique(dropna=False) > 1]
     return [name for name in dict.fromkeys([*varied, *differing]) if name in cells.columns]
 

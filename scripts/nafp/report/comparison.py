@@ -1,14 +1,26 @@
 """Two result folders, cell by cell."""
 
+import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from nafp.errors import UserError
-from nafp.report.cells import load_cells
-from nafp.report.significance import HIT, hits_beside, holm, paired_p, read_hits, unpaired_p
+from nafp.evaluation.answers import HIT, SongHits, hits_beside, paired_tests, read_hits
+from nafp.evaluation.statistics import holm
+from nafp.files import reading
+
+ALIKE = {  # what two cells must share -> what is said of those that do not
+    "dataset": "are of data sets with different names",
+    "audio": "are of data sets with different audio",
+    "database": "searched databases of different sizes",
+    "protocol": "follow different protocols",
+    "query_set": "are of different query sets",
+    "query_chain": "are of queries that were degraded differently",
+}
 
 
 @dataclass(frozen=True)
@@ -21,11 +33,10 @@ class Comparison:
 
 
 def compare(a: Path, b: Path, match: str = "exact") -> Comparison:
-    """Compare the cells that two folders share by their path below scores/.
+    """Compare the cells that two folders share by their path below scores/, if they answered the same queries.
 
-    The table's columns: run, index, epoch, match, query_s, queries_a, queries_b, a_pct, b_pct, difference (b - a, points), p,
-    test ("paired" on the same queries, or "unpaired"), p_holm. Raises UserError for a folder without cells, or two that
-    share none.
+    The table's columns: run, index, epoch, match, query_s, songs, queries, a_pct, b_pct, difference (b - a, points), p (of
+    `paired_test`), p_holm. Raises UserError for a folder without cells, and for two of which no cells can be compared.
     """
     if match not in (*HIT, "all"):
         raise UserError(f"--match {match}: known are {', '.join(HIT)} and all")
@@ -33,11 +44,15 @@ def compare(a: Path, b: Path, match: str = "exact") -> Comparison:
     shared = [name for name in cells_a if name in cells_b]
     if not shared:
         raise UserError(f"{a} and {b} share no cell: no path below their scores/ is the same")
-    tables = [of_cell(cells_a[name], cells_b[name]) for name in shared]
-    table = pd.concat(tables, ignore_index=True)
+    refused = {name: why_not_paired(cells_a[name], cells_b[name]) for name in shared}
+    paired = [name for name in shared if not refused[name]]
+    if not paired:
+        reasons = ", ".join(dict.fromkeys(refused.values()))
+        raise UserError(f"{a} and {b} cannot be compared: the {len(shared)} cells that they share {reasons}")
+    table = pd.concat([of_cell(cells_a[name], cells_b[name]) for name in paired], ignore_index=True)
     table = table[table["match"].eq(match) | (match == "all")].reset_index(drop=True)
     table["p_holm"] = holm(table["p"])
-    return Comparison(table, len(shared), list(remarks(a, b, cells_a, cells_b, table)))
+    return Comparison(table, len(paired), list(remarks(a, b, cells_a, cells_b, refused)))
 
 
 def find_cells(folder: Path) -> dict[str, Path]:
@@ -49,35 +64,51 @@ def find_cells(folder: Path) -> dict[str, Path]:
     return cells
 
 
+def read_cell(path: Path) -> dict[str, Any]:
+    """What a cell says."""
+    with reading(path):
+        return json.loads(path.read_text(encoding="utf-8"))
+
+
+def why_not_paired(a: Path, b: Path) -> str:
+    """Why the queries of two cells are not the same ones, in a few words; nothing if they are."""
+    if not all(hits_beside(path).is_file() for path in (a, b)):
+        return "lack a per-query table (.hits.parquet)"
+    ours, theirs = read_cell(a), read_cell(b)
+    for key, words in ALIKE.items():
+        if ours.get(key) != theirs.get(key):
+            return words
+    return "" if answers_of(a).asked == answers_of(b).asked else "are of different songs or times (search.test_ids)"
+
+
+def answers_of(cell: Path) -> SongHits:
+    """The hits of a cell, by song."""
+    return read_hits(hits_beside(cell))
+
+
 def of_cell(a: Path, b: Path) -> pd.DataFrame:
     """The rows of one cell."""
-    keys = ["run", "index", "epoch", "match", "seconds"]
-    both = load_cells([a])[[*keys, "queries", "hits"]].merge(
-        load_cells([b])[[*keys, "queries", "hits"]], on=keys, suffixes=("_a", "_b")
-    )
-    hits = [read_hits(path) if path.is_file() else {} for path in (hits_beside(a), hits_beside(b))]
+    cell, ours, theirs = read_cell(a), answers_of(a), answers_of(b)
+    shared: Mapping[str, Any] = {name: cell.get(name) for name in ("run", "index", "epoch")}
+    songs, queries = len(ours.queries), int(ours.queries.sum())
     rows = []
-    for row in both.itertuples(index=False):
-        key = row.match, row.seconds
-        p = paired_p(hits[0][key], hits[1][key]) if all(key in one for one in hits) else np.nan
-        paired = not np.isnan(p)
-        rates = 100 * row.hits_a / row.queries_a, 100 * row.hits_b / row.queries_b
+    for (match, seconds), (p, _) in paired_tests([theirs], [ours]).items():
+        rates = [100 * one.of(match, seconds).sum() / queries for one in (ours, theirs)]
         rows.append(
             {
-                **{"run": row.run, "index": row.index, "epoch": row.epoch, "match": row.match, "query_s": row.seconds},
-                **{"queries_a": row.queries_a, "queries_b": row.queries_b, "a_pct": rates[0], "b_pct": rates[1]},
-                "difference": rates[1] - rates[0],
-                "p": p if paired else unpaired_p(row.hits_a, row.queries_a, row.hits_b, row.queries_b),
-                "test": "paired" if paired else "unpaired",
+                **shared,
+                **{"match": match, "query_s": seconds, "songs": songs, "queries": queries},
+                **{"a_pct": rates[0], "b_pct": rates[1], "difference": rates[1] - rates[0], "p": p},
             }
         )
     return pd.DataFrame(rows)
 
 
-def remarks(a: Path, b: Path, cells_a: dict, cells_b: dict, table: pd.DataFrame):
+def remarks(a: Path, b: Path, cells_a: Mapping, cells_b: Mapping, refused: Mapping[str, str]) -> Iterator[str]:
     """Sentences on what the two do not share."""
     for folder, only in ((a, set(cells_a) - set(cells_b)), (b, set(cells_b) - set(cells_a))):
         if only:
             yield f"Only in {folder}: {len(only)} cells, the first is {min(only)}."
-    if table["test"].eq("unpaired").any():
-        yield "Where queries differ or per-query tables are missing, the test is unpaired and sees less."
+    for reason in dict.fromkeys(filter(None, refused.values())):
+        names = [name for name, one in refused.items() if one == reason]
+        yield f"Not compared: {len(names)} cells, which {reason}; the first is {names[0]}."

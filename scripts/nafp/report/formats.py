@@ -22,19 +22,20 @@ def caption(table: pd.DataFrame) -> str:
     ours, parts = table[table["source"].eq(OURS)], []
     done = ours[ours["state"].ne(NOT_RUN)]
     if len(done):
-        queries, size = (_one_or_more(done[name]) for name in ("queries", "database_segments"))
+        queries, songs, size = (_one_or_more(done[name]) for name in ("queries", "songs", "database_segments"))
         names = {
             name: ", ".join(sorted(done[name].dropna().astype(str).unique()))
             for name in ("dataset", "protocol", "epoch")
         }
         parts.append(
-            f"Data set {names['dataset']}: {queries} queries (protocol {names['protocol']}), database of {size} segments, "
-            f"epoch {names['epoch']}. Top-1 hit rate in % with its 95 % Wilson interval; bold: our best per match."
+            f"Data set {names['dataset']}: {queries} queries in {songs} songs (protocol {names['protocol']}), database of {size} "
+            f"segments, epoch {names['epoch']}. Top-1 hit rate in % with its 95 % interval over {_sampled(done)}; bold: our best "
+            "per match."
         )
     if done["p"].notna().any():
         parts.append(
-            "▲ better, ▼ worse than the baseline: McNemar's exact test, query by query, p < 0.05 after Holm's correction over "
-            "the table" + (", in every pair of seeds." if done["seeds"].gt(1).any() else ".")
+            "▲ better, ▼ worse than the baseline: exact permutation test, song by song, p < 0.05 after Holm's correction over "
+            "the table" + (", and all seeds agree in the direction." if done["seeds"].gt(1).any() else ".")
         )
     absent = ours.loc[ours["state"].eq(NOT_RUN), "row"].nunique()
     if absent:
@@ -42,13 +43,20 @@ def caption(table: pd.DataFrame) -> str:
     others = table.loc[table["source"].ne(OURS), "comparable"]
     if others.eq("yes").any():
         parts.append(
-            "Under the interval: our rate minus the published one, in points, where database and configuration are the same. "
+            "Under the interval: our rate minus the published one, in points, where configuration, database, test sequences, "
+            "protocol and index are the same. "
             "The paper's copy of its database still held songs that were in both test and dummy; the release, which the "
             "users' re-run searched, does not, and gives higher rates."
         )
     if others.ne("yes").any():
-        parts.append("Published rows marked as not comparable come from another database.")
+        parts.append(
+            "Published rows marked as not comparable are for another database, other queries or another index."
+        )
     return " ".join(parts)
+
+
+def _sampled(done: pd.DataFrame) -> str:
+    return "songs and seeds" if done["seeds"].gt(1).any() else "songs"
 
 
 def _one_or_more(numbers: pd.Series) -> str:

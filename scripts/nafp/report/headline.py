@@ -3,7 +3,7 @@
 import pandas as pd
 
 from nafp.data.layout import FILES
-from nafp.report.cells import MEASURED, label, pool_seeds, shown_fields
+from nafp.report.cells import MEASURED, OF_POOL, label, pool_seeds, shown_fields, with_intervals
 
 
 def headline(cells: pd.DataFrame) -> list[dict[str, str]]:
@@ -36,15 +36,16 @@ def headline(cells: pd.DataFrame) -> list[dict[str, str]]:
 
 
 def _figure(row: pd.Series, ending: str) -> dict[str, str]:
+    row = with_intervals(row.to_frame().T).iloc[0]
     interval = f"95 % interval {row['low_pct']:.1f} to {row['high_pct']:.1f} %"
-    queries = f"{row['queries'] / row['seeds']:,.0f} queries of {row['seconds']:g} s"
+    queries = f"{row['queries'] / row['seeds']:,.0f} queries of {row['seconds']:g} s in {row['songs']:,} songs"
     seeds = f", mean of {row['seeds']} seeds" if row["seeds"] > 1 else ""
     text = f"of {queries} find the exact segment first ({interval}{seeds}){ending}"
     return {"value": f"{row['hit_rate_pct']:.1f} %", "text": text}
 
 
 def _alike(rows: pd.DataFrame, one: pd.Series, but: set[str]) -> pd.Series:
-    keys = [name for name in rows.columns if name not in MEASURED | {"seeds", "runs", "seed_sd"} | but]
+    keys = [name for name in rows.columns if name not in MEASURED | OF_POOL | but]
     return pd.concat(
         [rows[name].eq(one[name]) | (rows[name].isna() & pd.isna(one[name])) for name in keys], axis=1
     ).all(axis=1)

@@ -14,7 +14,8 @@ from nafp.report.tables import COSTS, MEASURED_HERE, NOT_RUN, OURS
 
 MISSING, MINUS = "–", "\N{MINUS SIGN}"
 MARKS = {"better": "▲", "worse": "▼"}
-LABELS = ("method", "N", "d", "index", "seeds", "queries")
+LABELS = ("method", "N", "d", "index", "seeds", "songs", "queries")
+COUNTS = ("songs", "queries")  # of which the caption says how many, where all rows have the same
 WORDS = {"method", "index", "match"}
 
 
@@ -80,7 +81,7 @@ def layout(table: pd.DataFrame) -> Layout:
         blocks.append(Block(source, _note(rows[0]), groups))
     titles = {"ms per query": f"ms per query ({_timed(lengths):g} s)"} if lengths else {}
     names = [*labels, "match", *(f"{s:g} s" for s in lengths), *(titles.get(name, name) for name in costs)]
-    said = [name for name in constant if name != "queries"]  # the caption says how many
+    said = [name for name in constant if name not in COUNTS]
     everywhere = ", ".join(f"{name} {_label(name, table.loc[ours, name].dropna().iloc[0])}" for name in said)
     return Layout([Entry(name, _kind(name)) for name in names], blocks, everywhere)
 
@@ -145,7 +146,7 @@ def _rate(row: dict | None) -> Entry:
 
 def _sentence(row: dict) -> str:
     """All that is known of a number."""
-    queries = f"{row['queries']:,.0f} queries of {row['query_s']:g} s"
+    queries = f"{row['queries']:,.0f} queries of {row['query_s']:g} s in {row['songs']:,} songs"
     parts = [
         f"{row['hit_rate_pct']:.2f} % of {queries}",
         f"95 % interval {row['low_pct']:.2f} to {row['high_pct']:.2f} %",
@@ -183,7 +184,7 @@ def _kind(name: str) -> str:
 def _label(name: str, value: Any) -> str:
     if value is None or pd.isna(value):
         return MISSING
-    return f"{value:,.0f}" if name == "queries" else plain(value)
+    return f"{value:,.0f}" if name in COUNTS else plain(value)
 
 
 def _cost(value: Any) -> str:

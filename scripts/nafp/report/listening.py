@@ -72,15 +72,18 @@ def degrade(x: np.ndarray, snr_db: float, pools: Mapping[str, AudioPool], seed: 
 
 @torch.inference_mode()
 def answers(run: Run, heard: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(n, SEGMENT) -> (n,) rows of the database that are most alike, by exhaustive search, and (n,) their inner products."""
+    """(n, SEGMENT) -> (n, 2) rows of the database that are most alike, by exhaustive search, and (n, 2) their inner products."""
     vectors = run.network(torch.from_numpy(heard)).float().numpy()
-    rows = exact_neighbours(run.database, vectors, 1)[:, 0]
-    return rows, run.database.inner_products(vectors, np.arange(len(rows)), rows)
+    rows = exact_neighbours(run.database, vectors, 2)
+    segments = np.repeat(np.arange(len(rows)), 2)
+    return rows, run.database.inner_products(vectors, segments, rows.ravel()).reshape(rows.shape)
 
 
-def verdict(row: int, truth: int) -> str:
-    """hit: the right segment; near: its neighbour; miss."""
-    return "hit" if row == truth else "near" if abs(row - truth) == 1 else "miss"
+def verdict(rows: Sequence[int], scores: Sequence[float], truth: int) -> str:
+    """hit: the best row is the right segment; near: its neighbour; miss. Of rows with one score the wrong one counts."""
+    best = [int(row) for row, score in zip(rows, scores, strict=True) if score == scores[0]]  # none of a NaN
+    off = max((abs(row - truth) for row in best), default=np.inf)
+    return "hit" if off == 0 else "near" if off == 1 else "miss"
 
 
 class Media:
@@ -115,8 +118,9 @@ def listen(
         for i, (query, truth) in enumerate(zip(queries, truths, strict=True)):
             one = {"snr_db": level, "query": media.add(f"q{i}at{level:g}", heard[i]), "answers": []}
             for name, (rows, scores) in found.items():
-                row = int(rows[i])
-                answer = {"run": name, "verdict": verdict(row, truth), "score": round(float(scores[i]), 3)}
+                row = int(rows[i, 0])
+                said = verdict(rows[i], scores[i], truth)
+                answer = {"run": name, "verdict": said, "score": round(float(scores[i, 0]), 3)}
                 one["answers"].append(answer | songs.place(row) | {"match": media.add(f"db{row}", songs.cut(row))})
             query["heard"].append(one)
     return {"media": media.stored, "queries": queries}

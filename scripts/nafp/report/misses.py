@@ -18,6 +18,7 @@ KINDS = {  # kind -> hatch, for those who print in grey
     "another test song": "...",
     "a distractor song": "\\\\\\",
     "silence": "xxx",
+    "several equally good": "++",
     "nothing found": "",
 }
 _SEGMENTS_AT_A_TIME = 4096
@@ -37,23 +38,28 @@ def silent(split: Split, segments: np.ndarray) -> np.ndarray:
 def kinds_of_answers(hits: pd.DataFrame, songs: np.ndarray, dummy_rows: int, quiet: np.ndarray) -> pd.Series:
     """Count the best answers to queries of one length by KINDS.
 
-    ``hits``: per-query table with query, truth and place1. ``songs``: (rows,) song of each row of the database, whose first
-    ``dummy_rows`` are distractors. ``quiet``: (n,) whether a test segment is silent. A miss where the query's first
-    segment or the right one is silent counts as silence, wherever the answer lies.
+    ``hits``: per-query table with truth, place1, top1_exact, top1_near, top1_song. ``songs``: (rows,) song of each row of the
+    database, whose first ``dummy_rows`` are distractors. ``quiet``: (n,) whether a test segment is silent. A miss where the
+    query's first segment or the right one is silent counts as silence, wherever the answer lies; a right answer that is no hit,
+    because another place has the same score, as several equally good.
     """
     place, truth = hits["place1"].to_numpy(), hits["truth"].to_numpy()
     found = place >= 0
     same_song = found & (songs[np.where(found, place, 0)] == songs[truth])
+    tied = same_song & ((np.abs(place - truth) <= 1) | ~hits["top1_song"])
     kinds = np.select(
-        [place == truth, found & (np.abs(place - truth) <= 1), quiet, same_song, found & (place >= dummy_rows), found],
-        [list(KINDS)[i] for i in (0, 1, 5, 2, 3, 4)],
+        [hits["top1_exact"], hits["top1_near"], quiet, tied, same_song, found & (place >= dummy_rows), found],
+        [list(KINDS)[i] for i in (0, 1, 5, 6, 2, 3, 4)],
         "nothing found",
     )
     return pd.Series(kinds).value_counts().reindex(list(KINDS), fill_value=0)
 
 
-def draw(counts: Mapping[str, pd.Series], seconds: float, path: str | Path) -> None:
-    """Draw the kinds of answers (%) of each run to queries of so many seconds. Writes an SVG to `path`, and a PNG."""
+def draw(counts: Mapping[str, pd.Series], seconds: float, songs: int, path: str | Path) -> None:
+    """Draw the kinds of answers (%) of each run to queries of so many seconds in so many songs.
+
+    Writes an SVG to `path`, and a PNG.
+    """
     with drawn(path, height=0.9 + 0.38 * len(counts)) as (figure, axes):
         table = pd.DataFrame(counts).T
         shares, total = 100 * table.div(table.sum(axis=1), axis=0), int(table.sum(axis=1).max())
@@ -80,10 +86,10 @@ def draw(counts: Mapping[str, pd.Series], seconds: float, path: str | Path) -> N
         axes.set(xlabel=f"top-1 answers to queries of {seconds:g} s, %", xlim=(0, 100))
         axes.set_yticks(at, [short(name) for name in table.index])
         axes.grid(False, axis="y")
-        note(axes, f"n = {total:,} queries")
+        note(axes, f"n = {total:,} queries in {songs:,} songs")
         legend(figure, *axes.get_legend_handles_labels())
 
 
 def _colours() -> list[tuple]:
-    blue, orange, green, red, _, _, _, grey, yellow, sky = colours(10)
-    return [blue, sky, green, yellow, orange, grey, (0.88, 0.88, 0.88)]
+    blue, orange, green, red, purple, _, _, grey, yellow, sky = colours(10)
+    return [blue, sky, green, yellow, orange, grey, purple, (0.88, 0.88, 0.88)]

@@ -12,7 +12,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import LogLocator, NullLocator
 from matplotlib.transforms import Bbox
 
-from nafp.report.cells import label, pool_seeds, shown_fields
+from nafp.report.cells import label, pool_seeds, shown_fields, with_intervals
 from nafp.report.style import HEIGHT, colours, drawn, legend, note, short
 
 MOST_LABELS = 24
@@ -22,7 +22,7 @@ _RADIUS = 4  # of a marker, in points
 def index_costs(cells: pd.DataFrame, path: str | Path) -> None:
     """Draw the exact top-1 hit rate (%) at the shortest query over ms per query, and over bytes per fingerprint on disk.
 
-    A point an index type, a colour a run; its bar is the 95 % Wilson interval. Filled: no other type of the same run is at
+    A point an index type, a colour a run; its bar is the 95 % interval. Filled: no other type of the same run is at
     least as good in hit rate, time and size, and better in one; the line joins the best hit rates for the time, or the size.
     Writes an SVG to `path`, and a PNG. Raises ValueError when no cell has a search time.
     """
@@ -35,7 +35,8 @@ def index_costs(cells: pd.DataFrame, path: str | Path) -> None:
             _cost_axis(axes, points[cost])
         panels[0].set(xlabel=f"ms per query of {points['seconds'].iloc[0]:g} s", ylabel="top-1 hit rate (exact), %")
         panels[1].set(xlabel="bytes per fingerprint on disk", ylabel="top-1 hit rate (exact), %")
-        note(panels[0], f"n = {points['queries'].max():,} queries; bar: 95 % interval")
+        asked = (points["queries"] / points["seeds"]).max()
+        note(panels[0], f"n = {asked:,.0f} queries in {points['songs'].max():,} songs; bar: 95 % interval")
         handles = [Line2D([], [], marker="o", linestyle="", color=c) for c in colours(groups.ngroups)] * (
             groups.ngroups > 1
         )
@@ -55,6 +56,7 @@ def _points_of(cells: pd.DataFrame) -> pd.DataFrame:
     points = points.dropna(subset=["ms_per_query"])
     if points.empty:
         raise ValueError("no cell has a search time (ms_per_query), so there is nothing to draw")
+    points = with_intervals(points)
     fields = [name for name in shown_fields(cells) if name != "index"]
     names = [short(label(row, fields)) for row in points.to_dict("records")]
     points = points.assign(bytes=points["index_bytes"] / points["database_segments"], configuration=names)

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullLocator
 
-from nafp.report.cells import label, pool_seeds, shown_fields
+from nafp.report.cells import label, pool_seeds, shown_fields, with_intervals
 from nafp.report.style import DASHED, GREY, HEIGHT, SOLID, colours, drawn, legend, markers, note, short
 
 MOST_CURVES = 8  # in colour; the others are grey
@@ -27,11 +27,11 @@ def hit_rate_over_length(
 ) -> None:
     """Draw the top-1 hit rate (%) over the query length (s), one colour per configuration, seeds pooled.
 
-    Exact is solid with its 95 % Wilson interval as a band, near is dashed; with `published`, the paper's curve for N=640,
+    Exact is solid with its 95 % interval as a band, near is dashed; with `published`, the paper's curve for N=640,
     d=128 is grey. Of more than MOST_CURVES configurations the best are coloured. Writes an SVG to `path`, and a PNG.
     """
     with drawn(path) as (figure, axes):
-        curves = _named(pool_seeds(cells, keep_seeds="seed" in varied), cells, varied)
+        curves = _named(with_intervals(pool_seeds(cells, keep_seeds="seed" in varied)), cells, varied)
         best = _best(curves)
         for name, rows in _others(curves, best).items():
             _grey_curve(axes, rows, name)
@@ -67,7 +67,7 @@ def hit_rate_over(
     at = {value: value if numeric and over == "snr_db" else i for i, value in enumerate(order)}
     with drawn(path) as (figure, axes):
         pooled = pool_seeds(cells)
-        pooled = pooled[pooled["match"].eq("exact")].assign(x=pooled[over].map(at))
+        pooled = with_intervals(pooled[pooled["match"].eq("exact")]).assign(x=pooled[over].map(at))
         curves = _named(pooled, cells, varied, leave_out=_of_axis(pooled, over))
         ends = (cells["seconds"].min(), SOLID), (cells["seconds"].max(), DASHED)
         best = _best(curves)
@@ -144,8 +144,8 @@ def scale(tables: Mapping[str, pd.DataFrame], path: str | Path) -> None:
         panels[1].xaxis.set_minor_locator(NullLocator())
         panels[1].yaxis.set_major_formatter(lambda value, _: f"{value:g}")
         panels[1].yaxis.set_minor_locator(NullLocator())
-        asked = max(table["queries"].max() for table in tables.values())
-        note(panels[0], f"n = {asked:,} queries; band: 95 % interval; open: predicted")
+        queries, songs = (max(table[name].max() for table in tables.values()) for name in ("queries", "songs"))
+        note(panels[0], f"n = {queries:,} queries in {songs:,} songs; band: 95 % interval; open: predicted")
         legend(figure, *panels[0].get_legend_handles_labels())
 
 
@@ -162,7 +162,7 @@ def _of_axis(pooled: pd.DataFrame, over: str) -> list[str]:
     """The fields that the x axis says already: query sets that differ in the level alone are points of one curve."""
     if over != "snr_db":
         return [over]
-    rest = [name for name in shown_fields(pooled) if name not in ("query_set", "runs", "seeds", "seed_sd", "x")]
+    rest = [name for name in shown_fields(pooled) if name not in ("query_set", "low_pct", "high_pct", "x")]
     return ["snr_db"] if pooled.duplicated([*rest, "seconds", "snr_db"]).any() else ["snr_db", "query_set"]
 
 
@@ -238,4 +238,5 @@ def _trend(panels: Sequence[Axes], rows: pd.DataFrame, name: str, colour: tuple,
 
 
 def _queries(cells: pd.DataFrame) -> str:
-    return "n = " + " or ".join(f"{n:,}" for n in sorted(cells["queries"].unique())) + " queries"
+    queries, songs = (" or ".join(f"{n:,}" for n in sorted(cells[name].unique())) for name in ("queries", "songs"))
+    return f"n = {queries} queries in {songs} songs"

@@ -9,13 +9,14 @@ import numpy as np
 import pandas as pd
 
 from nafp.data.layout import FILES
-from nafp.report.cells import MEASURED, Key, label, pool_seeds, shown_fields
-from nafp.report.published import PAPER, RERUN, compares, counterparts, of_study
-from nafp.report.significance import LEVEL, against, holm
+from nafp.evaluation.answers import paired_tests, read_hits
+from nafp.evaluation.statistics import LEVEL, holm
+from nafp.report.cells import MEASURED, NO_FIELDS, Key, keys_of, label, pool_seeds, shown_fields, with_intervals
+from nafp.report.published import PAPER, RERUN, counterparts, of_study, why_not_comparable
 
 OURS = "this run"
 MEASURED_HERE, PUBLISHED, NOT_RUN = "measured", "published", "not run yet"
-OF_CONFIGURATION = ["source", "comparable", "method", "N", "d", "index", "seeds", "planned", "queries"]
+OF_CONFIGURATION = ["source", "comparable", "method", "N", "d", "index", "seeds", "planned", "songs", "queries"]
 COSTS = ["build s", "MB on disk", "MB in memory", "bytes per fingerprint", "recall %", "ms per segment", "ms per query"]
 COLUMNS = [
     *(
@@ -34,7 +35,7 @@ COLUMNS = [
     *("paper_pct", "minus_paper", "rerun_pct", "minus_rerun", "baseline", "p", "p_holm", "versus", "best", *COSTS),
     *("runs", "dataset", "protocol", "epoch", "database_segments"),
 ]
-_INTEGERS = dict.fromkeys(["row", "N", "d", "seeds", "planned", "hits"], "Int64")
+_INTEGERS = dict.fromkeys(["row", "N", "d", "seeds", "planned", "songs", "hits"], "Int64")
 _OWN_COLUMN = {"bsz", "dim", "index"}  # fields with a column of their own, not part of the method's name
 _PUBLISHED_LENGTHS = (1, 2, 3, 5, 6, 10)
 
@@ -56,19 +57,17 @@ class Study:
     baseline: Sequence[str] | None = None
 
 
-def study_table(
-    cells: pd.DataFrame, published: pd.DataFrame, study: Study, hits: Mapping[Key, Path] | None = None
-) -> pd.DataFrame:
+def study_table(cells: pd.DataFrame, published: pd.DataFrame, study: Study) -> pd.DataFrame:
     """The tidy table of a study: COLUMNS, one row a configuration, match and query length; ours first, then published.
 
-    ``cells``: as from `load_cells`. ``hits``: cell -> its per-query table, for the tests against the baseline. Rates are
-    percent, `minus_paper` and `minus_rerun` differences in points where the database is the same, `p_holm` is corrected
-    over the study, `versus` is "better" or "worse" than the baseline where that is below LEVEL. Rows with the same `row`
-    belong side by side.
+    ``cells``: as from `load_cells`; the per-query tables beside them give the intervals and the tests against the baseline. Rates
+    are percent, `minus_paper` and `minus_rerun` differences in points to numbers that are comparable
+    (`published.why_not_comparable`), `p_holm` is corrected over the study, `versus` is "better" or "worse" than the baseline
+    where that is below LEVEL and all seeds agree. Rows with the same `row` belong side by side.
     """
     ours = _ours(cells, published, study)
     if len(ours) and study.baseline:
-        ours = _tested(ours, study, hits or {})
+        ours = _tested(ours, study, cells)
     table = pd.concat([part for part in (ours, _published(published, study, cells)) if len(part)] or [ours])
     table = table.reindex(columns=COLUMNS).reset_index(drop=True)
     mine = table["source"].eq(OURS)
@@ -96,7 +95,7 @@ def _ours(cells: pd.DataFrame, published: pd.DataFrame, study: Study) -> pd.Data
     if planned.empty:
         return pd.DataFrame(columns=COLUMNS)
     pooled = pool_seeds(cells, keep_seeds="seed" in study.varied)
-    pooled = pooled[pooled["match"].isin(study.matches)]
+    pooled = with_intervals(pooled[pooled["match"].isin(study.matches)])
     pooled = pooled.sort_values("match", key=lambda column: column.map(list(study.matches).index), kind="stable")
     if not pooled.empty:
         pooled = planned.drop(columns="planned_runs").merge(pooled, how="left", sort=False)
@@ -120,7 +119,7 @@ def _ours(cells: pd.DataFrame, published: pd.DataFrame, study: Study) -> pd.Data
 
 def _planned(cells: pd.DataFrame, study: Study) -> pd.DataFrame:
     """A row for each configuration of the study, its seeds pooled: its fields, and `planned`, the number of its runs."""
-    known = {"match", "seconds", "database_segments", "dataset", "epoch", "protocol", "snr_db", *MEASURED} - {"run"}
+    known = {"dataset", "epoch", "protocol", "snr_db", *NO_FIELDS, *MEASURED} - {"run"}
     runs = pd.DataFrame(list(study.planned)) if study.planned else cells.drop(columns=[n for n in cells if n in known])
     if runs.empty:
         return runs
@@ -149,6 +148,7 @@ def _measured(row: Mapping[str, Any], published: pd.DataFrame) -> dict[str, Any]
     size = row["database_segments"]
     return {
         "seeds": row["seeds"],
+        "songs": row["songs"],
         "queries": row["queries"] / row["seeds"],
         "match": row["match"],
         "query_s": row["seconds"],
@@ -168,7 +168,7 @@ def _measured(row: Mapping[str, Any], published: pd.DataFrame) -> dict[str, Any]
     }
 
 
-def _tested(ours: pd.DataFrame, study: Study, hits: Mapping[Key, Path]) -> pd.DataFrame:
+def _tested(ours: pd.DataFrame, study: Study, cells: pd.DataFrame) -> pd.DataFrame:
     chosen = Key(*study.baseline)
     configurations = [
         tuple(Key(run, row.index, row.query_set) for run in row.runs) if isinstance(row.runs, tuple) else ()
@@ -178,15 +178,16 @@ def _tested(ours: pd.DataFrame, study: Study, hits: Mapping[Key, Path]) -> pd.Da
     ours = ours.assign(baseline=is_baseline, p=np.nan, p_holm=np.nan, versus="")
     if not any(is_baseline):
         return ours
+    tables = dict(zip(keys_of(cells), cells["answers"].unique(), strict=True))
+    answers = {keys: [read_hits(tables[key]) for key in keys] for keys in set(configurations) - {()}}
     baselines = configurations[is_baseline.index(True)]
-    found = {keys: against(hits, keys, baselines) for keys in set(configurations) - {baselines}}
+    tested = {keys: seeds for keys, seeds in answers.items() if keys != baselines}
+    found = {keys: paired_tests(seeds, answers[baselines], study.matches) for keys, seeds in tested.items()}
     numbers = zip(configurations, ours["match"], ours["query_s"], strict=True)
-    ours["p"] = [found.get(keys, {}).get((match, seconds), np.nan) for keys, match, seconds in numbers]
+    tests = [found.get(keys, {}).get((match, seconds), (np.nan, 0)) for keys, match, seconds in numbers]
+    ours["p"], direction = zip(*tests, strict=True)
     ours["p_holm"] = holm(ours["p"])
-    rate = ours[ours["baseline"]].set_index(["match", "query_s"])["hit_rate_pct"].to_dict()
-    beside = np.array([rate.get(key, np.nan) for key in zip(ours["match"], ours["query_s"], strict=True)])
-    direction = np.where(ours["hit_rate_pct"] > beside, "better", "worse")
-    ours["versus"] = np.where(ours["p_holm"] < LEVEL, direction, "")
+    ours["versus"] = np.where(ours["p_holm"] < LEVEL, np.array(["", "better", "worse"])[list(direction)], "")
     return ours
 
 
@@ -196,13 +197,12 @@ def _tested(ours: pd.DataFrame, study: Study, hits: Mapping[Key, Path]) -> pd.Da
 def _published(published: pd.DataFrame, study: Study, cells: pd.DataFrame) -> pd.DataFrame:
     rows = of_study(published, study.name)
     rows = rows[rows["match"].isin(study.matches)]
-    ours = cells[["dataset", "database_segments"]].drop_duplicates().to_dict("records") if len(cells) else []
     records = []
     order = rows.groupby(["origin", "method", "batch_size", "dim", "database"], sort=False, dropna=False)
     for (origin, method, size, dim, database), group in order:
-        same = any(compares(database, one["dataset"], one["database_segments"]) for one in ours)
         shared = {"source": origin, "method": method, "N": size, "d": dim, "state": PUBLISHED}
-        shared["comparable"] = "yes" if same else f"no: other database, {database}"
+        reason = why_not_comparable(database, cells)
+        shared["comparable"] = f"no: {reason}" if reason else "yes"
         shared["index"] = "ivfpq" if method.startswith("nafp") else None  # see published/README.md
         for match in study.matches:
             for row in group[group["match"] == match].to_dict("records"):

@@ -161,17 +161,25 @@ def diagonal_sums(
     end = np.cumsum(fresh)
     segment = np.arange(fresh.sum()) + np.repeat(begin + longest - end, fresh)
     dots = database.inner_products(query, segment, segment + np.repeat(diagonal, fresh))
-    running = np.concatenate([[0.0], np.cumsum(dots, dtype=np.float64)])
     until = end - longest
-    before = running[until]
-    return row * columns + column, np.stack([running[until + n] - before for n in lengths])
+
+    def window_sums(values: np.ndarray) -> np.ndarray:
+        running = np.concatenate([[0.0], np.cumsum(values, dtype=np.float64)])
+        before = running[until]
+        return np.stack([running[until + n] - before for n in lengths])
+
+    sums = window_sums(dots)
+    if np.isnan(sums).any():  # a NaN would spoil the running sums of all candidates behind it
+        lost = ~np.isfinite(dots)
+        sums = np.where(window_sums(lost) > 0, np.nan, window_sums(np.where(lost, 0, dots)))
+    return row * columns + column, sums
 
 
 def keep_best(places: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The ``KEPT`` highest scores of each row and their places, best first; missing ones are -1 and -inf."""
+    """The ``KEPT`` highest scores of each row and their places, best first; missing ones, and NaN, are -1 and -inf."""
     missing = ((0, 0), (0, max(KEPT - scores.shape[1], 0)))
     places = np.pad(places, missing, constant_values=NOTHING)
-    scores = np.pad(scores, missing, constant_values=-np.inf)
+    scores = np.pad(np.where(np.isnan(scores), -np.inf, scores), missing, constant_values=-np.inf)
     kept = np.sort(np.argpartition(scores, -KEPT, axis=1)[:, -KEPT:], axis=1)  # of equal ones the first stays first
     best = np.take_along_axis(scores, kept, axis=1)
     order = np.argsort(-best, axis=1, kind="stable")
@@ -185,28 +193,40 @@ def songs_of_rows(*samples: np.ndarray) -> np.ndarray:
     return np.repeat(np.arange(len(counts)), counts)
 
 
-def hits(place: np.ndarray, truth: np.ndarray, songs: np.ndarray | None = None) -> dict[str, np.ndarray]:
-    """(q, KEPT) places and (q,) right places -> (q,) booleans.
+def hits(
+    place: np.ndarray, score: np.ndarray, truth: np.ndarray, songs: np.ndarray | None = None
+) -> dict[str, np.ndarray]:
+    """(q, KEPT) places with their scores, best first, and (q,) right places -> (q,) booleans.
 
     top1_exact, top1_near (within a segment), top3_exact, top10_exact, and with ``songs`` (rows,) of the database
-    top1_song: the right song at any place (paper 4.1).
+    top1_song: the right song at any place (paper 4.1). A tie is no hit: among equal scores the wrong places come first, and
+    what is said of the best place must hold for all that share its score; if all KEPT do, there may be more. Neither is a NaN.
     """
-    right, found = place == truth[:, None], place[:, 0] >= 0
+    best = (score == score[:, :1]) & (place >= 0)
+    found = best[:, 0] & ~best[:, 1:].all(axis=1)
+    rank = rank_of_truth(place, score, truth)
     levels = {
-        "top1_exact": right[:, 0],
-        "top1_near": found & (np.abs(place[:, 0] - truth) <= 1),
-        "top3_exact": right[:, :3].any(axis=1),
-        "top10_exact": right[:, :10].any(axis=1),
+        "top1_exact": rank == 1,
+        "top1_near": found & ((np.abs(place - truth[:, None]) <= 1) | ~best).all(axis=1),
+        "top3_exact": rank <= 3,
+        "top10_exact": rank <= 10,
     }
     if songs is not None:
-        levels["top1_song"] = found & (songs[place[:, 0]] == songs[truth])
+        levels["top1_song"] = found & ((songs[place] == songs[truth][:, None]) | ~best).all(axis=1)
     return levels
 
 
-def reciprocal_rank(place: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """(q, KEPT), (q,) -> (q,) 1 / rank of the right place, 0 if it is not among the places."""
-    right = place == truth[:, None]
-    return np.where(right.any(axis=1), 1 / (1 + right.argmax(axis=1)), 0.0)
+def rank_of_truth(place: np.ndarray, score: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """(q, KEPT) places and scores, (q,) right places -> (q,) ranks of the right place, inf where it has none.
+
+    Of places with one score the right one comes last; if they reach the last kept place, there may be more of them, so it
+    has no rank.
+    """
+    right = (place == truth[:, None]) & ~np.isnan(score)
+    own = np.where(right, score, -np.inf).max(axis=1, keepdims=True)
+    equal = score == own
+    endless = equal[:, -1] & (equal.sum(axis=1) > 1)
+    return np.where(right.any(axis=1) & ~endless, (score >= own).sum(axis=1), np.inf)
 
 
 def offset_error_ms(place: np.ndarray, truth: np.ndarray, songs: np.ndarray) -> np.ndarray:
@@ -216,14 +236,25 @@ def offset_error_ms(place: np.ndarray, truth: np.ndarray, songs: np.ndarray) -> 
 
 
 def per_query_table(
-    results: Sequence[Result], starts: np.ndarray, truth: np.ndarray, songs: np.ndarray
+    results: Sequence[Result], starts: np.ndarray, truth: np.ndarray, songs: np.ndarray, names: Sequence[str]
 ) -> pd.DataFrame:
-    """One row a query and length: query, length, truth, hits, rr (reciprocal rank), offset_ms, best places and scores."""
+    """One row a query and length, from which everything that is said of the search can be counted again.
+
+    ``songs``: (rows,) the song of each row of the database, ``names`` (songs,) theirs. Columns: query (segment), song, start
+    (seconds into it), length (segments), truth (row), the hits, rr (reciprocal rank), offset_ms, best places and scores.
+    """
+    asked = songs[truth]
+    of_query = {
+        "query": starts,
+        "song": pd.Categorical(np.asarray(names, object)[asked]),
+        "start": (truth - np.searchsorted(songs, asked)) * HOP / SAMPLE_RATE,
+    }
     tables = []
     for result in results:
-        columns = {"query": starts, "length": result.length, "truth": truth, **hits(result.place, truth, songs)}
-        columns |= {"rr": reciprocal_rank(result.place, truth)}
-        columns |= {"offset_ms": offset_error_ms(result.place, truth, songs)}
+        found = hits(result.place, result.score, truth, songs)
+        offset = np.where(found["top1_song"], offset_error_ms(result.place, truth, songs), np.nan)
+        columns = {**of_query, "length": result.length, "truth": truth, **found}
+        columns |= {"rr": 1 / rank_of_truth(result.place, result.score, truth), "offset_ms": offset}
         columns |= {f"place{i + 1}": result.place[:, i] for i in range(KEPT)}
         columns |= {f"score{i + 1}": result.score[:, i].astype(np.float32) for i in range(KEPT)}
         tables.append(pd.DataFrame(columns))
