@@ -25,7 +25,7 @@ import soundfile as sf
 
 from nafp.data.digests import Journal, digest_files
 from nafp.data.packing import pack
-from nafp.report.provenance import processor
+from nafp.jobfacts import processor
 
 FILES, SECONDS = 500, 30
 MEASURED = """

@@ -22,8 +22,8 @@ from nafp.data.corpus import count_segments
 from nafp.data.layout import SAMPLE_RATE, SPLITS
 from nafp.identify.monitoring import Piece, compare, crossfaded, degraded
 from nafp.identify.recognise import Limits, identify
+from nafp.jobfacts import processor
 from nafp.model.fingerprint import fingerprint_clips, load_model
-from nafp.report.provenance import processor
 from nafp.search.vectors import Database
 
 SNRS_DB = (None, 10, 5, 0)  # None: as it was mixed

@@ -19,7 +19,7 @@ import faiss
 import numpy as np
 import pandas as pd
 
-from nafp.report.provenance import processor
+from nafp.jobfacts import processor
 from nafp.search.index import Index, build_index, read_index
 from nafp.search.sequences import search_sequences
 from nafp.search.vectors import Database

@@ -25,8 +25,8 @@ import torch
 from nafp import compute
 from nafp.compute import PRECISIONS
 from nafp.data.corpus import Split
+from nafp.jobfacts import processor
 from nafp.model.shapes import encoder_flops
-from nafp.report.provenance import processor
 from nafp.training.batches import generator
 from nafp.training.gradients import backward
 from nafp.training.settings import Settings

@@ -18,6 +18,8 @@ from nafp.config import check_config  # noqa: E402
 from nafp.errors import UserError  # noqa: E402
 from nafp.data.layout import EXCHANGED, HOP, ICASSP_IDS_SHA256, MUSIC, POOL_OF_STEP, SPLITS  # noqa: E402
 from nafp.data.sources import SOURCES  # noqa: E402
+from nafp.search.checks import type_of  # noqa: E402
+from nafp.search.gpu import wants_gpu  # noqa: E402
 from nafp.resources import ANCHORS_PER_S, MEMORY, SEGMENTS_PER_S  # noqa: E402
 
 config = grid.with_changes(yaml.safe_load((HERE / "config.yaml").read_text()), config)  # a module gives what differs

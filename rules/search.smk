@@ -50,6 +50,7 @@ rule build_index:
         search_environment
     threads: 2
     resources:
+        gpu=gpus_of_search,
         mem_mb=growing(*MEMORY["build_index"], of=SEARCHED),
         runtime=growing(60, 0.05, of=SEARCHED),
     params:
@@ -87,6 +88,7 @@ rule score:
         search_environment
     threads: 2
     resources:
+        gpu=gpus_of_search,
         mem_mb=growing(*MEMORY["score"], of=SEARCHED),
         runtime=growing(60, 0.02, of=SEARCHED),
     params:

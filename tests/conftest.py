@@ -1,7 +1,12 @@
 """Fixtures that several test files use, and what holds for all tests."""
 
-from hypothesis import settings
-from workflow import edited, finished
+import os
+
+os.environ["CUDA_VISIBLE_DEVICES"] = ""  # tests compute on the CPU everywhere; what a GPU does, benchmarks/gpu.py shows
+os.environ["TRITON_INTERPRET"] = "1"  # before anything imports Triton: tests/test_kernels.py
+
+from hypothesis import settings  # noqa: E402
+from workflow import edited, finished  # noqa: E402
 
 __all__ = ["edited", "finished"]
 

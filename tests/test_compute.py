@@ -14,40 +14,92 @@ CLAIM = """
 import sys, torch
 from types import SimpleNamespace
 from nafp import compute
-torch.cuda.device_count = lambda: 2
+from nafp.errors import UserError
+cards, count = int(sys.argv[2]), int(sys.argv[3])
+torch.cuda.device_count = lambda: cards
 torch.cuda.get_device_properties = lambda number: SimpleNamespace(uuid=f"test-{sys.argv[1]}-{number}")
-print(compute.free_gpu(1), flush=True)
+try:
+    numbers = compute.claim_gpus(count)
+except UserError as error:
+    numbers = error
+print(numbers, flush=True)
 sys.stdin.read()
 """
 
 
-def test_jobs_take_different_gpus_and_share_when_there_are_no_more(tmp_path):
-    """Three processes and two GPUs; the second GPU is free again when its process was killed."""
-    scripts = str(Path(compute.__file__).parents[1])
-    environment = os.environ | {"PYTHONPATH": scripts, "TMPDIR": str(tmp_path)}
+@pytest.fixture
+def start(tmp_path):
+    """Start jobs that claim some GPUs of a machine, and hold them until they are killed: the job, and what it says."""
+    jobs = []
 
-    def start() -> tuple[subprocess.Popen, int]:
-        job = subprocess.Popen(
-            [sys.executable, "-c", CLAIM, tmp_path.name], env=environment, stdin=-1, stdout=-1, text=True
-        )
-        return job, int(job.stdout.readline())
+    def start_job(cards: int, count: int, folder: Path = tmp_path) -> tuple[subprocess.Popen, list[str]]:
+        environment = os.environ | {"PYTHONPATH": str(Path(compute.__file__).parents[1]), "TMPDIR": str(folder)}
+        command = [sys.executable, "-c", CLAIM, tmp_path.name, str(cards), str(count)]
+        job = subprocess.Popen(command, env=environment, stdin=-1, stdout=-1, text=True)
+        jobs.append(job)
+        lines = []
+        while not lines or not lines[-1].startswith(("[", "train.gpus")):
+            lines.append(job.stdout.readline().strip())
+        return job, lines
 
-    jobs = [start() for _ in range(3)]
-    assert [number for _, number in jobs] == [0, 1, 1]
-    for job, _ in jobs[1:]:
-        job.kill()
-        job.wait()
-    jobs.append(start())
-    assert jobs[-1][1] == 1
-    for job, _ in jobs:
+    yield start_job
+    for job in jobs:
         job.kill()
         job.communicate()
 
 
-def test_a_job_that_asks_for_no_gpu_takes_none(monkeypatch):
+def test_jobs_take_different_gpus_and_share_when_there_are_no_more(start):
+    """Three jobs and two GPUs; the second GPU is free again when its job was killed."""
+    started = [start(2, 1) for _ in range(3)]
+    assert [said[-1] for _, said in started] == ["[0]", "[1]", "[0]"]
+    assert started[2][1][0] == "GPU 0: shared with another job, since no other is free"
+    started[1][0].kill()
+    started[1][0].wait()
+    assert start(2, 1)[1] == ["[1]"]
+
+
+def test_the_processes_of_a_job_never_share_a_gpu(start):
+    """Another job holds one of four: four processes get four, the held one last; three get the free ones."""
+    start(4, 1)
+    other, said = start(4, 4)
+    assert said == ["GPU 0: shared with another job, since no other is free", "[1, 2, 3, 0]"]
+    other.kill()
+    other.wait()
+    assert start(4, 3)[1] == ["[1, 2, 3]"]
+    assert start(4, 5)[1] == ["train.gpus asks for 5 GPUs, but this machine has 4; lower it"]
+
+
+def test_where_no_claim_can_be_written_a_gpu_is_used_without(start, tmp_path):
+    blocked = tmp_path / "blocked"
+    blocked.mkdir()
+    (blocked / f"nafp-{os.getuid()}-test-{tmp_path.name}-0.lock").mkdir()  # a folder where the file should be
+    (first, *_), last = start(1, 1, blocked)[1], start(1, 1, blocked)[1][-1]
+    assert first.endswith("Is a directory; GPU 0 is used without a claim on it")
+    assert last == "[0]"
+
+
+def test_a_process_of_several_uses_the_gpu_that_its_job_has_claimed(monkeypatch):
+    used = []
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "set_device", lambda device: pytest.fail("took a GPU"))
-    assert compute.set_up(torch.get_num_threads(), gpu=False) == torch.device("cpu")
+    monkeypatch.setattr(torch.cuda, "set_device", used.append)
+    monkeypatch.setenv(compute.GIVEN, "3,1,0")
+    assert [compute.set_up(1, rank).index for rank in range(3)] == [3, 1, 0]
+    assert [device.index for device in used] == [3, 1, 0]
+
+
+def test_tensors_travel_together():
+    """Of any shape and type, and back as they were; what comes back are views of the one buffer."""
+    tensors = [torch.rand(3, 5), torch.arange(7), torch.tensor([True, False]), torch.zeros(0, 4), torch.tensor(2.5)]
+    tensors.append(torch.rand(4, 1).expand(4, 6))
+    packed = compute.pack(tensors)
+    assert packed.dtype == torch.uint8 and packed.ndim == 1
+    found = compute.unpack(packed, tensors)
+    for ours, theirs in zip(found, tensors, strict=True):
+        assert (ours.dtype, ours.shape) == (theirs.dtype, theirs.shape)
+        assert torch.equal(ours, theirs)
+    packed.zero_()
+    assert not found[0].any()
+    assert compute.send(tensors, torch.device("cpu"))[0] is tensors[0]
 
 
 @pytest.mark.parametrize(("known", "dtype"), [(True, torch.bfloat16), (False, torch.float32)])

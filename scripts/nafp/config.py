@@ -21,6 +21,7 @@ from nafp.data.layout import FILES, IMAGE_STEPS, SAMPLE_RATE, count_segments
 from nafp.errors import UserError
 from nafp.model.shapes import check_band, check_heads, encoder_features
 from nafp.search.checks import check_milvus, check_training, codes_of, type_of
+from nafp.search.gpu import refusal
 from nafp.search.starts import check_icassp, choose_starts, read_ids
 from nafp.training.checks import check_batch, check_processes, check_supply, count_items
 
@@ -257,6 +258,8 @@ def problems_of_index(name: str, dim: int, config: Mapping, clips: Clips, fracti
     kind, options = type_of(name, config["indexes"][name])
     problems = said(codes_of, options["codes"], dim) if "codes" in options else []
     problems += said(check_milvus, options) if kind == "milvus" else []
+    if config["search"]["device"] == "gpu" and (reason := refusal(kind, options)):
+        problems.append(f"search.device: gpu cannot be used: {reason}; use auto or cpu")
     dummy = clips("dummy")
     rows = np.inf if dummy is None else max(round(fraction * int(count_segments(dummy["samples"]).sum())), 1)
     problems += said(check_training, kind, min(rows, config["search"]["train_max"]))

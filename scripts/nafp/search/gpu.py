@@ -7,6 +7,7 @@ says which one stands in the way becomes an error with ``search.device: gpu``, a
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,6 +57,15 @@ TYPES: dict[str, OnGpu] = {
 }
 
 
+def refusal(kind: str, options: Mapping) -> str | None:
+    """Why a GPU cannot hold an index of a type with these options, or None."""
+    if kind not in TYPES:
+        return f"Faiss has no GPU version of {kind}"
+    reason = TYPES[kind].refusal(options)
+    return f"on a GPU Faiss cannot do {reason} ({kind})" if reason else None
+
+
+@cache
 def gpu_here() -> bool:
     """Whether this machine has an NVIDIA GPU, found without loading a library."""
     return any(Path("/dev").glob("nvidia[0-9]*"))
@@ -63,13 +73,12 @@ def gpu_here() -> bool:
 
 def wants_gpu(kind: str, options: Mapping, device: str) -> bool:
     """Whether a search on ``device`` (auto, cpu or gpu) uses a GPU of this machine for an index type."""
-    possible = kind in TYPES and TYPES[kind].refusal(options) is None
-    return device == "gpu" or (device == "auto" and possible and gpu_here())
+    return device == "gpu" or (device == "auto" and refusal(kind, options) is None and gpu_here())
 
 
 def without_faiss(kind: str, device: str) -> "torch.device | None":
     """The GPU for an exhaustive search by PyTorch, if Faiss cannot use the GPU that this machine has."""
-    if kind != "l2" or device == "cpu" or not gpu_here():
+    if kind != "l2" or device == "cpu" or not (gpu_here() and find_spec("torch")):
         return None
     import faiss
     import torch
@@ -90,10 +99,8 @@ def to_gpu(index: "faiss.Index", kind: str, options: Mapping, device: str) -> "f
 
     if not getattr(faiss, "get_num_gpus", int)():
         return _refused("there is no GPU that Faiss can use", index, device)
-    if kind not in TYPES:
-        return _refused(f"Faiss has no GPU version of {kind}", index, device)
-    if reason := TYPES[kind].refusal(options):
-        return _refused(f"on a GPU Faiss cannot do {reason} ({kind})", index, device)
+    if reason := refusal(kind, options):
+        return _refused(reason, index, device)
     number, why = _card(), ""
     for float16 in TYPES[kind].float16(options):
         cloner = faiss.GpuClonerOptions()
@@ -111,10 +118,13 @@ def to_gpu(index: "faiss.Index", kind: str, options: Mapping, device: str) -> "f
 
 @cache
 def _card() -> int:
-    """The number of a GPU, claimed for this job at the first call."""
-    from nafp.compute import (
-        claim_gpus,
-    )  # PyTorch takes seconds to load, and this is reached on machines with a GPU only
+    """The number of a GPU, claimed for this job at the first call; the first one where PyTorch is not installed.
+
+    PyTorch takes seconds to load. This is reached on machines with a GPU only.
+    """
+    if not find_spec("torch"):
+        return 0
+    from nafp.compute import claim_gpus
 
     return claim_gpus(1)[0]
 

@@ -130,6 +130,8 @@ class Trainer:
                 return backward(self.embed, images, self.loss_of, self.piece)
             given = compute.pack(plan.tensors()) if plan.for_device else self.batches.images(plan)
             if self.recorded is None:
+                if self.network[1].fused:
+                    print("compiling the kernels of this model: half a minute, if this machine never did", flush=True)
                 self.recorded = Recorded(self.recorded_function(plan), given, self.network.parameters())
             return self.recorded(given)
 
