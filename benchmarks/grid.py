@@ -1,5 +1,6 @@
 """How long `snakemake -n` thinks about a grid of 500 runs by 8 indexes: python benchmarks/grid.py"""
 
+import argparse
 import re
 import resource
 import subprocess
@@ -29,8 +30,14 @@ def plan(folder: Path, shards: int) -> tuple[int, float, float]:
     return int(re.search(r"^total +(\d+)$", done.stdout, flags=re.MULTILINE)[1]), seconds, cpu
 
 
-print("| dummy database in | jobs | s | CPU, s |\n| --- | --- | --- | --- |")
-for shards in (1, 4):
-    with tempfile.TemporaryDirectory() as folder:
-        jobs, seconds, cpu = plan(Path(folder), shards)
-    print(f"| {shards} part{'s' * (shards > 1)} | {jobs:,} | {seconds:.1f} | {cpu:.1f} |", flush=True)
+def main() -> None:
+    argparse.ArgumentParser(description=__doc__).parse_args()
+    print("| dummy database in | jobs | s | CPU, s |\n| --- | --- | --- | --- |")
+    for shards in (1, 4):
+        with tempfile.TemporaryDirectory() as folder:
+            jobs, seconds, cpu = plan(Path(folder), shards)
+        print(f"| {shards} part{'s' * (shards > 1)} | {jobs:,} | {seconds:.1f} | {cpu:.1f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
