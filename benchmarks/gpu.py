@@ -141,7 +141,7 @@ def kernels(device: torch.device, options: argparse.Namespace) -> pd.DataFrame:
         return pd.DataFrame([{"layer": "no GPU that Triton's kernels run on"}])
     from triton.testing import do_bench_cudagraph
 
-    from nafp.model.kernels import layer
+    from nafp.model.kernels.layer import layer
 
     width, items = (16, 4) if options.quick else (128, 640)
     encoder = Fingerprinter(128, width).to(device).encoder

@@ -1,11 +1,18 @@
 """The encoder's kernels, run by Triton's interpreter on the CPU, against the eager path that defines what is right."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 from interpreter import mend
 from torch import Tensor
+from workflow import ROOT
 
-from nafp.model import kernels
+from nafp.model.kernels import norm as norm_kernels
+from nafp.model.kernels import products
+from nafp.model.kernels.layer import layer
 from nafp.model.network import AxisConv, Fingerprinter, NormAndActivation
 
 mend()
@@ -49,7 +56,7 @@ def gradients(z: Tensor, conv: AxisConv, norm: NormAndActivation, x: Tensor) -> 
 @pytest.mark.parametrize("name", LAYERS)
 def test_a_layer_is_what_it_is_in_eager_pytorch(name, variant):
     conv, norm, x = layer_of(name, variant)
-    right, found = norm(conv(x)), kernels.layer(x, conv, norm, torch.float32)
+    right, found = norm(conv(x)), layer(x, conv, norm, torch.float32)
     torch.testing.assert_close(found, right, atol=2e-6, rtol=1e-5)
     for ours, theirs in zip(gradients(found, conv, norm, x), gradients(right, conv, norm, x), strict=True):
         assert ours.stride() == theirs.stride()  # no copy where it becomes a parameter's gradient
@@ -61,7 +68,7 @@ def test_bfloat16_rounds_results_and_not_sums(name):
     """Within its rounding of the layer in float32: 8 bits, once for y, z and dz each."""
     conv, norm, x = layer_of(name, "release")
     right = norm(conv(x))
-    found = kernels.layer(x if x.shape[-1] == 1 else x.bfloat16(), conv, norm, torch.bfloat16)
+    found = layer(x if x.shape[-1] == 1 else x.bfloat16(), conv, norm, torch.bfloat16)
     assert found.dtype == torch.bfloat16
     assert relative(found, right) < 5e-3
     for ours, theirs in zip(gradients(found, conv, norm, x), gradients(right, conv, norm, x), strict=True):
@@ -84,8 +91,10 @@ def test_how_work_is_cut_changes_nothing(name, change, monkeypatch):
     conv, norm, x = layer_of(name, "release", items=5)
     right = norm(conv(x))
     for constant, value in change.items():
-        monkeypatch.setattr(kernels, constant, value)
-    found = kernels.layer(x, conv, norm, torch.float32)
+        monkeypatch.setattr(products if hasattr(products, constant) else norm_kernels, constant, value)
+    if "WHOLE_ITEM" in change:
+        monkeypatch.setattr("nafp.model.kernels.layer.WHOLE_ITEM", change["WHOLE_ITEM"])
+    found = layer(x, conv, norm, torch.float32)
     torch.testing.assert_close(found, right, atol=2e-6, rtol=1e-5)
     for ours, theirs in zip(gradients(found, conv, norm, x), gradients(right, conv, norm, x), strict=True):
         assert relative(ours, theirs) < 3e-6
@@ -105,3 +114,12 @@ def test_the_whole_encoder(variant):
     torch.testing.assert_close(found, right, atol=1e-5, rtol=0)
     for a, b in zip(ours, theirs, strict=True):
         torch.testing.assert_close(a, b, atol=1e-5 * float(b.abs().max().clamp(min=1)), rtol=0)
+
+
+def test_all_kernels_compile_for_a_gpu():
+    """What the interpreter accepts, the compiler may not."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "scripts"), "TRITON_INTERPRET": "0"}
+    command = [sys.executable, ROOT / "tests/compile_kernels.py"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.count("bytes of shared memory") == 20

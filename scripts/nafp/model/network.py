@@ -124,7 +124,7 @@ class Fingerprinter(nn.Module):
         x = log_mel.unsqueeze(-1)
         if not self.fused:
             return self.encoder(x.to(self.dtype)).flatten(1).float()
-        from nafp.model.kernels import layer  # Triton, which only a GPU needs
+        from nafp.model.kernels.layer import layer  # Triton, which only a GPU needs
 
         for conv, norm in zip(self.encoder[::2], self.encoder[1::2], strict=True):
             x = layer(x, conv, norm, self.dtype)
