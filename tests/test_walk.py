@@ -1,0 +1,74 @@
+"""nafp.walk: which files lie below a folder, and whether they have changed."""
+
+import os
+
+import pytest
+from nafp.walk import files_below, is_audio, is_wav, state_of
+
+
+def names(root, wanted=is_audio):
+    return [path.relative_to(root).as_posix() for path in files_below(root, wanted)]
+
+
+@pytest.fixture
+def music(tmp_path):
+    (tmp_path / "music/album").mkdir(parents=True)
+    for name in ("b.wav", "album/a.MP3", "album/cover.jpg"):
+        (tmp_path / "music" / name).write_bytes(name.encode())
+    return tmp_path / "music"
+
+
+def test_links_are_followed_loops_and_dangling_links_are_not(music):
+    elsewhere = music.parent / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "c.flac").write_bytes(b"c")
+    (music / "linked").symlink_to(elsewhere)
+    (music / "album/up").symlink_to(music)
+    (music / ".#notes.wav").symlink_to("nobody@nowhere")
+    (music / "d.ogg").symlink_to(elsewhere / "c.flac")
+    assert names(music) == ["album/a.MP3", "b.wav", "d.ogg", "linked/c.flac"]
+
+
+def test_suffixes_in_any_case(music):
+    (music / "C.WAV").write_bytes(b"c")
+    (music / "d.Mp4").write_bytes(b"d")
+    assert names(music) == ["C.WAV", "album/a.MP3", "b.wav", "d.Mp4"]
+    assert names(music, is_wav) == ["C.WAV", "b.wav"]
+
+
+def test_a_folder_that_is_not_there(tmp_path):
+    assert files_below(tmp_path / "none") == [] and state_of(tmp_path / "none") is None and state_of(None) is None
+
+
+def replace_by_an_older_one(music):
+    (music / "b.wav").write_bytes(b"B.wav")
+    os.utime(music / "b.wav", (1, 1))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda music: (music / "b.wav").rename(music / "e.wav"),
+        lambda music: (music / "b.wav").unlink(),
+        lambda music: (music / "album/e.wav").write_bytes(b"e"),
+        replace_by_an_older_one,
+    ],
+    ids=["renamed", "removed", "added", "replaced"],
+)
+def test_every_change_of_an_audio_file_changes_the_state(music, change):
+    before = state_of(music)
+    assert state_of(music) == before
+    change(music)
+    assert state_of(music) != before
+
+
+def test_other_files_and_dangling_links_do_not(music):
+    before = state_of(music)
+    (music / ".#notes.txt").symlink_to("nobody@nowhere")
+    (music / "notes.txt").write_text("x")
+    assert state_of(music) == before
+
+
+def test_names_that_are_no_text(music):
+    (music / os.fsdecode(b"caf\xe9.wav")).write_bytes(b"x")
+    assert len(files_below(music, is_audio)) == 3 and state_of(music)
