@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 from itertools import product
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from scipy.stats import t as student
 
@@ -32,9 +33,36 @@ def answers(file: Path, length: int, rows_a_song: int) -> pd.DataFrame:
                 "near": known and all(abs(place - truth) <= 1 for place in best),
                 "song": known and all(place // rows_a_song == truth // rows_a_song for place in best),
                 "rr": 1 / rank,
+                "score": row["score1"],
+                "other": row["other_score"],
             }
         )
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows)
+    table["open set"] = table["song"] & (table["score"] > passed_by_few(table["other"]))
+    return table
+
+
+def passed_by_few(scores: Sequence[float]) -> float:
+    """The score that one in a hundred of these, at most, is above."""
+    return sorted(scores, reverse=True)[len(scores) // 100]
+
+
+@cache
+def sampled(files: tuple[Path, ...], length: int, rows_a_song: int) -> tuple[float, float]:
+    """The open-set rate of the mean seed in samples of the songs, each with a threshold of its own: its quantiles, percent."""
+    means = np.zeros(1000)
+    for file in files:
+        table = answers(file, length, rows_a_song)
+        songs = sorted(set(table["of"]))
+        random, which = np.random.default_rng(0), np.array([songs.index(song) for song in table["of"]])
+        right, others = (table[name].to_numpy() for name in ("score", "other"))
+        right = np.where(table["song"], right, -np.inf)
+        for i in range(len(means)):
+            taken = np.repeat(
+                np.arange(len(table)), random.multinomial(len(songs), [1 / len(songs)] * len(songs))[which]
+            )
+            means[i] += (right[taken] > passed_by_few(others[taken])).mean() / len(files)
+    return tuple(100 * np.quantile(means, [0.025, 0.975]))
 
 
 def by_song(file: Path, match: str, length: int, rows_a_song: int) -> list[tuple[int, int]]:
@@ -112,6 +140,9 @@ def recounted(files: Sequence[Path], match: str, length: int, rows_a_song: int) 
     songs, n = len(seeds[0]), sum(n for _, n in seeds[0])
     rate = 100 * sum(h for seed in seeds for h, _ in seed) / n / len(seeds)
     low, high = interval(seeds)
+    if match == "open set":
+        lowest, highest = sampled(tuple(files), length, rows_a_song)
+        low, high = min(low, lowest), max(high, highest)
     asked = f"{n:,} queries of {(length + 1) / 2:g} s in {songs:,} songs"
     ranks = pd.concat([answers(file, length, rows_a_song)["rr"] for file in files])
     return {

@@ -107,7 +107,7 @@ LIKE_THE_PAPER = {
 
 
 def table_of(cells, published, name="mine", varied=(), **study):
-    return study_table(cells, published, Study(name, varied, **study))
+    return study_table(cells, published, Study(name, varied, **{"matches": ["exact", "near"]} | study))
 
 
 def printed(table):
@@ -431,7 +431,7 @@ def test_query_sets_of_different_noise_are_rows_of_their_own(cells_of, published
 def song_sums(path, match, length):
     """Hits of each song, from a per-query table."""
     rows = pd.read_parquet(hits_beside(path)).query("length == @length")
-    return rows.groupby("song", observed=True)[f"top1_{match}"].sum()
+    return rows.groupby("song", observed=True)[HIT[match]].sum()
 
 
 def flipped_p(differences):

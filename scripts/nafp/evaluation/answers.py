@@ -12,7 +12,10 @@ import pandas as pd
 from nafp.evaluation.statistics import paired_test
 from nafp.files import reading
 
-HIT = {"exact": "top1_exact", "near": "top1_near", "song": "top1_song", "top3": "top3_exact", "top10": "top10_exact"}
+HIT = {
+    **{"exact": "top1_exact", "near": "top1_near", "song": "top1_song", "top3": "top3_exact", "top10": "top10_exact"},
+    "open set": "open_set",  # `nafp.evaluation.openset`
+}
 
 
 @dataclass(frozen=True)
