@@ -7,6 +7,7 @@ import pytest
 from boards import made_up_hits, write_grid
 
 from nafp.evaluation import openset
+from nafp.evaluation.statistics import clustered_interval
 from nafp.report import plots
 from nafp.report.cells import load_cells, pool_seeds, with_intervals
 from nafp.search.index import Index
@@ -111,13 +112,13 @@ def test_the_interval_covers_the_truth_with_the_threshold_unknown(tmp_path):
     for i in range(200):
         table = openset.with_open_set(draw_songs(rng, 60, 10))
         table.to_parquet(tmp_path / f"{i}.parquet")
-        (low, high), rate = openset.bootstrap_intervals([tmp_path / f"{i}.parquet"])[0], table["open_set"].mean()
-        half = 1.96 * np.sqrt(rate * (1 - rate) / len(table))
-        covered.append(low <= truth <= high)
-        fixed.append(abs(rate - truth) <= half)
-    assert (
-        np.mean(covered) >= 0.88 and np.mean(fixed) < 0.75
-    )  # of which the page shows the wider with the clustered one
+        (sampled,) = openset.bootstrap_intervals([tmp_path / f"{i}.parquet"])
+        of_songs = table.groupby("song")["open_set"].sum().to_numpy()
+        at_threshold = clustered_interval(of_songs[None], np.full(60, 10))
+        covered.append(min(sampled[0], at_threshold[0]) <= truth <= max(sampled[1], at_threshold[1]))
+        fixed.append(at_threshold[0] <= truth <= at_threshold[1])
+    assert 0.92 <= np.mean(covered) <= 0.99
+    assert np.mean(fixed) < 0.85  # if the threshold were taken as known
 
 
 def test_cells_show_it_with_an_interval_that_holds_both_kinds_of_chance(tmp_path):
