@@ -43,26 +43,31 @@ def answers(file: Path, length: int, rows_a_song: int) -> pd.DataFrame:
 
 
 def passed_by_few(scores: Sequence[float]) -> float:
-    """The score that one in a hundred of these, at most, is above."""
-    return sorted(scores, reverse=True)[len(scores) // 100]
+    """The score that another one is above with a probability of 1 %; the highest of fewer than 99."""
+    return sorted(scores, reverse=True)[max((len(scores) + 1) // 100, 1) - 1]
 
 
 @cache
-def sampled(files: tuple[Path, ...], length: int, rows_a_song: int) -> tuple[float, float]:
-    """The open-set rate of the mean seed in samples of the songs, each with a threshold of its own: its quantiles, percent."""
-    means = np.zeros(1000)
+def threshold_interval(files: tuple[Path, ...], length: int, rows_a_song: int) -> tuple[float, float]:
+    """Of the open-set rate, percent: Student's on log odds, whose spread is that of samples of songs with thresholds of their own."""
+    means, rates, reached = np.zeros(1000), [], []
     for file in files:
         table = answers(file, length, rows_a_song)
         songs = sorted(set(table["of"]))
         random, which = np.random.default_rng(0), np.array([songs.index(song) for song in table["of"]])
-        right, others = (table[name].to_numpy() for name in ("score", "other"))
-        right = np.where(table["song"], right, -np.inf)
+        right, others = np.where(table["song"], table["score"], -np.inf), table["other"].to_numpy()
         for i in range(len(means)):
             taken = np.repeat(
                 np.arange(len(table)), random.multinomial(len(songs), [1 / len(songs)] * len(songs))[which]
             )
             means[i] += (right[taken] > passed_by_few(others[taken])).mean() / len(files)
-    return tuple(100 * np.quantile(means, [0.025, 0.975]))
+        rates.append((right > passed_by_few(others)).mean())
+        reached.append(len(set(which[others >= passed_by_few(others)])))
+    rate, n = sum(rates) / len(rates), len(table)
+    odds = [math.log((p * n + 0.5) / ((1 - p) * n + 0.5)) for p in (rate, *means)]
+    half = student.ppf(0.975, max(min(reached) - 1, 3)) * math.sqrt(variance_of(odds[1:]))
+    ends = [100 / (1 + math.exp(-(odds[0] + sign * half))) for sign in (-1, 1)]
+    return min(ends[0], 100 * rate), max(ends[1], 100 * rate)
 
 
 def by_song(file: Path, match: str, length: int, rows_a_song: int) -> list[tuple[int, int]]:
@@ -141,7 +146,7 @@ def recounted(files: Sequence[Path], match: str, length: int, rows_a_song: int) 
     rate = 100 * sum(h for seed in seeds for h, _ in seed) / n / len(seeds)
     low, high = interval(seeds)
     if match == "open set":
-        lowest, highest = sampled(tuple(files), length, rows_a_song)
+        lowest, highest = threshold_interval(tuple(files), length, rows_a_song)
         low, high = min(low, lowest), max(high, highest)
     asked = f"{n:,} queries of {(length + 1) / 2:g} s in {songs:,} songs"
     ranks = pd.concat([answers(file, length, rows_a_song)["rr"] for file in files])

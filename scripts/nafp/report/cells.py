@@ -162,7 +162,7 @@ def _intervals(tables: Sequence[Path], open_set: bool) -> dict[tuple[str, float]
     bounds = clustered_interval(np.stack([one.hits for one in seeds], axis=-2), seeds[0].queries)
     if open_set:
         low, high = (one[list(HIT).index("open set")] for one in bounds)  # at this threshold; others have another one
-        sampled_low, sampled_high = openset.bootstrap_intervals(tables).T
+        sampled_low, sampled_high = openset.intervals(tables).T
         low[:], high[:] = np.minimum(low, sampled_low), np.maximum(high, sampled_high)
     numbers = product(HIT, seeds[0].seconds)
     return dict(zip(numbers, zip(*(one.ravel().tolist() for one in bounds), strict=True), strict=True))
