@@ -49,7 +49,7 @@ def passed_by_few(scores: Sequence[float]) -> float:
 
 @cache
 def threshold_interval(files: tuple[Path, ...], length: int, rows_a_song: int) -> tuple[float, float]:
-    """Of the open-set rate, percent: Student's on log odds, whose spread is that of samples of songs with thresholds of their own."""
+    """Of the open-set rate, percent: Student's on log odds; the spread is that of samples of songs, each with a threshold."""
     means, rates, reached = np.zeros(1000), [], []
     for file in files:
         table = answers(file, length, rows_a_song)

@@ -69,7 +69,7 @@ def _others(rows: pd.DataFrame) -> np.ndarray:
 
 
 def intervals(tables: Sequence[Path], seed: int = 0) -> np.ndarray:
-    """95 % interval (0..1) of the mean over seeds of the hit rate at FALSE_ACCEPTS, with the threshold as uncertain: (lengths, 2).
+    """95 % interval (0..1) of the mean hit rate of some seeds at FALSE_ACCEPTS, the threshold being uncertain: (lengths, 2).
 
     ``tables``: per-query tables of seeds that were asked the same. Songs are drawn with replacement, all queries of each, and
     the threshold is set anew in every sample. The interval is Student's on the scale of log odds, with one degree of freedom
