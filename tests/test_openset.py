@@ -105,7 +105,7 @@ def draw_songs(rng, songs, queries):
     return pd.DataFrame(columns | {"other_score": other})
 
 
-@pytest.mark.parametrize("shape", [(60, 10), (40, 41), (200, 5)])
+@pytest.mark.parametrize("shape", [(60, 10), (200, 5)])
 def test_the_interval_covers_the_truth_with_the_threshold_unknown(tmp_path, shape):
     rng = np.random.default_rng(3)
     many = draw_songs(rng, 40_000, 5)
