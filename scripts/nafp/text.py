@@ -1,6 +1,10 @@
 """Names and sentences as people may see them, whatever bytes they are made of."""
 
 import unicodedata
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet computes a cell that begins so
 
@@ -29,3 +33,8 @@ def shortened(text: str, width: int) -> str:
     text = printable(text)
     tail = (width - 1) // 2
     return text if len(text) <= width else f"{text[: width - 1 - tail]}…{text[len(text) - tail :]}"
+
+
+def for_spreadsheets(table: "DataFrame") -> "DataFrame":
+    """A table for people to open: each text in it as ``cell`` makes it."""
+    return table.map(lambda value: cell(value) if isinstance(value, str) else value)
