@@ -1,5 +1,6 @@
 # Validation, the tables of runs and cells, and where their files lie. No rules.
 import ast
+import hashlib
 import os
 import re
 import sys
@@ -85,15 +86,31 @@ def imported(path):
     return {module for module in modules if module.is_file()}
 
 
-def code(script):
-    """The library modules that a script imports, directly or not: a change in one of them reruns the script."""
+@cache
+def modules(script):
+    """The library modules that a script imports, directly or not, and their templates."""
     found, waiting = set(), [SCRIPTS / f"{script}.py"]
     while waiting:
-        modules = imported(waiting.pop()) - found
-        found |= modules
-        waiting += modules
+        named = imported(waiting.pop()) - found
+        found |= named
+        waiting += named
     templates = {template for module in found for template in module.parent.glob(f"{module.stem}.*.j2")}
     return sorted(map(str, found | templates))
+
+
+@cache
+def content_of(*files):
+    """Digest of what files hold, as a parameter: a job reruns when that changes, and not when a file is only newer."""
+    digest = hashlib.sha256()
+    for file in files:
+        content = Path(file).read_bytes()
+        digest.update(f"{os.path.relpath(file, HERE)} {len(content)}\n".encode() + content)
+    return digest.hexdigest()[:16]
+
+
+def code(script):
+    """Digest of a script and of the library modules that it imports: the parameter that reruns it when one changes."""
+    return content_of(str(SCRIPTS / f"{script}.py"), *modules(script))
 
 
 def log_of(job):

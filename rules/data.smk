@@ -3,8 +3,6 @@ if IS_DEMO:
 
     rule compose_demo:
         """Compose the demo corpus: songs, noises, impulse responses, babble."""
-        input:
-            code=code("compose_demo"),
         output:
             aug=directory(f"{CORPUS}/aug"),
             train=directory(f"{CORPUS}/{SPLITS['train']}"),
@@ -22,6 +20,7 @@ if IS_DEMO:
             mem_mb=growing(4000),
             runtime=growing(60),
         params:
+            code=code("compose_demo"),
             root=lambda wildcards, output: str(Path(output.aug).parent),
             songs=config["demo"]["songs"],
             seed=config["demo"]["seed"],
@@ -36,8 +35,6 @@ if DATA["source"] == "own":
 
     rule import_audio:
         """Decode one's own music and sounds, leave copies out, and divide the songs among the splits."""
-        input:
-            code=code("import_audio"),
         output:
             aug=directory(f"{CORPUS}/aug"),
             train=directory(f"{CORPUS}/{SPLITS['train']}"),
@@ -56,6 +53,7 @@ if DATA["source"] == "own":
             mem_mb=growing(4000),
             runtime=growing(1440),
         params:
+            code=code("import_audio"),
             root=lambda wildcards, output: str(Path(output.aug).parent),
             cache=f"{RESULTS}/data/decoded",
             options={name: value for name, value in DATA["own"].items() if name != "queries"},
@@ -73,7 +71,6 @@ if QUERY_CHAINS:
         input:
             songs=f"{CORPUS}/music/{{part}}-query-db-500-30s/db",
             aug=f"{CORPUS}/aug",
-            code=code("synthesise_queries"),
         output:
             directory(f"{CORPUS}/music/{{part}}-query-db-500-30s/query"),
         log:
@@ -88,6 +85,7 @@ if QUERY_CHAINS:
             mem_mb=growing(4000),
             runtime=growing(60),
         params:
+            code=code("synthesise_queries"),
             root=lambda wildcards, input: str(Path(input.aug).parent),
             steps=lambda wildcards: QUERY_CHAINS[wildcards.part],
             pools=lambda wildcards: chain_pools(QUERY_CHAINS[wildcards.part]),
@@ -147,7 +145,6 @@ rule verify:
     input:
         folders=[f"{CORPUS}/{folder}" for folder in ("aug", *map(SPLITS.get, MUSIC)) if QUERY_CHAINS],
         prepared=f"{RESULTS}/data/unpacked.json" if DATA["source"] in SOURCES else [],
-        code=code("verify"),
     output:
         manifest=f"{RESULTS}/data/manifest.csv",
         verification=f"{RESULTS}/data/verification.json",
@@ -162,6 +159,7 @@ rule verify:
         mem_mb=growing(*MEMORY["verify"]),
         runtime=growing(360),
     params:
+        code=code("verify"),
         root=lambda wildcards: CORPUS,
         archives=f"{RESULTS}/data/archives.json" if DATA["source"] in SOURCES else None,
         dummy=DATA.get("dummy", "all"),
@@ -180,7 +178,6 @@ rule pack:
     """Write a split as one array and a clip table."""
     input:
         manifest=f"{RESULTS}/data/manifest.csv",
-        code=code("pack"),
     output:
         array=packed("{split}"),
         table=f"{RESULTS}/data/packed/{{split}}.csv",
@@ -197,6 +194,7 @@ rule pack:
         mem_mb=growing(*MEMORY["pack"]),
         runtime=growing(360),
     params:
+        code=code("pack"),
         root=lambda wildcards: CORPUS,
     message:
         "packing {wildcards.split}"
@@ -209,7 +207,6 @@ rule degrade_queries:
     input:
         songs=packed("test_db"),
         sounds=lambda wildcards: degrading_sounds(config["query_sets"][wildcards.query_set]),
-        code=code("degrade_queries"),
     output:
         array=packed("query_{query_set}"),
         table=f"{RESULTS}/data/packed/query_{{query_set}}.csv",
@@ -220,6 +217,7 @@ rule degrade_queries:
     conda:
         "../envs/train.yaml"
     params:
+        code=code("degrade_queries"),
         steps=lambda wildcards: config["query_sets"][wildcards.query_set],
         pools=lambda wildcards: chain_pools(config["query_sets"][wildcards.query_set]),
         seed=SEED,
@@ -234,7 +232,6 @@ rule write_augmented:
     input:
         songs=packed(config["augmented"]["split"]),
         sounds=lambda wildcards: degrading_sounds(config["chains"][config["augmented"]["aug"]]),
-        code=code("write_augmented"),
     output:
         directory(AUGMENTED),
     log:
@@ -244,6 +241,7 @@ rule write_augmented:
     conda:
         "../envs/train.yaml"
     params:
+        code=code("write_augmented"),
         steps=config["chains"][config["augmented"]["aug"]],
         pools=chain_pools(config["chains"][config["augmented"]["aug"]]),
         every_s=config["augmented"]["every_s"],

@@ -4,7 +4,6 @@ rule fingerprint:
         weights=f"{RESULTS}/runs/{{run}}/epoch={{epoch}}.safetensors",
         audio=packed("{split}"),
         clips=f"{RESULTS}/data/packed/{{split}}.csv",
-        code=code("fingerprint"),
     output:
         f"{RESULTS}/fingerprints/{{run}}/epoch={{epoch}}/{{split}}{{shard}}.npy",
     log:
@@ -22,6 +21,7 @@ rule fingerprint:
         mem_mb=lambda wildcards, attempt: attempt * fingerprint_mb(),
         runtime=lambda wildcards, attempt: attempt * fingerprint_minutes(),
     params:
+        code=code("fingerprint"),
         features=lambda wildcards: recipe(wildcards)["features"],
         model=lambda wildcards: recipe(wildcards)["model"],
         dim=lambda wildcards: run_fields(wildcards)["dim"],
@@ -36,7 +36,6 @@ rule gather_fingerprints:
     """Name the shards of a split, which are then read as one array."""
     input:
         shards=lambda wildcards: shards_of(wildcards.run, wildcards.epoch, wildcards.split),
-        code=code("gather_fingerprints"),
     output:
         f"{RESULTS}/fingerprints/{{run}}/epoch={{epoch}}/{{split}}.json",
     log:
@@ -46,6 +45,8 @@ rule gather_fingerprints:
     localrule: True
     conda:
         "../envs/search.yaml"
+    params:
+        code=code("gather_fingerprints"),
     message:
         "gathering the shards of {wildcards.split}"
     script:
@@ -57,7 +58,6 @@ rule import_fingerprints:
     input:
         exchanged,
         clips=f"{RESULTS}/data/packed/{{split}}.csv",
-        code=code("import_fingerprints"),
     output:
         f"{RESULTS}/fingerprints/external={{name}}/epoch=last/{{split}}.npy",
     log:
@@ -70,6 +70,7 @@ rule import_fingerprints:
         mem_mb=growing(2000),
         runtime=growing(240),
     params:
+        code=code("import_fingerprints"),
         folder=lambda wildcards: config["external"][wildcards.name],
     message:
         "taking {wildcards.split} from {params.folder}"
@@ -82,7 +83,6 @@ rule export:
     input:
         **{split: fingerprints_of(DEFAULT_RUN, EPOCH, split) for split in TEST_SPLITS},
         shards=[shard for split in TEST_SPLITS for shard in shards_of(DEFAULT_RUN, EPOCH, split)],
-        code=code("export"),
     output:
         **{part: f"{RESULTS}/exchange/{DEFAULT_RUN}/epoch={EPOCH}/{part}.mm" for part in EXCHANGED.values()},
         shapes=[f"{RESULTS}/exchange/{DEFAULT_RUN}/epoch={EPOCH}/{part}_shape.npy" for part in EXCHANGED.values()],
@@ -93,6 +93,8 @@ rule export:
     resources:
         mem_mb=growing(2000),
         runtime=growing(30, 0.05, of=["dummy", "shards"]),
+    params:
+        code=code("export"),
     message:
         "writing the fingerprints of {DEFAULT_RUN} in the published code's format"
     script:

@@ -6,7 +6,6 @@ rule identify:
     input:
         weights=f"{RESULTS}/runs/{DEFAULT_RUN}/epoch={EPOCH}.safetensors",
         settings=f"{RESULTS}/runs/{DEFAULT_RUN}/config.yaml",
-        code=code("identify"),
     output:
         f"{RESULTS}/identify/matches.csv",
     log:
@@ -21,6 +20,7 @@ rule identify:
         mem_mb=growing(8000),
         runtime=growing(720),
     params:
+        code=code("identify"),
         folders=own_folders,
         states=lambda wildcards: [state_of(config.get(name)) for name in ("library", "queries")],
         limits=config["identify"],

@@ -1,6 +1,6 @@
 # From cells to tables, plots and the page. {board} is scoreboard, of all cells, or scoreboard/so_far, of those there are.
 ALL_CELLS = list(dict.fromkeys(cell for study in STUDIES for cell in cells_of(study)))
-PUBLISHED = HERE / "published/nafp.csv"
+PUBLISHED = str(HERE / "published/nafp.csv")
 
 
 rule make_table:
@@ -8,8 +8,7 @@ rule make_table:
     input:
         cells=lambda wildcards: due(wildcards, cells_of(wildcards.study)),
         hits=lambda wildcards: due(wildcards, hits_of(cells_of(wildcards.study))),
-        published=PUBLISHED,
-        code=code("make_table"),
+        published=ancient(PUBLISHED),  # compared by its content, below
     output:
         csv=report(
             f"{RESULTS}/{{board}}/{{study}}.csv",
@@ -29,6 +28,8 @@ rule make_table:
         mem_mb=growing(3000),
         runtime=growing(30),
     params:
+        code=code("make_table"),
+        published=content_of(PUBLISHED),
         study=lambda wildcards: study_of(wildcards.study),
         cells=lambda wildcards: there(wildcards, cells_of(wildcards.study)),
         age=lambda wildcards: age(wildcards, cells_of(wildcards.study)),
@@ -44,8 +45,7 @@ rule plot:
         cells=lambda wildcards: due(wildcards, cells_of(wildcards.study)),
         hits=lambda wildcards: due(wildcards, hits_of(cells_of(wildcards.study))),
         histories=lambda wildcards: due(wildcards, map(history_of, runs_of(wildcards.study))),
-        published=PUBLISHED,
-        code=code("plot"),
+        published=ancient(PUBLISHED),  # compared by its content, below
     output:
         svg=report(
             f"{RESULTS}/{{board}}/{{study}}.{{figure}}.svg",
@@ -66,6 +66,8 @@ rule plot:
         mem_mb=growing(3000),
         runtime=growing(30),
     params:
+        code=code("plot"),
+        published=content_of(PUBLISHED),
         study=lambda wildcards: study_of(wildcards.study),
         cells=lambda wildcards: there(wildcards, cells_of(wildcards.study)),
         histories=lambda wildcards: there(wildcards, map(history_of, runs_of(wildcards.study))),
@@ -82,7 +84,6 @@ rule plot_scale:
     """Hit rate and search time over the size of the database, and what they predict for a larger one."""
     input:
         tables=lambda wildcards: due(wildcards, scale_tables()),
-        code=code("plot_scale"),
     output:
         svg=report(
             f"{RESULTS}/{{board}}/scale.svg",
@@ -99,6 +100,7 @@ rule plot_scale:
         mem_mb=growing(3000),
         runtime=growing(30),
     params:
+        code=code("plot_scale"),
         tables=lambda wildcards: there(wildcards, scale_tables()),
         age=lambda wildcards: age(wildcards, scale_tables()),
     message:
@@ -113,7 +115,6 @@ rule plot_misses:
         cells=lambda wildcards: due(wildcards, map(cell_of, looked_at())),
         hits=lambda wildcards: due(wildcards, hits_of(map(cell_of, looked_at()))),
         packed=lambda wildcards: due(wildcards, map(packed, TEST_SPLITS)),
-        code=code("plot_misses"),
     output:
         svg=report(
             f"{RESULTS}/{{board}}/misses.svg",
@@ -131,6 +132,7 @@ rule plot_misses:
         mem_mb=growing(3000),
         runtime=growing(30),
     params:
+        code=code("plot_misses"),
         cells=lambda wildcards: there(wildcards, map(cell_of, looked_at())),
         age=lambda wildcards: age(wildcards, map(cell_of, looked_at())),
         packed={split: packed(split) for split in TEST_SPLITS},
@@ -148,7 +150,6 @@ rule plot_similarity:
             wildcards, [file for run in looked_at() for part in arrays_of(run) for file in part]
         ),
         clips=lambda wildcards: due(wildcards, [packed("test_db")]),
-        code=code("plot_similarity"),
     output:
         svg=report(
             f"{RESULTS}/{{board}}/similarity.svg",
@@ -165,6 +166,7 @@ rule plot_similarity:
         mem_mb=growing(3000),
         runtime=growing(30),
     params:
+        code=code("plot_similarity"),
         cells=lambda wildcards: there(wildcards, map(cell_of, looked_at())),
         age=lambda wildcards: age(wildcards, map(cell_of, looked_at())),
         vectors=lambda wildcards: with_fingerprints(wildcards.board),
@@ -180,7 +182,6 @@ rule listen:
     input:
         runs=lambda wildcards: due(wildcards, [file for run in looked_at() for file in files_to_listen_to(run)]),
         packed=lambda wildcards: due(wildcards, map(packed, listening_splits())),
-        code=code("listen"),
     output:
         f"{RESULTS}/{{board}}/listening.json",
     log:
@@ -194,6 +195,7 @@ rule listen:
         mem_mb=growing(3000),
         runtime=growing(30),
     params:
+        code=code("listen"),
         runs=lambda wildcards: {
             run: listening_run(run)
             for run in looked_at()
@@ -225,7 +227,6 @@ rule build_page:
         figures=lambda wildcards: [f for study in STUDIES for f in figures_of(study, wildcards.board).values()],
         closer=lambda wildcards: list(closer_of(wildcards.board).values()),
         listening=f"{RESULTS}/{{board}}/listening.json",
-        code=code("build_page"),
     output:
         page=report(
             f"{RESULTS}/{{board}}/index.html",
@@ -242,6 +243,7 @@ rule build_page:
         mem_mb=growing(3000),
         runtime=growing(30),
     params:
+        code=code("build_page"),
         dataset=DATASET,
         cells=lambda wildcards: there(wildcards, ALL_CELLS),
         age=lambda wildcards: age(wildcards, ALL_CELLS),

@@ -38,7 +38,6 @@ rule build_index:
         dummy=dummy_vectors,
         db=vectors("test_db"),
         shards=shards("dummy", "test_db"),
-        code=code("build_index"),
     output:
         index=directory(f"{RESULTS}/indexes/{{run}}/epoch={{epoch}}/{{index}}"),
         facts=f"{RESULTS}/indexes/{{run}}/epoch={{epoch}}/{{index}}.json",
@@ -54,6 +53,7 @@ rule build_index:
         mem_mb=growing(*MEMORY["build_index"], of=SEARCHED),
         runtime=growing(60, 0.05, of=SEARCHED),
     params:
+        code=code("build_index"),
         options=lambda wildcards: config["indexes"][wildcards.index],
         seed=config["search"]["seed"],
         train_max=config["search"]["train_max"],
@@ -76,7 +76,6 @@ rule score:
         clips=lambda wildcards: f"{RESULTS}/data/packed/{query_split(wildcards)}.csv",
         songs=[f"{RESULTS}/data/packed/{split}.csv" for split in ("dummy", "test_db")],
         test_ids=TEST_IDS,
-        code=code("score"),
     output:
         cell=f"{RESULTS}/scores/{{run}}/epoch={{epoch}}/{{queries}}{{index}}.json",
         hits=f"{RESULTS}/scores/{{run}}/epoch={{epoch}}/{{queries}}{{index}}.hits.parquet",
@@ -92,6 +91,7 @@ rule score:
         mem_mb=growing(*MEMORY["score"], of=SEARCHED),
         runtime=growing(60, 0.02, of=SEARCHED),
     params:
+        code=code("score"),
         dataset=DATASET,
         fields=run_fields,
         queries=about_queries,
@@ -113,7 +113,6 @@ rule measure_scale:
         clips=f"{RESULTS}/data/packed/test_query.csv",
         songs=[f"{RESULTS}/data/packed/{split}.csv" for split in ("dummy", "test_db")],
         test_ids=TEST_IDS,
-        code=code("measure_scale"),
     output:
         hits=f"{RESULTS}/scores/{{run}}/epoch={{epoch}}/{{index}}.scale.parquet",
         table=f"{RESULTS}/scores/{{run}}/epoch={{epoch}}/{{index}}.scale.csv",
@@ -128,6 +127,7 @@ rule measure_scale:
         mem_mb=growing(3000, 2.5, of=SEARCHED),
         runtime=growing(60, 0.2, of=SEARCHED),
     params:
+        code=code("measure_scale"),
         options=lambda wildcards: config["indexes"][wildcards.index],
         fractions=config["scale"]["fractions"],
         search={**SEARCH, "test_ids": TEST_IDS or SEARCH["test_ids"]},

@@ -2,7 +2,6 @@ rule train:
     """Train one run of the grid; an interrupted job goes on where it was."""
     input:
         unpack(training_splits),
-        code=code("train"),
     output:
         last=f"{RESULTS}/runs/{{run}}/epoch=last.safetensors",
         best=f"{RESULTS}/runs/{{run}}/epoch=best.safetensors",
@@ -21,6 +20,8 @@ rule train:
         mem_mb=growing(*MEMORY["train"], of=["train"]),
         runtime=training_minutes,
     params:
+        code=code("train"),
+        modules=modules("train"),
         settings=training_settings,
     message:
         "training {wildcards.run}"
@@ -41,6 +42,8 @@ rule take_checkpoint:
     localrule: True
     conda:
         "../envs/train.yaml"
+    params:
+        code=code("take_checkpoint"),
     message:
         "taking epoch {wildcards.epoch} of {wildcards.run}"
     script:

@@ -15,6 +15,7 @@ from nafp.search.index import read_index
 from nafp.search.sequences import per_query_table, recall, rows_of, search_sequences, songs_of_rows
 from nafp.search.starts import choose_starts
 from nafp.search.vectors import Database, open_vectors
+from nafp.secrets import without_secrets
 
 with logged(snakemake.log[0]):
     inputs, search = snakemake.input, snakemake.params.search
@@ -45,7 +46,7 @@ with logged(snakemake.log[0]):
         **snakemake.params.queries,
         "epoch": snakemake.wildcards.epoch,
         "index": snakemake.wildcards.index,
-        "index_options": snakemake.params.options,
+        "index_options": without_secrets(snakemake.params.options),
         "protocol": search["protocol"],
         "test_ids": name_of_ids(search["test_ids"]),
         "audio": digest_of_audio([*inputs.songs, inputs.clips]),

@@ -9,8 +9,8 @@ with logged(snakemake.log[0]):
         {
             "name": snakemake.wildcards.run,
             "settings": snakemake.params.settings,
-            "splits": {name: path for name, path in named.items() if name not in ("code", "start")},
-            "code": [str(path) for path in snakemake.input.code],
+            "splits": {name: path for name, path in named.items() if name != "start"},
+            "code": list(snakemake.params.modules),
             "outputs": {name: str(path) for name, path in snakemake.output.items()},
             "threads": snakemake.threads,
         },

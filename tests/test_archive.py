@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tarfile
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -135,9 +136,68 @@ def test_damage_is_noticed_and_named(tmp_path, pack, at):
         at = content.index(b"music/a/1.wav") + 500
         content[at] ^= 0xFF
     archive.write_bytes(bytes(content))
-    with pytest.raises(UserError, match="delete (it|the archive) and get it again"):
+    with pytest.raises(UserError, match="delete the archive and get it again"):
         unpacked(archive, tmp_path / "out")
     assert not any("part" in name for name in content_of(tmp_path / "out"))
+
+
+def packings() -> dict:
+    """Every kind of archive that has checksums -> a function that writes one."""
+    zips = {
+        "stored": zipfile.ZIP_STORED,
+        "deflate": zipfile.ZIP_DEFLATED,
+        "bzip2": zipfile.ZIP_BZIP2,
+        "lzma": zipfile.ZIP_LZMA,
+    }
+    made = {f"zip {name}": partial(zipped, compression=kind) for name, kind in zips.items()}
+    return made | {f"tar {kind}": partial(tarred, mode=f"w:{kind}") for kind in ("gz", "bz2", "xz")}
+
+
+@pytest.mark.parametrize("kind", packings())
+def test_a_flipped_byte_anywhere_is_noticed(tmp_path, kind):
+    """In the content, the headers or a checksum: a sentence, or all files are as they were (some bytes mean nothing)."""
+    archive = packings()[kind](tmp_path / "a", FILES)
+    good, noticed, random = archive.read_bytes(), 0, np.random.default_rng(0)
+    places = [*random.choice(len(good), 60, replace=False), *range(len(good) - 12, len(good))]
+    for number, at in enumerate(places):
+        archive.write_bytes(good[:at] + bytes([good[at] ^ 0x10]) + good[at + 1 :])
+        try:
+            found = unpacked(archive, tmp_path / f"{number}/out")
+        except UserError as error:
+            noticed += 1
+            assert str(error).startswith((str(archive), *EXPECTED))
+        else:
+            assert sorted(found.values()) == sorted(EXPECTED.values()), at
+    assert noticed > 60
+
+
+@pytest.mark.parametrize("kind", packings())
+def test_an_archive_that_ends_too_early_is_noticed(tmp_path, kind):
+    archive = packings()[kind](tmp_path / "a", FILES)
+    good = archive.read_bytes()
+    for length in (len(good) - 1, len(good) - 6, len(good) // 2, 40):
+        archive.write_bytes(good[:length])
+        with pytest.raises(UserError, match="is not a whole zip or tar archive"):
+            unpacked(archive, tmp_path / f"{length}/out")
+
+
+def test_a_damaged_header_in_a_tar_does_not_hide_the_files_behind_it(tmp_path):
+    archive = tarred(tmp_path / "a.tar", FILES)
+    content = bytearray(archive.read_bytes())
+    content[content.index(b"neural-audio-fp-dataset/music/a/2.wav") + 150] ^= 1
+    archive.write_bytes(bytes(content))
+    with pytest.raises(UserError, match="no more files can be found in it after 2, but it is not its end"):
+        unpacked(archive, tmp_path / "out")
+
+
+def test_a_way_of_packing_that_is_not_known_is_said(tmp_path):
+    content = zipped(tmp_path / "a.zip", FILES).read_bytes()
+    for header, at in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):
+        start = content.index(header)
+        content = content[: start + at] + (9).to_bytes(2, "little") + content[start + at + 2 :]  # Deflate64
+    (tmp_path / "a.zip").write_bytes(content)
+    with pytest.raises(UserError, match="cannot be unpacked here .*; unpack it with another program"):
+        unpacked(tmp_path / "a.zip", tmp_path / "out")
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 but no zip", b"<html>log in</html>" * 100])

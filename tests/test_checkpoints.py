@@ -84,6 +84,19 @@ def test_weights_of_an_epoch_become_a_result(checkpoints, tmp_path):
     assert not (run / "epoch=3.safetensors").exists()
 
 
+def test_results_share_no_file(checkpoints, tmp_path):
+    """Two epochs' results and the kept weights: each has a time of its own, which the next publication leaves alone."""
+    checkpoints.save_weights({"w": torch.zeros(2)}, 1, {"seed": 0})
+    run = tmp_path / "run"
+    published = [run / f"epoch={name}.safetensors" for name in ("best", "last", "1")]
+    times = {}
+    for path in published:
+        checkpoints.publish(1, path)
+        assert all(other.stat().st_mtime_ns == time for other, time in times.items())
+        times |= {file: file.stat().st_mtime_ns for file in (path, checkpoints.weights(1))}
+    assert len({path.stat().st_ino for path in (*published, checkpoints.weights(1))}) == 4
+
+
 def test_states_of_other_settings_are_dropped(checkpoints):
     other = Checkpoints(checkpoints.folder.with_name("other"))
     other.save_state({}, 1, 0)

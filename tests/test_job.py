@@ -113,6 +113,24 @@ def test_a_killed_run_ends_like_an_undisturbed_one(make_job, tmp_path):
     assert not list(tmp_path.rglob("*.part"))
 
 
+@pytest.mark.parametrize("changes", [{}, {"seed": 1}], ids=["the same", "with other settings"])
+def test_a_run_that_another_process_trains_is_left_alone(make_job, tmp_path, changes):
+    """As when Snakemake was killed and its job goes on: the second one says who it is, and does its work when it has ended."""
+    (tmp_path / "job.json").write_text(json.dumps(make_job("run")))
+    command = [sys.executable, "-c", DRIVER.replace("SIGKILL", "SIGSTOP"), str(tmp_path / "job.json"), "4", "0"]
+    orphan = subprocess.Popen(command, env=os.environ | {"PYTHONPATH": str(SCRIPTS)}, stdout=subprocess.DEVNULL)
+    os.waitpid(orphan.pid, os.WUNTRACED)
+    before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
+    job = make_job("run", **changes)
+    with pytest.raises(UserError, match=rf"another process trains this run, .* kill, .*\(process {orphan.pid} on "):
+        jobs.run(job)
+    assert {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()} == before
+    orphan.kill()
+    orphan.wait()
+    jobs.run(job)
+    assert len(pd.read_csv(job["outputs"]["history"])) == 3
+
+
 def test_a_finished_run_is_extended_as_if_it_had_been_longer(make_job, tmp_path):
     schedule = {"name": "cos", "final_lr": 1e-5, "epochs": 2}
     long = make_job("long", epochs=4, schedule=schedule)
@@ -136,7 +154,7 @@ def test_results_and_what_stays_beside_them(make_job, tmp_path):
         *("tensorboard", ".states"),
     }
     assert yaml.safe_load((folder / "config.yaml").read_text()) == job["settings"]
-    (states,) = (folder / ".states").iterdir()  # those of the other seed are gone
+    (states,) = (path for path in (folder / ".states").iterdir() if path.name != "lock")  # those of the other seed are gone
     best = 1 + int(np.argmax(pd.read_csv(folder / "history.csv")["val_top1_1s"]))
     assert {path.name for path in states.glob("*.safetensors")} == {f"epoch={n}.safetensors" for n in {2, 3, best}}
     assert (folder / "epoch=last.safetensors").read_bytes() == (states / "epoch=3.safetensors").read_bytes()

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -86,6 +87,37 @@ def test_a_change_reruns_what_depends_on_it(edited, name, old, new, reruns):
     folder, edit = edited
     edit(name, old, new)
     assert stages(planned(folder)) == reruns
+
+
+def test_every_rule_has_its_code_as_a_parameter():
+    """But those that bring files whose checksums are known."""
+    text = "\n".join(path.read_text() for path in (ROOT / "rules").glob("*.smk"))
+    rules = re.split(r"^ *rule (?=\w+:)", text, flags=re.MULTILINE)[1:]
+    scripts = [(rule, found[1]) for rule in rules if (found := re.search(r'script:\s*"\.\./scripts/(\w+)\.py"', rule))]
+    without = {script for rule, script in scripts if f'code=code("{script}"),' not in rule.split("params:")[-1]}
+    assert without == {"download", "unpack", "fetch_test_ids"}
+
+
+def test_code_that_is_only_newer_reruns_nothing(finished):
+    for part in ("scripts", "rules", "published", "envs", "schemas"):
+        for path in (finished / part).rglob("*.*"):
+            path.touch()
+    assert planned(finished) == {}
+
+
+def test_results_in_a_fresh_clone_are_up_to_date(finished, tmp_path):
+    """Copied with their times; a copy without them is declared up to date with --touch, and then knows its code."""
+    clone = copy_project(tmp_path / "clone")
+    shutil.copytree(finished / "results", clone / "results")  # copy2 of each file: keeps the times
+    assert planned(clone) == {}
+    for i, path in enumerate(sorted((clone / "results").rglob("*"), reverse=True)):
+        os.utime(path, (1e9 + i, 1e9 + i))
+    assert "train" in planned(clone)
+    assert snakemake(clone, "--touch", "--forceall").returncode == 0
+    assert planned(clone) == {}
+    module = clone / "scripts/nafp/search/index.py"
+    module.write_text(module.read_text() + "# edited\n")
+    assert stages(planned(clone)) == {"build_index", "score"} | BOARD
 
 
 def test_files_of_ones_own_folder_are_looked_at_when_asked(finished, tmp_path):

@@ -1,6 +1,7 @@
 """The tables: hand-computed rates, pooled seeds, tests against a baseline, and Table 3 of the paper as it is printed."""
 
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -21,6 +22,7 @@ from nafp.report.headline import headline
 from nafp.report.layout import layout
 from nafp.report.published import load_published
 from nafp.report.tables import Study, load_table, study_table
+from nafp.text import for_spreadsheets
 
 PUBLISHED = Path(__file__).parents[1] / "published" / "nafp.csv"
 FULL_SIZE, MINI_SIZE = {"dummy": 54_306_500, "db": 29_500}, {"dummy": 590_000, "db": 29_500}
@@ -373,10 +375,31 @@ def test_markdown_marks_our_best_and_what_is_missing(cells_of, published):
     assert "nan" not in "\n".join(lines).lower()
 
 
+def test_cells_are_no_formulas_where_a_spreadsheet_opens_them():
+    """Texts that one would compute get an apostrophe; numbers, also negative ones, and other texts stay."""
+    table = pd.DataFrame(
+        {"method": ["=HYPERLINK(1)", "+1", "-1", "@SUM(1)", "\t=1", "nafp"], "rate": [-1.5, 2, 3, 4, 5, 6]}
+    )
+    shown = for_spreadsheets(table)
+    assert shown["method"].tolist() == ["'=HYPERLINK(1)", "'+1", "'-1", "'@SUM(1)", "\\t=1", "nafp"]
+    assert shown["rate"].equals(table["rate"])
+
+
 def test_markdown_escapes_names(cells_of, published):
     cells = cells_of({"fields": {"aug": "a|b <script>\n*x*"}}, {})
     row = to_markdown(table_of(cells, published, varied=["aug"])).splitlines()[4]
     assert r"a\|b \<script> \*x\*" in row
+
+
+@pytest.mark.parametrize(
+    "name", ["[x](javascript:alert(1))", r"\[x](javascript:alert(1))", "![x][y]", "<javascript:x>"]
+)
+def test_names_become_no_links_in_markdown(cells_of, published, name):
+    """Brackets are escaped, and so are the backslashes before them, which would undo that."""
+    cells = cells_of({"fields": {"aug": name}}, {})
+    row = to_markdown(table_of(cells, published, varied=["aug"])).splitlines()[4]
+    assert not re.search(r"[\[\]<]", re.sub(r"\\.", "", row))
+    assert name in re.sub(r"\\(.)", r"\1", row)
 
 
 def test_runs_are_named_by_what_tells_them_apart(cells_of):

@@ -73,13 +73,13 @@ def edited(finished):
 
     def edit(name: str, old: str, new: str) -> None:
         path = finished / name
-        saved.setdefault(path, (path.read_text(), path.stat()))
+        saved.setdefault(path, (path.read_bytes(), path.stat()))
         assert old in path.read_text()
         path.write_text(path.read_text().replace(old, new))
 
     yield finished, edit
-    for path, (text, stat) in saved.items():
-        path.write_text(text)
+    for path, (content, stat) in saved.items():
+        path.write_bytes(content)
         os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
 
 

@@ -75,6 +75,10 @@ def sentence(error: ValidationError) -> str:
             return f"{where}: {error.instance!r} is not a multiple of {error.validator_value}"
         case "type":
             return f"{where}: {error.instance!r} is not of type {error.validator_value}"
+        case "pattern":
+            schemas = [error.schema, *([error.parent.schema] if error.parent else [])]
+            about = next((f": {schema['description']}" for schema in schemas if "description" in schema), "")
+            return f"{where}: {error.instance!r} does not match {error.validator_value!r}{about}"
         case "anyOf":
             return sentence_of_alternatives(error, where)
     return f"{where}: {error.message}"

@@ -8,15 +8,17 @@ from pathlib import Path
 from typing import TextIO
 
 from nafp.errors import UserError
+from nafp.secrets import hidden
 
 
 class Tee:
-    """A text stream that writes to a terminal and a log; the redrawing of progress bars goes to the terminal only."""
+    """A text stream that writes to a terminal and a log, without secrets; progress bars are redrawn on the terminal only."""
 
     def __init__(self, terminal: TextIO, log: TextIO):
         self.terminal, self.log = terminal, log
 
     def write(self, text: str) -> int:
+        text = hidden(text)
         if not text.startswith("\r"):
             self.log.write(text)
             self.log.flush()

@@ -1,13 +1,17 @@
 """Archives, unpacked without trusting them: nothing outside the folder, nothing but files, nothing beyond what is declared."""
 
+import errno
+import lzma
 import os
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
@@ -18,7 +22,7 @@ from nafp.data.digests import BLOCK, Digest, Hasher, Journal
 from nafp.errors import UserError
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
-DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError)
+DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, struct.error, EOFError, ValueError)
 SHOWN = 10  # problems in a message
 NAMED = 255  # bytes that a file system allows in a name
 
@@ -70,7 +74,18 @@ class Tar(Archive):
         self._file = tarfile.open(path)  # noqa: SIM115
         bar = tqdm(self._file, desc=f"reading {path.name}", unit="file", disable=path.stat().st_size < 2**30)
         self._infos = [info for info in bar if not info.isdir()]
+        self._read_to_end()
         self.members = [Member(i.name, i.size, i.isreg() and not i.issparse()) for i in self._infos]
+
+    def _read_to_end(self) -> None:
+        """Raise what says of damage if there is no end where the list of files stops, or if a checksum is wrong."""
+        self._file.fileobj.seek(self._file.offset)
+        if self._file.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+            raise tarfile.ReadError(
+                f"no more files can be found in it after {len(self._infos):,}, but it is not its end"
+            )
+        while self._file.fileobj.read(BLOCK):  # gzip has its checksum behind everything
+            pass
 
     def open(self, number: int) -> BinaryIO:
         return self._file.extractfile(self._infos[number])
@@ -79,12 +94,29 @@ class Tar(Archive):
         self._file.close()
 
 
+@contextmanager
+def refusing_damage(archive: Path, what: str) -> Iterator[None]:
+    """Turn what the readers of archives raise of damage, or of a way of packing they do not know, into a UserError."""
+    try:
+        yield
+    except NotImplementedError as error:
+        raise UserError(
+            f"{archive}: cannot be unpacked here ({error}); unpack it with another program and use source: folder"
+        ) from error
+    except (*DAMAGED, OSError) as error:
+        if getattr(error, "errno", None) not in (
+            None,
+            errno.EINVAL,
+        ):  # the disk's; EINVAL: a place before the beginning
+            raise
+        reason = " ".join(str(error).split())
+        raise UserError(f"{archive}: {what} ({reason}); delete the archive and get it again") from error
+
+
 def open_archive(path: Path) -> Archive:
     """Open a zip or tar file; UserError if it is neither, or damaged."""
-    try:
+    with refusing_damage(path, "is not a whole zip or tar archive"):
         return Zip(path) if zipfile.is_zipfile(path) else Tar(path)
-    except DAMAGED as error:
-        raise UserError(f"{path}: is not a whole zip or tar archive ({error}); delete it and get it again") from error
 
 
 def problems_of(members: Sequence[Member]) -> list[str]:
@@ -144,13 +176,8 @@ def unpack(
             total=total, initial=total - left, unit="B", unit_scale=True, desc=f"unpacking {archive.name}"
         ) as bar:
             for i in missing:
-                try:
-                    with opened.open(i) as source:
-                        digest = write_member(source, opened.members[i], folder, paths[i])
-                except DAMAGED as error:
-                    raise UserError(
-                        f"{archive}: {paths[i]} is damaged in it ({error}); delete the archive and get it again"
-                    ) from error
+                with refusing_damage(archive, f"{paths[i]} is damaged in it"), opened.open(i) as source:
+                    digest = write_member(source, opened.members[i], folder, paths[i])
                 journal.add([digest])
                 bar.update(digest.bytes)
         return len(paths)

@@ -109,7 +109,8 @@ def _markdown(entry: Entry) -> str:
 
 
 def _escaped(text: str) -> str:
-    return re.sub(r"([|*<`])", r"\\\1", " ".join(text.split()))
+    """Text as Markdown's own characters would spoil it: neither links nor HTML come out of names."""
+    return re.sub(r"([\\|*<`\[\]])", r"\\\1", " ".join(text.split()))
 
 
 def to_latex(table: pd.DataFrame, name: str, question: str = "") -> str:

@@ -11,6 +11,7 @@ from nafp.data.layout import FILES
 from nafp.files import reading
 from nafp.jobfacts import UNKNOWN, device_name, job_facts
 from nafp.report.cells import run_labels
+from nafp.secrets import without_secrets
 
 NOT_RECORDED = "not recorded"
 SHOWN = 3  # names of runs or cells behind a fact, at most
@@ -42,7 +43,7 @@ def collect(
         "seeds": {"of the runs": [int(seed) for seed in seeds], "of the search": config["search"]["seed"]},
         "time": time_per_rule(benchmarks),
         "this page": flat(job_facts(device_name(None), threads)),
-        "config": dict(config),
+        "config": without_secrets(config),
     }
 
 

@@ -22,6 +22,7 @@ from nafp.search.gpu import to_gpu, without_faiss
 from nafp.search.milvus import Collection, build_collection
 from nafp.search.types import INDEXES, MILVUS, ON_DISK
 from nafp.search.vectors import Database, one_thread_each
+from nafp.secrets import without_secrets
 
 if TYPE_CHECKING:
     from nafp.search.exact import ExactSearch
@@ -143,7 +144,7 @@ def update_index(name: str, options: Mapping, database: Database, folder: Path, 
     and for types whose files do not take additions.
     """
     about = folder / "about.json"
-    wanted = {"name": name, "options": dict(options)}
+    wanted = {"name": name, "options": without_secrets(options)}
     facts = json.loads(about.read_text(encoding="utf-8")) if about.exists() else {}
     same = {key: facts.get(key) for key in wanted} == wanted
     kind = type_of(name, options)[0]

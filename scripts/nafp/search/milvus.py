@@ -42,11 +42,8 @@ def refusals(uri: str):
     try:
         yield
     except MilvusException as error:
-        reason, token = str(error.message), os.environ.get("MILVUS_TOKEN")
-        if token:
-            reason = reason.replace(token, "***")
         raise UserError(
-            f"milvus at {uri}: {reason}; start the server, correct uri or MILVUS_TOKEN, or leave out uri for Milvus Lite"
+            f"milvus at {uri}: {error.message}; start the server, correct uri or MILVUS_TOKEN, or leave out uri for Milvus Lite"
         ) from None
 
 
@@ -85,7 +82,7 @@ def build_collection(options: Mapping, database: Database, part: Path, folder: P
         client.load_collection(name)  # returns when the index is complete
         client.close()
     let_go(uri)
-    facts = {"uri": options["uri"], "collection": name, "rows": len(database), "dim": database.dim}
+    facts = {"collection": name, "rows": len(database), "dim": database.dim}
     (part / "collection.json").write_text(json.dumps(facts) + "\n", encoding="utf-8")
 
 
@@ -100,7 +97,7 @@ class Collection:
             facts = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise UserError(f"{path}: is damaged or missing; delete {folder} and build it again") from error
-        self.uri, self.name = facts["uri"] or str(folder / "milvus.db"), facts["collection"]
+        self.uri, self.name = options["uri"] or str(folder / "milvus.db"), facts["collection"]
         self.rows, self.dim, self.parameters = facts["rows"], facts["dim"], dict(options["search"])
         self.client = connect(self.uri)
         with refusals(self.uri):

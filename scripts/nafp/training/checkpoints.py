@@ -4,6 +4,8 @@ A folder ``.states/{key}`` beside the results, named by all that the weights dep
 
 * ``epoch=3_step=120.{checksum}.pt``: the newest two states; a damaged one is noticed and the one before it is used;
 * ``epoch=3.safetensors``: weights after finished epochs, as many as the policy keeps, and those of the best epoch.
+
+``.states/lock`` is held by the process that trains: only one writes there.
 """
 
 import hashlib
@@ -86,18 +88,14 @@ class Checkpoints:
             self.weights(epoch).unlink()
 
     def publish(self, epoch: int, path: Path | str) -> None:
-        """Make an epoch's weights a result: a hard link where the file system has them, else a copy."""
+        """Make an epoch's weights a result: a copy, for results that shared a file would get each other's times."""
         with written_whole(path) as part:
-            try:
-                os.link(self.weights(epoch), part)
-            except OSError:
-                shutil.copyfile(self.weights(epoch), part)
-            os.utime(part)  # newer than the job's inputs
+            shutil.copyfile(self.weights(epoch), part)
 
     def drop_others(self) -> None:
         """Remove the states of trainings with other settings, data or code, which nothing can continue any more."""
         for folder in self.folder.parent.iterdir():
-            if folder != self.folder:
+            if folder != self.folder and folder.is_dir():
                 shutil.rmtree(folder)
 
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 
 import pandas as pd
@@ -19,12 +20,17 @@ from nafp import compute
 from nafp.data.corpus import Split
 from nafp.data.layout import SEGMENT
 from nafp.errors import UserError
-from nafp.files import written_whole
+from nafp.files import lock, written_whole
 from nafp.jobfacts import device_name, job_facts
 from nafp.training.checkpoints import Checkpoints
 from nafp.training.gradients import world
 from nafp.training.settings import Settings
 from nafp.training.train import Trainer, train
+
+LOCKED = (
+    "another process trains this run, perhaps one that went on when its Snakemake was killed; wait until it has finished, "
+    "or end it with kill, and run the same command again"
+)
 
 
 def run(job: Mapping, processes: int = 1) -> None:
@@ -49,26 +55,31 @@ def run(job: Mapping, processes: int = 1) -> None:
 
 
 def train_and_publish(job: Mapping) -> None:
-    """Train from the newest state there is, and put the results where they belong."""
+    """Train from the newest state there is, and put the results where they belong; UserError if another process does."""
     settings, outputs = Settings(**job["settings"]), {name: Path(path) for name, path in job["outputs"].items()}
     threads = max(job["threads"] // world()[1], 1)
     device = compute.set_up(threads, int(os.environ.get("LOCAL_RANK", 0)), settings.tf32)
     splits = {name: Split.open(path) for name, path in job["splits"].items()}
     check(splits, settings)
     folder = outputs["history"].parent
-    checkpoints = Checkpoints(folder / ".states" / key_of(settings, job["splits"].values(), job["code"]))
-    facts = job_facts(device_name(device.index if device.type == "cuda" else None), threads)
-    facts["processes"] = world()[1]
-    trainer = train(Trainer(settings, splits, device, checkpoints, facts), job["name"], folder / "tensorboard")
-    if trainer.rank:
-        return
+    with nullcontext() if world()[0] else lock(folder / ".states/lock", LOCKED):
+        checkpoints = Checkpoints(folder / ".states" / key_of(settings, job["splits"].values(), job["code"]))
+        facts = job_facts(device_name(device.index if device.type == "cuda" else None), threads)
+        facts["processes"] = world()[1]
+        trainer = train(Trainer(settings, splits, device, checkpoints, facts), job["name"], folder / "tensorboard")
+        if not trainer.rank:
+            publish(trainer, checkpoints, outputs, job["settings"])
+
+
+def publish(trainer: Trainer, checkpoints: Checkpoints, outputs: Mapping[str, Path], settings: Mapping) -> None:
+    """Write the results of a finished training, and drop the states of others."""
     checkpoints.publish(trainer.epoch, outputs["last"])
     checkpoints.publish(trainer.best, outputs["best"])
     with written_whole(outputs["history"]) as part:
         pd.DataFrame(trainer.history).to_csv(part, index=False)
-    with written_whole(folder / "provenance.json") as part:
+    with written_whole(outputs["history"].with_name("provenance.json")) as part:
         part.write_text(json.dumps({"jobs": trainer.jobs}, indent=1) + "\n", encoding="utf-8")
-    outputs["config"].write_text(yaml.safe_dump(job["settings"], sort_keys=False), encoding="utf-8")
+    outputs["config"].write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
     checkpoints.drop_others()
 
 

@@ -1,0 +1,38 @@
+"""What must not be said, shown or stored: passwords and tokens in addresses, in the config and in the environment."""
+
+import os
+import re
+from collections.abc import Mapping
+from typing import Any
+
+HIDDEN = "***"
+_NAMED = r"token|secret|passw|pwd|credential|signature|\bsig\b|auth|api[-_]?key|access[-_]?key|\bkey\b"
+_SECRET = re.compile(_NAMED, re.IGNORECASE)
+_USER = re.compile(r"(\b[a-z][\w+.-]*://)(?:[^\s/?#@'\"<>]+|[^\s/?#:@'\"<>]+:[^\s@'\"<>]+)@", re.IGNORECASE)
+_VALUE = re.compile(rf"([?&;#](?:[^\s=&;#'\"]*?(?:{_NAMED})[^\s=&;#'\"]*)=)[^\s&;#'\"<>]+", re.IGNORECASE)
+_ENVIRONMENT = ("MILVUS_TOKEN", "KAGGLE_KEY", "KAGGLE_API_TOKEN")
+
+
+def hidden(text: str) -> str:
+    """Text without secrets: of an address, user and password, and what its parameters call a token, key, ...
+
+    What the environment holds for the servers that are asked is replaced wherever it stands.
+    """
+    for name in _ENVIRONMENT:
+        if secret := os.environ.get(name):
+            text = text.replace(secret, HIDDEN)
+    if "://" not in text:
+        return text
+    return _VALUE.sub(rf"\g<1>{HIDDEN}", _USER.sub(rf"\g<1>{HIDDEN}@", text))
+
+
+def without_secrets(value: Any) -> Any:
+    """A config, or a part of it, as it may be shown and stored: no secrets in its texts, nor under keys that say so."""
+    if isinstance(value, Mapping):
+        named = {
+            key: HIDDEN if one and _SECRET.search(str(key)) else without_secrets(one) for key, one in value.items()
+        }
+        return {hidden(key) if isinstance(key, str) else key: one for key, one in named.items()}
+    if isinstance(value, (list, tuple)):
+        return [without_secrets(one) for one in value]
+    return hidden(value) if isinstance(value, str) else value

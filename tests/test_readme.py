@@ -1,0 +1,130 @@
+"""The README's commands, on a finished experiment: whatever is typed, what another command made stays as it is."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from workflow import FULL, ROOT, planned, snakemake
+
+RUNS = "results/demo/runs/aug=full_bsz=120_dim=64_loss=ntxent_recipe=base_seed=0"
+SCORES = RUNS.replace("/runs/", "/scores/")
+OURS, CELL = f"results/demo/runs/{FULL}", f"results/demo/scores/{FULL}/epoch=best/l2.json"
+CORPUS = "results/demo/data/corpus/music/test-query-db-500-30s"
+THERE = ["table3", "index_types", "data", "verification", "models", f"{OURS}/epoch=last.safetensors"]
+RUN = {  # command -> the same on the tiny experiment; all are run, those of what is there already at once
+    f"snakemake --cores all {RUNS}/epoch=3.safetensors": [f"{OURS}/epoch=1.safetensors"],
+    f"snakemake --cores all {RUNS}/epoch=last.safetensors": THERE,
+    f"snakemake --cores all {SCORES}/epoch=best/hnsw.json": [CELL.replace("l2", "hnsw")],
+    "snakemake --cores all": [],
+    "snakemake --cores all table3": THERE,
+    "snakemake --cores all index_types": THERE,
+    "snakemake --cores all scoreboard": ["scoreboard"],
+    "snakemake --cores all data": THERE,
+    "snakemake --cores all verification": THERE,
+    "snakemake --cores all models": THERE,
+    "snakemake --cores all scale": ["scale"],
+    "snakemake --cores all export": ["export"],
+    "snakemake --cores all augmented": ["augmented"],
+    "snakemake --cores all verification -R verify": ["verification", "-R", "verify"],
+    "snakemake identify --cores all --config library=/path/to/songs queries=/path/to/recordings": [
+        *("identify", "--config", f"library={CORPUS}/db", f"queries={CORPUS}/query"),
+    ],
+    "snakemake --report report.zip": ["--report", "report.zip"],
+    "snakemake --list-rules": ["--list-rules"],
+    "snakemake -n": ["-n"],
+    "snakemake --unlock": ["--unlock"],
+    "snakemake --touch --forceall --cores all": ["--touch", "--forceall"],  # the last: it changes the times of all
+}
+PLANNED = {  # hours of work: only planned
+    "snakemake robustness --cores all --configfile config/robustness.yaml": ["robustness"],
+    "snakemake quirks --cores all --configfile config/quirks.yaml": ["quirks"],
+}
+READ = {  # they only read results
+    "python scripts/compare.py results/a results/b": ["scripts/compare.py", "results/demo", "results/demo"],
+    "python scripts/identify.py --help": ["scripts/identify.py", "--help"],
+}
+ELSEWHERE = (
+    "config/mini.yaml",
+    "config/small.yaml",
+    "name: copy",
+    "results/copy",
+    "mine.yaml",
+)  # another data set's folder
+ALLOWED = (  # what the README says of them
+    ("--use-conda", "--sdm "),  # other packages: what they made is made again
+    ("--config 'train=",),  # another experiment in the place of this one
+    ("make", "docker ", "apptainer build", "tensorboard ", "python benchmarks/"),  # nothing of the workflow
+    ("snakemake --cores all ablation_augmentation",),  # a study that the tiny experiment takes out
+    ("--profile profiles/slurm", "python scripts/power.py", "python scripts/plan.py"),  # they have tests of their own
+)
+
+
+def commands(text: str) -> list[str]:
+    """What the README gives to type, each once: lines of its shell blocks, and commands inside of sentences."""
+    blocks = "\n".join(re.findall(r"```bash\n(.*?)```", text, flags=re.DOTALL)).splitlines()
+    inside = re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
+    lines = dict.fromkeys(re.sub(r"\s+#.*", "", line).strip() for line in [*blocks, *inside])
+    return [line for line in lines if re.match(r"(snakemake|python|make|docker|apptainer|tensorboard)\b", line)]
+
+
+def test_every_command_of_the_readme_is_looked_at():
+    """It is one of those below, or of a kind of which the README says what it changes."""
+    others = [part for parts in (ELSEWHERE, *ALLOWED) for part in parts]
+    found = commands((ROOT / "README.md").read_text(encoding="utf-8"))
+    known = RUN | PLANNED | READ
+    assert [c for c in found if c not in known and not any(part in c for part in others)] == []
+    assert known.keys() <= set(found)
+
+
+def results(folder: Path) -> dict[str, tuple[int, ...]]:
+    """File -> what shows that it was written again; without logs and the times of jobs."""
+    files = [path for path in (folder / "results/demo").rglob("*") if path.is_file()]
+    stats = {path.relative_to(folder / "results/demo").as_posix(): path.stat() for path in files}
+    return {
+        name: (stat.st_ino, stat.st_mtime_ns, stat.st_size)
+        for name, stat in stats.items()
+        if not name.startswith(("logs/", "benchmarks/"))
+    }
+
+
+@pytest.fixture(scope="module")
+def project(finished, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("readme") / "project"
+    shutil.copytree(finished, folder)
+    shutil.copytree(ROOT / "config", folder / "config")
+    return folder
+
+
+def test_no_command_changes_what_another_one_made(project):
+    """Each is run; afterwards nothing of what was there before has been written, and there is nothing to be done."""
+    for arguments in dict.fromkeys(map(tuple, RUN.values())):
+        before = results(project)
+        done = snakemake(project, *arguments)
+        assert done.returncode == 0, (arguments, done.stdout[-3000:])
+        after, again = results(project), {"data/manifest.csv", "data/verification.json", "data/files.tsv"}
+        changed = {name for name, state in before.items() if after.get(name) != state}
+        if "--touch" not in arguments:
+            assert changed <= (again if "-R" in arguments else set()), arguments
+    assert planned(project) == {}
+    assert planned(project, "models", "data", "scale", f"{OURS}/epoch=1.safetensors") == {}
+
+
+@pytest.mark.parametrize("command", PLANNED)
+def test_a_long_command_plans_nothing_that_is_there(project, command):
+    config = f"tiny.yaml {command.split('--configfile ')[1]}"
+    done = snakemake(project, *PLANNED[command], "--summary", config=config)
+    rows = [line.split("\t") for line in done.stdout.splitlines() if line.startswith("results/")]
+    plans = {row[0]: row[-1] for row in rows}
+    assert {plan for file, plan in plans.items() if (project / file).exists()} == {"no update"}
+    assert {plan for file, plan in plans.items() if not (project / file).exists()} == {"update pending"}
+
+
+@pytest.mark.parametrize("command", READ)
+def test_a_command_that_reads_writes_nothing(project, command):
+    before = results(project)
+    done = subprocess.run([sys.executable, *READ[command]], cwd=project, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert results(project) == before
