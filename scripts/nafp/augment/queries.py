@@ -10,10 +10,10 @@ import torch
 from tqdm import tqdm
 
 from nafp.augment.chain import Chain
-from nafp.data.audio import read_wav, write_wav
 from nafp.data.corpus import Split
 from nafp.data.layout import SEGMENT
 from nafp.data.pools import AudioPool, held_out
+from nafp.data.wav import read_wav, write_wav
 from nafp.files import written_whole
 
 

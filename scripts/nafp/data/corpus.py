@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from nafp.data.audio import read_wav
 from nafp.data.layout import HOP, SEGMENT, SPLITS, count_segments
+from nafp.data.wav import read_wav
 from nafp.files import reading
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pandas as pd
 from tqdm import tqdm
 
-from nafp.data.audio import SAMPLE_RATE, check_wav
-from nafp.data.layout import SPLITS
+from nafp.data.layout import SAMPLE_RATE, SPLITS
+from nafp.data.wav import check_wav
 from nafp.errors import UserError
 
 DUMMIES = {"10k_30s": (10_000, 30), "100k_full": (100_000, None)}  # name -> songs, seconds of each (None: any)

@@ -10,11 +10,12 @@ from pathlib import Path
 import pandas as pd
 from tqdm import tqdm
 
-from nafp.data.audio import AUDIO_FILES, read_any, read_wav, write_wav
+from nafp.data.audio import AUDIO_FILES, read_any
 from nafp.data.checks import SHARES
 from nafp.data.digests import Journal, digest_files
 from nafp.data.landmarks import landmarks, similar
 from nafp.data.layout import SEGMENT, SPLITS
+from nafp.data.wav import read_wav, write_wav
 from nafp.errors import UserError
 
 SONG_SPLITS = {"test": "test_db", "val": "val_db", "train": "train", "dummy": "dummy"}  # who keeps a song that two have

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from nafp.data.audio import onset, read_wav
 from nafp.data.layout import MUSIC, QUERY_OF, SAMPLE_RATE, SPLITS
 from nafp.data.manifest import DUMMIES, differences, select_dummies
+from nafp.data.wav import onset, read_wav
 from nafp.errors import UserError
 from nafp.files import written_whole
 

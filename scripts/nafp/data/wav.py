@@ -1,0 +1,89 @@
+"""WAV files as the pipeline packs them: 16-bit, 8 kHz, mono. How they are checked, read and written."""
+
+import io
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile as sf
+
+from nafp.data.layout import SAMPLE_RATE
+from nafp.errors import UserError
+from nafp.files import written_whole
+
+ONSET_DB = -20  # of the peak: where ISO 3382-1 lets an impulse response begin
+
+
+@dataclass(frozen=True)
+class WavInfo:
+    """One checked file: its length in samples (0 if unreadable) and what is wrong with it ('' if nothing)."""
+
+    samples: int
+    problem: str
+
+
+def check_wav(path: Path) -> WavInfo:
+    """Read a WAV file's header and compare it with what the pipeline packs: 16-bit, 8 kHz, mono, not empty.
+
+    Never raises: an unreadable or truncated file is reported in ``problem``.
+    """
+    try:
+        size = path.stat().st_size
+        if size == 0:
+            return WavInfo(0, "empty file")
+        with sf.SoundFile(path) as f:
+            samples, frame_bytes = f.frames, 2 * f.channels
+            problems = [
+                text
+                for wrong, text in (
+                    (f.format not in ("WAV", "WAVEX"), f"a {f.format} file, expected WAV"),
+                    (f.samplerate != SAMPLE_RATE, f"{f.samplerate} Hz, expected {SAMPLE_RATE} Hz"),
+                    (f.channels != 1, f"{f.channels} channels, expected 1"),
+                    (f.subtype != "PCM_16", f"{f.subtype} samples, expected 16-bit PCM"),
+                    (samples == 0, "no samples"),
+                )
+                if wrong
+            ]
+    except (OSError, sf.LibsndfileError) as error:
+        return WavInfo(0, f"unreadable: {error}")
+    if not problems and (declared := data_bytes(path)) > samples * frame_bytes:
+        problems.append(f"truncated: the header declares {declared // frame_bytes} samples, the file holds {samples}")
+    return WavInfo(samples, "; ".join(problems))
+
+
+def data_bytes(path: Path) -> int:
+    """Length of the ``data`` chunk as the RIFF header states it, in bytes (0 where there is no such chunk)."""
+    with open(path, "rb") as f:
+        f.seek(12)
+        while len(head := f.read(8)) == 8:
+            length = int.from_bytes(head[4:], "little")
+            if head[:4] == b"data":
+                return length
+            f.seek(length + length % 2, os.SEEK_CUR)
+    return 0
+
+
+def read_wav(path: Path) -> np.ndarray:
+    """(T,) int16 samples of a WAV file that ``check_wav`` has nothing against; UserError if it has."""
+    if problem := check_wav(path).problem:
+        raise UserError(f"{path}: {problem}; restore the file, or delete its folder if the workflow made it")
+    return sf.read(path, dtype="int16")[0]
+
+
+def onset(response: np.ndarray) -> int:
+    """Number of the sample of an impulse response (T,) with which its direct sound begins; 0 if it is silent.
+
+    It is the first one within 20 dB of the peak (ISO 3382-1): noise and filters' ringing before it are softer, and a
+    direct sound that a reflection outshines by more is rare.
+    """
+    level = np.abs(response.astype(np.float32))
+    return int(np.argmax(level >= level.max(initial=0) * 10 ** (ONSET_DB / 20))) if len(level) else 0
+
+
+def write_wav(path: Path, samples: np.ndarray) -> None:
+    """Write (T,) int16 samples as a mono 8 kHz WAV file, under a temporary name until it is complete."""
+    file = io.BytesIO()  # libsndfile, writing by itself, would not say that the disk is full
+    sf.write(file, samples, SAMPLE_RATE, subtype="PCM_16", format="WAV")
+    with written_whole(path) as part:
+        part.write_bytes(file.getbuffer())
