@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -23,15 +24,39 @@ def is_wav(name: str | Path) -> bool:
     return os.path.splitext(name)[1].lower() == ".wav"
 
 
-def files_below(root: Path | str, wanted: Callable[[str], bool] = lambda name: True) -> list[Path]:
+NO_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]|\\(?=x[0-9a-f]{2}|u[0-9a-f]{4})")
+ESCAPED = re.compile(r"\\(?:x([0-9a-f]{2})|u([0-9a-f]{4}))")
+
+
+def as_text(path: str | Path) -> str:
+    r"""A path as text for tables and messages: bytes that are no text and line breaks of all kinds become \xhh or \uhhhh.
+
+    ``as_path`` gives the path again. Every usual path stays as it is.
+    """
+    return NO_TEXT.sub(lambda found: _escape(ord(found[0])), os.fspath(path))
+
+
+def _escape(number: int) -> str:
+    return f"\\x{number:02x}" if number < 256 else f"\\u{number:04x}"
+
+
+def as_path(text: str) -> str:
+    """The path that ``as_text`` made this text of."""
+    return ESCAPED.sub(lambda found: chr(int(found[1] or found[2], 16)), text)
+
+
+def files_below(
+    root: Path | str, wanted: Callable[[str], bool] = lambda name: True, dangling: bool = False
+) -> list[Path]:
     """Files below a folder whose names are wanted, in the order of their paths; links to files and folders are followed.
 
-    A link to a folder that it lies in ends there; a link to nothing is left out. A folder that is not there holds none.
+    A link to a folder that it lies in ends there; a link to nothing is left out, unless ``dangling``. A folder that is not
+    there holds none.
     """
-    return sorted(Path(found) for found in _found(os.fspath(root), wanted, ()))
+    return sorted(Path(found) for found in _found(os.fspath(root), wanted, dangling, ()))
 
 
-def _found(folder: str, wanted: Callable[[str], bool], above: tuple) -> Iterator[str]:
+def _found(folder: str, wanted: Callable[[str], bool], dangling: bool, above: tuple) -> Iterator[str]:
     try:
         status = os.stat(folder)
         entries = list(os.scandir(folder))
@@ -41,10 +66,15 @@ def _found(folder: str, wanted: Callable[[str], bool], above: tuple) -> Iterator
     if here in above:
         return
     for entry in entries:
-        if entry.is_dir():
-            yield from _found(entry.path, wanted, (*above, here))
-        elif wanted(entry.name) and entry.is_file():
+        if os.path.isdir(entry.path):  # entry.is_dir() fails where a link leads to itself
+            yield from _found(entry.path, wanted, dangling, (*above, here))
+        elif wanted(entry.name) and (os.path.isfile(entry.path) or (dangling and is_dangling(entry.path))):
             yield entry.path
+
+
+def is_dangling(path: Path | str) -> bool:
+    """Whether a path is a link to nothing, or to itself."""
+    return os.path.islink(path) and not os.path.exists(path)
 
 
 def state_of(place: Path | str | None) -> str | None:

@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import soundfile as sf
 
+from nafp.data.containers import Piece, wav_data
 from nafp.data.layout import SAMPLE_RATE
 from nafp.errors import UserError
 from nafp.files import written_whole
+from nafp.walk import is_dangling
 
 ONSET_DB = -20  # of the peak: where ISO 3382-1 lets an impulse response begin
 
@@ -29,10 +31,11 @@ def check_wav(path: Path) -> WavInfo:
     Never raises: an unreadable or truncated file is reported in ``problem``.
     """
     try:
-        size = path.stat().st_size
-        if size == 0:
+        if is_dangling(path):
+            return WavInfo(0, "a link to a file that is not there")
+        if path.stat().st_size == 0:
             return WavInfo(0, "empty file")
-        with sf.SoundFile(path) as f:
+        with opened(path) as f:
             samples, frame_bytes = f.frames, 2 * f.channels
             problems = [
                 text
@@ -46,29 +49,31 @@ def check_wav(path: Path) -> WavInfo:
                 if wrong
             ]
     except (OSError, sf.LibsndfileError) as error:
-        return WavInfo(0, f"unreadable: {error}")
-    if not problems and (declared := data_bytes(path)) > samples * frame_bytes:
-        problems.append(f"truncated: the header declares {declared // frame_bytes} samples, the file holds {samples}")
+        reason = error.error_string if isinstance(error, sf.LibsndfileError) else error.strerror or error
+        return WavInfo(0, f"unreadable: {reason}")
+    if not problems and (declared := declared_bytes(path) // frame_bytes) > samples:
+        problems.append(f"truncated: the header declares {declared} samples, the file holds {samples}")
     return WavInfo(samples, "; ".join(problems))
 
 
-def data_bytes(path: Path) -> int:
-    """Length of the ``data`` chunk as the RIFF header states it, in bytes (0 where there is no such chunk)."""
-    with open(path, "rb") as f:
-        f.seek(12)
-        while len(head := f.read(8)) == 8:
-            length = int.from_bytes(head[4:], "little")
-            if head[:4] == b"data":
-                return length
-            f.seek(length + length % 2, os.SEEK_CUR)
-    return 0
+def opened(path: Path) -> sf.SoundFile:
+    """A file that libsndfile reads, whatever bytes its name consists of."""
+    return sf.SoundFile(path if os.name == "nt" else os.fsencode(path))
+
+
+def declared_bytes(path: Path) -> int:
+    """Length of the ``data`` chunk as the header states it, in bytes; 0 where it states none."""
+    with open(path, "rb") as file:
+        data = wav_data(file, Piece(0, path.stat().st_size))
+    return 0 if data is None or data.unknown else data.declared
 
 
 def read_wav(path: Path) -> np.ndarray:
     """(T,) int16 samples of a WAV file that ``check_wav`` has nothing against; UserError if it has."""
     if problem := check_wav(path).problem:
         raise UserError(f"{path}: {problem}; restore the file, or delete its folder if the workflow made it")
-    return sf.read(path, dtype="int16")[0]
+    with opened(path) as f:
+        return f.read(dtype="int16")
 
 
 def onset(response: np.ndarray) -> int:
