@@ -10,7 +10,7 @@ import soundfile as sf
 from scipy.signal import resample_poly
 
 from nafp.data import own
-from nafp.data.audio import read_any, read_wav
+from nafp.data.audio import open_audio, read_any, read_wav
 from nafp.data.landmarks import landmarks, similar
 from nafp.data.layout import SPLITS
 from nafp.data.manifest import make_manifest
@@ -97,7 +97,7 @@ def test_files_are_decoded_once(folders, tmp_path, monkeypatch):
     moved = Path(folders["music"], "album 1/4a.wav")
     moved.rename(moved.with_name("moved.wav"))
     read = []
-    monkeypatch.setattr(own, "read_any", lambda path: read.append(path) or read_any(path))
+    monkeypatch.setattr(own, "open_audio", lambda path: read.append(path) or open_audio(path))
     table = imported(folders, tmp_path / "out")
     assert read == []
     assert any(source.endswith("moved.wav") for source in table["source"])
@@ -153,7 +153,7 @@ def test_too_little_music_is_said(folders, tmp_path):
     shutil.rmtree(Path(folders["music"], "album 2"))
     for path in sorted(Path(folders["music"]).rglob("*.*"))[1:]:
         path.unlink()
-    with pytest.raises(UserError, match="no usable files for test_db, val_db, dummy; .*; give more music"):
+    with pytest.raises(UserError, match="dataset.own.music: no usable files for test_db, val_db, dummy; 1 .*; give more"):
         imported(folders, tmp_path / "out")
     with pytest.raises(UserError, match="dataset.own.noise: .*nowhere is not a folder"):
         imported(folders | {"noise": str(tmp_path / "nowhere")}, tmp_path / "out")

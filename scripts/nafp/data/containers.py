@@ -134,6 +134,20 @@ def id3_bytes(head: bytes) -> int:
     return TAG + sum((byte & 127) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
 
 
+def mp4_boxes(path: Path) -> list[str]:
+    """Types of the boxes that an MP4 file consists of, as far as they are there."""
+    found, at, size = [], 0, os.path.getsize(path)
+    with open(path, "rb") as file:
+        while at + 8 <= size:
+            file.seek(at)
+            head = file.read(16)
+            found.append(head[4:8].decode("latin-1"))
+            length = int.from_bytes(head[:4])
+            length = int.from_bytes(head[8:]) if length == 1 else length or size
+            at += max(length, 8)
+    return found
+
+
 def no_sound(path: Path) -> str:
     """What a file is that cannot be sound, by its first bytes; '' if it may be."""
     size = os.path.getsize(path)
@@ -143,5 +157,7 @@ def no_sound(path: Path) -> str:
         return "an empty file"
     if tag := id3_bytes(head):
         return "tags without sound" if size <= tag + 128 else ""
+    if head[4:8] == b"ftyp" and "moov" not in mp4_boxes(path):
+        return "an MP4 file without its index (moov), as one that was not copied or downloaded to its end"
     start = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     return next((what for first, what in NO_SOUND.items() if start.startswith(first)), "")

@@ -16,6 +16,7 @@ from nafp.data.ffmpeg import FfmpegSound, NoSound
 STREAMS = "MP3", "FLAC"  # formats of libsndfile that have nothing but sound behind their beginning
 WAVS = "WAV", "WAVEX", "RF64"
 TRAILER = 2**14  # bytes of tags that may follow the sound
+CRUMB_S = 0.25  # seconds by which lengths differ, because codecs add and drop some
 UNKNOWN_FRAMES = 2**40  # samples; libsndfile gives such a number where it does not know
 RATES = 1000, 768_000  # Hz that music has; at others, resampling a broken header's file would take gigabytes
 
@@ -32,7 +33,7 @@ class Account:
     @property
     def note(self) -> str:
         """What is missing, in words; '' if nothing is, as far as that can be known."""
-        if self.read_s < self.declared_s - max(0.25, 0.005 * self.declared_s):
+        if self.read_s < self.declared_s - max(CRUMB_S, 0.005 * self.declared_s):
             return f"{self.read_s:.1f} of {self.declared_s:.1f} seconds could be read"
         return f"its end is missing, {self.read_s:.1f} seconds could be read" if self.cut else ""
 
@@ -136,11 +137,13 @@ def sounds_of(file: Part, piece: Piece, account: Account) -> Iterator[SndfileSou
         file.seek(0)
         try:
             with closing(FfmpegSound(file, skip_s=read_s)) as sound:
+                before_s = read_s
                 while sound.goes_on():
                     check_rate(sound.rate)
                     yield sound
                     read_s += sound.taken / sound.rate
-                declared_s = max(declared_s, sound.declared_s or read_s + sound.lost_s)
+                if read_s - before_s > CRUMB_S or not before_s:  # what was left is sound, and no tags
+                    declared_s = max(declared_s, sound.declared_s or read_s + sound.lost_s)
         except NoSound as error:
             account.problem = str(error)
     account.read_s += read_s

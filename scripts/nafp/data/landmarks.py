@@ -49,7 +49,7 @@ def similar(songs: Sequence[np.ndarray]) -> pd.DataFrame:
 
     ``songs``: the landmarks of each. ``share``: of the landmarks of the one with fewer, those that the other has at one offset.
     """
-    counts = np.array([len(song) for song in songs])
+    counts = np.array([len(song) for song in songs], dtype=np.int64)
     owner = np.repeat(np.arange(len(songs), dtype=np.int64), counts)
     marks = np.concatenate([np.zeros((0, 2), np.int32), *songs])
     order = np.lexsort((owner, marks[:, 0]))

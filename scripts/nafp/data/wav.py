@@ -1,7 +1,8 @@
 """WAV files as the pipeline packs them: 16-bit, 8 kHz, mono. How they are checked, read and written."""
 
-import io
 import os
+import wave
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,7 +89,13 @@ def onset(response: np.ndarray) -> int:
 
 def write_wav(path: Path, samples: np.ndarray) -> None:
     """Write (T,) int16 samples as a mono 8 kHz WAV file, under a temporary name until it is complete."""
-    file = io.BytesIO()  # libsndfile, writing by itself, would not say that the disk is full
-    sf.write(file, samples, SAMPLE_RATE, subtype="PCM_16", format="WAV")
     with written_whole(path) as part:
-        part.write_bytes(file.getbuffer())
+        write_blocks(part, [samples])
+
+
+def write_blocks(path: Path, blocks: Iterable[np.ndarray]) -> None:
+    """Write blocks (T,) of int16 samples as one mono 8 kHz WAV file. By Python: libsndfile does not say that a disk is full."""
+    with open(path, "wb") as file, wave.open(file, "wb") as whole:
+        whole.setparams((1, 2, SAMPLE_RATE, 0, "NONE", ""))
+        for block in blocks:
+            whole.writeframesraw(block.astype("<i2", copy=False).tobytes())
