@@ -88,8 +88,9 @@ def test_links_that_lead_nowhere_can_be_listed(music):
     [
         ("恋.wav", "恋.wav"),
         ("a\\b.wav", "a\\b.wav"),
-        (os.fsdecode(b"caf\xe9.wav"), "caf\\udce9.wav"),
-        ("a\nb\r\x85\u2028\u2029.wav", "a\\x0ab\\x0d\\x85\\u2028\\u2029.wav"),
+        (os.fsdecode(b"caf\xe9.wav"), "caf\\xe9.wav"),
+        ("a\nb\r\x85\u2028\u2029.wav", "a\\x0ab\\x0d\\u0085\\u2028\\u2029.wav"),
+        ("\x85 and " + os.fsdecode(b"\x85"), "\\u0085 and \\x85"),
         ("\\x41\\\\u0041", "\\x5cx41\\\\x5cu0041"),
     ],
 )

@@ -29,7 +29,7 @@ ESCAPED = re.compile(r"\\(?:x([0-9a-f]{2})|u([0-9a-f]{4}))")
 
 
 def as_text(path: str | Path) -> str:
-    r"""A path as text for tables and messages: bytes that are no text and line breaks of all kinds become \xhh or \uhhhh.
+    r"""A path as text for tables and messages: bytes that are no text become \xhh, line breaks of all kinds \xhh or \uhhhh.
 
     ``as_path`` gives the path again. Every usual path stays as it is.
     """
@@ -37,12 +37,16 @@ def as_text(path: str | Path) -> str:
 
 
 def _escape(number: int) -> str:
-    return f"\\x{number:02x}" if number < 256 else f"\\u{number:04x}"
+    if 0xDC80 <= number <= 0xDCFF:  # a byte, as Python has it in a name
+        number -= 0xDC00
+    elif number >= 0x80:
+        return f"\\u{number:04x}"
+    return f"\\x{number:02x}"
 
 
 def as_path(text: str) -> str:
     """The path that ``as_text`` made this text of."""
-    return ESCAPED.sub(lambda found: chr(int(found[1] or found[2], 16)), text)
+    return ESCAPED.sub(lambda found: chr(int(found[2], 16)) if found[2] else os.fsdecode(bytes.fromhex(found[1])), text)
 
 
 def files_below(
