@@ -2,7 +2,7 @@
 import pandas as pd
 
 from nafp.config import demo_clips, problems_of_chain, problems_of_index, problems_of_queries, problems_of_run, said
-from nafp.data.checks import check_present
+from nafp.data.checks import check_folders, check_present
 from nafp.search.checks import check_exchanged
 from nafp.training.checks import check_kept, kept_epochs
 from nafp.walk import files_below, is_wav
