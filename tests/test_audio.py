@@ -4,6 +4,9 @@ import hashlib
 import io
 import os
 import struct
+import subprocess
+import sys
+from pathlib import Path
 
 import av
 import numpy as np
@@ -19,6 +22,7 @@ from nafp.data.wav import check_wav, read_wav, write_blocks, write_wav
 from nafp.errors import UserError
 
 SECONDS = 6
+SCRIPTS = Path(__file__).parents[1] / "scripts"
 
 
 @pytest.fixture(scope="module")
@@ -144,6 +148,32 @@ def test_blocks_are_short_and_join_without_a_seam(tmp_path, loud, monkeypatch):
         blocks = list(file.blocks())
     assert len(blocks) == SECONDS and max(map(len, blocks)) <= 8100
     assert np.abs(np.concatenate(blocks).astype(int) - whole).max() <= 1
+
+
+LONG = """
+import resource, sys
+from nafp.data.audio import open_audio
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+with open_audio(sys.argv[1]) as file:
+    samples = sum(map(len, file.blocks()))
+print(samples, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in kB on Linux")
+@pytest.mark.parametrize("suffix", ["mov", "wav"])
+def test_memory_does_not_grow_with_the_recording(tmp_path, suffix):
+    """20 minutes, which are 423 MB as FFmpeg and libsndfile give them."""
+    path, seconds = tmp_path / f"a.{suffix}", 20 * 60
+    x = np.random.default_rng(0).uniform(-0.1, 0.1, 44100 * seconds).astype(np.float32)
+    if suffix == "wav":
+        sf.write(path, x, 44100, subtype="ULAW")
+    else:
+        coded(path, x, 44100, "mov", "pcm_s16le")
+    done = subprocess.run([sys.executable, "-c", LONG, str(path)], cwd=SCRIPTS, capture_output=True, text=True)
+    samples, grown = map(int, done.stdout.split())
+    assert samples == 8000 * seconds, done.stderr
+    assert grown < 150  # MB
 
 
 # ---------------------------------------------------------------- files joined to one
