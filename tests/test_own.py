@@ -174,6 +174,15 @@ def test_landmarks_tell_songs_apart_and_copies_together(songs, tmp_path):
     assert (found["share"] > 0.1).all()
 
 
+@pytest.mark.parametrize("at_once", [7, 50, 301])
+def test_landmarks_of_a_long_recording_are_found_piece_by_piece(songs, monkeypatch, at_once):
+    song = (songs[0] * 32767).astype(np.int16)
+    whole = landmarks(song)
+    monkeypatch.setattr("nafp.data.landmarks.AT_ONCE", at_once)
+    pieces = landmarks(song)
+    assert len(whole) > 100 and len(set(map(tuple, whole)) ^ set(map(tuple, pieces))) < 0.01 * len(whole)
+
+
 @pytest.mark.parametrize("samples", [0, 100, 8000])
 def test_silence_and_crumbs_have_no_landmarks(samples):
     marks = landmarks(np.zeros(samples, np.int16))
