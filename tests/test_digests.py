@@ -13,6 +13,7 @@ from nafp.data.digests import Journal, digest_files
 from nafp.data.layout import SPLITS
 from nafp.data.manifest import make_manifest, read_manifest, with_digests
 from nafp.data.packing import pack
+from nafp.data.sources import sha256_of
 from nafp.data.verification import content_problems, judge, late_responses
 from nafp.walk import as_path
 
@@ -186,3 +187,12 @@ def test_upper_case_suffixes_belong_to_a_data_set(tmp_path):
     assert found["split"].value_counts().to_dict() == dict.fromkeys(SPLITS, 3)
     assert judge(found, root, {}).fatal == []
     assert Split.read(root, "dummy").clips["path"].iloc[2].endswith("002.Wav")
+
+
+def test_the_checksum_of_an_archive_is_of_this_file(tmp_path):
+    """Another one of the same name, size and time of change in its place has another one."""
+    archive = tmp_path / "a.zip"
+    archive.write_bytes(bytes(1000))
+    first = sha256_of(archive)
+    flip_a_byte(archive)
+    assert sha256_of(archive) != first

@@ -20,6 +20,7 @@ from nafp.walk import AUDIO_SUFFIXES as AUDIO_FILES
 __all__ = ["AUDIO_FILES", "CODECS", "check_wav", "onset", "open_audio", "read_any", "read_wav", "write_wav"]
 BLOCK_S = 30  # decoded at a time
 CANCELLED = 0.02  # of the power that uncorrelated channels would leave: their average has less where they cancel out
+SPARSE = 16  # one of so many samples is looked at first
 INTEGERS = 2**15, 2**23, 2**31  # full scale of samples that were written as floats without being scaled
 LOUD = 2**8  # times full scale: floats beyond are no loud sound but integers
 
@@ -81,19 +82,17 @@ class Mixing:
 
     def mono(self, block: np.ndarray) -> np.ndarray:
         """(n, channels) -> (n,): the average; one of the channels where they cancel out. ValueError for what is no number."""
-        mean = block.mean(axis=1)
-        if not np.isfinite(mean).all():
+        mono, channels = sum(block.T) / block.shape[1], block.shape[1]
+        if not np.isfinite(mono).all():
             raise ValueError("samples that are not numbers")
-        channels = block.shape[1]
         self._frames += len(block)
-        if channels > 1 and len(block):
-            power = np.square(block).mean(axis=0)
-            if np.square(mean).mean() < CANCELLED * power.mean() / channels:
-                best = int(np.argmax(power >= power.max() / 2))
-                self._cancelled += len(block)
-                self._channel = ("left", "right")[best] + " one" if channels == 2 else f"channel number {best + 1}"
-                mean = block[:, best]
-        return mean * self.scale if self.scale not in (None, 1.0) else mean
+        if cancelled(block[::SPARSE], mono[::SPARSE]) and cancelled(block, mono):
+            power = np.square(block).sum(axis=0)
+            best = int(np.argmax(power >= power.max() / 2))  # the first one that is not much softer than another
+            self._cancelled += len(block)
+            self._channel = ("left", "right")[best] + " one" if channels == 2 else f"channel number {best + 1}"
+            mono = block[:, best]
+        return mono * self.scale if self.scale not in (None, 1.0) else mono
 
     @property
     def note(self) -> str:
@@ -103,6 +102,12 @@ class Mixing:
             share = "" if self._cancelled == self._frames else f" in {100 * self._cancelled / self._frames:.0f} % of it"
             notes.append(f"the channels cancel each other out{share}; the {self._channel} was taken")
         return "; ".join(notes)
+
+
+def cancelled(block: np.ndarray, mean: np.ndarray) -> bool:
+    """Whether the channels (n, channels) cancel each other out in their mean (n,)."""
+    channels = block.shape[1]
+    return channels > 1 and mean @ mean < CANCELLED * np.square(block).sum() / channels**2
 
 
 def float_blocks(path: Path) -> Iterator[np.ndarray]:

@@ -31,7 +31,9 @@ def landmarks(samples: np.ndarray) -> np.ndarray:
     frames = (len(samples) - WINDOW) // HOP + 1
     if frames < 1:
         return np.zeros((0, 2), np.int32)
-    parts = [spectral_peaks(samples, begin, min(begin + AT_ONCE, frames), frames) for begin in range(0, frames, AT_ONCE)]
+    parts = [
+        spectral_peaks(samples, begin, min(begin + AT_ONCE, frames), frames) for begin in range(0, frames, AT_ONCE)
+    ]
     frame, bin_ = np.concatenate(parts, axis=1)
     found = []
     for k in range(1, PARTNERS + 1):
