@@ -99,6 +99,13 @@ def own_sources(own):
     return [folder for role in roles for folder in ([role] if isinstance(role, str) else role.values())]
 
 
+def own_states(own):
+    """What the folders of a data set of one's own hold, as params; a sentence if one is not there or has no audio."""
+    if problems := said(check_folders, own):
+        raise WorkflowError(*problems)
+    return list(map(state_of, own_sources(own)))
+
+
 def own_folders(wildcards):
     """The folders that the target works on, as params; a sentence if they were not given."""
     if not (config.get("library") and config.get("queries")):

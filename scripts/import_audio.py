@@ -7,8 +7,12 @@ from nafp.data.own import import_audio
 
 with logged(snakemake.log[0]):
     params = snakemake.params
-    table = import_audio(params.options, Path(params.root), Path(params.cache), snakemake.threads)
+    report = Path(snakemake.output.table).with_name("left_out.csv")
+    report.unlink(missing_ok=True)
+    table = import_audio(params.options, Path(params.root), Path(params.cache), snakemake.threads, report)
     table.to_csv(snakemake.output.table, index=False)
     for row in table[table["problem"] != ""].itertuples():
         print(f"left out {row.source}: {row.problem}")
+    for row in table[(table["problem"] == "") & (table["note"] != "")].itertuples():
+        print(f"note on {row.source}: {row.note}")
     print(table[table["problem"] == ""].groupby("split").size().to_string())

@@ -49,6 +49,28 @@ def test_progress_is_for_the_terminal_and_messages_for_both(tmp_path, capsys):
     assert "3/3" not in log
 
 
+def test_names_that_are_no_text_can_be_said(tmp_path):
+    """On a terminal that shows ASCII alone."""
+    program = f"""
+from nafp.console import logged
+with logged({str(tmp_path / "log")!r}):
+    print("caf\\udce9 恋")
+    raise OSError(2, "gone", "b\\udce9")
+"""
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=SCRIPTS, capture_output=True, env={"PYTHONIOENCODING": "ascii", "PATH": ""})
+    assert done.stdout == b"caf\\udce9 \\u604b\n"
+    assert done.stderr == b"error: b\\udce9: gone\n"
+    assert (tmp_path / "log").read_text("utf-8") == "caf\\udce9 恋\nerror: b\\udce9: gone\n"
+
+
+def test_a_file_of_the_longest_name_is_whole_or_not_there(tmp_path):
+    path = tmp_path / ("恋" * 85)
+    with written_whole(path) as part:
+        part.write_text("whole")
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
 def test_a_file_is_whole_or_not_there(tmp_path):
     with written_whole(tmp_path / "new/x") as part:
         part.write_text("whole")

@@ -9,7 +9,7 @@ import yaml
 from checksumdir import dirhash
 from kaggle_server import HANDLE, KEY, POINT, USER, Remote, serving
 from test_archive import tarred, zipped
-from wavs import data_set
+from wavs import data_set, write
 from workflow import FULL, ROOT, copy_project, planned, snakemake, tiny
 
 from nafp.config import check_config
@@ -144,6 +144,28 @@ def test_ones_own_music_as_a_data_set(finished, tmp_path):
     assert clips["train"] + clips["val_db"] + clips["test_db"] + clips["dummy"] == 8
     assert (clips["val_query"], clips["test_query"]) == (clips["val_db"], clips["test_db"])
     assert planned(folder, "verification", config=config) == {}
+
+
+def test_folders_of_ones_own_that_cannot_be_used(tmp_path):
+    """Wrong ones are refused while planning; where the files are no good, their table stays when the job has failed."""
+    folder = copy_project(tmp_path / "project")
+    for i in range(8):
+        write(folder / f"songs/{i}.wav", seed=i)
+        write(folder / f"ir/{i}.WAV", 0.1, seed=i)
+    (folder / "noise").mkdir()
+    own = {"music": "songs", "noise": "noise", "impulse_responses": "ir"}
+    config = tiny(folder, dataset={"name": "mine", "source": "own", "own": own})
+    done = snakemake(folder, "verification", "-n", config=config)
+    assert done.returncode != 0 and "dataset.own.noise: noise holds no audio files" in done.stdout
+    (folder / "noise/a.mp3").write_bytes(b"<html>404</html>")
+    assert planned(folder, "verification", config=config)["import_audio"] == 1
+    done = snakemake(folder, "verification", config=config)
+    assert done.returncode != 0 and "Traceback" not in done.stdout
+    assert (
+        "noise/a.mp3: cannot be read (it is a web page)); all are listed in results/mine/data/left_out.csv"
+        in done.stdout
+    )
+    assert "a web page" in (folder / "results/mine/data/left_out.csv").read_text()
 
 
 @pytest.mark.parametrize(

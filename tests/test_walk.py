@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from nafp.walk import files_below, is_audio, is_wav, state_of
+from nafp.walk import as_path, as_text, files_below, is_audio, is_wav, state_of
 
 
 def names(root, wanted=is_audio):
@@ -73,3 +73,29 @@ def test_other_files_and_dangling_links_do_not(music):
 def test_names_that_are_no_text(music):
     (music / os.fsdecode(b"caf\xe9.wav")).write_bytes(b"x")
     assert len(files_below(music, is_audio)) == 3 and state_of(music)
+
+
+def test_links_that_lead_nowhere_can_be_listed(music):
+    (music / "gone.wav").symlink_to("/nowhere/gone.wav")
+    (music / "self.wav").symlink_to(music / "self.wav")
+    assert names(music) == ["album/a.MP3", "b.wav"]
+    listed = [path.name for path in files_below(music, is_audio, dangling=True)]
+    assert listed == ["a.MP3", "b.wav", "gone.wav", "self.wav"]
+    assert state_of(music)
+
+
+@pytest.mark.parametrize(
+    "name, text",
+    [
+        ("恋.wav", "恋.wav"),
+        ("a\\b.wav", "a\\b.wav"),
+        (os.fsdecode(b"caf\xe9.wav"), "caf\\xe9.wav"),
+        ("a\nb\r\x85\u2028\u2029.wav", "a\\x0ab\\x0d\\u0085\\u2028\\u2029.wav"),
+        ("\x85 and " + os.fsdecode(b"\x85"), "\\u0085 and \\x85"),
+        ("\\x41\\\\u0041", "\\x5cx41\\\\x5cu0041"),
+    ],
+)
+def test_a_path_is_text_and_a_path_again(name, text):
+    assert as_text(name) == text
+    assert as_path(text) == name
+    assert text.encode() and len(text.splitlines()) == 1

@@ -22,7 +22,8 @@ class Tee:
         if not text.startswith("\r"):
             self.log.write(text)
             self.log.flush()
-        return self.terminal.write(text)
+        encoding = self.terminal.encoding or "utf-8"  # names of files may be no text, or none that the terminal shows
+        return self.terminal.write(text.encode(encoding, "backslashreplace").decode(encoding))
 
     def __getattr__(self, name: str):
         return getattr(self.terminal, name)
@@ -32,7 +33,7 @@ class Tee:
 def logged(log: str | Path) -> Iterator[None]:
     """Run a script's work with its output copied to ``log``; a UserError ends it with one sentence, not a traceback."""
     with (
-        open(log, "w", encoding="utf-8") as file,
+        open(log, "w", encoding="utf-8", errors="backslashreplace") as file,
         redirect_stdout(Tee(sys.stdout, file)),
         redirect_stderr(Tee(sys.stderr, file)),
     ):

@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import hashlib
 import os
 import socket
 from collections.abc import Iterator
@@ -17,12 +18,18 @@ def written_whole(path: Path | str) -> Iterator[Path]:
     """Give a temporary name beside ``path`` to write to, and rename it to ``path`` at the end; on error remove it."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.part")
+    part = path.with_name(part_name(path.name))
     try:
         yield part
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def part_name(name: str) -> str:
+    """A temporary name for a file that is not complete; at most 255 bytes, which file systems allow, like the name."""
+    whole = f"{name}.part"
+    return whole if len(os.fsencode(whole)) <= 255 else f"{hashlib.sha256(os.fsencode(name)).hexdigest()}.part"
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from nafp.errors import UserError
 from nafp.model.shapes import encoder_flops
 from nafp.resources import MEMORY
 from nafp.search.checks import codes_of
+from nafp.walk import files_below, is_wav
 
 PUBLISHED = {  # split -> songs and seconds of each (the dummy songs of full: on average)
     "mini": {"train": (10_000, 30), "val": (500, 30), "test": (500, 30), "dummy": (10_000, 30)},
@@ -153,7 +154,7 @@ def counted(root: Path) -> dict[str, tuple[int, float]]:
     """split -> (songs, seconds of each on average) of a folder in the paper's layout, by the sizes of its WAV files."""
     found = {}
     for split in ("train", "val_db", "test_db", "dummy"):
-        sizes = [path.stat().st_size for path in (root / SPLITS[split]).rglob("*.wav")]
+        sizes = [path.stat().st_size for path in files_below(root / SPLITS[split], is_wav)]
         if sizes:
             found[split.removesuffix("_db")] = len(sizes), sum(sizes) / len(sizes) / (2 * SAMPLE_RATE)
     return found

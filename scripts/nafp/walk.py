@@ -2,18 +2,17 @@
 
 import hashlib
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 _SUFFIXES = """
-    .wav .wave .rf64 .bwf .w64 .aif .aiff .aifc .au .snd .caf .voc .sph .flac .ogg .oga .opus .spx .mp1 .mp2 .mp3 .mpa
-    .m4a .m4b .m4r .mp4 .m4v .mov .3gp .3g2 .aac .adts .ac3 .eac3 .dts .wma .wmv .asf .amr .awb .gsm
+    .wav .wave .rf64 .bwf .w64 .aif .aiff .aifc .au .snd .caf .voc .sph .flac .ogg .oga .opus .spx .mp1 .mp2 .mp3 .mpa .mpga
+    .m4a .m4b .m4p .m4r .mp4 .m4v .mov .3gp .3g2 .aac .adts .ac3 .eac3 .dts .wma .wmv .asf .amr .awb .gsm
     .mka .mkv .webm .weba .avi .flv .mpg .mpeg .ts .m2ts .vob .ogv .ogx
-    .ape .wv .mpc .mpp .tta .tak .shn .ofr .dsf .dff .ra .rm .qcp
-"""
-AUDIO_SUFFIXES = frozenset(
-    _SUFFIXES.split()
-)  # in lower case; what cannot be read in the end is listed, not passed over
+    .ape .wv .mpc .mpp .tta .tak .shn .ofr .dsf .dff .ra .ram .rm .qcp .oma .aa .aax .mid .midi
+"""  # in lower case; what cannot be read in the end is listed, not passed over
+AUDIO_SUFFIXES = frozenset(_SUFFIXES.split())
 
 
 def is_audio(name: str | Path) -> bool:
@@ -26,15 +25,43 @@ def is_wav(name: str | Path) -> bool:
     return os.path.splitext(name)[1].lower() == ".wav"
 
 
-def files_below(root: Path | str, wanted: Callable[[str], bool] = lambda name: True) -> list[Path]:
+NO_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]|\\(?=x[0-9a-f]{2}|u[0-9a-f]{4})")
+ESCAPED = re.compile(r"\\(?:x([0-9a-f]{2})|u([0-9a-f]{4}))")
+
+
+def as_text(path: str | Path) -> str:
+    r"""A path as text for tables and messages: bytes that are no text become \xhh, line breaks of all kinds \xhh or \uhhhh.
+
+    ``as_path`` gives the path again. Every usual path stays as it is.
+    """
+    return NO_TEXT.sub(lambda found: _escape(ord(found[0])), os.fspath(path))
+
+
+def _escape(number: int) -> str:
+    if 0xDC80 <= number <= 0xDCFF:  # a byte, as Python has it in a name
+        number -= 0xDC00
+    elif number >= 0x80:
+        return f"\\u{number:04x}"
+    return f"\\x{number:02x}"
+
+
+def as_path(text: str) -> str:
+    """The path that ``as_text`` made this text of."""
+    return ESCAPED.sub(lambda found: chr(int(found[2], 16)) if found[2] else os.fsdecode(bytes.fromhex(found[1])), text)
+
+
+def files_below(
+    root: Path | str, wanted: Callable[[str], bool] = lambda name: True, dangling: bool = False
+) -> list[Path]:
     """Files below a folder whose names are wanted, in the order of their paths; links to files and folders are followed.
 
-    A link to a folder that it lies in ends there; a link to nothing is left out. A folder that is not there holds none.
+    A link to a folder that it lies in ends there; a link to nothing is left out, unless ``dangling``. A folder that is not
+    there holds none.
     """
-    return sorted(Path(found) for found in _found(os.fspath(root), wanted, ()))
+    return sorted(Path(found) for found in _found(os.fspath(root), wanted, dangling, ()))
 
 
-def _found(folder: str, wanted: Callable[[str], bool], above: tuple) -> Iterator[str]:
+def _found(folder: str, wanted: Callable[[str], bool], dangling: bool, above: tuple) -> Iterator[str]:
     try:
         status = os.stat(folder)
         entries = list(os.scandir(folder))
@@ -44,10 +71,15 @@ def _found(folder: str, wanted: Callable[[str], bool], above: tuple) -> Iterator
     if here in above:
         return
     for entry in entries:
-        if entry.is_dir():
-            yield from _found(entry.path, wanted, (*above, here))
-        elif wanted(entry.name) and entry.is_file():
+        if os.path.isdir(entry.path):  # entry.is_dir() fails where a link leads to itself
+            yield from _found(entry.path, wanted, dangling, (*above, here))
+        elif wanted(entry.name) and (os.path.isfile(entry.path) or (dangling and is_dangling(entry.path))):
             yield entry.path
+
+
+def is_dangling(path: Path | str) -> bool:
+    """Whether a path is a link to nothing, or to itself."""
+    return os.path.islink(path) and not os.path.exists(path)
 
 
 def state_of(place: Path | str | None) -> str | None:

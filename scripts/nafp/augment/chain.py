@@ -21,7 +21,7 @@ import torch
 from torch import Generator, Tensor
 
 from nafp.augment.masks import BatchMean, Cutout, Draws, FrequencyMask, Range, TimeMask
-from nafp.data.audio import CODECS, code_and_decode
+from nafp.data.codecs import CODECS, code_and_decode
 from nafp.data.layout import POOL_OF_STEP, SAMPLE_RATE, SEGMENT
 from nafp.data.pools import AudioPool, integers
 

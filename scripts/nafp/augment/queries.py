@@ -10,11 +10,12 @@ import torch
 from tqdm import tqdm
 
 from nafp.augment.chain import Chain
-from nafp.data.audio import read_wav, write_wav
 from nafp.data.corpus import Split
 from nafp.data.layout import SEGMENT
 from nafp.data.pools import AudioPool, held_out
+from nafp.data.wav import read_wav, write_wav
 from nafp.files import written_whole
+from nafp.walk import as_path, as_text, files_below, is_wav
 
 
 def held_out_pools(sounds: Mapping[str, Split], part: str) -> dict[str, AudioPool]:
@@ -24,16 +25,16 @@ def held_out_pools(sounds: Mapping[str, Split], part: str) -> dict[str, AudioPoo
 
 def write_queries(songs: Path, queries: Path, chain: Chain, seed: int) -> None:
     """Write a degraded copy of every WAV file below ``songs`` to the same place below ``queries``."""
-    paths = tqdm(sorted(songs.rglob("*.wav")), desc="queries", unit="song")
-    clips = ((path.relative_to(songs).as_posix(), read_wav(path)) for path in paths)
+    paths = tqdm(files_below(songs, is_wav), desc="queries", unit="song")
+    clips = ((as_text(path.relative_to(songs).as_posix()), read_wav(path)) for path in paths)
     for name, query in degraded(clips, chain, seed):
-        write_wav(queries / name, query)
+        write_wav(queries / as_path(name), query)
 
 
 def write_copies(split: Split, folder: Path, chain: Chain, seed: int, every: int = SEGMENT) -> None:
     """Write a degraded copy of every clip of a packed split as WAV; the augmentation changes every so many samples."""
     for name, copy in degraded(clips_of(split, "copies"), chain, seed, every):
-        write_wav(folder / name, copy)
+        write_wav(folder / as_path(name), copy)
 
 
 def pack_queries(songs: Split, array_path: Path, table_path: Path, chain: Chain, seed: int) -> None:

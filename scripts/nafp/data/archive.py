@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from nafp.data.digests import BLOCK, Digest, Hasher, Journal
 from nafp.errors import UserError
+from nafp.files import part_name
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, struct.error, EOFError, ValueError)
@@ -166,7 +167,7 @@ def unpack(
     try:
         refuse(archive, opened.members, limit)
         paths = placed(opened.members, roots)
-        missing = [i for i, path in enumerate(paths) if not done(journal.known(folder, path), opened.members[i])]
+        missing = [i for i, path in enumerate(paths) if not done(journal.unpacked(folder, path), opened.members[i])]
         room(sum(opened.members[i].bytes for i in missing))
         if len(missing) < len(paths):
             print(f"{archive.name}: {len(paths) - len(missing):,} of {len(paths):,} files are unpacked already")
@@ -207,7 +208,7 @@ def write_member(source: BinaryIO, member: Member, folder: Path, path: str) -> D
     """Write one member under a temporary name until it is whole; UserError if its length is not the declared one."""
     target = folder / path
     target.parent.mkdir(parents=True, exist_ok=True)
-    part, hasher, written = target.with_name(f".{target.name[:200]}.part"), Hasher(), 0
+    part, hasher, written = target.with_name(part_name(f".{target.name}")), Hasher(), 0
     try:
         with open(part, "wb") as file:
             while block := source.read(BLOCK):

@@ -1,11 +1,8 @@
-"""Audio files: what the pipeline accepts, how it reads and writes them."""
+"""Sound of any kind, as the pipeline hears it: int16 at 8 kHz, mono, decoded block by block."""
 
-import io
 import math
-import os
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from math import gcd
 from pathlib import Path
 
@@ -13,151 +10,125 @@ import numpy as np
 import soundfile as sf
 from scipy.signal import resample_poly
 
+from nafp.data.codecs import CODECS
+from nafp.data.decode import Account, sounds
 from nafp.data.layout import SAMPLE_RATE
+from nafp.data.wav import check_wav, onset, read_wav, write_wav
 from nafp.errors import UserError
-from nafp.files import written_whole
+from nafp.walk import AUDIO_SUFFIXES as AUDIO_FILES
 
-AUDIO_FILES = {  # the last line is what libsndfile does not read: such files are listed, not passed over
-    *(".wav", ".wave", ".rf64", ".w64", ".aif", ".aiff", ".aifc", ".au", ".snd", ".caf", ".voc", ".sph"),
-    *(".flac", ".ogg", ".oga", ".opus", ".mp3", ".mp2"),
-    *(".m4a", ".aac", ".wma", ".ape", ".wv"),
-}
+__all__ = ["AUDIO_FILES", "CODECS", "check_wav", "onset", "open_audio", "read_any", "read_wav", "write_wav"]
 BLOCK_S = 30  # decoded at a time
-ONSET_DB = -20  # of the peak: where ISO 3382-1 lets an impulse response begin
-RATES = 1000, 768_000  # Hz that music has; at others, resampling a broken header's file would take gigabytes
-CODECS = {  # name -> container and coding of libsndfile; none of them delays the signal
-    "ulaw": ("WAV", "ULAW"),  # telephone, 64 kbit/s
-    "adpcm": ("WAV", "IMA_ADPCM"),
-    "gsm": ("WAV", "GSM610"),  # mobile telephone, 13 kbit/s
-    "mp3": ("MP3", "MPEG_LAYER_III"),
-    "vorbis": ("OGG", "VORBIS"),
-    "opus": ("OGG", "OPUS"),
-}
+CANCELLED = 0.02  # of the power that uncorrelated channels would leave: their average has less where they cancel out
+SPARSE = 16  # one of so many samples is looked at first
+INTEGERS = 2**15, 2**23, 2**31  # full scale of samples that were written as floats without being scaled
+LOUD = 2**8  # times full scale: floats beyond are no loud sound but integers
 
 
-@dataclass(frozen=True)
-class WavInfo:
-    """One checked file: its length in samples (0 if unreadable) and what is wrong with it ('' if nothing)."""
+class Audio:
+    """A sound file; after its blocks were read, ``note`` says what is odd about them ('' if nothing is)."""
 
-    samples: int
-    problem: str
+    def __init__(self, path: Path | str):
+        self.path, self.note = Path(path), ""
 
+    def blocks(self) -> Iterator[np.ndarray]:
+        """(<= 30 s,) int16 samples at 8 kHz, block by block: the blocks join without a seam, memory holds one of them.
 
-def check_wav(path: Path) -> WavInfo:
-    """Read a WAV file's header and compare it with what the pipeline packs: 16-bit, 8 kHz, mono, not empty.
-
-    Never raises: an unreadable or truncated file is reported in ``problem``.
-    """
-    try:
-        size = path.stat().st_size
-        if size == 0:
-            return WavInfo(0, "empty file")
-        with sf.SoundFile(path) as f:
-            samples, frame_bytes = f.frames, 2 * f.channels
-            problems = [
-                text
-                for wrong, text in (
-                    (f.format not in ("WAV", "WAVEX"), f"a {f.format} file, expected WAV"),
-                    (f.samplerate != SAMPLE_RATE, f"{f.samplerate} Hz, expected {SAMPLE_RATE} Hz"),
-                    (f.channels != 1, f"{f.channels} channels, expected 1"),
-                    (f.subtype != "PCM_16", f"{f.subtype} samples, expected 16-bit PCM"),
-                    (samples == 0, "no samples"),
-                )
-                if wrong
-            ]
-    except (OSError, sf.LibsndfileError) as error:
-        return WavInfo(0, f"unreadable: {error}")
-    if not problems and (declared := data_bytes(path)) > samples * frame_bytes:
-        problems.append(f"truncated: the header declares {declared // frame_bytes} samples, the file holds {samples}")
-    return WavInfo(samples, "; ".join(problems))
+        Channels are averaged. Raises UserError (what is wrong with the file) for one without sound, or with samples that
+        are not numbers; a file that ends too early gives what is there, and a note.
+        """
+        account, mixing = Account(), Mixing()
+        try:
+            for sound in sounds(self.path, account):
+                mixing.scale_for(self.path, sound.is_float)
+                yield from resampled(lambda count: mixing.mono(sound.read(count)), sound.rate)  # noqa: B023
+        except (OSError, ValueError, sf.LibsndfileError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise UserError(f"{self.path}: cannot be read ({reason})") from error
+        self.note = "; ".join(filter(None, [account.note, mixing.note]))
 
 
-def data_bytes(path: Path) -> int:
-    """Length of the ``data`` chunk as the RIFF header states it, in bytes (0 where there is no such chunk)."""
-    with open(path, "rb") as f:
-        f.seek(12)
-        while len(head := f.read(8)) == 8:
-            length = int.from_bytes(head[4:], "little")
-            if head[:4] == b"data":
-                return length
-            f.seek(length + length % 2, os.SEEK_CUR)
-    return 0
+@contextmanager
+def open_audio(path: Path | str) -> Iterator[Audio]:
+    """A sound file of any kind, to be read block by block."""
+    audio = Audio(path)
+    yield audio
 
 
-def read_wav(path: Path) -> np.ndarray:
-    """(T,) int16 samples of a WAV file that ``check_wav`` has nothing against; UserError if it has."""
-    if problem := check_wav(path).problem:
-        raise UserError(f"{path}: {problem}; restore the file, or delete its folder if the workflow made it")
-    return sf.read(path, dtype="int16")[0]
+def read_any(path: Path | str) -> np.ndarray:
+    """(T,) int16 samples at 8 kHz of a sound file of any kind, channels averaged. UserError if it cannot be read."""
+    with open_audio(path) as audio:
+        return np.concatenate([np.zeros(0, np.int16), *audio.blocks()])
 
 
-def onset(response: np.ndarray) -> int:
-    """Number of the sample of an impulse response (T,) with which its direct sound begins; 0 if it is silent.
+class Mixing:
+    """Channels to one, and loud floats to full scale; ``note`` says what was done other than averaging."""
 
-    It is the first one within 20 dB of the peak (ISO 3382-1): noise and filters' ringing before it are softer, and a
-    direct sound that a reflection outshines by more is rare.
-    """
-    level = np.abs(response.astype(np.float32))
-    return int(np.argmax(level >= level.max(initial=0) * 10 ** (ONSET_DB / 20))) if len(level) else 0
+    def __init__(self):
+        self.scale, self._cancelled, self._frames, self._channel, self._loud = None, 0, 0, "", ""
+
+    def scale_for(self, path: Path, is_float: bool) -> None:
+        """Look through a file of floats, which may be of any size, for its peak."""
+        if self.scale is not None or not is_float:
+            return
+        peak = max((np.abs(block).max() for block in float_blocks(path)), default=0.0)
+        if peak > LOUD:
+            full = next((full for full in INTEGERS if peak <= full), peak)
+            self._loud = f"its floats reach {peak:.0f} and were divided by {full:.0f}"
+        else:
+            full = max(peak, 1.0)
+            self._loud = f"turned down by {20 * math.log10(full):.1f} dB, it is louder than full scale"
+        self.scale = 1.0 if full == 1.0 else 1 / full
+
+    def mono(self, block: np.ndarray) -> np.ndarray:
+        """(n, channels) -> (n,): the average; one of the channels where they cancel out. ValueError for what is no number."""
+        mono, channels = sum(block.T) / block.shape[1], block.shape[1]
+        if not np.isfinite(mono).all():
+            raise ValueError("samples that are not numbers")
+        self._frames += len(block)
+        if cancelled(block[::SPARSE], mono[::SPARSE]) and cancelled(block, mono):
+            power = np.square(block).sum(axis=0)
+            best = int(np.argmax(power >= power.max() / 2))  # the first one that is not much softer than another
+            self._cancelled += len(block)
+            self._channel = ("left", "right")[best] + " one" if channels == 2 else f"channel number {best + 1}"
+            mono = block[:, best]
+        return mono * self.scale if self.scale not in (None, 1.0) else mono
+
+    @property
+    def note(self) -> str:
+        """What is odd about the channels and the level."""
+        notes = [self._loud] if self.scale not in (None, 1.0) else []
+        if self._cancelled:
+            share = "" if self._cancelled == self._frames else f" in {100 * self._cancelled / self._frames:.0f} % of it"
+            notes.append(f"the channels cancel each other out{share}; the {self._channel} was taken")
+        return "; ".join(notes)
 
 
-def read_any(path: Path) -> np.ndarray:
-    """(T,) int16 samples at 8 kHz of any file that libsndfile reads: any rate, channels averaged.
-
-    Decoded and resampled block by block: memory holds the result and one block. Raises UserError for a broken file.
-    """
-    try:
-        with sf.SoundFile(path) as file:
-            if not RATES[0] <= file.samplerate <= RATES[1]:
-                raise ValueError(f"a sample rate of {file.samplerate} Hz")
-            return np.concatenate([np.zeros(0, np.int16), *resampled(file)])
-    except (OSError, ValueError, sf.LibsndfileError) as error:
-        raise UserError(f"{path}: cannot be read ({error})") from error
+def cancelled(block: np.ndarray, mean: np.ndarray) -> bool:
+    """Whether the channels (n, channels) cancel each other out in their mean (n,)."""
+    channels = block.shape[1]
+    return channels > 1 and mean @ mean < CANCELLED * np.square(block).sum() / channels**2
 
 
-def resampled(file: sf.SoundFile) -> Iterator[np.ndarray]:
-    """The samples of an open file at 8 kHz, int16, piece by piece; the pieces join without a seam."""
-    common = gcd(file.samplerate, SAMPLE_RATE)
-    up, down = SAMPLE_RATE // common, file.samplerate // common
+def float_blocks(path: Path) -> Iterator[np.ndarray]:
+    """(n, channels) blocks of a file, as they are."""
+    for sound in sounds(path, Account()):
+        while len(block := sound.read(BLOCK_S * sound.rate)):
+            yield block
+
+
+def resampled(read: Callable[[int], np.ndarray], rate: int) -> Iterator[np.ndarray]:
+    """What ``read(count)`` gives until it gives nothing, at 8 kHz, int16, piece by piece; they join without a seam."""
+    common = gcd(rate, SAMPLE_RATE)
+    up, down = SAMPLE_RATE // common, rate // common
     reach = down * math.ceil(11 * max(up, down) / up / down)  # of the filter, in whole input periods; 10 in SciPy's
-    block = max(down * math.ceil(BLOCK_S * file.samplerate / down), reach)
-    before, current = np.zeros(reach), next_block(file, block)
+    block = max(down * math.ceil(BLOCK_S * rate / down), reach)
+    before, current = np.zeros(reach), read(block)
     while len(current):
-        following = next_block(file, block)
+        following = read(block)
         after = np.pad(following[:reach], (0, max(reach - len(following), 0)))
         y = resample_poly(np.concatenate([before, current, after]), up, down)
         first = reach // down * up
         y = y[first : first + math.ceil(len(current) * up / down)]
         yield (y.clip(-1, 32767 / 32768) * 32768).round().astype(np.int16)
         before, current = current[-reach:], following
-
-
-def next_block(file: sf.SoundFile, frames: int) -> np.ndarray:
-    """(<= frames,) the next samples of a file, its channels averaged; ValueError if some are not numbers."""
-    block = file.read(frames, dtype="float64", always_2d=True).mean(axis=1)
-    if not np.isfinite(block).all():
-        raise ValueError("samples that are not numbers")
-    return block
-
-
-def write_wav(path: Path, samples: np.ndarray) -> None:
-    """Write (T,) int16 samples as a mono 8 kHz WAV file, under a temporary name until it is complete."""
-    file = io.BytesIO()  # libsndfile, writing by itself, would not say that the disk is full
-    sf.write(file, samples, SAMPLE_RATE, subtype="PCM_16", format="WAV")
-    with written_whole(path) as part:
-        part.write_bytes(file.getbuffer())
-
-
-def code_and_decode(x: np.ndarray, codecs: Sequence[str]) -> np.ndarray:
-    """(B, T) float32 in [-1, 1] -> the same after one of CODECS each, of the same length."""
-
-    def one(samples: np.ndarray, codec: str) -> np.ndarray:
-        container, coding = CODECS[codec]
-        file = io.BytesIO()
-        sf.write(file, samples, SAMPLE_RATE, format=container, subtype=coding)
-        file.seek(0)
-        decoded = sf.read(file, dtype="float32")[0][: len(samples)]
-        return np.pad(decoded, (0, len(samples) - len(decoded)))
-
-    with ThreadPoolExecutor() as pool:
-        return np.stack(list(pool.map(one, x, codecs)))

@@ -4,8 +4,30 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 from nafp.errors import UserError
+from nafp.walk import files_below, is_audio
 
+OWN_ROLES = ("music", "noise", "impulse_responses", "speech")  # of the folders of one's own data set
+Folders = str | Mapping[str, str]  # one folder, or part -> folder
 SHARES = {"val": 0.1, "test": 0.1, "dummy": 0.3}  # usual shares of one folder's songs; the rest is for training
+
+
+def folders_of(folders: Folders) -> list[tuple[str, Path]]:
+    """The folders of a role of one's own data set: part ('' if it is to be drawn), folder."""
+    return [(part, Path(name)) for part, name in ({"": folders} if isinstance(folders, str) else folders).items()]
+
+
+def check_folders(own: Mapping) -> None:
+    """Refuse folders of ``dataset.own`` that are not there, or that hold no audio files."""
+    for role in OWN_ROLES:
+        given: dict[Path, str] = {}
+        for part, folder in folders_of(own.get(role) or {}):
+            where = f"dataset.own.{role}.{part}" if part else f"dataset.own.{role}"
+            if given.setdefault(folder.resolve(), where) != where:
+                raise UserError(f"{where}: {folder} is the folder of {given[folder.resolve()]} too; give another one")
+            if not folder.is_dir():
+                raise UserError(f"{where}: {folder} is not a folder")
+            if not files_below(folder, is_audio):
+                raise UserError(f"{where}: {folder} holds no audio files; give another folder, or put some there")
 
 
 def check_shares(shares: Mapping[str, float]) -> None:

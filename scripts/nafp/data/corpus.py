@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from nafp.data.audio import read_wav
 from nafp.data.layout import HOP, SEGMENT, SPLITS, count_segments
+from nafp.data.wav import read_wav
 from nafp.files import reading
+from nafp.walk import as_text, files_below, is_wav
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,9 @@ class Split:
     @classmethod
     def read(cls, root: Path, split: str) -> "Split":
         """Read the WAV files of a small split into memory, without packing them first."""
-        paths = sorted((root / SPLITS[split]).rglob("*.wav"))
-        return cls.of_clips([read_wav(path) for path in paths], [path.relative_to(root).as_posix() for path in paths])
+        paths = files_below(root / SPLITS[split], is_wav)
+        names = [as_text(path.relative_to(root).as_posix()) for path in paths]
+        return cls.of_clips([read_wav(path) for path in paths], names)
 
     @classmethod
     def of_clips(cls, clips: list[np.ndarray], names: list[str]) -> "Split":

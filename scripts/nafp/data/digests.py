@@ -1,7 +1,9 @@
-"""Checksums of the files below a folder, each computed once: a journal keeps them by path, size and time of change."""
+"""Checksums of the files below a folder, each computed once: a journal keeps them by place, size and times of change."""
 
 import hashlib
-from collections.abc import Collection, Iterable, Iterator
+import json
+import os
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
@@ -9,16 +11,25 @@ from pathlib import Path
 import pandas as pd
 from tqdm import tqdm
 
+from nafp.files import written_whole
+from nafp.walk import as_text, files_below
+
 BLOCK = 2**20
+COLUMNS = ["path", "bytes", "mtime_ns", "md5", "sha256"]
 
 
 @dataclass(frozen=True)
 class Digest:
-    """One file: its path below the folder, size, time of change, and what it holds."""
+    """One file: its path below a folder, the folder's absolute path, size, times of change, and what it holds.
+
+    ``ctime_ns`` is when the system last changed anything about the file; no program that copies it can choose it.
+    """
 
     path: str
+    root: str
     bytes: int
     mtime_ns: int
+    ctime_ns: int
     md5: str
     sha256: str
 
@@ -36,29 +47,41 @@ class Hasher:
     def digest(self, root: Path, path: str) -> Digest:
         """What was seen, as the digest of the file ``root / path``."""
         stat = (root / path).stat()
-        return Digest(path, stat.st_size, stat.st_mtime_ns, *(one.hexdigest() for one in self._both))
+        times = stat.st_mtime_ns, stat.st_ctime_ns
+        return Digest(path, os.path.abspath(root), stat.st_size, *times, *(one.hexdigest() for one in self._both))
 
 
 class Journal:
-    """Digests on disk, appended as they come; a torn last line, left by a killed process, does not count."""
+    """Digests on disk, appended as they come: a line each, in which the names are JSON strings.
+
+    Lines that cannot be read (torn by a killed process, damaged) do not count, and are gone after the next one is written.
+    Those of an older form, without folder and ``ctime_ns``, say that a file was there, not what is in it.
+    """
 
     def __init__(self, path: Path):
         self.path = path
         self._known: dict[str, Digest] = {}
+        self._whole = False
         if path.exists():
-            text = path.read_bytes()
-            whole = text[: text.rfind(b"\n") + 1]
-            if len(whole) < len(text):
-                with open(path, "r+b") as file:
-                    file.truncate(len(whole))
-            for line in whole.decode("utf-8").splitlines()[1:]:
-                name, size, mtime, md5, sha256 = line.rsplit("\t", 4)
-                self._known[name] = Digest(name, int(size), int(mtime), md5, sha256)
+            head, *lines = path.read_bytes().decode("utf-8", "surrogateescape").split("\n")
+            self._whole = head == HEAD and lines[-1:] == [""]
+            for line in lines:
+                digest = parsed(line)
+                self._whole = self._whole and bool(digest or not line)
+                if digest:
+                    self._known[digest.path] = digest
 
     def known(self, root: Path, path: str) -> Digest | None:
-        """The digest of ``root / path`` if the file is as it was when it was computed."""
+        """The digest of ``root / path`` if the file is the one of which it was computed, and has not changed since."""
+        digest = self.unpacked(root, path)
+        if digest is None or digest.root != os.path.abspath(root):
+            return None
+        return digest if (root / path).stat().st_ctime_ns == digest.ctime_ns else None
+
+    def unpacked(self, root: Path, path: str) -> Digest | None:
+        """The digest that a file of this path, size and time of change had: it is there, in a copy of the folder maybe."""
         digest, file = self._known.get(path), root / path
-        if digest is None or not file.is_file():
+        if digest is None or not os.path.isfile(file):
             return None
         stat = file.stat()
         return digest if (stat.st_size, stat.st_mtime_ns) == (digest.bytes, digest.mtime_ns) else None
@@ -67,56 +90,88 @@ class Journal:
         return len(self._known)
 
     def all_there(self, root: Path) -> bool:
-        """Whether it knows of files, and all of them are as they were."""
-        return bool(self._known) and all(self.known(root, path) for path in self._known)
+        """Whether it knows of files, and all of them are there."""
+        return bool(self._known) and all(self.unpacked(root, path) for path in self._known)
 
     def add(self, digests: Iterable[Digest]) -> None:
         """Keep these too."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        new = not self.path.exists() or not self.path.stat().st_size
-        with open(self.path, "a", encoding="utf-8", newline="\n") as file:
-            if new:
-                file.write("\t".join(field.name for field in fields(Digest)) + "\n")
+        if not self._whole:
+            with written_whole(self.path) as part:
+                part.write_text("".join(f"{line}\n" for line in [HEAD, *map(line_of, self._known.values())]), "ascii")
+            self._whole = True
+        with open(self.path, "a", encoding="ascii", newline="\n") as file:
             for digest in digests:
-                file.write("\t".join(map(str, astuple(digest))) + "\n")
+                file.write(f"{line_of(digest)}\n")
                 self._known[digest.path] = digest
 
 
-def digest_files(
-    root: Path, journal: Journal, threads: int = 8, suffixes: Collection[str] | None = None
-) -> pd.DataFrame:
-    """Checksums of every file below ``root``, hidden ones too: columns path, bytes, mtime_ns, md5, sha256, by path.
+HEAD = "\t".join(field.name for field in fields(Digest))
 
-    ``suffixes``: only of files with one of these, in lower case. Only files that the journal does not know are read.
-    Paths are relative to ``root``.
+
+def line_of(digest: Digest) -> str:
+    """A digest as a line of a journal, in ASCII."""
+    path, root, *rest = astuple(digest)
+    return "\t".join([json.dumps(path), json.dumps(root), *map(str, rest)])
+
+
+def parsed(line: str) -> Digest | None:
+    """The digest of a line, of the older form too (path, bytes, mtime_ns, md5, sha256); None if it is none."""
+    try:
+        name, *rest = line.rsplit("\t", 6) if line.startswith('"') else line.rsplit("\t", 4)
+        if len(rest) == 6:
+            root, size, mtime, ctime, md5, sha256 = rest
+            digest = Digest(json.loads(name), json.loads(root), int(size), int(mtime), int(ctime), md5, sha256)
+        else:
+            size, mtime, md5, sha256 = rest
+            digest = Digest(name, "", int(size), int(mtime), 0, md5, sha256)
+    except ValueError:
+        return None
+    hexadecimal = len(md5) == 32 and len(sha256) == 64 and set(md5 + sha256) <= set("0123456789abcdef")
+    return digest if hexadecimal and isinstance(digest.path, str) and "\0" not in digest.path else None
+
+
+def digest_files(
+    root: Path,
+    journal: Journal,
+    threads: int = 8,
+    wanted: Callable[[str], bool] = lambda name: True,
+    unreadable: dict[str, str] | None = None,
+) -> pd.DataFrame:
+    """Checksums of the files below ``root``, hidden and linked ones too: columns path, bytes, mtime_ns, md5, sha256, by path.
+
+    ``wanted``: only of files with such names. Only files that the journal does not know are read. Paths are relative to
+    ``root``, as text (see ``nafp.walk.as_text``). ``unreadable`` takes the files that cannot be read, by path, and why;
+    without it the first one is an OSError.
     """
-    paths = sorted(path.relative_to(root).as_posix() for path in files_below(root, suffixes))
+    paths = sorted(path.relative_to(root).as_posix() for path in files_below(root, wanted))
     known = {path: journal.known(root, path) for path in paths}
     unknown = [path for path in paths if known[path] is None]
     total = sum((root / path).stat().st_size for path in unknown)
     bar = tqdm(total=total, unit="B", unit_scale=True, desc="checksums", disable=not unknown)
 
-    def one(path: str) -> Digest:
+    def one(path: str) -> Digest | OSError:
         hasher = Hasher()
-        with open(root / path, "rb") as file:
-            while block := file.read(BLOCK):
-                hasher.update(block)
-                bar.update(len(block))
-        return hasher.digest(root, path)
+        try:
+            with open(root / path, "rb") as file:
+                while block := file.read(BLOCK):
+                    hasher.update(block)
+                    bar.update(len(block))
+            return hasher.digest(root, path)
+        except OSError as error:
+            return error
 
     with ThreadPoolExecutor(threads) as pool, bar:
-        for digest in pool.map(one, unknown):
-            journal.add([digest])
-            known[digest.path] = digest
-    columns = [field.name for field in fields(Digest)]
-    return pd.DataFrame([astuple(known[path]) for path in paths], columns=columns)
-
-
-def files_below(root: Path, suffixes: Collection[str] | None) -> Iterator[Path]:
-    """Files, links to files too, with one of the suffixes (None: any)."""
-    for path in root.rglob("*"):
-        if (suffixes is None or path.suffix.lower() in suffixes) and path.is_file():
-            yield path
+        for path, found in zip(unknown, pool.map(one, unknown), strict=True):
+            if isinstance(found, Digest):
+                journal.add([found])
+                known[path] = found
+            elif unreadable is None:
+                raise found
+            else:
+                unreadable[as_text(path)] = found.strerror or str(found)
+    found = [digest for digest in known.values() if digest]
+    rows = [(as_text(one.path), one.bytes, one.mtime_ns, one.md5, one.sha256) for one in found]
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def directory_md5(digests: pd.DataFrame) -> str:

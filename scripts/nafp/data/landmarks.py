@@ -12,6 +12,7 @@ from scipy.signal import stft
 
 WINDOW, HOP = 1024, 256  # samples: 128 ms, 32 ms
 AREA = (25, 13)  # bins, frames: a peak is the loudest point of so large a neighbourhood
+AT_ONCE = 2**14  # frames, 9 minutes: 0.1 GB
 PARTNERS = 5  # the peaks that follow one, with which it makes landmarks
 FARTHEST = 63  # frames between the two
 KEPT = 4  # one of so many hashes, the same ones in every song
@@ -27,12 +28,13 @@ def landmarks(samples: np.ndarray) -> np.ndarray:
 
     A hash is both bins, 9 bits each, and the frames between them, 6 bits.
     """
-    if len(samples) < WINDOW:
+    frames = (len(samples) - WINDOW) // HOP + 1
+    if frames < 1:
         return np.zeros((0, 2), np.int32)
-    x = samples.astype(np.float32) / 32768
-    level = np.abs(stft(x, nperseg=WINDOW, noverlap=WINDOW - HOP, boundary=None, padded=False)[2])[:512]
-    peaks = (level == maximum_filter(level, AREA)) & (level > 1e-4)
-    frame, bin_ = np.nonzero(peaks.T)  # in the order of time
+    parts = [
+        spectral_peaks(samples, begin, min(begin + AT_ONCE, frames), frames) for begin in range(0, frames, AT_ONCE)
+    ]
+    frame, bin_ = np.concatenate(parts, axis=1)
     found = []
     for k in range(1, PARTNERS + 1):
         distance = frame[k:] - frame[:-k]
@@ -44,12 +46,22 @@ def landmarks(samples: np.ndarray) -> np.ndarray:
     return marks[mixed % KEPT == 0]
 
 
+def spectral_peaks(samples: np.ndarray, begin: int, end: int, frames: int) -> np.ndarray:
+    """(2, n): frame and bin of the peaks of some of a song's frames, in the order of time; those around them are looked at."""
+    first, last = max(begin - AREA[1], 0), min(end + AREA[1], frames)
+    x = samples[first * HOP : (last - 1) * HOP + WINDOW].astype(np.float32) / 32768
+    level = np.abs(stft(x, nperseg=WINDOW, noverlap=WINDOW - HOP, boundary=None, padded=False)[2])[:512]
+    peaks = (level == maximum_filter(level, AREA)) & (level > 1e-4)
+    frame, bin_ = np.nonzero(peaks[:, begin - first : end - first].T)
+    return np.stack([frame + begin, bin_])
+
+
 def similar(songs: Sequence[np.ndarray]) -> pd.DataFrame:
     """Pairs of files that hold the same recording, or a part of it: columns first, second (numbers), share (0 to 1).
 
     ``songs``: the landmarks of each. ``share``: of the landmarks of the one with fewer, those that the other has at one offset.
     """
-    counts = np.array([len(song) for song in songs])
+    counts = np.array([len(song) for song in songs], dtype=np.int64)
     owner = np.repeat(np.arange(len(songs), dtype=np.int64), counts)
     marks = np.concatenate([np.zeros((0, 2), np.int32), *songs])
     order = np.lexsort((owner, marks[:, 0]))

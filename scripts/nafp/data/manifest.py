@@ -6,19 +6,20 @@ from pathlib import Path
 import pandas as pd
 from tqdm import tqdm
 
-from nafp.data.audio import SAMPLE_RATE, check_wav
-from nafp.data.layout import SPLITS
+from nafp.data.layout import SAMPLE_RATE, SPLITS
+from nafp.data.wav import check_wav
 from nafp.errors import UserError
+from nafp.walk import as_path, as_text, files_below, is_dangling, is_wav
 
 DUMMIES = {"10k_30s": (10_000, 30), "100k_full": (100_000, None)}  # name -> songs, seconds of each (None: any)
 
 
 def find_files(root: Path) -> pd.DataFrame:
-    """Every WAV file of every split under ``root``, in a fixed order: columns split, path (relative to root)."""
+    """Every WAV file of every split under ``root``, in a fixed order: columns split, path (relative to root, as text)."""
     rows = [
-        (split, path.relative_to(root).as_posix())
+        (split, as_text(path.relative_to(root).as_posix()))
         for split, folder in SPLITS.items()
-        for path in sorted((root / folder).rglob("*.wav"))
+        for path in files_below(root / folder, is_wav, dangling=True)
     ]
     return pd.DataFrame(rows, columns=["split", "path"])
 
@@ -26,10 +27,10 @@ def find_files(root: Path) -> pd.DataFrame:
 def make_manifest(root: Path, threads: int = 8) -> pd.DataFrame:
     """Check every file's header: columns split, path, bytes, samples, seconds, problem ('' if none)."""
     manifest = find_files(root)
-    paths = [root / path for path in manifest["path"]]
+    paths = [root / as_path(path) for path in manifest["path"]]
     with ThreadPoolExecutor(threads) as pool:
         checked = list(tqdm(pool.map(check_wav, paths), total=len(paths), desc="checking", unit="file"))
-    manifest["bytes"] = [path.stat().st_size for path in paths]
+    manifest["bytes"] = [0 if is_dangling(path) else path.stat().st_size for path in paths]
     manifest["samples"] = [info.samples for info in checked]
     manifest["seconds"] = manifest["samples"] / SAMPLE_RATE
     manifest["problem"] = [info.problem for info in checked]

@@ -17,8 +17,10 @@ from tqdm import tqdm
 
 from nafp.data.layout import SEGMENT
 from nafp.data.space import check_room
+from nafp.data.wav import opened
 from nafp.errors import UserError
 from nafp.files import written_whole
+from nafp.walk import as_path
 
 BLOCK = 2**20  # samples in memory at a time, of each thread
 GROUP_BYTES = 2**26  # of packed clips, after which the progress is written down
@@ -142,7 +144,7 @@ def write_groups(root: Path, plan: Plan, groups: Sequence[range], part: Path, pr
         def one(group: range) -> None:
             for i in group:
                 path, start, samples = plan.table.iloc[i, :3]
-                copy_clip(root / path, samples, file, len(plan.header) + 2 * start)
+                copy_clip(root / as_path(path), samples, file, len(plan.header) + 2 * start)
             progress.add(group)
             bar.update(bytes_of(plan, group))
 
@@ -167,10 +169,10 @@ def copy_clip(path: Path, samples: int, file: int, offset: int) -> None:
     """Copy a mono WAV file's samples to a place in an open file, block by block; UserError if they are not as many."""
     changed = f"{path}: changed since it was checked; delete manifest.csv and rerun"
     try:
-        with sf.SoundFile(path) as source:
+        with opened(path) as source:
             if source.frames != samples:
                 raise UserError(changed)
             for block in source.blocks(BLOCK, dtype="int16"):
                 offset += os.pwrite(file, block.astype("<i2", copy=False), offset)
     except sf.LibsndfileError as error:
-        raise UserError(f"{changed} ({error})") from error
+        raise UserError(f"{changed} ({error.error_string})") from error

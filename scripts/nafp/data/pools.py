@@ -7,10 +7,10 @@ import pandas as pd
 import torch
 from torch import Generator, Tensor
 
-from nafp.data.audio import onset
 from nafp.data.checks import check_kinds, kinds_of
 from nafp.data.corpus import Split
 from nafp.data.layout import RESPONSE_KINDS
+from nafp.data.wav import onset
 
 ENOUGH = 4  # held-out sounds of a kind that validation and test queries do not share
 

@@ -198,12 +198,12 @@ def checksum_file(archive: Path) -> Path:
 
 
 def sha256_of(path: Path) -> str:
-    """SHA-256 of a large file, with a progress bar; kept beside the file's size and time of change for the next call."""
+    """SHA-256 of a large file, with a progress bar; kept beside the file's size and times of change for the next call."""
     stat = path.stat()
     kept = checksum_file(path)
-    state = f"{stat.st_size} {stat.st_mtime_ns}"
+    state = f"{stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns}"
     if kept.exists() and kept.read_text(encoding="utf-8").startswith(f"{state} "):
-        return kept.read_text(encoding="utf-8").split()[2]
+        return kept.read_text(encoding="utf-8").split()[3]
     digest = hashlib.sha256()
     bar = tqdm(total=stat.st_size, unit="B", unit_scale=True, desc=f"checksum of {path.name}")
     with open(path, "rb") as file, bar:

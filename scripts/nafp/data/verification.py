@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from nafp.data.audio import onset, read_wav
 from nafp.data.layout import MUSIC, QUERY_OF, SAMPLE_RATE, SPLITS
 from nafp.data.manifest import DUMMIES, differences, select_dummies
+from nafp.data.wav import onset, read_wav
 from nafp.errors import UserError
 from nafp.files import written_whole
+from nafp.walk import as_path
 
 VITAL = ("val_db", "val_query", "test_db", "test_query")  # a hole in one of them would shift the answers
 SHOWN = 30  # problems in a message; the report has all
@@ -96,7 +97,7 @@ def same_audio(manifest: pd.DataFrame) -> list[str]:
 def late_responses(manifest: pd.DataFrame, root: Path) -> list[str]:
     """The impulse responses that begin with silence, which delays what is convolved with them: one sentence, or none."""
     paths = manifest.loc[manifest["split"].isin(("ir_train", "ir_test")) & (manifest["problem"] == ""), "path"]
-    onsets_ms = {path: 1000 * onset(read_wav(root / path)) / SAMPLE_RATE for path in paths}
+    onsets_ms = {path: 1000 * onset(read_wav(root / as_path(path))) / SAMPLE_RATE for path in paths}
     late = {path: ms for path, ms in onsets_ms.items() if ms > LATE_MS}
     if not late:
         return []
@@ -142,7 +143,7 @@ def refuse(problems: list[str], root: Path, report: Path) -> None:
     report.unlink(missing_ok=True)
     if problems:
         with written_whole(report) as part:
-            part.write_text("\n".join(problems) + "\n", encoding="utf-8")
+            part.write_text("\n".join(problems) + "\n", encoding="utf-8", errors="backslashreplace")
         more = f"\n... and {len(problems) - SHOWN} more: all are in {report}" if len(problems) > SHOWN else ""
         shown = "\n".join(problems[:SHOWN])
         raise UserError(f"{root} cannot be used, {len(problems)} problem(s):\n{shown}{more}")

@@ -8,7 +8,7 @@ import soundfile as sf
 from PIL import Image
 from scipy.signal import spectrogram
 
-from nafp.data.audio import SAMPLE_RATE
+from nafp.data.layout import SAMPLE_RATE
 
 WINDOW, STEP = 256, 64  # samples of the spectrogram
 RANGE_DB = 65  # from white to black

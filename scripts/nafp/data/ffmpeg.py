@@ -1,0 +1,106 @@
+"""Sound that libsndfile does not read, through FFmpeg (PyAV): AAC, WMA, Opus in any container, the sound of a video."""
+
+from collections.abc import Iterator
+from typing import BinaryIO
+
+import av
+import numpy as np
+
+OPTIONS = {"protocol_whitelist": "none"}  # a playlist must open no other files
+RELIABLE = (  # containers whose header says how long the sound is; elsewhere FFmpeg guesses by the bit rate
+    *("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "asf", "avi", "flac", "wav", "w64", "aiff", "caf", "voc", "iff"),
+    *("wv", "tta", "ape", "tak", "mpc", "mpc8", "dsf"),
+)
+FULL_SCALE = {"u8": 2**7, "s16": 2**15, "s32": 2**31, "s64": 2**63, "flt": 1, "dbl": 1}  # sample format -> its 1.0
+LOSSLESS_FLOAT = "pcm_f", "wavpack"  # codecs whose floats may be of any size
+
+
+class NoSound(ValueError):
+    """FFmpeg finds no sound in a file; the message says why."""
+
+
+class FfmpegSound:
+    """An open sound: ``read`` goes on as long as the rate stays the same, ``goes_on`` says whether another one follows.
+
+    ``rate`` (Hz), ``taken`` (samples read at this rate), ``declared_s``: seconds by the header (None: unknown), ``lost_s``:
+    seconds that could not be decoded, ``problem``: why it ended before its end.
+    """
+
+    def __init__(self, file: BinaryIO, skip_s: float = 0.0):
+        """``skip_s``: seconds at the beginning that are not wanted. NoSound if there is no sound in the file."""
+        try:
+            self._container = av.open(file, options=OPTIONS)
+        except (av.error.FFmpegError, OSError) as error:
+            raise NoSound("its format is not known, or it is damaged") from error
+        stream = self._container.streams.best("audio")
+        if stream is None or stream.codec_context is None:
+            self.close()
+            raise NoSound("no codec is known for its sound" if stream else "there is no sound in it")
+        self.declared_s, self.lost_s = declared_seconds(self._container, stream), 0.0
+        self.is_float = stream.codec_context.name.startswith(LOSSLESS_FLOAT)
+        self.taken, self.problem = 0, ""
+        self._frames = self._decoded(stream, skip_s)
+        self._next = next(self._frames, None)
+        self.rate = self._next[0] if self._next else 0
+
+    def close(self) -> None:
+        self._container.close()
+
+    def _decoded(self, stream, skip_s: float) -> Iterator[tuple[int, np.ndarray]]:
+        """Rate and samples (n, channels) float64 of each frame; packets that are damaged are passed over."""
+        to_skip = skip_s
+        try:
+            for packet in self._container.demux(stream):
+                try:
+                    frames = packet.decode()
+                except av.error.MemoryError:
+                    raise
+                except av.error.FFmpegError:
+                    self.lost_s += float(packet.duration * packet.time_base) if packet.duration else 0.0
+                    continue
+                for frame in frames:
+                    drop = min(round(to_skip * frame.sample_rate), frame.samples)
+                    to_skip -= drop / frame.sample_rate
+                    if drop < frame.samples:
+                        yield frame.sample_rate, samples_of(frame)[drop:]
+        except av.error.MemoryError:
+            raise
+        except (av.error.FFmpegError, OSError) as error:
+            self.problem = str(error)
+
+    def read(self, count: int) -> np.ndarray:
+        """(<= count, channels) float64: the next samples, all of one rate and number of channels; none at the end."""
+        if self._next is None or self._next[0] != self.rate:
+            return np.zeros((0, 1))
+        taken, left, channels = [], count, self._next[1].shape[1]
+        while left and self._next is not None and self._next[0] == self.rate and self._next[1].shape[1] == channels:
+            samples = self._next[1]
+            taken.append(samples[:left])
+            self._next = (self.rate, samples[left:]) if len(samples) > left else next(self._frames, None)
+            left -= len(taken[-1])
+        self.taken += count - left
+        return np.concatenate(taken)
+
+    def goes_on(self) -> bool:
+        """Whether there is more, of another rate maybe, which is ``rate`` then."""
+        if self._next is not None:
+            self.rate, self.taken = self._next[0], 0
+        return self._next is not None
+
+
+def declared_seconds(container, stream) -> float | None:
+    """The length of a sound as its file's header has it, in seconds; None where that is a guess, or of a film."""
+    if container.format.name not in RELIABLE:
+        return None
+    if stream.duration is not None:
+        return float(stream.duration * stream.time_base)
+    films = [one for one in container.streams.video if not one.disposition & av.stream.Disposition.attached_pic]
+    return container.duration / av.time_base if container.duration is not None and not films else None
+
+
+def samples_of(frame: av.AudioFrame) -> np.ndarray:
+    """(samples, channels) float64 in [-1, 1] of a decoded frame of any sample format."""
+    kind = frame.format.packed.name
+    x = frame.to_ndarray()
+    x = x.T if frame.format.is_planar else x.reshape(frame.samples, -1)
+    return (x.astype(np.float64) - (2**7 if kind == "u8" else 0)) / FULL_SCALE[kind]
