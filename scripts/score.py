@@ -26,7 +26,8 @@ with logged(snakemake.log[0]):
     index = read_index(snakemake.wildcards.index, snakemake.params.options, inputs.index, database, search["device"])
     lengths = search["lengths"]
     starts = choose_starts(samples[-1], search["test_ids"], search["protocol"], lengths, search["seed"])
-    results = search_sequences(index, database, query, starts, lengths)
+    partial_mean = search["protocol"] == "release"
+    results = search_sequences(index, database, query, starts, lengths, partial_mean=partial_mean)
     clips = pd.concat(tables[:-1])
     songs = songs_of_rows(clips["samples"])
     table = per_query_table(results, starts, starts + len(database.dummy), songs, clips["path"])

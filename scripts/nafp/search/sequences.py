@@ -47,11 +47,13 @@ def search_sequences(
     starts: np.ndarray,
     lengths: Sequence[int],
     progress: bool = True,
+    partial_mean: bool = False,
 ) -> list[Result]:
     """Search the sequences query[start : start + length] for every start and length: one Result a length.
 
-    ``query``: (n, d). A sequence that runs past the end of ``query``, and a window past the end of the database, are
-    scored on the overlap, as in the published evaluation.
+    ``query``: (n, d). What a window lacks, because it runs past the end of the database or of ``query``, counts as 0.
+    ``partial_mean``: a score is the mean over what is there, as in the original's evaluation (protocol ``release``); the
+    end of a database then answers any sequence of which one segment resembles its last one.
 
     A candidate of a short sequence is one of every longer sequence from the same start, with the same inner products
     first. So the longest length is computed, and the others are read from its partial sums.
@@ -71,7 +73,7 @@ def search_sequences(
     chunks = [starts[at : at + chunk] for at in range(0, len(starts), chunk)]
 
     def score(some: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-        return score_sequences(neighbours, database, query, some, lengths)
+        return score_sequences(neighbours, database, query, some, lengths, partial_mean)
 
     with one_thread_each() as pool:
         bar = tqdm(pool.map(score, chunks), total=len(chunks), desc="scoring", unit="chunk", disable=not progress)
@@ -114,7 +116,12 @@ def recall(index: Index, database: Database, query: np.ndarray) -> dict[str, flo
 
 
 def score_sequences(
-    neighbours: np.ndarray, database: Database, query: np.ndarray, starts: np.ndarray, lengths: Sequence[int]
+    neighbours: np.ndarray,
+    database: Database,
+    query: np.ndarray,
+    starts: np.ndarray,
+    lengths: Sequence[int],
+    partial_mean: bool = False,
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """The best places of the sequences at ``starts`` and their scores, (q, KEPT) each, for every length.
 
@@ -131,7 +138,7 @@ def score_sequences(
     best = []
     for n, total in zip(lengths, sums, strict=True):
         score = np.full(place.shape, -np.inf, np.float32)
-        score.put(candidate, total / np.minimum(n, left))
+        score.put(candidate, total / (np.minimum(n, left) if partial_mean else n))
         columns = n * neighbours.shape[1]
         best.append(keep_best(place[:, :columns], score[:, :columns]))
     return best
