@@ -21,7 +21,9 @@ with logged(snakemake.log[0]):
     partial_mean = search["protocol"] == "release"
     name, lengths = snakemake.wildcards.index, search["lengths"]
     songs = songs_of_rows(samples[-1])
-    found = measure(name, params.options, database, query, songs, starts, lengths, params.fractions, partial_mean, **building)
+    found = measure(
+        name, params.options, database, query, songs, starts, lengths, params.fractions, partial_mean, **building
+    )
     found.to_parquet(snakemake.output.hits, index=False)
     table = predictions(found, seed=search["seed"])
     table.round(4).to_csv(snakemake.output.table, index=False)
