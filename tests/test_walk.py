@@ -3,7 +3,6 @@
 import os
 
 import pytest
-
 from nafp.walk import files_below, is_audio, is_wav, state_of
 
 
