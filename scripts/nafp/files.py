@@ -1,10 +1,13 @@
 """Files that are either complete or not there, and what is said of damaged ones."""
 
 import errno
+import fcntl
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from nafp.errors import UserError
 
@@ -34,3 +37,26 @@ def reading(path: Path | str) -> Iterator[None]:
         raise UserError(
             f"{path}: cannot be read, it is damaged or missing ({reason}); delete it and run the same command again"
         ) from error
+
+
+def lock(path: Path, problem: str) -> IO:
+    """Take a lock file, which is held until what is returned is closed or the process ends, however it ends.
+
+    UserError, with ``problem``, if another process holds it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = open(path, "a+", encoding="ascii", errors="replace")  # noqa: SIM115
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.seek(0)
+        holder = file.read().strip()
+        file.close()
+        raise UserError(f"{path.parent}: {problem}" + (f" ({holder} has it)" if holder else "")) from None
+    except OSError as error:  # a file system without locks
+        print(f"{path}: cannot be locked ({error.strerror}); let no two processes use it at once", flush=True)
+        return file
+    file.truncate(0)
+    file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+    file.flush()
+    return file

@@ -5,6 +5,7 @@ import math
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import gcd
 from pathlib import Path
@@ -113,6 +114,33 @@ def read_any(path: Path) -> np.ndarray:
             return np.concatenate([np.zeros(0, np.int16), *resampled(file)])
     except (OSError, ValueError, sf.LibsndfileError) as error:
         raise UserError(f"{path}: cannot be read ({error})") from error
+
+
+class Opened:
+    """An open audio file. ``note``, after reading: '' if all of it could be decoded."""
+
+    def __init__(self, path: Path, file: sf.SoundFile):
+        self.path, self.file, self.note = path, file, ""
+
+    def blocks(self) -> Iterator[np.ndarray]:
+        """Its samples at 8 kHz, int16, mono, block by block; UserError if the file is broken."""
+        try:
+            yield from resampled(self.file)
+        except (OSError, ValueError, sf.LibsndfileError) as error:
+            raise UserError(f"{self.path}: cannot be read ({error})") from error
+
+
+@contextmanager
+def open_audio(path: Path) -> Iterator[Opened]:
+    """Any file that libsndfile reads, to be decoded block by block; UserError if it is broken."""
+    try:
+        file = sf.SoundFile(os.fsencode(path))
+    except (OSError, sf.LibsndfileError) as error:
+        raise UserError(f"{path}: cannot be read ({error})") from error
+    with file:
+        if not RATES[0] <= file.samplerate <= RATES[1]:
+            raise UserError(f"{path}: cannot be read (a sample rate of {file.samplerate} Hz)")
+        yield Opened(path, file)
 
 
 def resampled(file: sf.SoundFile) -> Iterator[np.ndarray]:

@@ -26,9 +26,9 @@ CHUNK = 2**20  # inner products, at most, that a thread computes at a time
 
 @dataclass(frozen=True)
 class Result:
-    """Search of q sequences of one length: the ``KEPT`` best places, best first, and their scores.
+    """Search of q sequences of one length: their best places, best first, and the scores.
 
-    ``place``: (q, KEPT) rows of the database, -1 where there are fewer candidates; ``score``: (q, KEPT) mean inner
+    ``place``: (q, kept) rows of the database, -1 where there are fewer candidates; ``score``: (q, kept) mean inner
     products, -inf there; ``ms``: milliseconds a query, its share of the neighbour search included; ``ms_per_segment``: of
     the neighbour search alone.
     """
@@ -48,12 +48,13 @@ def search_sequences(
     lengths: Sequence[int],
     progress: bool = True,
     partial_mean: bool = False,
+    kept: int = KEPT,
 ) -> list[Result]:
     """Search the sequences query[start : start + length] for every start and length: one Result a length.
 
     ``query``: (n, d). What a window lacks, because it runs past the end of the database or of ``query``, counts as 0.
     ``partial_mean``: a score is the mean over what is there, as in the original's evaluation (protocol ``release``); the
-    end of a database then answers any sequence of which one segment resembles its last one.
+    end of a database then answers any sequence of which one segment resembles its last one. ``kept``: places a sequence.
 
     A candidate of a short sequence is one of every longer sequence from the same start, with the same inner products
     first. So the longest length is computed, and the others are read from its partial sums.
@@ -73,7 +74,7 @@ def search_sequences(
     chunks = [starts[at : at + chunk] for at in range(0, len(starts), chunk)]
 
     def score(some: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-        return score_sequences(neighbours, database, query, some, lengths, partial_mean)
+        return score_sequences(neighbours, database, query, some, lengths, partial_mean, kept)
 
     with one_thread_each() as pool:
         bar = tqdm(pool.map(score, chunks), total=len(chunks), desc="scoring", unit="chunk", disable=not progress)
@@ -122,8 +123,9 @@ def score_sequences(
     starts: np.ndarray,
     lengths: Sequence[int],
     partial_mean: bool = False,
+    kept: int = KEPT,
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """The best places of the sequences at ``starts`` and their scores, (q, KEPT) each, for every length.
+    """The best places of the sequences at ``starts`` and their scores, (q, kept) each, for every length.
 
     ``neighbours``: (n, k) rows of the database for each query segment, -1 for none. Each proposes a place where the
     sequence may begin: its row, moved back by its segment's position in the sequence.
@@ -140,7 +142,7 @@ def score_sequences(
         score = np.full(place.shape, -np.inf, np.float32)
         score.put(candidate, total / (np.minimum(n, left) if partial_mean else n))
         columns = n * neighbours.shape[1]
-        best.append(keep_best(place[:, :columns], score[:, :columns]))
+        best.append(keep_best(place[:, :columns], score[:, :columns], kept))
     return best
 
 
@@ -182,12 +184,12 @@ def diagonal_sums(
     return row * columns + column, sums
 
 
-def keep_best(places: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The ``KEPT`` highest scores of each row and their places, best first; missing ones, and NaN, are -1 and -inf."""
-    missing = ((0, 0), (0, max(KEPT - scores.shape[1], 0)))
+def keep_best(places: np.ndarray, scores: np.ndarray, count: int = KEPT) -> tuple[np.ndarray, np.ndarray]:
+    """The ``count`` highest scores of each row and their places, best first; missing ones, and NaN, are -1 and -inf."""
+    missing = ((0, 0), (0, max(count - scores.shape[1], 0)))
     places = np.pad(places, missing, constant_values=NOTHING)
     scores = np.pad(np.where(np.isnan(scores), -np.inf, scores), missing, constant_values=-np.inf)
-    kept = np.sort(np.argpartition(scores, -KEPT, axis=1)[:, -KEPT:], axis=1)  # of equal ones the first stays first
+    kept = np.sort(np.argpartition(scores, -count, axis=1)[:, -count:], axis=1)  # of equal ones the first stays first
     best = np.take_along_axis(scores, kept, axis=1)
     order = np.argsort(-best, axis=1, kind="stable")
     best, kept = np.take_along_axis(best, order, axis=1), np.take_along_axis(kept, order, axis=1)
