@@ -21,7 +21,7 @@ from nafp.data.audio import read_any
 from nafp.data.corpus import count_segments
 from nafp.data.layout import SAMPLE_RATE, SPLITS
 from nafp.identify.monitoring import Piece, compare, crossfaded, degraded
-from nafp.identify.recognise import Limits, identify
+from nafp.identify.recognise import Catalogue, Limits, Recording, identify
 from nafp.jobfacts import processor
 from nafp.model.fingerprint import fingerprint_clips, load_model
 from nafp.search.vectors import Database
@@ -75,8 +75,8 @@ def main() -> None:
         loud = np.round(mix / np.abs(mix).max() * 0.9 * 32767).astype(np.int16)
         heard = loud if snr is None else degraded(mix, noise, response, snr)
         query = fingerprint_clips(network, [heard], device)
-        database = Database(vectors, vectors[:0])
-        found = identify("programme", heard, query, database, names, first, owner, Limits())
+        recording = Recording("programme", query, len(heard), int(np.abs(heard.astype(np.int32)).max()))
+        found = identify(recording, Catalogue(Database(vectors, vectors[:0]), names, first, owner), Limits())
         rows = compare(found, cues)
         of_cues = rows[rows["found"].notna()]
         errors = of_cues[["onset_s", "offset_s"]].abs().median()

@@ -4,18 +4,14 @@ import argparse
 import sys
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
 import yaml
-from tqdm import tqdm
 
-from nafp import compute
 from nafp.console import logged
 from nafp.errors import UserError
-from nafp.identify.library import Library, decoded, find_audio, model_key
-from nafp.identify.recognise import Limits, identify
-from nafp.model.fingerprint import fingerprint_clips, load_model, on_device
-from nafp.search.vectors import Database
+from nafp.identify.answers import summary, to_json, to_text, write_csv
+from nafp.identify.job import Task, run
+from nafp.identify.recognise import Limits
+from nafp.text import printable
 
 CONFIG = Path(__file__).parents[1] / "config.yaml"
 
@@ -23,14 +19,18 @@ CONFIG = Path(__file__).parents[1] / "config.yaml"
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description="Fingerprint a folder of music and find which song, from when to when, a recording is. "
-        "A second call fingerprints only what is new."
+        "A second call fingerprints only what is new. Exit status: 0 something was recognised, 1 nothing was, 2 error.",
     )
-    parser.add_argument("--library", type=Path, required=True, help="folder of songs: wav, flac, ogg, mp3, ...")
-    parser.add_argument("--queries", type=Path, required=True, help="folder of recordings, or one file")
+    parser.add_argument("recordings", nargs="*", help="audio files, folders (with all below), or - for standard input")
+    parser.add_argument("--queries", help="another way to name one of them")
+    parser.add_argument("--library", type=Path, required=True, help="folder of songs, in any format and any depth")
     parser.add_argument("--run", type=Path, required=True, help="folder of a trained run: results/.../runs/aug=...")
     parser.add_argument("--epoch", default="best", help="which of its weights: best, last or a number (default best)")
-    parser.add_argument("--store", type=Path, required=True, help="where the library's fingerprints are kept")
-    parser.add_argument("--matches", type=Path, default=Path("matches.csv"), help="the answer (default matches.csv)")
+    parser.add_argument("--store", type=Path, required=True, help="where fingerprints of libraries are kept")
+    parser.add_argument(
+        "--matches", "--csv", type=Path, default=Path("matches.csv"), help="table to write (default %(default)s)"
+    )
+    parser.add_argument("--json", action="store_true", help="print the rows as JSON, one object a line")
     parser.add_argument("--min-score", type=float, default=Limits.min_score, help="of a match (default %(default)s)")
     parser.add_argument(
         "--min-margin", type=float, default=Limits.min_margin, help="over other songs (default %(default)s)"
@@ -45,6 +45,9 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
+    options.recordings += [options.queries] if options.queries else []
+    if not options.recordings:
+        parser.error("name at least one recording, a folder of recordings, or - for standard input")
     known = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))["indexes"]
     if options.index not in known:
         parser.error(f"unknown index {options.index!r}; known: {', '.join(known)}")
@@ -52,60 +55,37 @@ def arguments() -> argparse.Namespace:
     return options
 
 
-def run(options: argparse.Namespace) -> pd.DataFrame:
-    """Bring the library up to date and identify every recording."""
-    settings_path, weights = options.run / "config.yaml", options.run / f"epoch={options.epoch}.safetensors"
-    for path in (settings_path, weights):
-        if not path.is_file():
-            raise UserError(f"{path}: not found; --run is the folder of a trained run, with config.yaml and weights")
-    settings = yaml.safe_load(settings_path.read_text(encoding="utf-8"))
-    device = compute.set_up(options.threads)
-    heard = {"features": settings["features"], "model": settings["model"]}
-    network = on_device(load_model(weights, **heard, dim=settings["dim"]), device)
-
-    def embed(clips: list[np.ndarray]) -> np.ndarray:
-        return fingerprint_clips(network, clips, device, disable=True)
-
-    library = Library(options.store, model_key(weights, heard), settings["dim"])
-    broken = library.update(options.library, embed)
-    for song in broken.itertuples():
-        print(f"skipped {song.path}: {song.problem}", file=sys.stderr)
-    if not library.rows:
-        raise UserError(f"{options.library}: none of its files could be read")
-    vectors = library.vectors
-    database = Database(vectors, vectors[:0])
-    index = library.index(options.index, options.index_options) if len(database) > options.exact_up_to else None
-    songs, owner = library.songs, library.song_of_row()
-    print(f"{(songs['rows'] > 0).sum()} songs, {library.rows} fingerprints; {len(broken)} broken files skipped")
-    paths = [options.queries] if options.queries.is_file() else find_audio(options.queries)
-    tables = []
-    for path, (samples, problem) in tqdm(zip(paths, decoded(paths), strict=True), total=len(paths), unit="recording"):
-        name = path.name if options.queries.is_file() else path.relative_to(options.queries).as_posix()
-        if samples is None:
-            tables.append(pd.DataFrame([{"query": name, "note": f"cannot be read: {problem}"}]))
-            continue
-        names, first = songs["path"].tolist(), songs["first"].to_numpy()
-        limits = Limits(options.min_score, options.min_margin, options.windows)
-        tables.append(identify(name, samples, embed([samples]), database, names, first, owner, limits, index))
-    return pd.concat(tables, ignore_index=True)
+def main(options: argparse.Namespace) -> int:
+    """Identify, write the table, show it; returns the exit status."""
+    limits = Limits(options.min_score, options.min_margin, options.windows)
+    index = options.index, options.index_options
+    paths = options.library, options.recordings, options.run, options.epoch, options.store
+    answers = run(Task(*paths, limits, index, options.exact_up_to, options.threads))
+    write_csv(answers, options.matches)
+    said = f"{summary(answers)}: {printable(str(options.matches))}"
+    print(to_json(answers) if options.json else f"{to_text(answers)}\n{said}", end="" if options.json else "\n")
+    if options.json:
+        print(said, file=sys.stderr)
+    if answers["from_s"].isna().all():
+        return 2
+    return 0 if answers["song"].notna().any() else 1
 
 
 def of_rule(rule) -> argparse.Namespace:
     """The arguments of a job of the workflow."""
     params = rule.params
-    paths = {**params.folders, "run": params.run, "store": params.store, "matches": rule.output[0]}
-    paths = {name: Path(path) for name, path in paths.items()}
     return argparse.Namespace(
-        **paths, **params.limits, index_options=params.index_options, epoch=params.epoch, threads=rule.threads
+        library=Path(params.folders["library"]),
+        recordings=[params.folders["queries"]],
+        run=Path(params.run),
+        store=Path(params.store),
+        matches=Path(rule.output.matches),
+        json=False,
+        **params.limits,
+        index_options=params.index_options,
+        epoch=params.epoch,
+        threads=rule.threads,
     )
-
-
-def main(options: argparse.Namespace) -> None:
-    matches = run(options)
-    options.matches.parent.mkdir(parents=True, exist_ok=True)
-    matches.round(3).to_csv(options.matches, index=False)
-    print(matches.round(2).head(50).to_string(index=False, na_rep=""))
-    print(f"{matches['song'].notna().sum()} matches of {matches['query'].nunique()} recordings: {options.matches}")
 
 
 if "snakemake" in globals():
@@ -113,6 +93,9 @@ if "snakemake" in globals():
         main(of_rule(snakemake))
 elif __name__ == "__main__":
     try:
-        main(arguments())
+        sys.exit(main(arguments()))
     except UserError as problem:
-        sys.exit(f"error: {problem}")
+        print(f"error: {printable(str(problem))}", file=sys.stderr)
+        sys.exit(2)
+    except BrokenPipeError:
+        sys.exit(2)

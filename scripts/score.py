@@ -30,7 +30,8 @@ with logged(snakemake.log[0]):
     starts = choose_starts(samples[-1], search["test_ids"], search["protocol"], lengths, search["seed"])
     clips, truth = pd.concat(tables[:-1]), starts + len(database.dummy)
     songs = songs_of_rows(clips["samples"])
-    results = search_sequences(index, database, query, starts, lengths, own=rows_of(songs, songs[truth]))
+    own, partial_mean = rows_of(songs, songs[truth]), search["protocol"] == "release"
+    results = search_sequences(index, database, query, starts, lengths, own=own, partial_mean=partial_mean)
     table = with_open_set(per_query_table(results, starts, truth, songs, clips["path"]))
     table.to_parquet(snakemake.output.hits, index=False)
 

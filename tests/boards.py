@@ -130,9 +130,7 @@ def heard(names: Sequence[str], songs: Sequence[str] = ("a", "b", "c"), segments
         torch.manual_seed(seed)
         network = build_model(features, model, 16).eval()
         vectors = [
-            fingerprint_clips(
-                network, [split.audio[s : s + 32000] for s in split.clips["start"]], torch.device("cpu"), disable=True
-            )
+            fingerprint_clips(network, [split.audio[s : s + 32000] for s in split.clips["start"]], torch.device("cpu"))
             for split in (dummy, db)
         ]
         runs.append(listening.Run(name, network, Database(*vectors)))

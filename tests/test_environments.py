@@ -113,6 +113,7 @@ def test_a_rule_whose_job_takes_a_gpu_asks_for_one():
         "train": "training/job.py",
         "build_index": "search/gpu.py",
         "score": "search/gpu.py",
+        "identify": "identify/job.py",
     }  # that takes one for them
     calls = {script: [(ROOT / "scripts/nafp" / module).read_text()] for script, module in library.items()}
     for script, asks in asking.items():

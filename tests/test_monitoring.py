@@ -6,7 +6,7 @@ import pytest
 
 from nafp.data.layout import HOP, SAMPLE_RATE, SEGMENT
 from nafp.identify.monitoring import Piece, compare, crossfaded, degraded
-from nafp.identify.recognise import Interval, Limits, identify, joined
+from nafp.identify.recognise import Catalogue, Interval, Limits, Recording, identify, joined
 from nafp.search.vectors import Database
 
 
@@ -58,13 +58,20 @@ def unit(x: np.ndarray) -> np.ndarray:
     return (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32)
 
 
+def recording(query: np.ndarray) -> Recording:
+    return Recording("radio", query, (len(query) - 1) * HOP + SEGMENT, 1000)
+
+
+def catalogue(library: np.ndarray, song_length: int) -> Catalogue:
+    songs = len(library) // song_length
+    owner = np.repeat(np.arange(songs), song_length)
+    names, first = [str(i) for i in range(songs)], song_length * np.arange(songs)
+    return Catalogue(Database(library, library[:0]), names, first, owner)
+
+
 def heard(library: np.ndarray, query: np.ndarray, song_length: int = 60) -> list[list]:
     """Song, from_s, to_s and offset_s of what is recognised in fingerprints, with a library of songs of one length."""
-    samples = np.full((len(query) - 1) * HOP + SEGMENT, 1000, np.int16)
-    songs = len(library) // song_length
-    names, first = [str(i) for i in range(songs)], song_length * np.arange(songs)
-    owner = np.repeat(np.arange(songs), song_length)
-    found = identify("radio", samples, query, Database(library, library[:0]), names, first, owner, Limits())
+    found = identify(recording(query), catalogue(library, song_length), Limits())
     return found[["song", "from_s", "to_s", "offset_s"]].to_numpy().tolist()
 
 
@@ -99,7 +106,7 @@ def test_joined_intervals_take_the_place_that_fits_the_whole():
     windows = pd.DataFrame({"start": [0], "score": [0.9]})
     parts = [Interval(1, 5, 60, 59, windows), Interval(1, 0, 12, 83, windows)]
     (one,) = joined(parts, query, Database(library, library[:0]), 60 * np.arange(10))
-    assert (one.song, one.first, one.last, one.lies, len(one.windows)) == (1, 1, 60, 59, 2)
+    assert (one.song, one.first, one.last, one.row_offset, len(one.windows)) == (1, 1, 60, 59, 2)
 
 
 def test_an_interval_ends_where_its_song_does():
@@ -131,10 +138,7 @@ def test_planted_songs_are_found_at_their_cues():
         at += length + 20
     clean = np.concatenate(parts)
     query = unit(clean + 0.08 * g.standard_normal(clean.shape))
-    samples = np.full((len(query) - 1) * HOP + SEGMENT, 1000, np.int16)
-    owner = np.repeat(np.arange(20), 59)
-    names, first = [str(i) for i in range(20)], 59 * np.arange(20)
-    matches = identify("radio", samples, query, Database(library, library[:0]), names, first, owner, Limits())
+    matches = identify(recording(query), catalogue(library, 59), Limits())
     found = compare(matches, table(*cues))
     assert found["found"].tolist() == [True, True, True]  # and nothing false
     assert found[["onset_s", "offset_s"]].abs().max().max() == 0

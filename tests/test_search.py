@@ -72,7 +72,7 @@ def exact(dummy: np.ndarray, db: np.ndarray) -> tuple[Index, Database]:
     return Index(flat), Database(dummy, db)
 
 
-def brute_force(database: np.ndarray, query: np.ndarray, start: int, length: int) -> list[tuple[int, float]]:
+def brute_force(database: np.ndarray, query: np.ndarray, start: int, length: int, partial_mean: bool) -> list:
     """One sequence as the paper describes it, in plain Python: (place, score), best first."""
     sequence = query[start : start + length]
     candidates = set()
@@ -83,24 +83,36 @@ def brute_force(database: np.ndarray, query: np.ndarray, start: int, length: int
     scored = []
     for place in sorted(candidates):
         window = database[place : place + len(sequence)]
-        scored.append((place, float(np.mean((sequence[: len(window)] * window).sum(axis=1)))))
+        dots = (sequence[: len(window)] * window).sum(axis=1)
+        scored.append((place, float(dots.sum() / (len(window) if partial_mean else length))))
     return sorted(scored, key=lambda pair: -pair[1])[:KEPT]
 
 
-@given(st.integers(0, 10**6), st.sampled_from([(60, 20), (9, 7), (5, 40)]), st.sampled_from([1, 2, 5]))
+@given(st.integers(0, 10**6), st.sampled_from([(60, 20), (9, 7), (5, 40)]), st.sampled_from([1, 2, 5]), st.booleans())
 @settings(max_examples=30, deadline=None)
-def test_batched_search_equals_brute_force(seed, sizes, length):
+def test_batched_search_equals_brute_force(seed, sizes, length, partial_mean):
     dummy, db = vectors(seed, sizes[0]), vectors(seed + 1, sizes[1])
     query = unit(db + 0.3 * np.random.default_rng(seed + 2).standard_normal(db.shape))
     starts = np.arange(len(query))  # the last sequences are cut short
-    (result,) = search_sequences(*exact(dummy, db), query, starts, [length])
+    (result,) = search_sequences(*exact(dummy, db), query, starts, [length], partial_mean=partial_mean)
     for row, start in enumerate(starts):
-        expected = brute_force(np.concatenate([dummy, db]), query, start, length)
+        expected = brute_force(np.concatenate([dummy, db]), query, start, length, partial_mean)
         found = result.place[row] >= 0
         assert found.sum() == len(expected)
         np.testing.assert_allclose(result.score[row][found], [score for _, score in expected], atol=1e-6)
         assert result.place[row, 0] == expected[0][0]
     assert np.isneginf(result.score[result.place < 0]).all()
+
+
+def test_the_end_of_a_database_matches_no_sequence_by_one_segment():
+    """The database ends with applause: a sequence that begins with applause, and is unknown otherwise, is not found there."""
+    db, query = vectors(1, 40), vectors(2, 9)
+    query[0] = db[-1]
+    database = exact(db[:0], db)
+    (whole,) = search_sequences(*database, query, np.array([0]), [9])
+    assert whole.score[0, list(whole.place[0]).index(39)] == pytest.approx(1 / 9, abs=1e-6)
+    (published,) = search_sequences(*database, query, np.array([0]), [9], partial_mean=True)
+    assert (published.place[0, 0], published.score[0, 0]) == (39, pytest.approx(1, abs=1e-6))
 
 
 def test_a_short_sequence_does_not_see_what_a_longer_one_proposes():
@@ -577,7 +589,7 @@ def test_reference_scores(recipe, name, options, points, built):
     theirs, raw = reference("eval"), reference("eval_scores")[f"{recipe}_{name}_raw_score"]
     lengths = [int(n) for n in theirs["test_seq_len"]]
     found = built(name, options and {"nlist": 256, "nprobe": 40, **options}, dummy, db)
-    results = search_sequences(*found, query, theirs["test_ids"], lengths)
+    results = search_sequences(*found, query, theirs["test_ids"], lengths, partial_mean=True)
     found = [hits(r.place, r.score, theirs["test_ids"] + len(dummy)) for r in results]
     measures = ("top1_exact", "top1_near", "top3_exact", "top10_exact")
     ours = np.stack([one[measure] for measure in measures for one in found], axis=1)

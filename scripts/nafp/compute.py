@@ -24,17 +24,18 @@ ALIGNMENT = 16  # bytes, of a tensor among others in one buffer
 OLDEST_GPU = (8, 0)  # compute capability that Triton's kernels are used from
 
 
-def set_up(threads: int, rank: int = 0, tf32: bool = False, gpu: bool = True) -> torch.device:
+def set_up(threads: int, rank: int = 0, tf32: bool = False, gpu: bool = True, keep_memory: bool = True) -> torch.device:
     """Use ``threads`` CPU threads and keep freed memory for the next batch; returns the device to compute on.
 
     That is a GPU where there is one and ``gpu`` says so: the ``rank``-th of those that the job was given, otherwise one that
     is claimed here. ``tf32`` lets it round the factors of float32 products to 10 bits, which is faster.
 
     glibc returns every large tensor to the system as soon as it is freed and asks for zeroed pages for the next one.
-    Keeping them makes a training step of the demo model more than twice as fast on a CPU.
+    Keeping them makes a training step of the demo model more than twice as fast on a CPU. A job that sees arrays of a
+    thousand sizes turns it off (``keep_memory``): they break up the heap, which then grows with each of them.
     """
     torch.set_num_threads(threads)
-    if sys.platform == "linux":
+    if keep_memory and sys.platform == "linux":
         libc = ctypes.CDLL(None)
         if hasattr(libc, "mallopt"):
             libc.mallopt(M_MMAP_MAX, 0)

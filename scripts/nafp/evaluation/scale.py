@@ -27,6 +27,7 @@ def measure(
     starts: np.ndarray,
     lengths: Sequence[int],
     fractions: Sequence[float],
+    partial_mean: bool = False,
     **building,
 ) -> pd.DataFrame:
     """Search with the first part of the dummy fingerprints, for each fraction of them.
@@ -41,7 +42,7 @@ def measure(
         with tempfile.TemporaryDirectory() as folder:
             build_index(name, options, part, Path(folder) / name, **building)
             index = read_index(name, options, Path(folder) / name, part)
-            for result in search_sequences(index, part, query, starts, lengths):
+            for result in search_sequences(index, part, query, starts, lengths, partial_mean=partial_mean):
                 hit = hits(result.place, result.score, starts + rows)["top1_exact"]
                 columns = {"fraction": fraction, "segments": len(part), "length": result.length, "query": starts}
                 tables.append(pd.DataFrame(columns | {"song": songs[starts], "hit": hit, "ms": result.ms}))

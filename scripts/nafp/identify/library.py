@@ -1,192 +1,354 @@
 """A folder of music, fingerprinted once and kept up to date: songs in a table, fingerprints in one growing file."""
 
 import hashlib
+import importlib.metadata
 import json
+import os
+import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from nafp.data.audio import AUDIO_FILES, read_any
-from nafp.data.corpus import count_segments
-from nafp.data.digests import files_below
+from nafp.data.audio import open_audio
+from nafp.data.landmarks import HOP as MARK_HOP
+from nafp.data.landmarks import landmarks
 from nafp.errors import UserError
-from nafp.files import written_whole
+from nafp.files import lock, written_whole
+from nafp.identify.recognise import Catalogue, Recording, Tally
 from nafp.search.checks import type_of
 from nafp.search.index import Index, read_index, update_index
 from nafp.search.types import MILVUS
-from nafp.search.vectors import Database
+from nafp.search.vectors import CHECKED_ROWS, NORM_TOLERANCE, Database, forget
+from nafp.text import printable
+from nafp.walk import files_below, is_audio
 
-SONGS_AT_A_TIME = 32  # decoded and fingerprinted together, then saved
-COLUMNS = {
-    "path": str,
-    "bytes": "int64",
-    "mtime_ns": "int64",
-    "samples": "int64",
-    "first": "int64",
-    "rows": "int64",
-    "problem": str,
-}
+MARKED = 60 * 8000 // MARK_HOP * MARK_HOP  # samples whose landmarks are computed at a time
+KEY = ("bytes", "mtime_ns", "ctime_ns")  # a file of the folder that has the same ones was not changed
+TEXTS = ("path", "note", "problem", "reader")
+COLUMNS = ("path", *KEY, "samples", "first", "rows", "first_mark", "marks", "note", "problem", "reader")
+FINGERPRINTS, MARKS, SONGS = "fingerprints.f32", "marks.i32", "songs.jsonl"
 
-Embed = Callable[[list[np.ndarray]], np.ndarray]  # int16 clips -> (segments, dim), clip after clip
+Embed = Callable[[Iterable[np.ndarray]], Iterable[np.ndarray]]  # a recording's int16 blocks -> (n, dim) fingerprints
 
 
 def model_key(weights: Path | str, settings: Mapping) -> str:
-    """A name for a model: its weights and how it hears."""
+    """A name for a model: its weights, features and architecture."""
     digest = hashlib.sha256(Path(weights).read_bytes())
     digest.update(json.dumps(dict(settings), sort_keys=True).encode())
     return digest.hexdigest()[:16]
+
+
+def label(place: Path | str) -> str:
+    """A short file name for a folder or file, different for different absolute paths."""
+    absolute = os.path.abspath(place)
+    words = re.sub(r"[^A-Za-z0-9]+", "-", os.path.basename(absolute)).strip("-")[:40]
+    return f"{words or 'folder'}-{hashlib.sha256(os.fsencode(absolute)).hexdigest()[:8]}"
+
+
+def readers() -> str:
+    """Versions of what decodes: a file that could not be read is tried again with others."""
+    found = []
+    for package in ("soundfile", "av"):
+        try:
+            found.append(f"{package} {importlib.metadata.version(package)}")
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return ", ".join(found)
 
 
 def find_audio(folder: Path) -> list[Path]:
     """Every audio file below a folder, by its suffix, sorted; UserError if there is none."""
     if not folder.is_dir():
         raise UserError(f"{folder}: is not a folder")
-    files = sorted(files_below(folder, AUDIO_FILES))
+    files = files_below(folder, is_audio)
     if not files:
-        raise UserError(f"{folder}: has no audio files ({', '.join(sorted(AUDIO_FILES))})")
+        raise UserError(f"{folder}: has no audio files, by the suffixes of their names (.wav, .flac, .mp3, .m4a, ...)")
     return files
 
 
-def decoded(paths: list[Path]) -> Iterator[tuple[np.ndarray | None, str]]:
-    """((T,) int16, "") of each file, or (None, what is wrong with it)."""
+def hear(name: str, path: Path, embed: Embed) -> Recording:
+    """A file as a recording to be identified, decoded block by block; UserError if it cannot be read."""
+    with open_audio(path) as audio:
+        blocks = Tally(audio.blocks())
+        parts = list(embed(blocks))
+        if not parts:
+            raise UserError(f"{path}: no samples")
+        return Recording(name, np.concatenate(parts), blocks.samples, blocks.peak, audio.note)
 
-    def one(path: Path) -> tuple[np.ndarray | None, str]:
-        try:
-            samples = read_any(path)
-            return (samples, "") if len(samples) else (None, "no samples")
-        except UserError as error:
-            return None, str(error).removeprefix(f"{path}: ")
 
-    with ThreadPoolExecutor(8) as pool:
-        yield from pool.map(one, paths)
+class Marks:
+    """The landmarks of a recording whose blocks pass, computed MARKED samples at a time."""
+
+    def __init__(self, blocks: Iterable[np.ndarray]):
+        self.blocks, self.found, self.at = blocks, [np.zeros((0, 2), np.int32)], 0
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        waiting = np.zeros(0, np.int16)
+        for block in self.blocks:
+            waiting = np.concatenate([waiting, block])
+            while len(waiting) >= MARKED:
+                self._add(waiting[:MARKED])
+                waiting = waiting[MARKED:]
+            yield block
+        self._add(waiting)
+
+    def _add(self, samples: np.ndarray) -> None:
+        self.found.append(landmarks(samples) + np.array([[0, self.at // MARK_HOP]], np.int32))
+        self.at += len(samples)
 
 
 class Library:
-    """The songs of a folder and their fingerprints, kept in ``store``.
+    """The songs of one folder and what one model makes of them, kept in ``store``; one process at a time has it open.
 
-    ``songs``: one row a file: path (below the folder), bytes, mtime_ns, samples, first (row of its first fingerprint),
-    rows (0 for a broken file), problem. The fingerprints of files that changed or went stay in their place, unused, so that
-    an index of them stays true; when they are more than the others, all is written anew without them.
+    ``songs``: one row a file: path (below the folder), bytes, mtime_ns, ctime_ns, samples, first (row of its first
+    fingerprint), rows (0 for a broken file), first_mark and marks (of its landmarks), note (what could not be read of it),
+    problem, reader. The fingerprints of files that changed or were deleted stay in their place, unused, so that an index of
+    them stays true; when they are more than the others, the store is compacted. What a store lacks or has damaged is made again.
     """
 
-    def __init__(self, store: Path | str, model: str, dim: int):
-        self.store, self.dim, self.facts = Path(store), dim, {"model": model, "dim": dim}
-        path = self.store / "library.json"
-        if not path.exists() or "generation" not in json.loads(path.read_text(encoding="utf-8")):  # none, or an old one
-            self._write({name: pd.Series(dtype=kind) for name, kind in COLUMNS.items()}, generation=0)
-        found = json.loads(path.read_text(encoding="utf-8"))
-        self.generation = found.pop("generation")
-        if found != self.facts:
-            raise UserError(
-                f"{self.store}: was made with another model ({found['model']}, d = {found['dim']}, now {model}, "
-                f"d = {dim}), whose fingerprints cannot be compared; use that model, or another place for the library"
-            )
-        self.songs = pd.read_csv(self.folder / "songs.csv", dtype=COLUMNS, keep_default_na=False)
+    def __init__(self, store: Path | str, folder: Path | str, model: str, dim: int):
+        self.store, self.root, self.dim = Path(store), Path(folder), dim
+        self.facts = {"folder": os.path.abspath(folder), "model": model, "dim": dim}
+        self._lock = lock(
+            self.store / "lock", "another identify is at work on this library; wait for it, or name another store"
+        )
+        try:
+            self._open()
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self) -> None:
+        found = read_facts(self.store / "library.json")
+        if found is None:
+            self.generation = 0
+            self._write([], 0)
+        else:
+            self.generation = found.pop("generation")
+            if found != self.facts:
+                raise UserError(
+                    f"{self.store}: holds the library {found.get('folder')} by the model {found.get('model')}, now it is "
+                    f"{self.facts['folder']} by {self.facts['model']}; type  rm -r '{self.store}'  to do without the former, "
+                    "or name another store"
+                )
+        self._rows = self._sound(read_lines(self.folder / SONGS))
+
+    def close(self) -> None:
+        """Let another process have the store."""
+        self._lock.close()
+
+    def __enter__(self) -> "Library":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
 
     @property
     def folder(self) -> Path:
-        """Where songs, fingerprints and index lie: a new folder each time that all is written anew."""
+        """Where songs, fingerprints and index are: a new folder each time that the store is compacted."""
         return self.store / str(self.generation)
 
     @property
-    def fingerprints(self) -> Path:
-        """The file of the fingerprints, float32, one behind the other."""
-        return self.folder / "fingerprints.f32"
+    def songs(self) -> pd.DataFrame:
+        """The table of songs; names are objects, since not all are text that Arrow takes."""
+        columns = {name: [row[name] for row in self._rows] for name in COLUMNS}
+        dtypes = {name: object if name in TEXTS else np.int64 for name in COLUMNS}
+        return pd.DataFrame({name: pd.Series(columns[name], dtype=dtypes[name]) for name in COLUMNS})
 
     @property
     def rows(self) -> int:
         """Fingerprints in the file, used or not."""
-        return self.fingerprints.stat().st_size // (4 * self.dim)
+        path = self.folder / FINGERPRINTS
+        return path.stat().st_size // (4 * self.dim) if path.exists() else 0
 
     @property
     def vectors(self) -> np.ndarray:
         """(rows, dim) float32, memory-mapped."""
-        if not self.rows:
-            return np.empty((0, self.dim), np.float32)
-        return np.memmap(self.fingerprints, np.float32, mode="r", shape=(self.rows, self.dim))
+        return mapped(self.folder / FINGERPRINTS, np.float32, self.dim)
 
-    def _write(self, songs: Mapping | pd.DataFrame, generation: int, vectors: Iterable[np.ndarray] = ()) -> None:
-        """Begin a generation, with fingerprints (n, dim) song by song; the one before counts until all is there."""
+    @property
+    def marks(self) -> np.ndarray:
+        """(n, 2) int32, memory-mapped: the landmarks of all songs."""
+        return mapped(self.folder / MARKS, np.int32, 2)
+
+    def _sound(self, rows: list[dict]) -> list[dict]:
+        """Those songs, of what the table says, whose fingerprints and landmarks are there; of one path the last one."""
+        vectors, marks = self.vectors, len(self.marks)
+        unit = np.zeros(len(vectors), bool)
+        for first in range(0, len(vectors), CHECKED_ROWS):
+            norms = np.linalg.norm(vectors[first : first + CHECKED_ROWS], axis=1)
+            unit[first : first + CHECKED_ROWS] = np.abs(norms - 1) <= NORM_TOLERANCE
+            forget(vectors)
+        wrong = np.concatenate([[0], np.cumsum(~unit)])
+        kept = {}
+        for row in rows:
+            first, end = row["first"], row["first"] + row["rows"]
+            whole = 0 <= first <= end <= len(vectors) and row["first_mark"] + row["marks"] <= marks
+            if whole and wrong[first] == wrong[end]:
+                kept[row["path"]] = row
+        if len(kept) < len({row["path"] for row in rows}):
+            shutil.rmtree(self.folder / "index", ignore_errors=True)  # it may know rows that will mean other songs
+        return list(kept.values())
+
+    def _write(self, rows: list[dict], generation: int, vectors: Iterable = (), marks: Iterable = ()) -> None:
+        """Begin a generation, with fingerprints and landmarks song by song; the one before counts until all is there."""
         folder = self.store / str(generation)
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        pd.DataFrame(songs).to_csv(folder / "songs.csv", index=False)
-        with open(folder / "fingerprints.f32", "wb") as file:
-            for some in vectors:
-                file.write(some.tobytes())
+        for name, parts in ((FINGERPRINTS, vectors), (MARKS, marks)):
+            with open(folder / name, "wb") as file:
+                for part in parts:
+                    file.write(part.tobytes())
+        write_lines(folder / SONGS, rows)
         with written_whole(self.store / "library.json") as part:
-            part.write_text(json.dumps(self.facts | {"generation": generation}), encoding="utf-8")
+            part.write_text(json.dumps(self.facts | {"generation": generation}), encoding="ascii")
 
-    def _forget(self, known: np.ndarray) -> None:
-        """Keep the songs that are ``known`` (songs,) still; all is written anew if most fingerprints are of others."""
-        self.songs = self.songs[known].reset_index(drop=True)
-        if 2 * self.songs["rows"].sum() >= self.rows:
+    def _forget(self, known: Callable[[dict], bool]) -> None:
+        """Keep the songs that are known still; the store is compacted if most fingerprints are of others."""
+        kept = [row for row in self._rows if known(row)]
+        if len(kept) < len(self._rows):
+            self._rows = kept
+        if 2 * sum(row["rows"] for row in kept) >= self.rows:
+            write_lines(self.folder / SONGS, kept)
             return
-        old, vectors = self.folder, self.vectors
-        of_songs = [vectors[song.first : song.first + song.rows] for song in self.songs.itertuples()]
-        self.songs["first"] = self.songs["rows"].cumsum() - self.songs["rows"]
-        self._write(self.songs, self.generation + 1, of_songs)
-        self.generation += 1
+        old, vectors, marks, first, first_mark = self.folder, self.vectors, self.marks, 0, 0
+        parts = [vectors[row["first"] : row["first"] + row["rows"]] for row in kept]
+        of_marks = [marks[row["first_mark"] : row["first_mark"] + row["marks"]] for row in kept]
+        for i, row in enumerate(kept):
+            kept[i] = row | {"first": first, "first_mark": first_mark}
+            first, first_mark = first + row["rows"], first_mark + row["marks"]
+        self._write(kept, self.generation + 1, parts, of_marks)
+        self._rows, self.generation = kept, self.generation + 1
         shutil.rmtree(old, ignore_errors=True)
 
     def index(self, name: str, options: Mapping) -> Index:
-        """The named index of all fingerprints, brought up to date: only new ones are added to it."""
+        """The named index of all fingerprints, brought up to date: only new ones are added to it; a damaged one is made again."""
         if type_of(name, options)[0] == MILVUS:
             raise UserError(
                 f"identify.index: {name} is a Milvus collection, which takes no additions here; use ivfpq-rr"
             )
         folder, database = self.folder / "index", Database(self.vectors, self.vectors[:0])
+        try:
+            update_index(name, options, database, folder)
+            return read_index(name, options, folder, database)
+        except (UserError, OSError, ValueError, KeyError):
+            shutil.rmtree(folder, ignore_errors=True)
         update_index(name, options, database, folder)
         return read_index(name, options, folder, database)
 
+    def catalogue(self) -> Catalogue:
+        """Its songs, to choose from, by printable names."""
+        songs, owner, marks = self.songs, self.song_of_row(), self.marks
+        begin, count = songs["first_mark"].to_numpy(int), songs["marks"].to_numpy(int)
+        database = Database(self.vectors, self.vectors[:0])
+        names, first = [printable(path) for path in songs["path"]], songs["first"].to_numpy(int)
+        return Catalogue(database, names, first, owner, lambda song: marks[begin[song] : begin[song] + count[song]])
+
     def song_of_row(self) -> np.ndarray:
-        """(rows,) index into ``songs``; -1 where the song is no more."""
+        """(rows,) index into ``songs``; -1 where the song was deleted."""
         owner = np.full(self.rows, -1)
-        for i, song in enumerate(self.songs.itertuples()):
-            owner[song.first : song.first + song.rows] = i
+        for i, row in enumerate(self._rows):
+            owner[row["first"] : row["first"] + row["rows"]] = i
         return owner
 
-    def update(self, folder: Path, embed: Embed) -> pd.DataFrame:
-        """Fingerprint what is new or changed below a folder, forget what is gone; returns the broken files.
+    def update(self, embed: Embed) -> pd.DataFrame:
+        """Fingerprint what is new or changed below the folder, forget what was deleted; returns the broken files.
 
-        Saved after every SONGS_AT_A_TIME songs: an interrupted update goes on where it was.
+        Saved after every song: an interrupted update goes on where it was.
         """
-        files = {path.relative_to(folder).as_posix(): path for path in find_audio(folder)}
-        stats = {name: (path.stat().st_size, path.stat().st_mtime_ns) for name, path in files.items()}
-        known = [stats.get(song.path) == (song.bytes, song.mtime_ns) for song in self.songs.itertuples()]
-        self._forget(np.array(known, bool))
-        new = sorted(files.keys() - set(self.songs["path"]))
-        with tqdm(total=len(new), desc="library", unit="song", mininterval=1) as bar:
-            for first in range(0, len(new), SONGS_AT_A_TIME):
-                names = new[first : first + SONGS_AT_A_TIME]
-                self._add(names, [files[name] for name in names], [stats[name] for name in names], embed)
-                bar.update(len(names))
-        self._save()
-        return self.songs[self.songs["problem"] != ""]
+        paths = {path.relative_to(self.root).as_posix(): path for path in find_audio(self.root)}
+        keys = {name: key_of(path) for name, path in paths.items()}
+        reader = readers()
 
-    def _add(self, names: list[str], paths: list[Path], stats: list[tuple[int, int]], embed: Embed) -> None:
-        clips = list(decoded(paths))
-        good = [clip for clip, _ in clips if clip is not None]
-        vectors = embed(good) if good else np.empty((0, self.dim), np.float32)
-        first = self.rows
-        with open(self.fingerprints, "ab") as file:
+        def known(row: dict) -> bool:
+            unchanged = keys.get(row["path"]) == tuple(row[name] for name in KEY)
+            return unchanged and (not row["problem"] or row["reader"] == reader)
+
+        self._forget(known)
+        new = sorted(paths.keys() - {row["path"] for row in self._rows})
+        with open(self.folder / SONGS, "ab") as table:
+            for name in tqdm(new, desc="library", unit="song", mininterval=1, disable=not new):
+                row = {"path": name, **dict(zip(KEY, keys[name], strict=True)), "reader": reader}
+                row |= self._add(paths[name], embed)
+                table.write(json.dumps(row).encode("ascii") + b"\n")
+                table.flush()
+                self._rows.append(row)
+        songs = self.songs
+        return songs[songs["problem"] != ""]
+
+    def _add(self, path: Path, embed: Embed) -> dict:
+        """Append what a file's fingerprints and landmarks are; returns the other columns of its row."""
+        first, first_mark = self.rows, len(self.marks)
+        row = {"samples": 0, "first": first, "rows": 0, "first_mark": first_mark, "marks": 0, "note": "", "problem": ""}
+        with open(self.folder / FINGERPRINTS, "ab") as file, open(self.folder / MARKS, "ab") as mark_file:
             file.truncate(first * self.dim * 4)  # half a fingerprint, if an update was interrupted
-            file.write(np.ascontiguousarray(vectors, np.float32).tobytes())
-        rows = []
-        for name, (size, mtime), (clip, problem) in zip(names, stats, clips, strict=True):
-            samples = 0 if clip is None else len(clip)
-            count = int(count_segments([samples])[0]) if samples else 0
-            rows.append((name, size, mtime, samples, first, count, problem))
-            first += count
-        added = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
-        self.songs = pd.concat([self.songs, added], ignore_index=True)
-        self._save()
+            mark_file.truncate(first_mark * 8)
+            try:
+                with open_audio(path) as audio:
+                    blocks = Tally(audio.blocks())
+                    marks = Marks(blocks)
+                    for vectors in embed(marks):
+                        file.write(np.ascontiguousarray(vectors, np.float32).tobytes())
+                        row["rows"] += len(vectors)
+                    row |= {"samples": blocks.samples, "note": audio.note}
+            except BaseException as error:
+                file.flush()
+                file.truncate(first * self.dim * 4)
+                if not isinstance(error, UserError):
+                    raise
+                return row | {"rows": 0, "problem": str(error).removeprefix(f"{path}: ")}
+            if not row["rows"]:
+                return row | {"problem": "no samples"}
+            found = np.concatenate(marks.found)
+            mark_file.write(np.ascontiguousarray(found, np.int32).tobytes())
+        return row | {"marks": len(found)}
 
-    def _save(self) -> None:
-        with written_whole(self.folder / "songs.csv") as part:
-            self.songs.to_csv(part, index=False)
+
+def key_of(path: Path) -> tuple[int, int, int]:
+    """Size, and times of change of a file's content and of the file; zeros if it went since."""
+    try:
+        status = path.stat()
+    except OSError:
+        return 0, 0, 0
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def mapped(path: Path, dtype: type, columns: int) -> np.ndarray:
+    """(n, columns) of a file of numbers without a header, memory-mapped; a last row that is not complete does not count."""
+    rows = path.stat().st_size // (np.dtype(dtype).itemsize * columns) if path.exists() else 0
+    if not rows:
+        return np.empty((0, columns), dtype)
+    return np.memmap(path, dtype, mode="r", shape=(rows, columns))
+
+
+def read_facts(path: Path) -> dict | None:
+    """What a store is of; None if there is none, or a damaged one, or one of an older form."""
+    try:
+        facts = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return facts if isinstance(facts, dict) and {"generation", "folder"} <= facts.keys() else None
+
+
+def read_lines(path: Path) -> list[dict]:
+    """The rows of a table that is appended to; lines that are torn or damaged do not count."""
+    rows = []
+    for line in path.read_bytes().split(b"\n") if path.exists() else ():
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        numbers = [name for name in COLUMNS if name not in TEXTS]
+        if isinstance(row, dict) and row.keys() == set(COLUMNS) and all(isinstance(row[name], int) for name in numbers):
+            rows.append(row)
+    return rows
+
+
+def write_lines(path: Path, rows: Iterable[dict]) -> None:
+    """One JSON object a line, in ASCII: names of any bytes survive, and none of them breaks a line."""
+    with written_whole(path) as part:
+        part.write_bytes(b"".join(json.dumps(row).encode("ascii") + b"\n" for row in rows))

@@ -1,28 +1,37 @@
 """Which song is it, and from when to when: recordings of any length against a library.
 
 A recording is searched in windows of at most LONGEST segments. A window is recognised if its best place scores well and
-better than the best place in any other song. Neighbouring windows that agree on a song and on where it lies in it are one
+better than the best place in any other song. Neighbouring windows that agree on a song and on its place in it are one
 interval, whose ends are then set by the segments themselves. Music repeats itself, so that windows may take one bar for
-another: intervals of a song that overlap are one, and so are those that lie at one place of it.
+another: intervals of a song that overlap are one, and so are those at one place of it.
+
+A library may hold a recording twice: as an MP3, as a radio edit, in a mix. Songs that score alike and whose landmarks say
+that they are copies are no rivals: the one with most windows is named, with its copies.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import partial
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
 
+from nafp.data.landmarks import similar
 from nafp.data.layout import HOP, SAMPLE_RATE, SEGMENT
 from nafp.search.index import Index
 from nafp.search.sequences import exact_neighbours, search_sequences
 from nafp.search.vectors import Database
 
 LONGEST = 9  # segments of a window: 5 s, long enough to be sure, short enough to find where a song begins
-SAME_PLACE = 1  # segments by which windows of one song may disagree on where it lies
-LIKE = 0.7  # times the score of an interval's best window: from this inner product on, a segment belongs to it
+WINDOWS = 2**14  # searched at a time: 2.3 hours
+PLACES = 30  # kept of a window: a chorus in several copies of a song must not hide the next song
+ALIKE = 0.1  # scores of songs that differ by less, or by less than the limit: they may be copies
+SAME_PLACE = 1  # segments by which windows of one song may disagree on its place
+MEMBERSHIP_RATIO = 0.7  # of the score of an interval's best window: from this inner product on, a segment belongs to it
 SILENCE = 10 ** (-60 / 20)  # peak, of full scale
-COLUMNS = ("query", "from_s", "to_s", "song", "offset_s", "score", "runner_up", "margin", "note")
+COLUMNS = ("query", "from_s", "to_s", "song", "offset_s", "score", "runner_up", "margin", "copies", "note")
 
 
 @dataclass(frozen=True)
@@ -30,13 +39,66 @@ class Limits:
     """When a recording counts as recognised.
 
     ``min_score``: mean inner product of a window; ``min_margin``: by how much it beats the best other song; ``windows``
-    that must agree, if the recording has as many. With these, a model trained for half an hour on 200 songs recognised 39
-    of 40 noisy recordings of 30 s among 96 songs, none wrongly, and nothing in 20 recordings of other songs.
+    that must agree, if the recording has as many. These defaults are of no model; ``nafp.identify.calibration`` learns a
+    model's own.
     """
 
     min_score: float = 0.5
     min_margin: float = 0.1
     windows: int = 3
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A recording to be identified: (n, d) fingerprints, its length in samples, its peak (0 to 32768).
+
+    ``note``: what its decoder says of it, '' if all of it was read.
+    """
+
+    name: str
+    fingerprints: np.ndarray
+    samples: int
+    peak: int
+    note: str = ""
+
+
+class Tally:
+    """Blocks of samples (T,) int16 as they pass: how many samples there were, and their peak."""
+
+    def __init__(self, blocks: Iterable[np.ndarray]):
+        self.blocks, self.samples, self.peak = blocks, 0, 0
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        for block in self.blocks:
+            self.samples += len(block)
+            self.peak = max(self.peak, int(np.abs(block.astype(np.int32)).max(initial=0)))
+            yield block
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """The songs to choose from.
+
+    ``database``: their fingerprints; ``names``, ``first_row``: of each song, the row of its first fingerprint;
+    ``song_of_row``: (rows,), -1 where a song was deleted; ``marks``: gives a song's landmarks (``nafp.data.landmarks``), by
+    which copies are known; without it none are.
+    """
+
+    database: Database
+    names: Sequence[str]
+    first_row: np.ndarray
+    song_of_row: np.ndarray
+    marks: Callable[[int], np.ndarray] | None = None
+    _known: dict[tuple[int, int], bool] = field(default_factory=dict)
+
+    def are_copies(self, a: int, b: int) -> bool:
+        """Whether two songs hold the same recording, or one a part of the other."""
+        if self.marks is None:
+            return False
+        pair = min(a, b), max(a, b)
+        if pair not in self._known:
+            self._known[pair] = len(similar([self.marks(song) for song in pair])) > 0
+        return self._known[pair]
 
 
 class Exact:
@@ -50,148 +112,189 @@ class Exact:
         return exact_neighbours(self.database, query, k)
 
 
-def windows(query: np.ndarray, index: Index | Exact, database: Database, song_of_row: np.ndarray) -> pd.DataFrame:
+def windows(query: np.ndarray, index: Index | Exact, catalogue: Catalogue, limits: Limits) -> pd.DataFrame:
     """Search every window of a recording's fingerprints (n, d), one row each.
 
     Columns: start (segment), song (in the middle of the best place, -1 for none), place (its row), score, other (song of
-    the runner-up, -1 where all places that were kept are of one song), runner_up (its score, at most that of the last
-    place).
+    the runner-up, -1 where all places that were kept are of one song and its copies), runner_up (its score, at most that of
+    the last place), copies (numbers of the songs that score alike and are copies of this one).
     """
     length = min(LONGEST, len(query))
-    starts = np.arange(len(query) - length + 1)
-    (result,) = search_sequences(index, database, query, starts, [length], progress=False)
-    middle = np.minimum(
-        result.place + length // 2, len(song_of_row) - 1
-    )  # where a song begins, a window begins before it
-    song = np.where(result.place >= 0, song_of_row[middle], -1)
-    score = np.where(song >= 0, result.score, -np.inf)
-    best = score.argmax(axis=1)
-    each = np.arange(len(starts))
-    rivals = np.where(song != song[each, best][:, None], score, -np.inf)
+    count, tables = len(query) - length + 1, []
+    for first in range(0, count, WINDOWS):
+        part = query[first : first + WINDOWS + length - 1]
+        starts = np.arange(len(part) - length + 1)
+        (result,) = search_sequences(index, catalogue.database, part, starts, [length], progress=False, kept=PLACES)
+        tables.append(best_songs(result.place, result.score, length, catalogue, limits).assign(start=first + starts))
+    return pd.concat(tables, ignore_index=True)
+
+
+def best_songs(place: np.ndarray, score: np.ndarray, length: int, catalogue: Catalogue, limits: Limits) -> pd.DataFrame:
+    """The rows of ``windows``, without start, from the best places of each window and their scores (q, PLACES)."""
+    owner, each = catalogue.song_of_row, np.arange(len(place))
+    middle = np.minimum(place + length // 2, len(owner) - 1)  # where a song begins, a window begins before it
+    song = np.where(place >= 0, owner[middle], -1)
+    score = np.where(song >= 0, score, -np.inf)
+    named = song[each, score.argmax(axis=1)]
+    same, copies = song == named[:, None], [frozenset()] * len(place)
+    if pairs := close_copies(song, score, catalogue, limits):
+        named, same, copies = name_copies(song, score, named, pairs, limits)
+    best = np.where(song == named[:, None], score, -np.inf).argmax(axis=1)
+    rivals = np.where(same, -np.inf, score)
     second = rivals.argmax(axis=1)
     runner_up = rivals[each, second]
+    lowest = np.where(np.isfinite(score), score, np.inf).min(axis=1)
     return pd.DataFrame(
         {
-            "start": starts,
-            "song": np.where(np.isfinite(score[each, best]), song[each, best], -1),
-            "place": result.place[each, best],
+            "song": np.where(np.isfinite(score[each, best]), named, -1),
+            "place": place[each, best],
             "score": score[each, best],
             "other": np.where(np.isfinite(runner_up), song[each, second], -1),
-            "runner_up": np.where(
-                np.isfinite(runner_up), runner_up, np.where(np.isfinite(score), score, np.inf).min(axis=1)
-            ),
+            "runner_up": np.where(np.isfinite(runner_up), runner_up, lowest),
+            "copies": copies,
         }
     )
 
 
+def name_copies(
+    song: np.ndarray, score: np.ndarray, named: np.ndarray, pairs: set[tuple[int, int]], limits: Limits
+) -> tuple[np.ndarray, np.ndarray, list[frozenset[int]]]:
+    """The best song of each window (q,), or that of its copies which most windows support: a recording is named by one name.
+
+    ``song``, ``score``: (q, PLACES); ``pairs``: the copies (``close_copies``). Returns the songs (q,), which places are of
+    them or of copies of them (q, PLACES), and the copies that score alike.
+    """
+    partners = {one: {b if one == a else a for a, b in pairs if one in (a, b)} for one in set(sum(pairs, ()))}
+    near = score >= np.maximum(limits.min_score, score.max(axis=1) - max(ALIKE, limits.min_margin))[:, None]
+    support = {one: round(float(score[near & (song == one)].sum()), 3) for one in partners}
+    named, same, copies = named.copy(), song == named[:, None], [frozenset()] * len(song)
+    for row in np.flatnonzero(near.any(axis=1) & np.isin(named, list(partners))):
+        alike, best = set(song[row][near[row]].tolist()), int(named[row])
+        named[row] = one = max({best} | partners[best] & alike, key=lambda one: (support[one], -one))
+        same[row] = np.isin(song[row], [one, *partners[one]])
+        copies[row] = frozenset(partners[one] & alike)
+    return named, same, copies
+
+
+def close_copies(song: np.ndarray, score: np.ndarray, catalogue: Catalogue, limits: Limits) -> set[tuple[int, int]]:
+    """Pairs of songs (smaller number first) that would keep each other from being recognised, and are copies.
+
+    ``song``, ``score``: (q, PLACES). Looked at are those that score alike in as many windows as must agree.
+    """
+    counts = Counter()
+    top = score.max(axis=1)
+    for row in np.flatnonzero(top >= limits.min_score):
+        near = np.unique(song[row][score[row] >= top[row] - max(ALIKE, limits.min_margin)])
+        counts.update(combinations(near.tolist(), 2))
+    least = min(limits.windows, len(song))
+    return {pair for pair, count in counts.items() if count >= least and catalogue.are_copies(*pair)}
+
+
 def intervals(found: pd.DataFrame, length: int, limits: Limits) -> list[pd.DataFrame]:
-    """Runs of recognised windows that agree on the song and on where it lies in it."""
+    """Runs of recognised windows that agree on the song and on their place in it."""
     sure = found[(found["score"] >= limits.min_score) & (found["score"] - found["runner_up"] >= limits.min_margin)]
-    lies = sure["place"] - sure["start"]
+    row_offset = sure["place"] - sure["start"]
     apart = sure["start"].diff() > length
-    other = (sure["song"].diff() != 0) | (lies.diff().abs() > SAME_PLACE)
+    other = (sure["song"].diff() != 0) | (row_offset.diff().abs() > SAME_PLACE)
     runs = [rows for _, rows in sure.groupby((apart | other).cumsum())]
     return [rows for rows in runs if len(rows) >= min(limits.windows, len(found))]
 
 
 @dataclass
 class Interval:
-    """Segments ``first`` to ``last`` are of a song; their rows in the database are ``lies`` further. ``windows``: that say so."""
+    """Segments ``first`` to ``last`` are of a song; their database rows are ``row_offset`` further. ``windows``: that say so."""
 
     song: int
     first: int
     last: int
-    lies: int
+    row_offset: int
     windows: pd.DataFrame
 
 
-def interval(
-    found: pd.DataFrame, query: np.ndarray, database: Database, song_of_row: np.ndarray, length: int
-) -> Interval:
+def interval(found: pd.DataFrame, query: np.ndarray, catalogue: Catalogue, length: int) -> Interval:
     """An interval of a run of windows.
 
-    Its ends are the outermost segments in the windows that are LIKE the best window, and those beyond that follow without
-    interruption. None lies before or behind the song.
+    Its ends are the outermost segments in the windows with at least MEMBERSHIP_RATIO of the best window's score, and those
+    beyond that follow without interruption. None lies before or behind the song.
     """
     best = found.loc[found["score"].idxmax()]
-    song, lies = int(best["song"]), int(best["place"] - best["start"])
-    rows = np.flatnonzero(song_of_row == song)
+    song, row_offset = int(best["song"]), int(best["place"] - best["start"])
+    rows = np.flatnonzero(catalogue.song_of_row == song)
     begin, end = found["start"].min(), found["start"].max() + length
-    segments = np.arange(max(begin - length, 0, rows[0] - lies), min(end + length, len(query), rows[-1] + 1 - lies))
-    own = database.inner_products(query, segments, segments + lies)
+    low, high = max(begin - length, 0, rows[0] - row_offset), min(end + length, len(query), rows[-1] + 1 - row_offset)
+    segments = np.arange(low, high)
+    own = catalogue.database.inner_products(query, segments, segments + row_offset)
     inside = (segments >= begin) & (segments < end)
-    like = own >= min(LIKE * best["score"], own[inside].max())
+    like = own >= min(MEMBERSHIP_RATIO * best["score"], own[inside].max())
     core, unlike = segments[like & inside], segments[~like]
     first = unlike[unlike < core[0]].max(initial=segments[0] - 1) + 1
     last = unlike[unlike > core[-1]].min(initial=segments[-1] + 1) - 1
-    return Interval(song, int(first), int(last), lies, found)
+    return Interval(song, int(first), int(last), row_offset, found)
 
 
 def joined(parts: Sequence[Interval], query: np.ndarray, database: Database, first_row: np.ndarray) -> list[Interval]:
-    """Intervals, those of one song joined that overlap or lie at one place; the place is that which fits the whole better."""
+    """Intervals, those of one song joined that overlap or are at one place; the place is that which fits the whole better."""
 
-    def fit(one: Interval, lies: int) -> float:
+    def fit(one: Interval, row_offset: int) -> float:
         segments = np.arange(one.first, one.last + 1)
-        inside = segments + lies >= first_row[one.song]
-        return np.where(inside, database.inner_products(query, segments, segments + lies), 0).mean()
+        inside = segments + row_offset >= first_row[one.song]
+        return np.where(inside, database.inner_products(query, segments, segments + row_offset), 0).mean()
 
     kept: list[Interval] = []
     for part in sorted(parts, key=lambda part: part.first):
         of_song = (one for one in reversed(kept) if one.song == part.song)
-        near = (one for one in of_song if part.first <= one.last or abs(part.lies - one.lies) <= SAME_PLACE)
+        near = (one for one in of_song if part.first <= one.last or abs(part.row_offset - one.row_offset) <= SAME_PLACE)
         if (one := next(near, None)) is None:
             kept.append(part)
             continue
         one.last, one.windows = max(one.last, part.last), pd.concat([one.windows, part.windows])
-        one.lies = max(one.lies, part.lies, key=partial(fit, one))
-        one.first = max(one.first, int(first_row[one.song]) - one.lies)
+        one.row_offset = max(one.row_offset, part.row_offset, key=partial(fit, one))
+        one.first = max(one.first, int(first_row[one.song]) - one.row_offset)
     return kept
 
 
-def identify(
-    name: str,
-    samples: np.ndarray,
-    query: np.ndarray,
-    database: Database,
-    songs: Sequence[str],
-    first_row: np.ndarray,
-    song_of_row: np.ndarray,
-    limits: Limits,
-    index: Index | None = None,
-) -> pd.DataFrame:
+def identify(recording: Recording, catalogue: Catalogue, limits: Limits, index: Index | None = None) -> pd.DataFrame:
     """What is recognised in one recording: a row an interval, or one that says why there is none.
 
-    ``samples``: (T,) int16; ``query``: (n, d) its fingerprints; ``songs``, ``first_row``: names and first database rows;
-    ``song_of_row``: (rows,); ``index``: of the database, exact search without. Columns: query, from_s, to_s, song, offset_s
-    (of from_s in the song), score, runner_up (the other song that comes next), margin, note.
+    ``index``: of the catalogue's database; exact search without. Columns: query, from_s, to_s, song, offset_s (of from_s in
+    the song), score, runner_up (the other song that comes next), margin, copies (names of the songs that are the same
+    recording, as a tuple), note.
     """
-    duration = len(samples) / SAMPLE_RATE
-    nothing = {"query": name, "from_s": 0.0, "to_s": round(duration, 2)}
-    if len(samples) < SEGMENT:
-        return pd.DataFrame([nothing | {"note": f"shorter than 1 s ({duration:.2f} s)"}], columns=COLUMNS)
-    if np.abs(samples.astype(np.int32)).max() < SILENCE * 32768:
-        return pd.DataFrame([nothing | {"note": "silence"}], columns=COLUMNS)
+    duration, query = recording.samples / SAMPLE_RATE, recording.fingerprints
+    nothing = {"query": recording.name, "from_s": 0.0, "to_s": round(duration, 2), "copies": ()}
+
+    def answer(*rows: dict) -> pd.DataFrame:
+        notes = [[row["note"], recording.note] for row in rows]
+        noted = [row | {"note": "; ".join(filter(None, note))} for row, note in zip(rows, notes, strict=True)]
+        return pd.DataFrame(noted, columns=COLUMNS)
+
+    if recording.samples < SEGMENT:
+        return answer(nothing | {"note": f"shorter than 1 s ({duration:.2f} s)"})
+    if recording.peak < SILENCE * 32768:
+        return answer(nothing | {"note": "silence"})
     length = min(LONGEST, len(query))
-    found = windows(query, index or Exact(database), database, song_of_row)
-    parts = [interval(part, query, database, song_of_row, length) for part in intervals(found, length, limits)]
-    rows = []
-    for part in joined(parts, query, database, first_row):
+    found = windows(query, index or Exact(catalogue.database), catalogue, limits)
+    parts = [interval(part, query, catalogue, length) for part in intervals(found, length, limits)]
+    names, first_row, rows = catalogue.names, catalogue.first_row, []
+    for part in joined(parts, query, catalogue.database, first_row):
         best = part.windows.loc[part.windows["score"].idxmax()]
+        copies = frozenset().union(*part.windows["copies"]) if "copies" in part.windows else ()
         rows.append(
             {
-                "query": name,
+                "query": recording.name,
                 "from_s": part.first * HOP / SAMPLE_RATE,
                 "to_s": round(min((part.last * HOP + SEGMENT) / SAMPLE_RATE, duration), 2),
-                "song": songs[part.song],
-                "offset_s": (part.first + part.lies - first_row[part.song]) * HOP / SAMPLE_RATE,
+                "song": names[part.song],
+                "offset_s": (part.first + part.row_offset - first_row[part.song]) * HOP / SAMPLE_RATE,
                 "score": part.windows["score"].mean(),
-                "runner_up": songs[int(best["other"])] if best["other"] >= 0 else "",
+                "runner_up": names[int(best["other"])] if best["other"] >= 0 else "",
                 "margin": (part.windows["score"] - part.windows["runner_up"]).mean(),
+                "copies": tuple(names[song] for song in sorted(copies)),
                 "note": "",
             }
         )
     if not rows:
         best = found.loc[found["score"].idxmax()]
-        near = "" if best["song"] < 0 else f"; the nearest is {songs[int(best['song'])]}"
+        near = "" if best["song"] < 0 else f"; the nearest is {names[int(best['song'])]}"
         rows = [nothing | {"score": best["score"], "note": f"no match{near}"}]
-    return pd.DataFrame(rows, columns=COLUMNS)
+    return answer(*rows)

@@ -1,5 +1,6 @@
 """From audio to fingerprints on disk."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,13 +12,14 @@ from tqdm import tqdm
 
 from nafp import compute
 from nafp.data.corpus import Split
-from nafp.data.layout import SEGMENT
+from nafp.data.layout import HOP, SEGMENT
 from nafp.data.pools import AudioPool
 from nafp.files import reading, written_whole
 from nafp.model.features import LogMel
 from nafp.model.network import Fingerprinter
 
-BATCH = 256
+BATCH = 256  # segments
+BATCH_SAMPLES = (BATCH - 1) * HOP + SEGMENT  # of so many neighbouring segments
 
 
 def build_model(features: dict, model: dict, dim: int) -> nn.Sequential:
@@ -76,12 +78,35 @@ def fingerprint(
             bar.update(len(batch))
 
 
-def fingerprint_clips(network: nn.Sequential, clips: list[np.ndarray], device: torch.device, **progress) -> np.ndarray:
+@torch.inference_mode()
+def fingerprint_samples(network: nn.Sequential, samples: np.ndarray, device: torch.device) -> np.ndarray:
+    """(T,) int16, at least a segment -> (n, dim) the fingerprints of its segments, in one batch."""
+    segments = torch.from_numpy(np.ascontiguousarray(samples)).to(device).unfold(0, SEGMENT, HOP)
+    return network(segments.float().div_(32768)).float().cpu().numpy()
+
+
+def fingerprint_blocks(
+    network: nn.Sequential, blocks: Iterable[np.ndarray], device: torch.device
+) -> Iterator[np.ndarray]:
+    """(T,) int16 blocks of one recording -> (n, dim) fingerprints of its segments, at most BATCH at a time, in order.
+
+    Memory holds a batch, however long the recording is, and a short one costs its own segments only. One that is shorter
+    than a segment is filled up to one with zeros; one without samples has none.
+    """
+    waiting, found = np.zeros(0, np.int16), False
+    for block in blocks:
+        waiting = np.concatenate([waiting, block])
+        while len(waiting) >= BATCH_SAMPLES:
+            yield fingerprint_samples(network, waiting[:BATCH_SAMPLES], device)
+            waiting, found = waiting[BATCH * HOP :], True
+    if len(waiting) >= SEGMENT or (len(waiting) and not found):
+        yield fingerprint_samples(network, np.pad(waiting, (0, max(SEGMENT - len(waiting), 0))), device)
+
+
+def fingerprint_clips(network: nn.Sequential, clips: list[np.ndarray], device: torch.device) -> np.ndarray:
     """(T,) int16 clips -> (n, dim) the fingerprints of all their segments, clip after clip; a short one is one segment."""
-    split = Split.of_clips(clips, [f"clips/{i}" for i in range(len(clips))])
-    out = np.empty((len(split.segments), network[1].dim), np.float32)
-    fingerprint(network, split, device, out, **progress)
-    return out
+    parts = [vectors for clip in clips for vectors in fingerprint_blocks(network, [clip], device)]
+    return np.concatenate([np.zeros((0, network[1].dim), np.float32), *parts])
 
 
 def fingerprint_to_file(

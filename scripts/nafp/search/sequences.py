@@ -26,9 +26,9 @@ CHUNK = 2**20  # inner products, at most, that a thread computes at a time
 
 @dataclass(frozen=True)
 class Result:
-    """Search of q sequences of one length: the ``KEPT`` best places, best first, and their scores.
+    """Search of q sequences of one length: their best places, best first, and the scores.
 
-    ``place``: (q, KEPT) rows of the database, -1 where there are fewer candidates; ``score``: (q, KEPT) mean inner
+    ``place``: (q, kept) rows of the database, -1 where there are fewer candidates; ``score``: (q, kept) mean inner
     products, -inf there; ``other_place``, ``other_score``: (q,) the best of those that touch no segment of the query's own
     song, if the search was told which that is; ``ms``: milliseconds a query, its share of the neighbour search included;
     ``ms_per_segment``: of the neighbour search alone.
@@ -51,12 +51,15 @@ def search_sequences(
     lengths: Sequence[int],
     progress: bool = True,
     own: tuple[np.ndarray, np.ndarray] | None = None,
+    partial_mean: bool = False,
+    kept: int = KEPT,
 ) -> list[Result]:
     """Search the sequences query[start : start + length] for every start and length: one Result a length.
 
-    ``query``: (n, d). ``own``: first and last row of the database, (q,) each, of the song that a sequence is from;
-    without, no candidate counts as its own. A sequence that runs past the end of ``query``, and a window past the end of the
-    database, are scored on the overlap, as in the published evaluation.
+    ``query``: (n, d). ``own``: first and last row of the database, (q,) each, of the song that a sequence is from; without,
+    no candidate counts as its own. What a window lacks, because it runs past the end of the database or of ``query``, counts
+    as 0. ``partial_mean``: a score is the mean over what is there, as in the original's evaluation (protocol ``release``);
+    the end of a database then answers any sequence of which one segment resembles its last one. ``kept``: places a sequence.
 
     A candidate of a short sequence is one of every longer sequence from the same start, with the same inner products
     first. So the longest length is computed, and the others are read from its partial sums.
@@ -78,7 +81,8 @@ def search_sequences(
     chunks = [slice(at, at + chunk) for at in range(0, len(starts), chunk)]
 
     def score(some: slice) -> list[tuple[np.ndarray, ...]]:
-        return score_sequences(neighbours, database, query, starts[some], lengths, first[some], last[some])
+        window = starts[some], first[some], last[some]
+        return score_sequences(neighbours, database, query, *window, lengths, partial_mean, kept)
 
     with one_thread_each() as pool:
         bar = tqdm(pool.map(score, chunks), total=len(chunks), desc="scoring", unit="chunk", disable=not progress)
@@ -125,9 +129,11 @@ def score_sequences(
     database: Database,
     query: np.ndarray,
     starts: np.ndarray,
-    lengths: Sequence[int],
     first: np.ndarray,
     last: np.ndarray,
+    lengths: Sequence[int],
+    partial_mean: bool = False,
+    kept: int = KEPT,
 ) -> list[tuple[np.ndarray, ...]]:
     """For every length the first four arrays of a ``Result``, of the sequences at ``starts`` (q,).
 
@@ -145,12 +151,12 @@ def score_sequences(
     best = []
     for n, total in zip(lengths, sums, strict=True):
         score = np.full(place.shape, -np.inf, np.float32)
-        score.put(candidate, total / np.minimum(n, left))
+        score.put(candidate, total / (np.minimum(n, left) if partial_mean else n))
         columns = n * neighbours.shape[1]
         places, scores = place[:, :columns], score[:, :columns]
         elsewhere = (places + n <= first[:, None]) | (places > last[:, None])
         others = keep_best(places, np.where(elsewhere, scores, -np.inf), 1)
-        best.append((*keep_best(places, scores), *(one[:, 0] for one in others)))
+        best.append((*keep_best(places, scores, kept), *(one[:, 0] for one in others)))
     return best
 
 

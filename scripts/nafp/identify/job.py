@@ -1,0 +1,156 @@
+"""Bring a library up to date and identify recordings against it."""
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import yaml
+from tqdm import tqdm
+
+from nafp import compute
+from nafp.data.layout import SAMPLE_RATE
+from nafp.errors import UserError
+from nafp.files import written_whole
+from nafp.identify.answers import clock, gathered, unreadable
+from nafp.identify.library import Library, find_audio, hear, label, model_key
+from nafp.identify.recognise import Limits, identify
+from nafp.model.fingerprint import fingerprint_blocks, load_model, on_device
+from nafp.text import cell, printable
+
+STANDARD_INPUT = "-"
+
+
+@dataclass(frozen=True)
+class Task:
+    """What to identify with what.
+
+    ``library``: folder of songs; ``queries``: recordings, files or folders, or STANDARD_INPUT; ``run``: folder of a trained
+    run; ``epoch``: which of its weights; ``store``: where fingerprints of libraries are kept; ``index``: name and options of
+    the index for a library of more than ``exact_up_to`` fingerprints.
+    """
+
+    library: Path
+    queries: Sequence[str]
+    run: Path
+    epoch: str
+    store: Path
+    limits: Limits
+    index: tuple[str, Mapping]
+    exact_up_to: int
+    threads: int
+
+
+def check_places(library: str | Path, queries: Sequence[str | Path]) -> None:
+    """UserError if the library is not a folder, or a recording not there."""
+    if not os.path.isdir(library):
+        raise UserError(f"library: {printable(str(library))} is not a folder; name the folder of your songs")
+    for place in queries:
+        if str(place) != STANDARD_INPUT and not os.path.exists(place):
+            raise UserError(f"queries: {printable(str(place))} is not there; name a recording, or a folder of them")
+
+
+def recordings(places: Sequence[str]) -> list[tuple[str, Path]]:
+    """Printable names and paths of the recordings: files, and what is in folders and below; UserError for a folder without any."""
+    found = []
+    for place in map(Path, places):
+        if not place.is_dir():
+            found.append((printable(place.name if len(places) == 1 else str(place)), place))
+            continue
+        for path in find_audio(place):
+            below = path.relative_to(place).as_posix()
+            found.append((printable(below if len(places) == 1 else str(path)), path))
+    return found
+
+
+@contextmanager
+def with_standard_input(places: Sequence[str]) -> Iterator[list[str]]:
+    """The places, STANDARD_INPUT as a file that lasts as long as the context: decoders go back and forth in it."""
+    if STANDARD_INPUT not in places:
+        yield list(places)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "standard input"
+        with open(path, "wb") as file:
+            shutil.copyfileobj(sys.stdin.buffer, file)
+        yield [str(path) if place == STANDARD_INPUT else place for place in places]
+
+
+def run(task: Task) -> pd.DataFrame:
+    """The answers to every recording (``recognise.identify``), after the library was brought up to date."""
+    check_places(task.library, task.queries)
+    settings_path, weights = task.run / "config.yaml", task.run / f"epoch={task.epoch}.safetensors"
+    for path in (settings_path, weights):
+        if not path.is_file():
+            raise UserError(f"{path}: not found; --run is the folder of a trained run, with config.yaml and weights")
+    settings = yaml.safe_load(settings_path.read_text(encoding="utf-8"))
+    device = compute.set_up(task.threads, keep_memory=False)
+    heard = {"features": settings["features"], "model": settings["model"]}
+    network = on_device(load_model(weights, **heard, dim=settings["dim"]), device)
+
+    def embed(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        return fingerprint_blocks(network, blocks, device)
+
+    of_library, key = task.store / label(task.library), model_key(weights, heard)
+    say_what_is_left(of_library, key)
+    with (
+        with_standard_input(task.queries) as places,
+        Library(of_library / key, task.library, key, settings["dim"]) as library,
+    ):
+        listed = recordings(places)
+        update(library, embed)
+        catalogue = library.catalogue()
+        index = library.index(*task.index) if len(catalogue.database) > task.exact_up_to else None
+        tables = []
+        with tqdm(listed, unit="recording", mininterval=1) as bar:
+            for name, path in bar:
+                try:
+                    recording = hear(name, path, lambda blocks: embed(watched(blocks, bar)))
+                except UserError as error:
+                    tables.append(unreadable(name, printable(str(error).removeprefix(f"{path}: "))))
+                    continue
+                tables.append(identify(recording, catalogue, task.limits, index))
+    return gathered(tables)
+
+
+def watched(blocks: Iterable[np.ndarray], bar: tqdm) -> Iterator[np.ndarray]:
+    """The blocks of a recording; the progress bar says how much of it was heard."""
+    samples = 0
+    for block in blocks:
+        samples += len(block)
+        bar.set_postfix_str(f"{clock(samples / SAMPLE_RATE)} heard", refresh=False)
+        bar.update(0)
+        yield block
+
+
+def update(library: Library, embed) -> None:
+    """Bring a library up to date; what could not be read is said, and listed in the store. UserError if nothing could."""
+    broken = library.update(embed)
+    table = library.store / "left_out.csv"
+    rows = [{"path": cell(song.path), "problem": cell(song.problem)} for song in broken.itertuples()]
+    with written_whole(table) as part:
+        pd.DataFrame(rows, columns=["path", "problem"]).to_csv(part, index=False, encoding="utf-8-sig")
+    for song in broken.itertuples():
+        print(f"skipped {printable(song.path)}: {printable(song.problem)}", file=sys.stderr)
+    songs = library.songs
+    if not songs["rows"].sum():
+        raise UserError(f"{library.root}: none of its {len(songs)} files could be read; {table} says why, file by file")
+    read = (songs["rows"] > 0).sum()
+    print(f"{read} songs, {songs['rows'].sum()} fingerprints; {len(broken)} broken files skipped", file=sys.stderr)
+
+
+def say_what_is_left(of_library: Path, key: str) -> None:
+    """Name the stores of other models: they are kept, for the case that their weights come back."""
+    others = [path for path in sorted(of_library.glob("*/")) if path.name != key]
+    if others:
+        folders = " ".join(f"'{path}'" for path in others)
+        print(
+            f"fingerprints of this library by other weights are kept; to remove them, type:  rm -r {folders}",
+            file=sys.stderr,
+        )
