@@ -33,9 +33,9 @@ def test_every_part_is_there(finished):
     results = finished / "results/demo"
     board = results / "scoreboard"
     figures = {
-        "table3": ("hit_rate", "aug", "learning"),
-        "index_types": ("hit_rate", "costs"),
-        "song_level": ("hit_rate",),
+        "table3": ("hit_rate", "aug", "open_set", "learning"),
+        "index_types": ("hit_rate", "open_set", "costs"),
+        "song_level": ("hit_rate", "open_set"),
     }
     drawn = {f"{study}.{figure}" for study, names in figures.items() for figure in names} | {
         "misses",
