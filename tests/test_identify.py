@@ -169,8 +169,8 @@ def test_an_interrupted_update_goes_on(music, tmp_path, half):
     calls = []
 
     def failing(blocks):
-        calls.append(1)
         for part in embed(blocks):
+            calls.append(1)  # after a block: a broken file has none
             yield part[:10]
             if len(calls) == 3:
                 raise KeyboardInterrupt
@@ -341,7 +341,7 @@ def test_a_recording_is_heard_block_by_block(tmp_path):
     assert (recording.samples, recording.peak) == (800_000, np.abs(song(1, 100)).max())
     assert max(lengths) <= 30 * 8000
     sf.write(tmp_path / "empty.wav", np.zeros(0), 8000)
-    with pytest.raises(UserError, match="empty.wav: no samples"):
+    with pytest.raises(UserError, match="empty.wav: cannot be read .there is no sound in it"):
         hear("empty.wav", tmp_path / "empty.wav", embed)
 
 
@@ -383,8 +383,9 @@ def test_a_library_follows_its_folder(index, music, tmp_path, monkeypatch):
     seen = []
 
     def counted(blocks):
-        seen.append(1)
-        return embed(blocks)
+        for number, part in enumerate(embed(blocks)):
+            seen.extend([1] * (number == 0))  # a broken file has no first block
+            yield part
 
     def answer(library: Library, samples: np.ndarray) -> pd.DataFrame:
         way = library.index(index, {"links": 16, "ef_construction": 80, "ef_search": 64}) if index else None
