@@ -33,9 +33,9 @@ from nafp.data.corpus import Split
 from nafp.demo.corpus import write_corpus
 from nafp.errors import UserError
 from nafp.metrics import diagonal_sums
-from nafp.model.fingerprint import build_model, fingerprint
-from nafp.model.network import Fingerprinter
-from nafp.model.shapes import encoder_flops
+from nafp.model.encoders.separable import Separable
+from nafp.model.fingerprint import fingerprint
+from nafp.model.model import Model, build_model
 from nafp.search.exact import ExactSearch
 from nafp.search.vectors import Database
 from nafp.training.checkpoints import Checkpoints
@@ -144,7 +144,7 @@ def kernels(device: torch.device, options: argparse.Namespace) -> pd.DataFrame:
     from nafp.model.kernels.layer import layer
 
     width, items = (16, 4) if options.quick else (128, 640)
-    encoder = Fingerprinter(128, width).to(device).encoder
+    encoder = build_model({}, {"width": width}, 128).to(device).encoder
     shape, rows, generator = (256, 32, 1), [], torch.Generator(device).manual_seed(0)
     for number, (conv, norm) in enumerate(zip(encoder[::2], encoder[1::2], strict=True)):
         parameters = [*conv.parameters(), *norm.parameters()]
@@ -303,15 +303,15 @@ def fingerprints(device: torch.device, options: argparse.Namespace) -> pd.DataFr
     network = build_model({}, {"variant": "release", "width": width}, 128 if width >= 16 else 16).eval()
 
     def embed(split: Split, where: torch.device) -> np.ndarray:
-        out = np.empty((len(split.segments), network[1].dim), np.float32)
+        out = np.empty((len(split.segments), network.dim), np.float32)
         fingerprint(network.to(where), split, where, out, disable=True)
         return out
 
     truth, rows = embed(few, torch.device("cpu")), []
     for mode in modes(device, compiled=False):
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = MODES[mode].get("tf32", False)
-        network[1].dtype = compute.PRECISIONS[MODES[mode]["precision"]]
-        network[1].fused = MODES[mode].get("kernels") == "auto"
+        network.encoder.dtype = compute.PRECISIONS[MODES[mode]["precision"]]
+        network.encoder.fused = MODES[mode].get("kernels") == "auto"
         found = embed(few, device)
         seconds = seconds_of(lambda: embed(split, device), 1, device)
         rows.append(
@@ -364,7 +364,7 @@ def step_facts(s: Settings, splits: dict[str, Split], device: torch.device) -> d
 
     seconds = seconds_of(some_steps, 0.6, device) / steps
     data = seconds_of(lambda: t.batches.images(t.plan(order[0])), 0.1, device)
-    flops = 3 * encoder_flops(s.model["width"], 256, 32) * s.bsz  # forward, and twice that backward
+    flops = 3 * Separable(s.model["width"]).flops((256, 32)) * s.bsz  # forward, and twice that backward
     return {
         "anchors/s": round(s.bsz / 2 / seconds),
         "ms a step": round(1e3 * seconds, 2),
@@ -395,7 +395,7 @@ def profile(device: torch.device, options: argparse.Namespace) -> pd.DataFrame:
             row = {"mode": mode, "kernel": short(key), "ms a step": round(times[key], 3)}
             rows.append(row | {"share": f"{times[key] / total:.0%}", "launches": round(launches[key], 1)})
         rows.append({"mode": mode, "kernel": "all", "ms a step": round(total, 3), "launches": sum(launches.values())})
-    moved = activation_bytes(t.network[1]) * bsz
+    moved = activation_bytes(t.network) * bsz
     floor = 1e3 * moved / bandwidth(device)
     what = f"{moved / 1e9:.1f} GB of activations by count, at the bandwidth of a copy"
     rows.append({"mode": mode, "kernel": what, "ms a step": round(floor, 3), "share": f"{floor / total:.0%}"})
@@ -409,9 +409,9 @@ def short(kernel: str) -> str:
     return kernel[:80]
 
 
-def activation_bytes(network: Fingerprinter) -> int:
+def activation_bytes(model: Model) -> int:
     """Bytes that the kernels move for a segment in a training step: the first layer's 6 times, all others' 13 times."""
-    sizes = [norm.norm.weight.numel() for norm in network.encoder[1::2]]
+    sizes = [norm.norm.weight.numel() for norm in model.encoder[1::2]]
     return 2 * (6 * sizes[0] + 13 * sum(sizes[1:]))
 
 
@@ -472,7 +472,7 @@ def hit_rates(network: torch.nn.Module, splits: dict[str, Split], device: torch.
     """Percent of sequences of 1 to 10 s whose best place among all places is the right one."""
     vectors = {}
     for name in ("test_query", "dummy", "test_db"):
-        vectors[name] = np.empty((len(splits[name].segments), network[1].dim), np.float32)
+        vectors[name] = np.empty((len(splits[name].segments), network.dim), np.float32)
         fingerprint(network, splits[name], device, vectors[name], disable=True)
     database, clip = np.concatenate([vectors["test_db"], vectors["dummy"]]), splits["test_query"].segments.clip
     similarity, rates = vectors["test_query"] @ database.T, {}

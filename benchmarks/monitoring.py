@@ -23,7 +23,8 @@ from nafp.data.layout import SAMPLE_RATE, SPLITS
 from nafp.identify.monitoring import Piece, compare, crossfaded, degraded
 from nafp.identify.recognise import Catalogue, Limits, Recording, identify
 from nafp.jobfacts import processor
-from nafp.model.fingerprint import fingerprint_clips, load_model
+from nafp.model.fingerprint import fingerprint_clips
+from nafp.model.weights import load_model
 from nafp.search.vectors import Database
 
 SNRS_DB = (None, 10, 5, 0)  # None: as it was mixed

@@ -26,7 +26,7 @@ from nafp import compute
 from nafp.compute import PRECISIONS
 from nafp.data.corpus import Split
 from nafp.jobfacts import processor
-from nafp.model.shapes import encoder_flops
+from nafp.model.encoders.separable import Separable
 from nafp.training.batches import generator
 from nafp.training.gradients import backward
 from nafp.training.settings import Settings
@@ -129,7 +129,7 @@ def measure(
     }
     found = {name: anchors / seconds_of(call, options.seconds, device) for name, call in work.items()}
     flops = (
-        2 * 3 * encoder_flops(MODELS[model]["width"], 256, 32)
+        2 * 3 * Separable(MODELS[model]["width"]).flops((256, 32))
     )  # anchor and replica, forward and twice that backward
     roofline = peak / flops
     if device.type == "cuda":
@@ -168,7 +168,7 @@ def main() -> None:
     print(f"\n## {machine(device, options.threads)}\n")
     peaks = {name: peak_flops(name, options.seconds, device) for name in options.precision}
     print("Matrix product: " + ", ".join(f"{name} {peak / 1e9:,.0f} GFLOP/s" for name, peak in peaks.items()))
-    gflop = encoder_flops(128, 256, 32) / 1e9
+    gflop = Separable().flops((256, 32)) / 1e9
     print(
         f"Arithmetic of the full model: {gflop:.2f} GFLOP a segment forward, so {6 * gflop:.2f} GFLOP an anchor and step.\n"
     )

@@ -5,7 +5,8 @@ from pathlib import Path
 from nafp import compute
 from nafp.console import logged
 from nafp.data.corpus import Split
-from nafp.model.fingerprint import fingerprint_to_file, load_model
+from nafp.model.fingerprint import fingerprint_to_file
+from nafp.model.weights import load_model
 
 with logged(snakemake.log[0]):
     params, device = snakemake.params, compute.set_up(snakemake.threads)

@@ -12,7 +12,7 @@ from nafp.data.corpus import Split
 from nafp.data.pools import AudioPool
 from nafp.files import written_whole
 from nafp.model.features import LogMel
-from nafp.model.fingerprint import load_model
+from nafp.model.weights import load_model
 from nafp.report.listening import Run, Songs, chain_steps, choose, listen
 from nafp.search.vectors import Database, open_vectors
 

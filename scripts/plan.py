@@ -13,6 +13,8 @@ import yaml
 from nafp import grid
 from nafp.config import check_config
 from nafp.errors import UserError
+from nafp.model.encoders import encoder_of
+from nafp.model.shapes import image_shape
 from nafp.plan import (
     ASSUMED,
     DEVICES,
@@ -69,7 +71,9 @@ def main(options: argparse.Namespace) -> None:
     indexes = {cell.index for cell in cells_of(config, options.target)}
     benchmark = (ROOT / "benchmarks/train.md").read_text(encoding="utf-8")
     measured = measured_rates(Path("results"), indexes)
-    if found := measured_tflops(benchmark, config["model"]["width"], options.device):
+    if found := measured_tflops(
+        benchmark, encoder_of(config["model"]).flops(image_shape(config["features"])), options.device
+    ):
         measured["tflops"] = found
     rates = rates_of(vars(options), measured)
     stages = plan(config, options.target, songs, source, rates, options.device)

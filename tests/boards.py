@@ -14,7 +14,8 @@ from nafp.data.pools import AudioPool
 from nafp.evaluation.answers import hits_beside
 from nafp.evaluation.openset import with_open_set
 from nafp.grid import run_name
-from nafp.model.fingerprint import build_model, fingerprint_clips
+from nafp.model.fingerprint import fingerprint_clips
+from nafp.model.model import build_model
 from nafp.report import listening
 from nafp.report.cells import load_cells
 from nafp.report.published import load_published
@@ -137,5 +138,5 @@ def heard(names: Sequence[str], songs: Sequence[str] = ("a", "b", "c"), segments
     pools = {"bg": AudioPool(noise)}
     shown = listening.listen(runs, listening.Songs(dummy, db), listening.choose(db, segments, 0), [0, 10], pools, 0)
     chain = [{"time_offset": {"max_s": 0.2}}, {"background": {"snr_db": [0, 10]}}, {"frequency_mask": {"mels": [5, 9]}}]
-    shown["steps"] = listening.chain_steps(db, chain, pools, runs[0].network[0], 0)
+    shown["steps"] = listening.chain_steps(db, chain, pools, runs[0].network.features, 0)
     return shown

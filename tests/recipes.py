@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from nafp.model.network import Fingerprinter
-from nafp.model.shapes import CHANNEL_FACTORS, TIME_STRIDES, same_padding
+from nafp.model.encoders.separable import CHANNEL_FACTORS, TIME_STRIDES
+from nafp.model.model import Model, build_model
+from nafp.model.shapes import same_padding
 
 PARITY = Path(__file__).parents[2] / "shared/parity"
 needs_parity = pytest.mark.skipif(not PARITY.is_dir(), reason="the full set of reference vectors is not here")
@@ -58,7 +59,7 @@ def draw(k: int, shape: tuple[int, ...]) -> np.ndarray:
 
 def reference_parameters(dim: int) -> dict[str, torch.Tensor]:
     """The reference weights in our layouts, by our parameters' names, in the order of the reference's recipe."""
-    model = Fingerprinter(dim)
+    model = build_model({}, {}, dim)
     weights = keras_weights(dim)
     names = [name for name, _ in model.encoder.named_parameters(prefix="encoder")]
     ours = {n: w.transpose(3, 2, 0, 1) if w.ndim == 4 else w for n, w in zip(names, weights, strict=False)}
@@ -69,8 +70,8 @@ def reference_parameters(dim: int) -> dict[str, torch.Tensor]:
     return {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in ours.items()}
 
 
-def reference_model(dim: int = 128) -> Fingerprinter:
+def reference_model(dim: int = 128) -> Model:
     """The fingerprinter with the reference weights."""
-    model = Fingerprinter(dim)
+    model = build_model({}, {}, dim)
     model.load_state_dict(reference_parameters(dim))
     return model.eval()

@@ -14,7 +14,7 @@ from nafp.data.corpus import Split
 from nafp.errors import UserError
 from nafp.evaluation.answers import read_hits
 from nafp.files import reading
-from nafp.model.fingerprint import load_model
+from nafp.model.weights import load_model
 from nafp.report.cells import load_cells
 from nafp.search.vectors import write_manifest
 

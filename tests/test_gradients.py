@@ -4,14 +4,14 @@ import pytest
 import torch
 from torch import nn
 
-from nafp.model.network import Fingerprinter
+from nafp.model.model import build_model
 from nafp.training.gradients import backward, graph_bytes
 from nafp.training.losses import LOSSES
 
 
 def gradients(model: nn.Module, images: torch.Tensor, loss: str, anchors: int, piece: int | None) -> tuple:
     model.zero_grad()
-    value, embeddings = backward(model, images, lambda z: LOSSES[loss](z[:anchors], z[anchors:]), piece)
+    value, embeddings = backward(model.embed, images, lambda z: LOSSES[loss](z[:anchors], z[anchors:]), piece)
     return value, embeddings, torch.cat([p.grad.flatten() for p in model.parameters()])
 
 
@@ -19,9 +19,9 @@ def gradients(model: nn.Module, images: torch.Tensor, loss: str, anchors: int, p
 @pytest.mark.parametrize("piece", [1, 5, 24])
 def test_pieces_give_the_gradient_of_the_whole_batch(loss, anchors, rows, piece):
     torch.manual_seed(0)
-    model, images = Fingerprinter(16, 4, "release", 64, 32), torch.randn(rows, 64, 32)
+    model, images = build_model({"n_mels": 64}, {"width": 4}, 16), torch.randn(rows, 64, 32)
     model.zero_grad()
-    z = model(images)
+    z = model.embed(images)
     value = LOSSES[loss](z[:anchors], z[anchors:])
     value.backward()
     expected = torch.cat([p.grad.flatten() for p in model.parameters()])

@@ -19,7 +19,8 @@ from nafp.demo.song import plan_song
 from nafp.errors import UserError
 from nafp.identify.library import Library, Marks, find_audio, hear, label
 from nafp.identify.recognise import COLUMNS, Catalogue, Limits, Recording, best_songs, identify, intervals
-from nafp.model.fingerprint import build_model, fingerprint, fingerprint_blocks
+from nafp.model.fingerprint import fingerprint, fingerprint_blocks
+from nafp.model.model import build_model
 from nafp.walk import AUDIO_SUFFIXES
 
 DIM = 32

@@ -10,10 +10,11 @@ from interpreter import mend
 from torch import Tensor
 from workflow import ROOT
 
+from nafp.model.encoders.separable_network import AxisConv, NormAndActivation
 from nafp.model.kernels import norm as norm_kernels
 from nafp.model.kernels import products
 from nafp.model.kernels.layer import layer
-from nafp.model.network import AxisConv, Fingerprinter, NormAndActivation
+from nafp.model.model import build_model
 
 mend()
 LAYERS = {  # name -> frequencies, times, channels in and out, axis of the convolution (1 frequency, 2 time), its stride
@@ -103,13 +104,14 @@ def test_how_work_is_cut_changes_nothing(name, change, monkeypatch):
 @pytest.mark.parametrize("variant", ["release", "paper"])
 def test_the_whole_encoder(variant):
     torch.manual_seed(0)
-    model = Fingerprinter(dim=16, width=16, variant=variant, n_mels=32, n_frames=33)
-    assert model.fusible and not Fingerprinter(dim=16, width=12, n_mels=32).fusible
+    features = {"n_mels": 32, "hop": 250}  # 33 frames
+    model = build_model(features, {"width": 16, "variant": variant}, 16)
+    assert model.encoder.fusible and not build_model(features, {"width": 12}, 16).encoder.fusible
     images = -torch.rand(3, 32, 33)
-    right = model(images)
+    right = model.embed(images)
     theirs = torch.autograd.grad(right.square().sum() + right.sum(), model.parameters())
-    model.fused = True
-    found = model(images)
+    model.encoder.fused = True
+    found = model.embed(images)
     ours = torch.autograd.grad(found.square().sum() + found.sum(), model.parameters())
     torch.testing.assert_close(found, right, atol=1e-5, rtol=0)
     for a, b in zip(ours, theirs, strict=True):

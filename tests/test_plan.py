@@ -5,11 +5,14 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 from wavs import data_set
 
 from nafp.errors import UserError
-from nafp.model.network import Fingerprinter
+from nafp.model.encoders.separable import Separable
+from nafp.model.model import build_model
+from nafp.model.shapes import head_parameters
 from nafp.plan import cells_of, measured_rates, measured_tflops, plan, rates_of, segments_of, songs_of
 
 ROOT = Path(__file__).parents[1]
@@ -86,16 +89,16 @@ def test_the_benchmark_of_the_nearest_model_counts():
 | full    | 120 | float32     | whole   | 3,517.5 | 87.2      | 25.5                 | 27.5         | 48         |
 | demo    | 120 | float32     | whole   | 3,740.4 | 1,594.1   | 569.6                | 473.6        | 2,958      |
 """
-    tflops, source = measured_tflops(table, 100, "cpu")
+    tflops, source = measured_tflops(table, Separable(100).flops((256, 32)), "cpu")
     assert tflops == pytest.approx(27.5 * 3.64e9 / 2 / 1e12, rel=0.01)  # train.md says 3.64 GFLOP an anchor
     assert "full, 27.5 anchors/s on 2 cores" in source
-    assert "demo, 473.6" in measured_tflops(table, 20, "cpu")[1]
-    assert measured_tflops(table, 100, "gpu") is None
+    assert "demo, 473.6" in measured_tflops(table, Separable(20).flops((256, 32)), "cpu")[1]
+    assert measured_tflops(table, Separable(100).flops((256, 32)), "gpu") is None
     on_gpu = table.replace("2 of 4 CPUs, no GPU", "16 of 16 CPUs, NVIDIA X").replace("27.5 ", "9,000.5 ")
-    tflops, source = measured_tflops(table + on_gpu, 100, "gpu")
+    tflops, source = measured_tflops(table + on_gpu, Separable(100).flops((256, 32)), "gpu")
     assert tflops == pytest.approx(9000.5 * 3.64e9 / 1e12, rel=0.01)
     assert source.endswith("full, 9000.5 anchors/s")
-    assert measured_tflops("nothing", 16, "cpu") is None
+    assert measured_tflops("nothing", Separable(16).flops((256, 32)), "cpu") is None
 
 
 def test_long_jobs_of_earlier_runs_are_measurements(tmp_path):
@@ -118,9 +121,13 @@ def test_long_jobs_of_earlier_runs_are_measurements(tmp_path):
     assert rates.sources["vectors_per_s"] == "assumed: 10000 vectors_per_s"
 
 
-def test_disk_of_weights_follows_the_width():
-    parameters = sum(p.numel() for p in Fingerprinter(128, 32).parameters())
-    assert pytest.approx(parameters, rel=0.35) == 1033 * 32**2  # heads do not grow with the square
+@pytest.mark.parametrize(("width", "dim", "mels"), [(128, 128, 256), (16, 64, 256), (4, 16, 64), (6, 16, 80)])
+def test_parameters_and_features_are_known_without_building_the_model(width, dim, mels):
+    built = build_model({"n_mels": mels}, {"width": width}, dim)
+    encoder, image = Separable(width), built.features.shape
+    assert encoder.features(image) == built.encoder(torch.zeros(1, *image)).shape[1]
+    heads = head_parameters(encoder.features(image), dim)
+    assert encoder.parameters(image) + heads == sum(p.numel() for p in built.parameters())
 
 
 def test_the_command(tmp_path):

@@ -10,15 +10,18 @@ import torch
 from audio_splits import FEATURES, MODEL, SPLITS, settings, split
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import save_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from nafp.augment.chain import Chain
 from nafp.data.corpus import Split
 from nafp.errors import UserError
 from nafp.metrics import diagonal_sums, mini_search
+from nafp.model.encoders.separable_network import AxisConv
 from nafp.model.features import LogMel
-from nafp.model.fingerprint import build_model, fingerprint, fingerprint_to_file, load_model
-from nafp.model.network import AxisConv, Fingerprinter
+from nafp.model.fingerprint import fingerprint, fingerprint_to_file
+from nafp.model.model import build_model
+from nafp.model.weights import load_model
 from nafp.search.vectors import open_vectors, write_manifest
 from nafp.training.batches import Batches, generator
 from nafp.training.checkpoints import Checkpoints
@@ -56,7 +59,7 @@ def test_a_batch_is_anchors_and_then_their_replicas():
     torch.testing.assert_close(images[:4], images[4:])
     starts = (0, 16000, 32000, 8000)
     expected = torch.from_numpy(np.stack([SPLITS["train"].audio[s : s + 8000] for s in starts])) / 32768
-    torch.testing.assert_close(images[:4], t.network[0](expected))
+    torch.testing.assert_close(images[:4], t.network.features(expected))
 
 
 def test_several_replicas_of_an_anchor_lie_side_by_side():
@@ -203,8 +206,8 @@ def test_the_best_epoch_is_a_healthy_one_if_there_is_one(rates, collapsed, best)
 def collapse(t: Trainer, value: float = 1.0) -> None:
     """Let every fingerprint be the same."""
     with torch.no_grad():
-        t.network[1].heads.weight2.zero_()
-        t.network[1].heads.bias2.fill_(value)
+        t.network.heads.weight2.zero_()
+        t.network.heads.bias2.fill_(value)
 
 
 def test_a_collapsed_epoch_says_so_and_is_not_the_best(tmp_path, monkeypatch, capsys):
@@ -250,7 +253,7 @@ def test_weights_that_are_not_numbers_stop_the_run_before_they_are_saved(tmp_pat
     t = trained(tmp_path, epochs=1)
     deque(t.run_epoch(), maxlen=0)
     with torch.no_grad():
-        t.network[1].heads.bias2[0] = float("nan")
+        t.network.heads.bias2[0] = float("nan")
     with pytest.raises(
         UserError, match=r"weights became nan at epoch 2, step 3, .* last good state is .*epoch=1_step=0"
     ):
@@ -272,18 +275,18 @@ def test_validation_queries_can_be_made_by_a_chain():
 
 
 def images_of_queries(t: Trainer) -> torch.Tensor:
-    return t.validation.degraded(t.network[0], torch.arange(10), generator(0))
+    return t.validation.degraded(t.network.features, torch.arange(10), generator(0))
 
 
 def test_a_validation_chain_does_all_that_it_says():
     clean = images_of_queries(validated())
-    torch.testing.assert_close(clean, trainer().network[0](queries_at(torch.zeros(10, dtype=torch.long))))
+    torch.testing.assert_close(clean, trainer().network.features(queries_at(torch.zeros(10, dtype=torch.long))))
     moved = images_of_queries(validated({"time_offset": {"max_s": 0.1}}))
     db = VALIDATED["val_db"].segments
     bounds = (torch.from_numpy(part[:10]) for part in (db.low, db.high))
     offsets = Chain([{"time_offset": {"max_s": 0.1}}]).draw_offsets(*bounds, 0, generator(0), torch.arange(10))[:, 0]
     assert (offsets != 0).any()
-    torch.testing.assert_close(moved, trainer().network[0](queries_at(offsets)))
+    torch.testing.assert_close(moved, trainer().network.features(queries_at(offsets)))
     masked = images_of_queries(validated({"time_mask": {"fill": "zeros", "frames": [4, 4]}}))
     holes = (masked != clean).any(dim=1).sum(dim=1)
     assert (holes > 0).all()
@@ -345,7 +348,7 @@ def test_what_cannot_be_trained_is_refused(changes, says):
 def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
     t = trained(tmp_path, epochs=1)
     with torch.no_grad():
-        t.network[1].heads.weight2.fill_(float("nan"))
+        t.network.heads.weight2.fill_(float("nan"))
     with pytest.raises(
         UserError, match=r"nan at epoch 2, step 1, learning rate .* last good state is .*epoch=1_step=0"
     ):
@@ -382,15 +385,15 @@ def test_automatic_pieces_fit_the_memory(monkeypatch, capsys):
 
 
 def test_default_model_has_the_papers_size():
-    assert sum(p.numel() for p in Fingerprinter().parameters()) == 16_939_008
+    assert sum(p.numel() for p in build_model({}, {}, 128).parameters()) == 16_939_008
 
 
 @pytest.mark.parametrize("variant", ["release", "paper"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_fingerprints_are_unit_vectors(variant, dtype):
-    model = Fingerprinter(16, 4, variant, 64, 32)
-    model.dtype = dtype
-    vectors = model(torch.randn(5, 64, 32))
+    model = build_model(FEATURES, MODEL | {"variant": variant}, 16)
+    model.encoder.dtype = dtype
+    vectors = model.embed(torch.randn(5, *model.features.shape))
     assert vectors.shape == (5, 16)
     assert vectors.dtype == torch.float32
     torch.testing.assert_close(vectors.norm(dim=1), torch.ones(5))
@@ -405,10 +408,22 @@ def test_a_convolution_is_a_matrix_product(axis, length, stride):
 
 def test_variants_differ_in_the_order_of_norm_and_activation():
     torch.manual_seed(0)
-    encoder = Fingerprinter(16, 4, "paper", 64, 32).encoder
-    assert encoder(torch.randn(2, 64, 32, 1)).min() == 0  # ReLU comes last
-    with pytest.raises(ValueError, match="unknown model variant 'new'"):
-        Fingerprinter(variant="new")
+    model = build_model(FEATURES, MODEL | {"variant": "paper"}, 16)
+    assert model.encoder(torch.randn(2, *model.features.shape)).min() == 0  # ReLU comes last
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        ({"variant": "new"}, "model.variant: unknown variant 'new'; known: release, paper"),
+        ({"encoder": "new"}, "model.encoder: unknown encoder 'new'; known: separable"),
+        ({"depth": 3}, "model: unknown option depth of the encoder separable; known: width, variant"),
+        ({"width": 3}, "dim=16 does not divide the 24 features of the encoder; .* model.width to a multiple of 2"),
+    ],
+)
+def test_what_no_encoder_is(model, said):
+    with pytest.raises(UserError, match=said):
+        build_model(FEATURES, model, 16)
 
 
 @pytest.mark.parametrize(
@@ -480,6 +495,21 @@ def test_model_file_round_trip(tmp_path):
     network = load_model(t.checkpoints.weights(1), FEATURES, MODEL, 8)
     x = torch.randn(2, 8000)
     torch.testing.assert_close(network(x), t.network.eval()(x))
+
+
+def test_weights_know_what_they_are_of(tmp_path):
+    """Nothing else is needed, what contradicts is refused, and a file that says nothing wants to be told."""
+    t = trained(tmp_path, epochs=1)
+    weights, x = t.checkpoints.weights(1), torch.randn(2, 8000)
+    torch.testing.assert_close(load_model(weights)(x), t.network.eval()(x))
+    with pytest.raises(UserError, match=r"trained with features f_min: .*, not 50; use the settings of its training"):
+        load_model(weights, FEATURES | {"f_min": 50})
+    with pytest.raises(UserError, match="trained with dim 8, not 16"):
+        load_model(weights, dim=16)
+    save_file(t.weights(), tmp_path / "bare.safetensors")
+    with pytest.raises(UserError, match="bare.safetensors: does not say its features, model, dim"):
+        load_model(tmp_path / "bare.safetensors")
+    torch.testing.assert_close(load_model(tmp_path / "bare.safetensors", FEATURES, MODEL, 8)(x), t.network.eval()(x))
 
 
 def test_clips_shorter_than_a_segment_are_trained_on():

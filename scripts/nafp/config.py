@@ -19,7 +19,8 @@ from nafp import grid
 from nafp.data.checks import check_kinds, check_shares, kinds_of
 from nafp.data.layout import FILES, IMAGE_STEPS, SAMPLE_RATE, count_segments
 from nafp.errors import UserError
-from nafp.model.shapes import check_band, check_heads, encoder_features
+from nafp.model.encoders import encoder_of
+from nafp.model.shapes import Image, check_band, check_heads, image_shape
 from nafp.search.checks import check_milvus, check_training, codes_of, type_of
 from nafp.search.gpu import refusal
 from nafp.search.starts import check_icassp, choose_starts, read_ids
@@ -41,6 +42,12 @@ def check_config(config: Mapping, root: Path) -> None:
     problems = problems or impossible_cells(config) + lost_baselines(config) + steps_without_effect(config)
     if problems:
         raise UserError("; ".join(dict.fromkeys(problems)))
+
+
+def check_model(model: Mapping, dim: int, image: Image) -> None:
+    """Refuse an unknown encoder or option, and a dimension that its features do not divide into."""
+    encoder = encoder_of(model)
+    check_heads(dim, encoder.features(image), encoder.for_dimension(dim, image))
 
 
 def said(check: Callable, *arguments, **options) -> list[str]:
@@ -230,11 +237,10 @@ def impossible_cells(config: Mapping) -> list[str]:
 def problems_of_run(fields: Mapping, config: Mapping, clips: Clips) -> list[str]:
     """Why a run of these fields could not be trained."""
     sections = grid.of_recipe(config, fields["recipe"])
-    features, train, width = sections["features"], sections["train"], sections["model"]["width"]
+    features, train = sections["features"], sections["train"]
     replicas, bsz, data = grid.positives(config["losses"][fields["loss"]]), fields["bsz"], train["data"]
-    count = encoder_features(width, features["n_mels"], SAMPLE_RATE // features["hop"] + 1)
     problems = said(check_band, features["f_min"], features["f_max"])
-    problems += said(check_heads, fields["dim"], width, count)
+    problems += said(check_model, sections["model"], fields["dim"], image_shape(features))
     problems += said(check_batch, bsz, replicas)
     problems += said(check_processes, bsz, train["gpus"], features["max_scope"])
     if (songs := clips("train")) is not None:

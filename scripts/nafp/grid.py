@@ -73,9 +73,11 @@ def typed(value: object, given: object = None) -> object:
 
 
 def of_recipe(config: Mapping, recipe: str) -> dict:
-    """The config's ``features``, ``model`` and ``train`` as a recipe has them."""
-    sections = {name: config[name] for name in ("features", "model", "train")}
-    return with_changes(sections, config["recipes"][recipe])
+    """The config's ``features``, ``model`` and ``train`` as a recipe has them; another encoder keeps no options of this one."""
+    sections, changes = {name: config[name] for name in ("features", "model", "train")}, config["recipes"][recipe]
+    if changes.get("model", {}).get("encoder", sections["model"]["encoder"]) != sections["model"]["encoder"]:
+        sections["model"] = {}
+    return with_changes(sections, changes)
 
 
 def default_fields(config: Mapping) -> dict:

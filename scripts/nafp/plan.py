@@ -14,7 +14,9 @@ from nafp import grid
 from nafp.data.corpus import count_segments
 from nafp.data.layout import MUSIC, SAMPLE_RATE, SPLITS
 from nafp.errors import UserError
-from nafp.model.shapes import encoder_flops
+from nafp.model.encoders import encoder_of
+from nafp.model.encoders.separable import Separable
+from nafp.model.shapes import head_parameters, image_shape
 from nafp.resources import MEMORY
 from nafp.search.checks import codes_of
 from nafp.walk import files_below, is_wav
@@ -35,6 +37,7 @@ BYTES_PER_VECTOR = {  # of an index, by its options o and the dimension d
     "hnsw": lambda o, d: 4 * d + 8 * o["links"] + 8,
     "milvus": lambda o, d: 12 * d,  # Milvus Lite, measured: rows, its log and the index
 }
+BENCHMARKED = 256, 32  # mels and frames of benchmarks/train.md
 STATE_COPIES = 8  # weights kept of a run: best, last, and two states with Adam's two moments
 DEVICES = ("gpu", "cpu")
 
@@ -119,35 +122,30 @@ class Stage:
     source: str
 
 
-def measured_tflops(text: str, width: int, device: str) -> tuple[float, str] | None:
+def measured_tflops(text: str, flops: int, device: str) -> tuple[float, str] | None:
     """Sustained TFLOP/s of training on a GPU or a CPU core, from the text of benchmarks/train.md; None if it has none.
 
-    Of the benchmarked models, the one whose width is nearest counts.
+    ``flops``: of an image. Of the benchmarked models, the one whose are nearest counts.
     """
-    widths = {"full": 128, "corpus": 32, "demo": 16}
+    known = {name: Separable(width).flops(BENCHMARKED) for name, width in (("full", 128), ("corpus", 32), ("demo", 16))}
     for section in text.split("\n## ")[1:]:
         machine = section.splitlines()[0]
         rows = re.findall(r"^\| (\w+) +\| \d+ +\| float32 +\| whole +\|(.*)\|$", section, flags=re.MULTILINE)
-        rows = [(name, cells.split("|")) for name, cells in rows if name in widths]
+        rows = [(name, cells.split("|")) for name, cells in rows if name in known]
         if rows and (device == "cpu") == ("no GPU" in machine):
-            name, cells = min(rows, key=lambda row: abs(widths[row[0]] - width))
+            name, cells = min(rows, key=lambda row: abs(known[row[0]] - flops))
             rate = float(cells[3].replace(",", ""))  # the whole step, anchors/s
             cores = int(re.search(r"(\d+) of \d+ CPUs", machine)[1]) if device == "cpu" else 1
             said = f"measured: benchmarks/train.md, {name}, {rate:g} anchors/s" + f" on {cores} cores" * (
                 device == "cpu"
             )
-            return rate * step_flops(widths[name], 256, 32, 1) / cores / 1e12, said
+            return rate * step_flops(known[name], 1) / cores / 1e12, said
     return None
 
 
-def step_flops(width: int, n_mels: int, n_frames: int, replicas: int) -> float:
-    """Arithmetic of an anchor and its replicas in a training step: forward, and twice that backward."""
-    return 3 * (1 + replicas) * encoder_flops(width, n_mels, n_frames)
-
-
-def image_of(features: Mapping) -> tuple[int, int]:
-    """(mels, frames) of a segment."""
-    return features["n_mels"], SAMPLE_RATE // features["hop"] + 1
+def step_flops(flops: int, replicas: int) -> float:
+    """Arithmetic of an anchor and its replicas in a training step: forward, of so many an image, and twice that backward."""
+    return 3 * (1 + replicas) * flops
 
 
 def counted(root: Path) -> dict[str, tuple[int, float]]:
@@ -208,13 +206,17 @@ def training(config: Mapping, runs: Sequence[str], segments: int, rates: Rates) 
     for run in runs:
         fields = grid.parse_run(run)
         sections = grid.of_recipe(config, fields["recipe"])
-        width, train = sections["model"]["width"], sections["train"]
+        train, image = sections["train"], image_shape(sections["features"])
+        encoder = encoder_of(sections["model"])
         replicas = grid.positives(config["losses"][fields["loss"]])
-        flops = step_flops(width, *image_of(sections["features"]), replicas)
+        flops = step_flops(encoder.flops(image), replicas)
         hours += flops * segments * train["data"]["fraction"] * train["epochs"] / (rates.tflops * 1e12) / 3600
         disk += (
-            STATE_COPIES * 4 * 1033 * width**2 / 1e9
-        )  # parameters: 16.9 M at width 128, and in proportion to its square
+            STATE_COPIES
+            * 4
+            * (encoder.parameters(image) + head_parameters(encoder.features(image), fields["dim"]))
+            / 1e9
+        )
     return hours, disk
 
 
@@ -242,7 +244,7 @@ def plan(config: Mapping, target: str, songs: Mapping, songs_source: str, rates:
     for run in runs:
         fields = grid.parse_run(run)
         sections = grid.of_recipe(config, fields["recipe"])
-        one = encoder_flops(sections["model"]["width"], *image_of(sections["features"]))
+        one = encoder_of(sections["model"]).flops(image_shape(sections["features"]))
         forward += one * fingerprinted / (rates.tflops * 1e12) / 3600
         embed_mb += 4 * fields["dim"] * fingerprinted / 1e6
         searched_mb = max(searched_mb, 4 * fields["dim"] * searched / 1e6)

@@ -21,7 +21,9 @@ from nafp.files import written_whole
 from nafp.identify.answers import clock, gathered, unreadable
 from nafp.identify.library import Library, find_audio, hear, label, model_key
 from nafp.identify.recognise import Limits, identify
-from nafp.model.fingerprint import fingerprint_blocks, load_model, on_device
+from nafp.model.fingerprint import fingerprint_blocks
+from nafp.model.model import on_device
+from nafp.model.weights import load_model
 from nafp.text import cell, printable
 
 STANDARD_INPUT = "-"

@@ -13,6 +13,7 @@ from nafp.augment.chain import Chain
 from nafp.data.corpus import Split
 from nafp.data.layout import SAMPLE_RATE, SEGMENT
 from nafp.data.pools import AudioPool
+from nafp.model.model import Model
 from nafp.report.media import grey_image, picture, sound
 from nafp.search.sequences import exact_neighbours
 from nafp.search.vectors import Database
@@ -23,7 +24,7 @@ class Run:
     """One run that answers: its network and its fingerprints of the database."""
 
     name: str
-    network: nn.Sequential
+    network: Model
     database: Database
 
 

@@ -8,7 +8,7 @@ class Settings:
     """All that decides about a run; ``schemas/config.schema.yaml`` explains the keys."""
 
     features: dict  # of model.features.LogMel
-    model: dict  # of model.network.Fingerprinter
+    model: dict  # of model.encoders: which one, and its options
     chain: list  # steps of augment.chain.Chain
     bsz: int  # N of the paper: anchors and their replicas
     dim: int

@@ -16,7 +16,7 @@ from nafp.augment.chain import Chain
 from nafp.data.corpus import Split
 from nafp.data.pools import AudioPool, held_out
 from nafp.errors import UserError
-from nafp.model.fingerprint import build_model
+from nafp.model.model import build_model
 from nafp.training.batches import Batches, Plan, generator
 from nafp.training.checkpoints import Checkpoints
 from nafp.training.checks import check_processes, kept_epochs
@@ -53,17 +53,19 @@ class Trainer:
         torch.manual_seed(s.seed)  # the initial weights
         self.network = build_model(s.features, s.model, s.dim)
         if s.start:
-            load_start(self.network[1], Path(s.start))
+            load_start(self.network, Path(s.start))
         self.network.to(device)
-        self.network[1].dtype = compute.precision(s.precision, device)
-        self.network[1].fused = self.fuses()
+        self.network.encoder.dtype = compute.precision(s.precision, device)
+        self.network.encoder.fused = self.fuses()
         options = {name: value for name, value in s.optimizer.items() if name != "name"}
         self.optimizer = OPTIMIZERS[s.optimizer["name"]](self.network.parameters(), lr=s.peak_learning_rate, **options)
         pools = {kind: AudioPool(split, device) for kind, split in splits.items() if kind in ("bg", "ir", "speech")}
         chain = Chain(s.chain, pools)
-        self.batches = Batches(splits["train"], self.network[0], chain, s.bsz, s.positives, s.seed, device, **s.data)
+        self.batches = Batches(
+            splits["train"], self.network.features, chain, s.bsz, s.positives, s.seed, device, **s.data
+        )
         self.validation = validation(s, splits, device) if self.rank == 0 else None
-        self.embed = torch.compile(self.network[1]) if s.compile else self.network[1]
+        self.embed = torch.compile(self.network.embed) if s.compile else self.network.embed
         check_processes(s.bsz, self.processes, s.features.get("max_scope"))
         self.piece: int | None = None
         self.recorded: Recorded | None = None
@@ -103,8 +105,8 @@ class Trainer:
         rows = self.settings.bsz // self.processes
         self.piece = self.settings.micro_batch
         if self.piece == "auto":
-            images = torch.zeros((2, *self.network[0].shape), device=self.device)
-            self.piece, said = largest_piece(self.network[1], images, rows)
+            images = torch.zeros((2, *self.network.features.shape), device=self.device)
+            self.piece, said = largest_piece(self.network.embed, images, rows)
             print(said, flush=True)
         if self.piece and self.piece >= rows:
             self.piece = None
@@ -112,7 +114,9 @@ class Trainer:
     def fuses(self) -> bool:
         """Whether the encoder computes by the kernels of ``nafp.model.kernels``."""
         s = self.settings
-        return s.kernels == "auto" and not s.compile and self.network[1].fusible and compute.runs_kernels(self.device)
+        return (
+            s.kernels == "auto" and not s.compile and self.network.encoder.fusible and compute.runs_kernels(self.device)
+        )
 
     def records(self) -> bool:
         """Whether a step up to its gradients is recorded as a CUDA graph."""
@@ -130,7 +134,7 @@ class Trainer:
                 return backward(self.embed, images, self.loss_of, self.piece)
             given = compute.pack(plan.tensors()) if plan.for_device else self.batches.images(plan)
             if self.recorded is None:
-                if self.network[1].fused:
+                if self.network.encoder.fused:
                     print("compiling the kernels of this model: half a minute, if this machine never did", flush=True)
                 self.recorded = Recorded(self.recorded_function(plan), given, self.network.parameters())
             return self.recorded(given)
@@ -227,12 +231,12 @@ class Trainer:
 
     def weights(self) -> dict[str, Tensor]:
         """A copy of the fingerprinter's weights on the CPU."""
-        return {name: value.detach().cpu().clone().contiguous() for name, value in self.network[1].state_dict().items()}
+        return {name: value.detach().cpu().clone().contiguous() for name, value in self.network.state_dict().items()}
 
     def state(self) -> dict:
         """All that a resumed run needs."""
         return {
-            "model": self.network[1].state_dict(),
+            "model": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "history": self.history,
             "step": self.step,
@@ -244,7 +248,7 @@ class Trainer:
 
     def restore(self, state: Mapping) -> None:
         """Go on from a state."""
-        self.network[1].load_state_dict(state["model"])
+        self.network.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         for name in ("history", "step", "losses", "seconds"):
             setattr(self, name, state[name])

@@ -12,6 +12,7 @@ from nafp.data.corpus import Split
 from nafp.data.layout import SEGMENT
 from nafp.data.pools import AudioPool
 from nafp.metrics import mini_search
+from nafp.model.model import Model
 from nafp.training.batches import generator
 
 BATCH = 256
@@ -42,17 +43,17 @@ class Validation:
         self.lengths = [n for n in lengths if n <= len(self.start)]
 
     @torch.inference_mode()
-    def embed(self, network: nn.Sequential, query: bool) -> tuple[np.ndarray, np.ndarray]:
+    def embed(self, network: Model, query: bool) -> tuple[np.ndarray, np.ndarray]:
         """((n, features) f, (n, dim) L2(g(f))) of the segments, or of their queries."""
         f, g = [], []
         for batch, rows in enumerate(torch.arange(len(self.start)).split(BATCH)):
             if query and self.chain:
-                images = self.degraded(network[0], rows, generator(SEED, batch))
+                images = self.degraded(network.features, rows, generator(SEED, batch))
             else:
-                images = network[0]((self.query if query else self.db).cut(self.start[rows], SEGMENT))
-            features = network[1].encode(images)
+                images = network.features((self.query if query else self.db).cut(self.start[rows], SEGMENT))
+            features = network.encoder(images)
             f.append(features.cpu().numpy())
-            g.append(nn.functional.normalize(network[1].heads(features)).cpu().numpy())
+            g.append(nn.functional.normalize(network.heads(features)).cpu().numpy())
         return np.concatenate(f), np.concatenate(g)
 
     def degraded(self, log_mel: nn.Module, rows: Tensor, rng: torch.Generator) -> Tensor:
@@ -62,7 +63,7 @@ class Validation:
         images = log_mel(waves)
         return self.chain.mask(images, self.chain.draw_image(images.shape, rng))
 
-    def __call__(self, network: nn.Sequential) -> dict[str, float | bool]:
+    def __call__(self, network: Model) -> dict[str, float | bool]:
         """What an epoch's validation found, by the names of the history's columns.
 
         Top-1 hit rates in percent: val_top1_1s of the fingerprints g(f), val_f_... and val_l2f_... of the features;

@@ -1,18 +1,19 @@
-"""The fingerprinter: separable-convolution encoder and divide-and-encode heads (paper 3.2, Table 1).
+"""The separable-convolution encoder as a PyTorch module (paper 3.2, Table 1).
 
 Activations are kept as (batch, frequency, time, channel) in memory: that is PyTorch's ``channels_last`` seen through
 a permutation, so convolutions and layer norms both work without copies.
 """
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nafp.model.shapes import CHANNEL_FACTORS, CHANNELS_OF_KERNELS, TIME_STRIDES, check_heads, same_padding
+from nafp.model.encoders.separable import CHANNELS_OF_KERNELS, Block
+from nafp.model.shapes import same_padding
 
-HEAD_UNITS = 32
 NORM_EPSILON = 1e-3
-VARIANTS = ("release", "paper")
 MATMUL_CHANNELS = 64  # from here on a bfloat16 convolution on a CPU is faster as a matrix product (benchmarks/train.md)
 
 
@@ -68,67 +69,30 @@ class NormAndActivation(nn.Module):
         return x if self.release else F.relu(x, inplace=True)
 
 
-class DivideAndEncode(nn.Module):
-    """Each of ``dim`` outputs is encoded from its own slice of the features by a two-layer perceptron (paper 3.2)."""
+class SeparableNetwork(nn.Sequential):
+    """(B, mels, frames) log-mel images -> (B, features) float32: f of the paper, what the heads divide.
 
-    def __init__(self, features: int, dim: int):
-        super().__init__()
-        self.weight1 = nn.Parameter(torch.empty(dim, features // dim, HEAD_UNITS))
-        self.bias1 = nn.Parameter(torch.zeros(dim, HEAD_UNITS))
-        self.weight2 = nn.Parameter(torch.empty(dim, HEAD_UNITS))
-        self.bias2 = nn.Parameter(torch.zeros(dim))
-        for head in range(dim):
-            nn.init.xavier_uniform_(self.weight1[head])
-            nn.init.xavier_uniform_(self.weight2[head, :, None])
-
-    def forward(self, x: Tensor) -> Tensor:
-        slices = x.unflatten(1, (self.weight1.shape[0], -1))
-        hidden = F.elu(torch.einsum("bds,dsh->bdh", slices, self.weight1) + self.bias1)
-        return (hidden * self.weight2).sum(-1) + self.bias2
-
-
-class Fingerprinter(nn.Module):
-    """(B, mels, frames) log-mel images -> (B, dim) float32 unit vectors.
-
-    ``width`` is the number of channels of the first block (128 in the paper). The default has 16,939,008 parameters:
-    the layer norms hold a scale and an offset for every frequency, time and channel. ``dtype`` is what the encoder
-    computes in; parameters, heads and the result stay float32. ``fused``: whether it does so by the kernels of
+    ``dtype`` is what it computes in; parameters and the result stay float32. ``fused``: whether it does so by the kernels of
     ``nafp.model.kernels``, which a ``fusible`` one can on a GPU.
     """
 
-    def __init__(
-        self, dim: int = 128, width: int = 128, variant: str = "release", n_mels: int = 256, n_frames: int = 32
-    ):
-        super().__init__()
-        if variant not in VARIANTS:
-            raise ValueError(f"unknown model variant {variant!r}; known: {', '.join(VARIANTS)}")
+    def __init__(self, blocks: Sequence[Block], variant: str):
         layers: list[nn.Module] = []
-        freq, time, c_in = n_mels, n_frames, 1
-        for factor, stride in zip(CHANNEL_FACTORS, TIME_STRIDES, strict=True):
-            c_out = factor * width
-            along_time = AxisConv(c_in, c_out, 2, time, stride)
-            time = along_time.out_length
-            along_freq = AxisConv(c_out, c_out, 1, freq, 2)
-            layers += [along_time, NormAndActivation((freq, time, c_out), variant)]
-            freq = along_freq.out_length
-            layers += [along_freq, NormAndActivation((freq, time, c_out), variant)]
-            c_in = c_out
-        self.encoder = nn.Sequential(*layers)
+        for block in blocks:
+            along_time = AxisConv(block.c_in, block.c_out, 2, block.time_in, block.stride)
+            along_freq = AxisConv(block.c_out, block.c_out, 1, block.freq_in, 2)
+            layers += [along_time, NormAndActivation((block.freq_in, block.time, block.c_out), variant)]
+            layers += [along_freq, NormAndActivation((block.freq, block.time, block.c_out), variant)]
+        super().__init__(*layers)
         self.dtype, self.fused = torch.float32, False
-        check_heads(dim, width, freq * time * c_in)
-        self.heads = DivideAndEncode(freq * time * c_in, dim)
-        self.dim, self.fusible = dim, width % CHANNELS_OF_KERNELS == 0
-
-    def encode(self, log_mel: Tensor) -> Tensor:
-        """(B, mels, frames) -> (B, features) float32: f of the paper, what the heads divide."""
-        x = log_mel.unsqueeze(-1)
-        if not self.fused:
-            return self.encoder(x.to(self.dtype)).flatten(1).float()
-        from nafp.model.kernels.layer import layer  # Triton, which only a GPU needs
-
-        for conv, norm in zip(self.encoder[::2], self.encoder[1::2], strict=True):
-            x = layer(x, conv, norm, self.dtype)
-        return x.flatten(1).float()
+        self.fusible = all(block.c_out % CHANNELS_OF_KERNELS == 0 for block in blocks)
 
     def forward(self, log_mel: Tensor) -> Tensor:
-        return F.normalize(self.heads(self.encode(log_mel)), eps=1e-6)
+        x = log_mel.unsqueeze(-1)
+        if not self.fused:
+            return super().forward(x.to(self.dtype)).flatten(1).float()
+        from nafp.model.kernels.layer import layer  # Triton, which only a GPU needs
+
+        for conv, norm in zip(self[::2], self[1::2], strict=True):
+            x = layer(x, conv, norm, self.dtype)
+        return x.flatten(1).float()

@@ -1,0 +1,25 @@
+"""Encoders by name: each a dataclass of its options that counts its features, parameters and FLOPs, and builds the module.
+
+A new one is a class with the methods of ``separable.Separable`` in a file of its own, and a line here. Planning reads this file:
+PyTorch is imported where ``build`` is called.
+"""
+
+from collections.abc import Mapping
+from dataclasses import fields
+
+from nafp.errors import UserError
+from nafp.model.encoders.separable import Separable
+
+ENCODERS = {"separable": Separable}
+
+
+def encoder_of(model: Mapping) -> Separable:
+    """The encoder of the config's ``model``: its name and options; UserError for an unknown name or option."""
+    options = dict(model)
+    name = options.pop("encoder", "separable")
+    if name not in ENCODERS:
+        raise UserError(f"model.encoder: unknown encoder {name!r}; known: {', '.join(ENCODERS)}")
+    known = [field.name for field in fields(ENCODERS[name])]
+    if unknown := [option for option in options if option not in known]:
+        raise UserError(f"model: unknown option {', '.join(unknown)} of the encoder {name}; known: {', '.join(known)}")
+    return ENCODERS[name](**options)

@@ -1,0 +1,49 @@
+"""Weights on disk: a safetensors file that says what model it is of."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from safetensors import safe_open
+from safetensors.torch import load_file
+
+from nafp.errors import UserError
+from nafp.files import reading
+from nafp.model.model import Model, build_model
+
+OF_A_MODEL = ("features", "model", "dim")
+
+
+def settings_of(weights: Path | str) -> dict:
+    """The settings that the weights were trained with, {} in a file that says none; UserError if it is damaged."""
+    with reading(weights), safe_open(weights, "pt") as file:
+        return json.loads((file.metadata() or {}).get("settings", "{}"))
+
+
+def load_model(
+    weights: Path | str, features: Mapping | None = None, model: Mapping | None = None, dim: int | None = None
+) -> Model:
+    """The model of a safetensors file, ready to fingerprint with.
+
+    What is not given is read from the file, which our trainings write their settings into. UserError if the file is damaged,
+    says something else than what is given, or neither says what it is of.
+    """
+    known = settings_of(weights)
+    given = {name: value for name, value in zip(OF_A_MODEL, (features, model, dim), strict=True) if value is not None}
+    for name, value in given.items():
+        if name in known and (theirs := known[name]) != value:
+            raise UserError(f"{weights}: trained with {name} {_apart(theirs, value)}; use the settings of its training")
+    if absent := [name for name in OF_A_MODEL if name not in {**known, **given}]:
+        raise UserError(f"{weights}: does not say its {', '.join(absent)}, which the file of a training here does")
+    built = build_model(*(({**known, **given})[name] for name in OF_A_MODEL))
+    with reading(weights):
+        built.load_state_dict(load_file(weights))
+    return built.eval()
+
+
+def _apart(theirs: object, ours: object) -> str:
+    """Where two settings differ."""
+    if not (isinstance(theirs, Mapping) and isinstance(ours, Mapping)):
+        return f"{theirs}, not {ours}"
+    names = [name for name in {**theirs, **ours} if theirs.get(name) != ours.get(name)]
+    return ", ".join(f"{name}: {theirs.get(name)}, not {ours.get(name)}" for name in names)
