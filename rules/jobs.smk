@@ -99,11 +99,11 @@ def own_sources(own):
     return [folder for role in roles for folder in ([role] if isinstance(role, str) else role.values())]
 
 
-def own_states(own):
+def given_states():
     """What the folders of a data set of one's own hold, as params; a sentence if one is not there or has no audio."""
-    if problems := said(check_folders, own):
+    if problems := said(check_folders, DATA["own"]):
         raise WorkflowError(*problems)
-    return list(map(state_of, own_sources(own)))
+    return own_states()
 
 
 def own_folders(wildcards):

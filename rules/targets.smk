@@ -82,6 +82,6 @@ for study in STUDIES:
             study_files(study),
         localrule: True
 
-    workflow.get_rule(workflow.modifier.modify_rulename(study)).docstring = STUDIES[study].get(
-        "question", f"The study {study}."
-    )
+    named = workflow.modifier.modify_rulename(study)
+    if workflow.is_rule(named):  # not where this is a module of which other rules are used
+        workflow.get_rule(named).docstring = STUDIES[study].get("question", f"The study {study}.")

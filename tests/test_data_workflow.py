@@ -1,6 +1,7 @@
 """Data sets from their sources and query sets, through the real workflow in a folder of its own."""
 
 import json
+import re
 import shutil
 
 import pandas as pd
@@ -126,6 +127,28 @@ def test_the_commands_for_other_sources(tmp_path):
     assert facts["md5"] == facts["published_md5"]
     assert {path.stem for path in (folder / "results/full/data/packed").glob("*.npy")} == set(MUSIC)
     assert (folder / "data/full-archive/a.tar").exists()
+
+
+def test_the_command_for_another_copy_than_was_published(tmp_path):
+    """Of counts, before anything is hashed, then of the checksum: the sentence has the option that goes on; a bad file
+    is still refused."""
+    folder, target = copy_project(tmp_path), "verification"
+    root = data_set(folder / "music")
+    published = {"name": "mine", "root": "music", "dummy": "100k_full", "md5": "0" * 32}
+    config = tiny(folder, dataset=published)
+    refused = snakemake(folder, target, config=config)
+    assert refused.returncode != 0
+    assert not list((folder / "results/mine/data").glob("*.tsv"))
+    option = re.search(r"go on with it: --config '(dataset=\{as_published: false\})'", refused.stdout)[1]
+    refused = snakemake(folder, target, "--config", "dataset={dummy: all}", config=config)
+    assert re.search(rf"the MD5 of all files is \w+, published is {'0' * 32}; .*--config '{option}'", refused.stdout)
+    done = snakemake(folder, target, "--config", option, config=config)
+    assert done.returncode == 0, done.stdout[-3000:]
+    warnings = json.loads((folder / "results/mine/data/verification.json").read_text())["warnings"]
+    assert ["2 clips, expected 100,000" in warnings[0], "published is 000" in warnings[-1]] == [True, True]
+    write(root / SPLITS["dummy"] / "001.wav", channels=2)
+    refused = snakemake(folder, target, "-R", "verify", "--config", option, config=config)
+    assert "001.wav: 2 channels" in refused.stdout
 
 
 def test_ones_own_music_as_a_data_set(finished, tmp_path):

@@ -1,6 +1,7 @@
 """The real workflow, on a tiny configuration in a folder of its own: end to end, what reruns, what is refused."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -346,6 +347,30 @@ def test_identify_finds_songs_in_a_folder(finished, tmp_path):
     assert "3 songs" in done.stdout
     missing = snakemake(folder, "identify")
     assert "identify: say what to search: --config library=FOLDER queries=FOLDER" in missing.stdout
+
+
+def test_identify_runs_again_when_its_folders_change(finished, tmp_path):
+    """A file that is replaced by an older one, or renamed; not a link to nothing, nor a text."""
+    folder, library = tmp_path / "project", tmp_path / "songs"
+    shutil.copytree(finished, folder)
+    library.mkdir()
+    songs = sorted((folder / "results/demo/data/corpus/music").rglob("*.wav"))[:2]
+    for path in songs:
+        shutil.copy(path, library)
+    command = ("identify", "--config", f"library={library}", f"queries={songs[0]}")
+    done = snakemake(folder, *command)
+    assert done.returncode == 0, done.stdout[-3000:]
+    (library / "notes.txt").write_text("x")
+    (library / ".#notes.txt").symlink_to("nobody@nowhere")
+    assert planned(folder, *command) == {}
+    time = (library / songs[0].name).stat().st_mtime
+    shutil.copy(songs[1], library / songs[0].name)
+    os.utime(library / songs[0].name, (time - 1, time - 1))
+    assert planned(folder, *command) == {"identify": 1}
+    shutil.copy2(songs[0], library / songs[0].name)
+    os.utime(library / songs[0].name, (time, time))
+    (library / songs[1].name).rename(library / "other.wav")
+    assert planned(folder, *command) == {"identify": 1}
 
 
 def test_commands_that_run_no_job_need_no_number_of_cores(finished):
