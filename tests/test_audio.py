@@ -6,6 +6,7 @@ import os
 import struct
 import subprocess
 import sys
+from itertools import islice
 from pathlib import Path
 
 import av
@@ -174,6 +175,21 @@ def test_memory_does_not_grow_with_the_recording(tmp_path, suffix):
     samples, grown = map(int, done.stdout.split())
     assert samples == 8000 * seconds, done.stderr
     assert grown < 150  # MB
+
+
+def open_files() -> list[str]:
+    links = [f"/proc/self/fd/{number}" for number in os.listdir("/proc/self/fd")]
+    return [os.readlink(link) for link in links if os.path.islink(link)]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
+@pytest.mark.parametrize("blocks", [0, 1, None])
+def test_a_file_is_closed_wherever_reading_stops(tmp_path, loud, blocks):
+    chained = joined(tmp_path / "b.ogg", encoded(loud, container="OGG"), encoded(loud, container="OGG"))
+    for path in (coded(tmp_path / "a.m4a", loud, 44100, "ipod", "alac"), chained):
+        with open_audio(path) as file:
+            list(islice(file.blocks(), blocks))
+        assert str(path) not in open_files()
 
 
 # ---------------------------------------------------------------- files joined to one
