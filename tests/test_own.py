@@ -202,7 +202,7 @@ def row_of(table: pd.DataFrame, name: str) -> pd.Series:
 def test_a_header_without_samples_is_named_and_ends_nothing(folders, tmp_path):
     sf.write(Path(folders["music"], "REC0001.wav"), np.zeros(0), 8000)
     table = imported(folders, tmp_path / "out")
-    assert row_of(table, "REC0001.wav")["problem"] == "cannot be read (there is no sound in it)"
+    assert row_of(table, "REC0001.wav")["problem"] == "no samples"
     assert (table["problem"] != "").sum() == 1
 
 

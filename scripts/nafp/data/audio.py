@@ -12,7 +12,7 @@ import soundfile as sf
 from scipy.signal import resample_poly
 
 from nafp.data.codecs import CODECS
-from nafp.data.decode import Account, sounds
+from nafp.data.decode import Account, NoSamples, sounds
 from nafp.data.layout import SAMPLE_RATE
 from nafp.data.wav import check_wav, onset, read_wav, write_wav
 from nafp.errors import UserError
@@ -53,6 +53,8 @@ class Audio:
             for sound in sounds(self.path, account):
                 mixing.scale_for(self.path, sound.is_float)
                 yield from resampled(lambda count: mixing.mono(sound.read(count)), sound.rate)  # noqa: B023
+        except NoSamples as error:
+            raise UserError(f"{self.path}: no samples") from error
         except (OSError, ValueError, sf.LibsndfileError) as error:
             reason = getattr(error, "strerror", None) or error
             raise UserError(f"{self.path}: cannot be read ({reason})") from error

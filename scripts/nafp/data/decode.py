@@ -21,6 +21,10 @@ UNKNOWN_FRAMES = 2**40  # samples; libsndfile gives such a number where it does 
 RATES = 1000, 768_000  # Hz that music has; at others, resampling a broken header's file would take gigabytes
 
 
+class NoSamples(Exception):
+    """A file is what it should be, but empty."""
+
+
 @dataclass
 class Account:
     """Seconds of sound that a file's headers declare and that were read, and whether its end is missing."""
@@ -109,7 +113,7 @@ class SndfileSound:
 def sounds(path: Path, account: Account) -> Iterator[SndfileSound | FfmpegSound]:
     """The sounds that a file consists of, one after the other, each of one rate; each is to be read to its end.
 
-    Fills the account. Raises ValueError (what is wrong) and OSError.
+    Fills the account. Raises NoSamples, ValueError (what is wrong) and OSError.
     """
     if what := no_sound(path):
         raise ValueError(f"it is {what}")
@@ -117,7 +121,7 @@ def sounds(path: Path, account: Account) -> Iterator[SndfileSound | FfmpegSound]
         with closing(Part(path, piece)) as file:
             yield from sounds_of(file, piece, account)
     if not account.read_s:
-        raise ValueError(account.problem or "there is no sound in it")
+        raise ValueError(account.problem) if account.problem else NoSamples
 
 
 def sounds_of(file: Part, piece: Piece, account: Account) -> Iterator[SndfileSound | FfmpegSound]:
