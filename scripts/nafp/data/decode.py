@@ -127,16 +127,16 @@ def sounds(path: Path, account: Account) -> Iterator[SndfileSound | FfmpegSound]
 def sounds_of(file: Part, piece: Piece, account: Account) -> Iterator[SndfileSound | FfmpegSound]:
     """The sounds of a piece of a file: what libsndfile reads, and what is left for FFmpeg."""
     declared_s = read_s = 0.0
-    left = True
+    left, problem = True, ""
     try:
         with closing(SndfileSound(file.handle)) as sound:
             check_rate(sound.rate)
             yield sound
             read_s = sound.taken / sound.rate
             left = is_left(sound, file, piece)
-            declared_s = declared_seconds(sound, file, piece)
+            declared_s, problem = declared_seconds(sound, file, piece), sound.problem
     except sf.LibsndfileError as error:
-        account.problem = error.error_string
+        problem = error.error_string
     if left:
         file.seek(0)
         try:
@@ -149,10 +149,10 @@ def sounds_of(file: Part, piece: Piece, account: Account) -> Iterator[SndfileSou
                 if read_s - before_s > CRUMB_S or not before_s:  # what was left is sound, and no tags
                     declared_s = max(declared_s, sound.declared_s or read_s + sound.lost_s)
         except NoSound as error:
-            account.problem = str(error)
+            problem = problem and str(error)  # a file without samples is a good one for libsndfile
     account.read_s += read_s
     account.declared_s += max(declared_s, read_s)
-    account.cut = account.cut or not piece.complete
+    account.cut, account.problem = account.cut or not piece.complete, account.problem or problem
 
 
 def check_rate(rate: int) -> None:
