@@ -417,6 +417,13 @@ def test_floats_beyond_full_scale_are_turned_down(tmp_path, sound):
 # ---------------------------------------------------------------- the pipeline's own files
 
 
+def test_joined_wavs_are_no_part_of_a_data_set(tmp_path, sound):
+    path = joined(tmp_path / "a.wav", wav(sound), wav(sound))
+    assert check_wav(path).problem
+    path = joined(tmp_path / "b.wav", wav(sound, data=0xFFFFFFFF), wav(sound))
+    assert check_wav(path).problem == "2 WAV files joined to one"
+
+
 def test_a_wav_is_written_as_libsndfile_writes_it(tmp_path, sound):
     samples = (sound * 32767).astype(np.int16)
     sf.write(tmp_path / "a.wav", samples, 8000, subtype="PCM_16")
