@@ -96,6 +96,23 @@ def test_what_libsndfile_does_not_read(tmp_path, sound, name, container, codec, 
     assert np.std(found) == pytest.approx(32768 * sound.std(), rel=0.1)
 
 
+def test_tags_that_are_no_text_do_no_harm(tmp_path, sound, loud):
+    path = tmp_path / "a.m4a"
+    with av.open(str(path), "w", format="ipod") as file:
+        file.metadata["title"] = "Mode alla notte"
+        stream = file.add_stream("alac", rate=44100, layout="mono")
+        frame = av.AudioFrame.from_ndarray((loud * 32767).astype(np.int16)[None], format="s16p", layout="mono")
+        frame.sample_rate, frame.pts = 44100, 0
+        queue = av.AudioFifo()
+        queue.write(frame)
+        while (part := queue.read(4096, partial=True)) is not None:
+            file.mux(stream.encode(part))
+        file.mux(stream.encode(None))
+    content = path.read_bytes().replace(b"Mode alla", b"Mod\xe0 alla")
+    found, note = heard(joined(path, content))
+    assert b"Mod\xe0" in content and note == "" and likeness(found, sound) > 0.999
+
+
 def test_the_sound_of_a_video(tmp_path, sound, loud):
     path = tmp_path / "clip.mp4"
     with av.open(str(path), "w") as file:

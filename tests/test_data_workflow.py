@@ -161,7 +161,10 @@ def test_folders_of_ones_own_that_cannot_be_used(tmp_path):
     assert planned(folder, "verification", config=config)["import_audio"] == 1
     done = snakemake(folder, "verification", config=config)
     assert done.returncode != 0 and "Traceback" not in done.stdout
-    assert "noise/a.mp3: cannot be read (it is a web page)); all are listed in results/mine/data/left_out.csv" in done.stdout
+    assert (
+        "noise/a.mp3: cannot be read (it is a web page)); all are listed in results/mine/data/left_out.csv"
+        in done.stdout
+    )
     assert "a web page" in (folder / "results/mine/data/left_out.csv").read_text()
 
 

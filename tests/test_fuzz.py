@@ -33,6 +33,7 @@ FORMATS = [  # container, coding, rate, channels
 ]
 FFMPEG_FORMATS = [  # container, codec, rate
     ("mp4", "aac", 44100),
+    ("ipod", "alac", 44100),
     ("adts", "aac", 44100),
     ("asf", "wmav2", 44100),
     ("matroska", "libopus", 48000),
