@@ -16,9 +16,8 @@ from nafp.data.decode import Account, NoSamples, sounds
 from nafp.data.layout import SAMPLE_RATE
 from nafp.data.wav import check_wav, onset, read_wav, write_wav
 from nafp.errors import UserError
-from nafp.walk import AUDIO_SUFFIXES as AUDIO_FILES
 
-__all__ = ["AUDIO_FILES", "CODECS", "check_wav", "onset", "open_audio", "read_any", "read_wav", "write_wav"]
+__all__ = ["CODECS", "check_wav", "onset", "open_audio", "read_any", "read_wav", "write_wav"]
 BLOCK_S = 30  # decoded at a time
 CANCELLED = 0.02  # of the power that uncorrelated channels would leave: their average has less where they cancel out
 SPARSE = 16  # one of so many samples is looked at first
