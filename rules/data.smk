@@ -59,7 +59,7 @@ if DATA["source"] == "own":
             root=lambda wildcards, output: str(Path(output.aug).parent),
             cache=f"{RESULTS}/data/decoded",
             options={name: value for name, value in DATA["own"].items() if name != "queries"},
-            states=lambda wildcards: own_states(DATA["own"]),
+            states=lambda wildcards: [state_of(folder) for folder in own_sources(DATA["own"])],
         message:
             "importing the audio of {DATASET}"
         script:

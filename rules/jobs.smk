@@ -93,15 +93,10 @@ def about_queries(wildcards):
     return {"query_set": query_set_of(wildcards), "snr_db": grid.snr_of(chain), "query_chain": chain}
 
 
-def own_states(own):
-    """What the folders of a data set of one's own hold, as params; a sentence if one is not there or has no audio."""
+def own_sources(own):
+    """All folders that a data set of one's own is made of; a sentence if one is not there or has no audio."""
     if problems := said(check_folders, own):
         raise WorkflowError(*problems)
-    return list(map(state_of, own_sources(own)))
-
-
-def own_sources(own):
-    """All folders that a data set of one's own is made of."""
     roles = [own[role] for role in ("music", "noise", "impulse_responses", "speech") if role in own]
     return [folder for role in roles for folder in ([role] if isinstance(role, str) else role.values())]
 

@@ -7,9 +7,7 @@ from nafp.data.own import import_audio
 
 with logged(snakemake.log[0]):
     params = snakemake.params
-    report = Path(snakemake.output.table).with_name("left_out.csv")
-    report.unlink(missing_ok=True)
-    table = import_audio(params.options, Path(params.root), Path(params.cache), snakemake.threads, report)
+    table = import_audio(params.options, Path(params.root), Path(params.cache), snakemake.threads)
     table.to_csv(snakemake.output.table, index=False)
     for row in table[table["problem"] != ""].itertuples():
         print(f"left out {row.source}: {row.problem}")

@@ -1,10 +1,10 @@
 """Files that are either complete or not there, and what is said of damaged ones."""
 
 import errno
-import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 
 from nafp.errors import UserError
@@ -26,7 +26,7 @@ def written_whole(path: Path | str) -> Iterator[Path]:
 def part_name(name: str) -> str:
     """A temporary name for a file that is not complete; at most 255 bytes, which file systems allow, like the name."""
     whole = f"{name}.part"
-    return whole if len(os.fsencode(whole)) <= 255 else f"{hashlib.sha256(os.fsencode(name)).hexdigest()}.part"
+    return whole if len(os.fsencode(whole)) <= 255 else f"{sha256(os.fsencode(name)).hexdigest()}.part"
 
 
 @contextmanager
