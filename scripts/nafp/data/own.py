@@ -42,9 +42,10 @@ def import_audio(options: Mapping, root: Path, cache: Path, threads: int) -> pd.
     if a split stays empty, after the table of what was found so far was written to LEFT_OUT beside the cache; of sounds,
     which are few, before the music is looked at.
     """
-    check_folders(options)
     report = cache.with_name(LEFT_OUT)
     report.unlink(missing_ok=True)
+    cache.mkdir(parents=True, exist_ok=True)
+    check_folders(options)
     tables = {}
     for role in filter(options.get, (*SOUNDS, "music")):
         tables[role] = prepared(role, options, cache, threads)
