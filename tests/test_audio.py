@@ -247,13 +247,13 @@ def test_joined_files_are_heard_to_their_end(tmp_path, sound, loud, container, s
 
 
 def test_an_mp3_that_does_not_say_its_length(tmp_path, sound, loud):
-    """Loud music after silence, at a variable bit rate: libsndfile guesses the length by the first frame."""
+    """Soft music after a loud beginning, at a variable bit rate: libsndfile guesses the length by the first frame."""
     file = io.BytesIO()
-    with sf.SoundFile(file, "w", 44100, 1, format="MP3", bitrate_mode="VARIABLE") as out:
-        out.write(np.concatenate([0 * loud, loud]))
+    with sf.SoundFile(file, "w", 44100, 1, format="MP3", bitrate_mode="VARIABLE", compression_level=0.3) as out:
+        out.write(np.concatenate([loud, 0.001 * loud, 0.001 * loud, loud]))
     content = file.getvalue()
     found, note = heard(joined(tmp_path / "a.mp3", content[content.find(content[:2], 4) :]))
-    assert note == "" and abs(len(found) / 8000 - 2 * SECONDS) < 0.15
+    assert note == "" and abs(len(found) / 8000 - 4 * SECONDS) < 0.15
     assert likeness(found[-len(sound) :], sound) > 0.9
 
 
