@@ -7,7 +7,6 @@ from nafp.config import demo_clips, problems_of_chain, problems_of_index, proble
 from nafp.data.checks import check_folders, check_present
 from nafp.search.checks import check_exchanged
 from nafp.training.checks import check_kept, kept_epochs
-from nafp.walk import files_below, is_wav
 
 PLANNED_CLIPS = demo_clips(config)
 IMPORTED = f"{RESULTS}/data/imported.json"  # the states of the folders that were imported
@@ -40,7 +39,7 @@ def has_sounds(split):
     if DATA["source"] == "own":
         return not split.startswith("speech_") or "speech" in DATA["own"]  # the others must be given
     unknown = IS_DEMO or (DATA["source"] in SOURCES and not os.path.exists(f"{RESULTS}/data/verification.json"))
-    return unknown or bool(files_below(Path(CORPUS, SPLITS[split]), is_wav))
+    return unknown or next(Path(CORPUS, SPLITS[split]).rglob("*.wav"), None) is not None
 
 
 @cache

@@ -58,7 +58,7 @@ if DATA["source"] == "own":
             root=lambda wildcards, output: str(Path(output.aug).parent),
             cache=f"{RESULTS}/data/decoded",
             options={name: value for name, value in DATA["own"].items() if name != "queries"},
-            states=lambda wildcards: given_states(),
+            states=lambda wildcards: own_states(),
         message:
             "importing the audio of {DATASET}"
         script:

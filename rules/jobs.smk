@@ -94,16 +94,11 @@ def about_queries(wildcards):
 
 
 def own_sources(own):
-    """All folders that a data set of one's own is made of."""
+    """All folders that a data set of one's own is made of; a sentence if one is not there or has no audio."""
+    if problems := said(check_folders, own):
+        raise WorkflowError(*problems)
     roles = [own[role] for role in ("music", "noise", "impulse_responses", "speech") if role in own]
     return [folder for role in roles for folder in ([role] if isinstance(role, str) else role.values())]
-
-
-def given_states():
-    """What the folders of a data set of one's own hold, as params; a sentence if one is not there or has no audio."""
-    if problems := said(check_folders, DATA["own"]):
-        raise WorkflowError(*problems)
-    return own_states()
 
 
 def own_folders(wildcards):

@@ -9,9 +9,7 @@ from nafp.text import for_spreadsheets
 
 with logged(snakemake.log[0]):
     params = snakemake.params
-    report = Path(snakemake.output.table).with_name("left_out.csv")
-    report.unlink(missing_ok=True)
-    table = import_audio(params.options, Path(params.root), Path(params.cache), snakemake.threads, report)
+    table = import_audio(params.options, Path(params.root), Path(params.cache), snakemake.threads)
     for_spreadsheets(table).to_csv(snakemake.output.table, index=False)
     Path(snakemake.output.states).write_text(json.dumps(params.states), encoding="utf-8")
     for row in table[table["problem"] != ""].itertuples():

@@ -185,7 +185,7 @@ def test_folders_of_ones_own_that_cannot_be_used(tmp_path):
     done = snakemake(folder, "verification", config=config)
     assert done.returncode != 0 and "Traceback" not in done.stdout
     assert (
-        "noise/a.mp3: cannot be read (it is a web page)); all are listed in results/mine/data/left_out.csv"
+        "noise/a.mp3: cannot be read (it is a web page); all are listed in results/mine/data/left_out.csv)"
         in done.stdout
     )
     assert "a web page" in (folder / "results/mine/data/left_out.csv").read_text()
