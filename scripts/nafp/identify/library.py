@@ -4,7 +4,6 @@ import hashlib
 import importlib.metadata
 import json
 import os
-import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -18,13 +17,13 @@ from nafp.data.landmarks import HOP as MARK_HOP
 from nafp.data.landmarks import landmarks
 from nafp.errors import UserError
 from nafp.files import lock, written_whole
+from nafp.identify.places import find_audio
 from nafp.identify.recognise import Catalogue, Recording, Tally
 from nafp.search.checks import type_of
 from nafp.search.index import Index, read_index, update_index
 from nafp.search.types import MILVUS
 from nafp.search.vectors import CHECKED_ROWS, NORM_TOLERANCE, Database, forget
 from nafp.text import printable
-from nafp.walk import files_below, is_audio
 
 MARKED = 60 * 8000 // MARK_HOP * MARK_HOP  # samples whose landmarks are computed at a time
 KEY = ("bytes", "mtime_ns", "ctime_ns")  # a file of the folder that has the same ones was not changed
@@ -42,13 +41,6 @@ def model_key(weights: Path | str, settings: Mapping) -> str:
     return digest.hexdigest()[:16]
 
 
-def label(place: Path | str) -> str:
-    """A short file name for a folder or file, different for different absolute paths."""
-    absolute = os.path.abspath(place)
-    words = re.sub(r"[^A-Za-z0-9]+", "-", os.path.basename(absolute)).strip("-")[:40]
-    return f"{words or 'folder'}-{hashlib.sha256(os.fsencode(absolute)).hexdigest()[:8]}"
-
-
 def readers() -> str:
     """Versions of what decodes: a file that could not be read is tried again with others."""
     found = []
@@ -58,16 +50,6 @@ def readers() -> str:
         except importlib.metadata.PackageNotFoundError:
             continue
     return ", ".join(found)
-
-
-def find_audio(folder: Path) -> list[Path]:
-    """Every audio file below a folder, by its suffix, sorted; UserError if there is none."""
-    if not folder.is_dir():
-        raise UserError(f"{folder}: is not a folder")
-    files = files_below(folder, is_audio)
-    if not files:
-        raise UserError(f"{folder}: has no audio files, by the suffixes of their names (.wav, .flac, .mp3, .m4a, ...)")
-    return files
 
 
 def hear(name: str, path: Path, embed: Embed) -> Recording:
