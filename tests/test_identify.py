@@ -17,7 +17,7 @@ from nafp.data.landmarks import landmarks
 from nafp.demo.band import render
 from nafp.demo.song import plan_song
 from nafp.errors import UserError
-from nafp.identify.library import Library, Marks, hear
+from nafp.identify.library import Library, Marks, collected, hear
 from nafp.identify.places import find_audio, label
 from nafp.identify.recognise import COLUMNS, Catalogue, Limits, Recording, best_songs, identify, intervals
 from nafp.model.fingerprint import build_model, fingerprint, fingerprint_blocks
@@ -325,7 +325,7 @@ def test_fingerprints_of_blocks_are_those_of_the_whole(seconds, block):
     fingerprint(network, split, device, whole)
     blocks = (samples[at : at + block] for at in range(0, len(samples), block))
     parts = list(fingerprint_blocks(network, blocks, device))
-    assert max(map(len, parts)) <= 256
+    assert max(map(len, parts)) <= 32
     np.testing.assert_allclose(np.concatenate(parts), whole, atol=1e-5)
 
 
@@ -344,6 +344,15 @@ def test_a_recording_is_heard_block_by_block(tmp_path):
     sf.write(tmp_path / "empty.wav", np.zeros(0), 8000)
     with pytest.raises(UserError, match="empty.wav: no samples"):
         hear("empty.wav", tmp_path / "empty.wav", embed)
+
+
+@pytest.mark.parametrize("sizes", [[], [3], [8192], [8000, 500, 192], [9000, 1], [1] * 20])
+def test_fingerprints_are_collected_in_order(sizes):
+    g = np.random.default_rng(0)
+    parts = [g.standard_normal((size, 4)).astype(np.float32) for size in sizes]
+    np.testing.assert_array_equal(
+        collected(iter(parts)), np.concatenate([np.zeros((0, 4)), *parts])[:, : 4 * bool(sizes)]
+    )
 
 
 def test_landmarks_of_a_long_song_are_those_of_the_whole():

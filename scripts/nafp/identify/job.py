@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import faiss
 import numpy as np
 import pandas as pd
 import yaml
@@ -71,6 +72,7 @@ def run(task: Task) -> tuple[pd.DataFrame, str]:
             raise UserError(f"{path}: not found; --run is the folder of a trained run, with config.yaml and weights")
     settings = yaml.safe_load(settings_path.read_text(encoding="utf-8"))
     device = compute.set_up(task.threads, keep_memory=False)
+    faiss.omp_set_num_threads(task.threads)
     heard = {"features": settings["features"], "model": settings["model"]}
     network = on_device(load_model(weights, **heard, dim=settings["dim"]), device)
 

@@ -26,6 +26,7 @@ from nafp.search.vectors import CHECKED_ROWS, NORM_TOLERANCE, Database, forget
 from nafp.text import printable
 
 MARKED = 60 * 8000 // MARK_HOP * MARK_HOP  # samples whose landmarks are computed at a time
+COLLECTED = 8192  # fingerprints in one array
 KEY = ("bytes", "mtime_ns", "ctime_ns")  # a file of the folder that has the same ones was not changed
 TEXTS = ("path", "note", "problem", "reader")
 COLUMNS = ("path", *KEY, "samples", "first", "rows", "first_mark", "marks", "note", "problem", "reader")
@@ -56,10 +57,27 @@ def hear(name: str, path: Path, embed: Embed) -> Recording:
     """A file as a recording to be identified, decoded block by block; UserError if it cannot be read."""
     with open_audio(path) as audio:
         blocks = Tally(audio.blocks())
-        parts = list(embed(blocks))
-        if not parts:
+        fingerprints = collected(embed(blocks))
+        if not len(fingerprints):
             raise UserError(f"{path}: no samples")
-        return Recording(name, np.concatenate(parts), blocks.samples, blocks.peak, audio.note)
+        return Recording(name, fingerprints, blocks.samples, blocks.peak, audio.note)
+
+
+def collected(parts: Iterable[np.ndarray]) -> np.ndarray:
+    """(n, d) arrays, one behind the other.
+
+    They are copied as they come: many small arrays, each allocated behind a batch's large ones, would break up the heap.
+    """
+    found, free = [np.zeros((0, 0), np.float32)], 0
+    for part in parts:
+        if free < len(part):
+            found[-1] = found[-1][: len(found[-1]) - free]
+            found.append(np.zeros((max(COLLECTED, len(part)), part.shape[1]), np.float32))
+            free = len(found[-1])
+        found[-1][len(found[-1]) - free :][: len(part)] = part
+        free -= len(part)
+    found[-1] = found[-1][: len(found[-1]) - free]
+    return np.concatenate(found[1:]) if len(found) > 1 else found[0]
 
 
 class Marks:
