@@ -8,7 +8,7 @@ def study_of(study):
         "name": study,
         "question": STUDIES[study].get("question", study.replace("_", " ")),
         "varied": VARIED[study],
-        "matches": STUDIES[study].get("matches", ["exact", "near"]),
+        "matches": STUDIES[study].get("matches", ["exact", "near", "open set"]),
         "planned": [
             {"run": c.run, "index": c.index, "query_set": c.query_set, **grid.parse_run(c.run)} for c in CELLS[study]
         ],
@@ -49,6 +49,7 @@ def figures_of(study, board="scoreboard"):
     drawable = board == "scoreboard" or any(map(os.path.exists, cells_of(study)))
     histories = [run for run in runs_of(study) if board == "scoreboard" or os.path.exists(history_of(run))]
     figures = ["hit_rate"] + [name for name in ("bsz", "dim", "aug", "snr_db") if name in VARIED[study]]
+    figures += ["open_set"]
     figures += ["costs"] if "index" in VARIED[study] else []
     figures = figures * drawable + (["learning"] if len(histories) > 1 and drawable else [])
     return {figure: f"{RESULTS}/{board}/{study}.{figure}.svg" for figure in figures}

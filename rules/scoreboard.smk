@@ -39,7 +39,7 @@ rule make_table:
 
 
 rule plot:
-    """One figure of a study: hit_rate, over a field, costs or learning."""
+    """One figure of a study: hit_rate, over a field, open_set, costs or learning."""
     input:
         cells=lambda wildcards: due(wildcards, cells_of(wildcards.study)),
         hits=lambda wildcards: due(wildcards, hits_of(cells_of(wildcards.study))),
@@ -59,7 +59,7 @@ rule plot:
     benchmark:
         benchmark_of("plot/{board}/{study}.{figure}")
     wildcard_constraints:
-        figure="hit_rate|bsz|dim|aug|snr_db|costs|learning",
+        figure="hit_rate|bsz|dim|aug|snr_db|open_set|costs|learning",
     conda:
         "../envs/scoreboard.yaml"
     resources:

@@ -17,6 +17,7 @@ CAPTIONS = {
     "dim": "How small may a fingerprint be? Exact hits of the shortest and the longest queries.",
     "aug": "What does the augmentation add? Exact hits of the shortest and the longest queries, by chain.",
     "snr_db": "How loud may the noise be? Exact hits of the shortest and the longest queries; to the left is more noise.",
+    "open_set": "Can an answer be believed? Right songs accepted, over the queries of unknown songs that are accepted too.",
     "costs": "Which index is worth its time and size? Higher and further to the left is better.",
     "learning": "Was training long enough? It was where both curves are flat. Validation searches without an index.",
     "misses": "Where do wrong answers lie? Best answers to the shortest queries, run by run.",

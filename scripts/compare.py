@@ -16,7 +16,9 @@ def main() -> None:
     parser.add_argument("a", type=Path, help="results/NAME, or a folder below it")
     parser.add_argument("b", type=Path, help="the one it is compared with")
     parser.add_argument(
-        "--match", default="exact", help="kinds of hits: exact, near, song, top3, top10 or all (%(default)s)"
+        "--match",
+        default="exact",
+        help="kinds of hits: exact, near, song, top3, top10 or all (%(default)s)",
     )
     parser.add_argument("--level", type=float, default=0.05, help="of the corrected p (%(default)s)")
     parser.add_argument("--all", action="store_true", help="show cells that do not differ, too")

@@ -16,6 +16,8 @@ with logged(snakemake.log[0]):
     match snakemake.wildcards.figure:
         case "hit_rate":
             plots.hit_rate_over_length(cells, path, varied, beside)
+        case "open_set":
+            plots.right_over_false_accepts(cells, path, varied)
         case "costs":
             pareto.index_costs(cells, path)
         case "learning":

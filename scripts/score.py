@@ -7,11 +7,12 @@ import faiss
 import pandas as pd
 
 from nafp.console import logged
+from nafp.evaluation.openset import with_open_set
 from nafp.evaluation.protocol import digest_of_audio, name_of_ids
 from nafp.jobfacts import device_name, job_facts
 from nafp.search.checks import check_all_rows
 from nafp.search.index import read_index
-from nafp.search.sequences import per_query_table, recall, search_sequences, songs_of_rows
+from nafp.search.sequences import per_query_table, recall, rows_of, search_sequences, songs_of_rows
 from nafp.search.starts import choose_starts
 from nafp.search.vectors import Database, open_vectors
 
@@ -26,14 +27,14 @@ with logged(snakemake.log[0]):
     index = read_index(snakemake.wildcards.index, snakemake.params.options, inputs.index, database, search["device"])
     lengths = search["lengths"]
     starts = choose_starts(samples[-1], search["test_ids"], search["protocol"], lengths, search["seed"])
-    partial_mean = search["protocol"] == "release"
-    results = search_sequences(index, database, query, starts, lengths, partial_mean=partial_mean)
-    clips = pd.concat(tables[:-1])
+    clips, truth = pd.concat(tables[:-1]), starts + len(database.dummy)
     songs = songs_of_rows(clips["samples"])
-    table = per_query_table(results, starts, starts + len(database.dummy), songs, clips["path"])
+    own, partial_mean = rows_of(songs, songs[truth]), search["protocol"] == "release"
+    results = search_sequences(index, database, query, starts, lengths, own=own, partial_mean=partial_mean)
+    table = with_open_set(per_query_table(results, starts, truth, songs, clips["path"]))
     table.to_parquet(snakemake.output.hits, index=False)
 
-    measures = ["top1_exact", "top1_near", "top3_exact", "top10_exact", "top1_song"]
+    measures = ["top1_exact", "top1_near", "top3_exact", "top10_exact", "top1_song", "open_set"]
     facts = json.loads(Path(inputs.facts).read_text(encoding="utf-8"))
     made = job_facts(device_name(index.gpu), snakemake.threads)
     lengthwise = table.groupby("length", sort=False)

@@ -12,6 +12,7 @@ import torch
 from nafp.data.corpus import Split
 from nafp.data.pools import AudioPool
 from nafp.evaluation.answers import hits_beside
+from nafp.evaluation.openset import with_open_set
 from nafp.grid import run_name
 from nafp.model.fingerprint import build_model, fingerprint_clips
 from nafp.report import listening
@@ -52,8 +53,10 @@ def made_up_hits(queries: int, skill: float, seed: int, lengths: Sequence[int] =
         elsewhere = truth - rng.integers(2, 40, queries)
         place[:, 0] = np.select([ease > 0, ease > -0.3, ease > -0.7], [truth, near, elsewhere], place[:, 0])
         score = -np.sort(-rng.random((queries, KEPT)), axis=1)
-        results.append(Result(length, place, score, 0.1 * length, 0.05))
-    return per_query_table(results, starts, truth, songs, [f"song {i}" for i in range(DUMMY_SONGS + SONGS)])
+        other = rng.integers(0, DUMMY_ROWS, queries), 0.9 * rng.random(queries)
+        results.append(Result(length, place, score, *other, 0.1 * length, 0.05))
+    names = [f"song {i}" for i in range(DUMMY_SONGS + SONGS)]
+    return with_open_set(per_query_table(results, starts, truth, songs, names))
 
 
 def write_cell(
@@ -66,7 +69,7 @@ def write_cell(
     path.parent.mkdir(parents=True, exist_ok=True)
     table = made_up_hits(queries, skill, seed)
     table.to_parquet(hits_beside(path), index=False)
-    measures = ["top1_exact", "top1_near", "top3_exact", "top10_exact", "top1_song"]
+    measures = ["top1_exact", "top1_near", "top3_exact", "top10_exact", "top1_song", "open_set"]
     counts = table.groupby("length", sort=False)[measures].sum()
     cell = {
         "dataset": "demo",

@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 from itertools import product
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from scipy.stats import t as student
 
@@ -32,9 +33,41 @@ def answers(file: Path, length: int, rows_a_song: int) -> pd.DataFrame:
                 "near": known and all(abs(place - truth) <= 1 for place in best),
                 "song": known and all(place // rows_a_song == truth // rows_a_song for place in best),
                 "rr": 1 / rank,
+                "score": row["score1"],
+                "other": row["other_score"],
             }
         )
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows)
+    table["open set"] = table["song"] & (table["score"] > passed_by_few(table["other"]))
+    return table
+
+
+def passed_by_few(scores: Sequence[float]) -> float:
+    """The score that another one is above with a probability of 1 %; the highest of fewer than 99."""
+    return sorted(scores, reverse=True)[max((len(scores) + 1) // 100, 1) - 1]
+
+
+@cache
+def threshold_interval(files: tuple[Path, ...], length: int, rows_a_song: int) -> tuple[float, float]:
+    """Of the open-set rate, percent: Student's on log odds; the spread is that of samples of songs, each with a threshold."""
+    means, rates, reached = np.zeros(1000), [], []
+    for file in files:
+        table = answers(file, length, rows_a_song)
+        songs = sorted(set(table["of"]))
+        random, which = np.random.default_rng(0), np.array([songs.index(song) for song in table["of"]])
+        right, others = np.where(table["song"], table["score"], -np.inf), table["other"].to_numpy()
+        for i in range(len(means)):
+            taken = np.repeat(
+                np.arange(len(table)), random.multinomial(len(songs), [1 / len(songs)] * len(songs))[which]
+            )
+            means[i] += (right[taken] > passed_by_few(others[taken])).mean() / len(files)
+        rates.append((right > passed_by_few(others)).mean())
+        reached.append(len(set(which[others >= passed_by_few(others)])))
+    rate, n = sum(rates) / len(rates), len(table)
+    odds = [math.log((p * n + 0.5) / ((1 - p) * n + 0.5)) for p in (rate, *means)]
+    half = student.ppf(0.975, max(min(reached) - 1, 3)) * math.sqrt(variance_of(odds[1:]))
+    ends = [100 / (1 + math.exp(-(odds[0] + sign * half))) for sign in (-1, 1)]
+    return min(ends[0], 100 * rate), max(ends[1], 100 * rate)
 
 
 def by_song(file: Path, match: str, length: int, rows_a_song: int) -> list[tuple[int, int]]:
@@ -112,6 +145,9 @@ def recounted(files: Sequence[Path], match: str, length: int, rows_a_song: int) 
     songs, n = len(seeds[0]), sum(n for _, n in seeds[0])
     rate = 100 * sum(h for seed in seeds for h, _ in seed) / n / len(seeds)
     low, high = interval(seeds)
+    if match == "open set":
+        lowest, highest = threshold_interval(tuple(files), length, rows_a_song)
+        low, high = min(low, lowest), max(high, highest)
     asked = f"{n:,} queries of {(length + 1) / 2:g} s in {songs:,} songs"
     ranks = pd.concat([answers(file, length, rows_a_song)["rr"] for file in files])
     return {

@@ -3,6 +3,7 @@
 import os
 
 import pytest
+
 from nafp.walk import files_below, is_audio, is_wav, state_of
 
 

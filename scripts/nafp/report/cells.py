@@ -15,6 +15,7 @@ import pandas as pd
 
 from nafp.data.layout import FILES
 from nafp.errors import UserError
+from nafp.evaluation import openset
 from nafp.evaluation.answers import HIT, hits_beside, read_hits
 from nafp.evaluation.statistics import clustered_interval
 from nafp.files import reading
@@ -141,14 +142,15 @@ def with_intervals(pooled: pd.DataFrame) -> pd.DataFrame:
 
     Raises UserError for a per-query table that is damaged or missing, or whose seeds were asked different queries.
     """
-    bounds = {tables: _intervals(tables) for tables in pooled["answers"].unique()}
+    open_sets = set(pooled.loc[pooled["match"] == "open set", "answers"])
+    bounds = {tables: _intervals(tables, tables in open_sets) for tables in pooled["answers"].unique()}
     numbers = zip(pooled["answers"], pooled["match"], pooled["seconds"], strict=True)
     found = [bounds[tables][match, seconds] for tables, match, seconds in numbers]
     low, high = 100 * np.reshape(found, (-1, 2)).T
     return pooled.assign(low_pct=low, high_pct=high)
 
 
-def _intervals(tables: Sequence[Path]) -> dict[tuple[str, float], tuple[float, float]]:
+def _intervals(tables: Sequence[Path], open_set: bool) -> dict[tuple[str, float], tuple[float, float]]:
     """(match, seconds) -> interval (0..1) of the mean of seeds with these per-query tables."""
     seeds = [read_hits(path) for path in tables]
     for path, one in zip(tables, seeds, strict=True):
@@ -158,6 +160,10 @@ def _intervals(tables: Sequence[Path]) -> dict[tuple[str, float], tuple[float, f
                 "delete both cells and run the same command again"
             )
     bounds = clustered_interval(np.stack([one.hits for one in seeds], axis=-2), seeds[0].queries)
+    if open_set:
+        low, high = (one[list(HIT).index("open set")] for one in bounds)  # at this threshold; others have another one
+        sampled_low, sampled_high = openset.intervals(tables).T
+        low[:], high[:] = np.minimum(low, sampled_low), np.maximum(high, sampled_high)
     numbers = product(HIT, seeds[0].seconds)
     return dict(zip(numbers, zip(*(one.ravel().tolist() for one in bounds), strict=True), strict=True))
 

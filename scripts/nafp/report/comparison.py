@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from nafp.errors import UserError
-from nafp.evaluation.answers import HIT, SongHits, hits_beside, paired_tests, read_hits
+from nafp.evaluation.answers import TESTED, SongHits, hits_beside, paired_tests, read_hits
 from nafp.evaluation.statistics import holm
 from nafp.files import reading
 
@@ -38,8 +38,8 @@ def compare(a: Path, b: Path, match: str = "exact") -> Comparison:
     The table's columns: run, index, epoch, match, query_s, songs, queries, a_pct, b_pct, difference (b - a, points), p (of
     `paired_test`), p_holm. Raises UserError for a folder without cells, and for two of which no cells can be compared.
     """
-    if match not in (*HIT, "all"):
-        raise UserError(f"--match {match}: known are {', '.join(HIT)} and all")
+    if match not in (*TESTED, "all"):
+        raise UserError(f"--match {match}: known are {', '.join(TESTED)} and all")
     cells_a, cells_b = find_cells(a), find_cells(b)
     shared = [name for name in cells_a if name in cells_b]
     if not shared:

@@ -32,6 +32,11 @@ def caption(table: pd.DataFrame) -> str:
             f"segments, epoch {names['epoch']}. Top-1 hit rate in % with its 95 % interval over {_sampled(done)}; bold: our best "
             "per match."
         )
+    if done["match"].eq("open set").any():
+        parts.append(
+            "Open set: the right song is named, with a score that is accepted; at most 1 % of the queries are answered once "
+            "their song is out of the database."
+        )
     if done["p"].notna().any():
         parts.append(
             "▲ better, ▼ worse than the baseline: exact permutation test, song by song, p < 0.05 after Holm's correction over "

@@ -10,10 +10,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullLocator
 
+from nafp.evaluation import openset
 from nafp.report.cells import label, pool_seeds, shown_fields, with_intervals
 from nafp.report.style import DASHED, GREY, HEIGHT, SOLID, colours, drawn, legend, markers, note, short
 
 MOST_CURVES = 8  # in colour; the others are grey
+FALSE_ACCEPTS = np.geomspace(0.001, 1, 301)
 AXES = {
     "bsz": "batch size N",
     "dim": "dimensions d of a fingerprint",
@@ -98,6 +100,36 @@ def hit_rate_over(
         _legend_of_lines(figure, axes, lines)
 
 
+def right_over_false_accepts(cells: pd.DataFrame, path: str | Path, varied: Sequence[str]) -> None:
+    """Draw which share of queries (%) is answered with the right song, over the share answered though their song is missing.
+
+    Both are of answers above one threshold, which runs along the curve; seeds are averaged, one colour per configuration;
+    solid at the shortest query, dashed at the longest. Writes an SVG to `path`, and a PNG.
+    """
+    with drawn(path) as (figure, axes):
+        ends = dict.fromkeys([cells["seconds"].min(), cells["seconds"].max()])
+        ends = dict(zip(ends, (SOLID, DASHED), strict=False))
+        pooled = pool_seeds(cells, keep_seeds="seed" in varied)
+        curves = _named(pooled[pooled["match"].eq("open set")], cells, varied)
+        best = _best(curves, "open set")
+        shown = {name: curves[name] for name in curves if name in best}
+        for (name, rows), colour in zip(shown.items(), colours(len(shown)), strict=True):
+            for seconds, line in ends.items():
+                (tables,) = rows.loc[rows["seconds"] == seconds, "answers"]
+                rates = 100 * openset.mean_hit_rates(tables, seconds, FALSE_ACCEPTS)
+                where = {"label": name if line == SOLID else None, "drawstyle": "steps-post", "linewidth": 1.6}
+                axes.plot(100 * FALSE_ACCEPTS, rates, color=colour, linestyle=line, **where)
+        axes.axvline(100 * openset.FALSE_ACCEPTS, color="0.6", linewidth=1, linestyle=":")
+        axes.set(
+            xlabel="false accepts: queries answered though their song is missing, %", ylabel="right song accepted, %"
+        )
+        axes.set(xscale="log", xlim=(100 * FALSE_ACCEPTS[0], 100), ylim=(0, 101))
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        left_out = len(curves) - len(shown)
+        note(axes, _queries(cells) + (f"; {left_out} lower configurations not drawn" if left_out else ""))
+        _legend_of_lines(figure, axes, [(line, f"queries of {seconds:g} s") for seconds, line in ends.items()])
+
+
 def learning_curves(histories: Mapping[str, pd.DataFrame], path: str | Path, queries: int) -> None:
     """Draw the training loss and the validation top-1 hit rate at 1 s over the epochs, one colour per run.
 
@@ -172,8 +204,8 @@ def _percent(axes: Axes) -> None:
     axes.set_ylim(10 * ((lowest - 2) // 10) if 40 <= lowest <= 100 else 0, 101)
 
 
-def _best(curves: Mapping[str, pd.DataFrame]) -> list[str]:
-    means = {name: rows.loc[rows["match"] == "exact", "hit_rate_pct"].mean() for name, rows in curves.items()}
+def _best(curves: Mapping[str, pd.DataFrame], match: str = "exact") -> list[str]:
+    means = {name: rows.loc[rows["match"] == match, "hit_rate_pct"].mean() for name, rows in curves.items()}
     return sorted(means, key=lambda name: -means[name])[:MOST_CURVES]
 
 

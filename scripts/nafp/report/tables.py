@@ -37,6 +37,7 @@ COLUMNS = [
 ]
 _INTEGERS = dict.fromkeys(["row", "N", "d", "seeds", "planned", "songs", "hits"], "Int64")
 _OWN_COLUMN = {"bsz", "dim", "index"}  # fields with a column of their own, not part of the method's name
+DEFAULT_MATCHES = ("exact", "near", "open set")
 _PUBLISHED_LENGTHS = (1, 2, 3, 5, 6, 10)
 
 
@@ -52,7 +53,7 @@ class Study:
     name: str
     varied: Sequence[str] = ()
     question: str = ""
-    matches: Sequence[str] = ("exact", "near")
+    matches: Sequence[str] = DEFAULT_MATCHES
     planned: Sequence[Mapping[str, Any]] = field(default=())
     baseline: Sequence[str] | None = None
 

@@ -29,13 +29,16 @@ class Result:
     """Search of q sequences of one length: their best places, best first, and the scores.
 
     ``place``: (q, kept) rows of the database, -1 where there are fewer candidates; ``score``: (q, kept) mean inner
-    products, -inf there; ``ms``: milliseconds a query, its share of the neighbour search included; ``ms_per_segment``: of
-    the neighbour search alone.
+    products, -inf there; ``other_place``, ``other_score``: (q,) the best of those that touch no segment of the query's own
+    song, if the search was told which that is; ``ms``: milliseconds a query, its share of the neighbour search included;
+    ``ms_per_segment``: of the neighbour search alone.
     """
 
     length: int
     place: np.ndarray
     score: np.ndarray
+    other_place: np.ndarray
+    other_score: np.ndarray
     ms: float
     ms_per_segment: float
 
@@ -47,20 +50,25 @@ def search_sequences(
     starts: np.ndarray,
     lengths: Sequence[int],
     progress: bool = True,
+    own: tuple[np.ndarray, np.ndarray] | None = None,
     partial_mean: bool = False,
     kept: int = KEPT,
 ) -> list[Result]:
     """Search the sequences query[start : start + length] for every start and length: one Result a length.
 
-    ``query``: (n, d). What a window lacks, because it runs past the end of the database or of ``query``, counts as 0.
-    ``partial_mean``: a score is the mean over what is there, as in the original's evaluation (protocol ``release``); the
-    end of a database then answers any sequence of which one segment resembles its last one. ``kept``: places a sequence.
+    ``query``: (n, d). ``own``: first and last row of the database, (q,) each, of the song that a sequence is from;
+    without, no candidate counts as its own. What a window lacks, because it runs past the end of the database or of
+    ``query``, counts as 0. ``partial_mean``: a score is the mean over what is there, as in the original's evaluation
+    (protocol ``release``); the end of a database then answers any sequence of which one segment resembles its last one.
+    ``kept``: places a sequence.
 
     A candidate of a short sequence is one of every longer sequence from the same start, with the same inner products
     first. So the longest length is computed, and the others are read from its partial sums.
     """
     longest, query = max(lengths), np.ascontiguousarray(query, np.float32)
-    starts, asked = np.unique(starts, return_inverse=True)
+    first, last = own if own is not None else np.full((2, len(starts)), NOTHING)
+    starts, one_each, asked = np.unique(starts, return_index=True, return_inverse=True)
+    first, last = first[one_each], last[one_each]
     needed = np.unique(starts[:, None] + np.arange(longest))
     needed = needed[needed < len(query)]
     began = time.perf_counter()
@@ -71,10 +79,11 @@ def search_sequences(
 
     began = time.perf_counter()
     chunk = max(1, CHUNK // (longest**2 * found.shape[1]))
-    chunks = [starts[at : at + chunk] for at in range(0, len(starts), chunk)]
+    chunks = [slice(at, at + chunk) for at in range(0, len(starts), chunk)]
 
-    def score(some: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-        return score_sequences(neighbours, database, query, some, lengths, partial_mean, kept)
+    def score(some: slice) -> list[tuple[np.ndarray, ...]]:
+        own_rows = first[some], last[some]
+        return score_sequences(neighbours, database, query, starts[some], lengths, *own_rows, partial_mean, kept)
 
     with one_thread_each() as pool:
         bar = tqdm(pool.map(score, chunks), total=len(chunks), desc="scoring", unit="chunk", disable=not progress)
@@ -122,13 +131,16 @@ def score_sequences(
     query: np.ndarray,
     starts: np.ndarray,
     lengths: Sequence[int],
-    partial_mean: bool = False,
-    kept: int = KEPT,
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """The best places of the sequences at ``starts`` and their scores, (q, kept) each, for every length.
+    first: np.ndarray,
+    last: np.ndarray,
+    partial_mean: bool,
+    kept: int,
+) -> list[tuple[np.ndarray, ...]]:
+    """For every length the first four arrays of a ``Result``, of the sequences at ``starts`` (q,).
 
     ``neighbours``: (n, k) rows of the database for each query segment, -1 for none. Each proposes a place where the
-    sequence may begin: its row, moved back by its segment's position in the sequence.
+    sequence may begin: its row, moved back by its segment's position in the sequence. ``first``, ``last``: (q,) rows of the
+    database that are the sequence's own song.
     """
     position = np.arange(max(lengths))
     segment = starts[:, None] + position
@@ -142,7 +154,10 @@ def score_sequences(
         score = np.full(place.shape, -np.inf, np.float32)
         score.put(candidate, total / (np.minimum(n, left) if partial_mean else n))
         columns = n * neighbours.shape[1]
-        best.append(keep_best(place[:, :columns], score[:, :columns], kept))
+        places, scores = place[:, :columns], score[:, :columns]
+        elsewhere = (places + n <= first[:, None]) | (places > last[:, None])
+        others = keep_best(places, np.where(elsewhere, scores, -np.inf), 1)
+        best.append((*keep_best(places, scores, kept), *(one[:, 0] for one in others)))
     return best
 
 
@@ -202,6 +217,11 @@ def songs_of_rows(*samples: np.ndarray) -> np.ndarray:
     return np.repeat(np.arange(len(counts)), counts)
 
 
+def rows_of(songs: np.ndarray, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The first and the last row of the database, (q,) each, of the chosen (q,) songs; ``songs``: (rows,) of each row."""
+    return np.searchsorted(songs, chosen), np.searchsorted(songs, chosen, "right") - 1
+
+
 def hits(
     place: np.ndarray, score: np.ndarray, truth: np.ndarray, songs: np.ndarray | None = None
 ) -> dict[str, np.ndarray]:
@@ -250,13 +270,14 @@ def per_query_table(
     """One row a query and length, from which everything that is said of the search can be counted again.
 
     ``songs``: (rows,) the song of each row of the database, ``names`` (songs,) theirs. Columns: query (segment), song, start
-    (seconds into it), length (segments), truth (row), the hits, rr (reciprocal rank), offset_ms, best places and scores.
+    (seconds into it), length (segments), truth (row), the hits, rr (reciprocal rank), offset_ms, best places and scores, and
+    the best place and score of another song.
     """
     asked = songs[truth]
     of_query = {
         "query": starts,
         "song": pd.Categorical(np.asarray(names, object)[asked]),
-        "start": (truth - np.searchsorted(songs, asked)) * HOP / SAMPLE_RATE,
+        "start": (truth - rows_of(songs, asked)[0]) * HOP / SAMPLE_RATE,
     }
     tables = []
     for result in results:
@@ -266,5 +287,6 @@ def per_query_table(
         columns |= {"rr": 1 / rank_of_truth(result.place, result.score, truth), "offset_ms": offset}
         columns |= {f"place{i + 1}": result.place[:, i] for i in range(KEPT)}
         columns |= {f"score{i + 1}": result.score[:, i].astype(np.float32) for i in range(KEPT)}
+        columns |= {"other_place": result.other_place, "other_score": result.other_score.astype(np.float32)}
         tables.append(pd.DataFrame(columns))
     return pd.concat(tables, ignore_index=True)

@@ -1,0 +1,114 @@
+"""Open set: a search must also say "not in the database", and it is judged by how seldom it names a wrong song.
+
+Each query is asked twice, once with its song in the database and once without it. The answer without it is the best candidate
+that touches no segment of the song, of those that the search with it found. A score above a threshold is accepted.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+from scipy.special import expit
+
+from nafp.evaluation.statistics import FEWEST_FREEDOM
+from nafp.files import reading
+
+FALSE_ACCEPTS = 0.01  # of queries whose song is not in the database
+COLUMNS = ["song", "length", "top1_song", "score1", "other_score"]
+RESAMPLES = 1000
+AT_A_TIME = 2**22  # weights
+
+
+def with_open_set(table: pd.DataFrame) -> pd.DataFrame:
+    """A per-query table with the column open_set: the right song is first and its score is accepted at FALSE_ACCEPTS.
+
+    The threshold (`threshold`) is that of the queries of the same length.
+    """
+    accepted = [rows["score1"] > threshold(_others(rows)) for _, rows in table.groupby("length", sort=False)]
+    return table.assign(open_set=pd.concat(accepted) & table["top1_song"])
+
+
+def threshold(other_scores: np.ndarray, shares: float | np.ndarray = FALSE_ACCEPTS) -> np.ndarray:
+    """The score that another query without its song passes with at most these probabilities (0..1), from (n,) such scores.
+
+    The k-th highest of n scores is passed with probability k / (n + 1) (Vovk et al., 2005, conformal prediction); with too few
+    scores for a share it is the highest.
+    """
+    rank = np.floor(np.asarray(shares) * (len(other_scores) + 1) + 1e-9).astype(int)
+    return np.sort(other_scores)[::-1][np.clip(rank, 1, len(other_scores)) - 1]
+
+
+def hit_rates(rows: pd.DataFrame, shares: np.ndarray) -> np.ndarray:
+    """Rows of a per-query table, all of one length -> the share of right songs accepted at each share of false accepts."""
+    right = np.sort(_right(rows))
+    return 1 - np.searchsorted(right, threshold(_others(rows), shares), "right") / len(right)
+
+
+def mean_hit_rates(tables: Sequence[Path], seconds: float, shares: np.ndarray) -> np.ndarray:
+    """The mean of `hit_rates` over the per-query tables of some seeds, for queries of one length."""
+    chosen = [rows for path in tables for length, rows in _by_length(path) if (length + 1) / 2 == seconds]
+    return np.mean([hit_rates(rows, shares) for rows in chosen], axis=0)
+
+
+def _by_length(path: Path) -> list[tuple[int, pd.DataFrame]]:
+    """The rows of a per-query table, length by length; UserError if it is damaged."""
+    with reading(path):
+        return list(pd.read_parquet(path, columns=COLUMNS).groupby("length", sort=False))
+
+
+def _right(rows: pd.DataFrame) -> np.ndarray:
+    """(n,) scores of the answers with the right song, -inf for the others."""
+    return np.where(rows["top1_song"], rows["score1"], -np.inf)
+
+
+def _others(rows: pd.DataFrame) -> np.ndarray:
+    """(n,) scores of the answers without the query's song, -inf where there is none."""
+    return np.nan_to_num(rows["other_score"].to_numpy(np.float32), nan=-np.inf, neginf=-np.inf)
+
+
+def intervals(tables: Sequence[Path], seed: int = 0) -> np.ndarray:
+    """95 % interval (0..1) of the mean hit rate of some seeds at FALSE_ACCEPTS, the threshold being uncertain: (lengths, 2).
+
+    ``tables``: per-query tables of seeds that were asked the same. Songs are drawn with replacement, all queries of each, and
+    the threshold is set anew in every sample. The interval is Student's on the scale of log odds, with one degree of freedom
+    less than there are songs that reach the threshold: it rests on those. UserError for a damaged table.
+    """
+    seeds = [_by_length(path) for path in tables]
+    return np.array([_interval([rows for _, rows in same], seed) for same in zip(*seeds, strict=True)])
+
+
+def _interval(seeds: Sequence[pd.DataFrame], seed: int) -> tuple[float, float]:
+    songs = [pd.factorize(rows["song"].astype(str), sort=True)[0] for rows in seeds]
+    sampled = np.mean(
+        [_rates(_right(rows), _others(rows), song, seed) for rows, song in zip(seeds, songs, strict=True)], 0
+    )
+    rate, n = np.mean([hit_rates(rows, FALSE_ACCEPTS) for rows in seeds]), len(seeds[0])
+    reached = [
+        np.unique(song[_others(rows) >= threshold(_others(rows))]) for rows, song in zip(seeds, songs, strict=True)
+    ]
+    freedom = max(min(map(len, reached)) - 1, FEWEST_FREEDOM)
+
+    def log_odds(p: np.ndarray) -> np.ndarray:
+        return np.log(p * n + 0.5) - np.log((1 - p) * n + 0.5)
+
+    half = stats.t.ppf(0.975, freedom) * log_odds(sampled).std(ddof=1)
+    low, high = expit(log_odds(rate) + [-half, half])
+    return min(low, rate), max(high, rate)  # the half queries move the ends of 0 and of 1
+
+
+def _rates(right: np.ndarray, others: np.ndarray, song: np.ndarray, seed: int) -> np.ndarray:
+    """(RESAMPLES,) shares of right answers that are above the threshold of each sample of songs."""
+    rng, songs = np.random.default_rng(seed), song.max() + 1
+    falling, rising = np.argsort(-others, kind="stable"), np.argsort(right, kind="stable")
+    rates = []
+    for size in np.diff([*range(0, RESAMPLES, max(AT_A_TIME // len(song), 1)), RESAMPLES]):
+        drawn = rng.multinomial(songs, np.full(songs, 1 / songs), size=size)
+        passed = np.cumsum(drawn[:, song[falling]], axis=1)
+        total = passed[:, -1:]
+        at = np.argmax(passed >= np.maximum(np.floor(FALSE_ACCEPTS * (total + 1) + 1e-9), 1), axis=1)
+        below = np.searchsorted(right[rising], others[falling[at]], "right")
+        hits = np.cumsum(np.pad(drawn[:, song[rising]], ((0, 0), (1, 0))), axis=1)
+        rates.append((total[:, 0] - np.take_along_axis(hits, below[:, None], axis=1)[:, 0]) / total[:, 0])
+    return np.concatenate(rates)
