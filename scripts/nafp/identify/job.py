@@ -1,5 +1,6 @@
 """Bring a library up to date and identify recordings against it."""
 
+import os
 import shutil
 import sys
 import tempfile
@@ -79,7 +80,7 @@ def run(task: Task) -> tuple[pd.DataFrame, str]:
     def embed(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         return fingerprint_blocks(network, blocks, device)
 
-    of_library, key = task.store / label(task.library, task.name), model_key(weights, heard)
+    of_library, key = task.store / label(os.path.abspath(task.library), task.name), model_key(weights, heard)
     say_what_is_left(of_library, key)
     with (
         with_standard_input(task.queries) as places,

@@ -14,10 +14,9 @@ STANDARD_INPUT = "-"
 
 
 def label(place: Path | str, name: str = "") -> str:
-    """A short file name for a folder or file, different for different absolute paths; it begins with ``name``, if given."""
-    absolute = os.path.abspath(place)
-    words = re.sub(r"[^A-Za-z0-9]+", "-", name or os.path.basename(absolute)).strip("-")[:40]
-    return f"{words or 'folder'}-{hashlib.sha256(os.fsencode(absolute)).hexdigest()[:8]}"
+    """A short file name for a folder or file, different for different paths; it begins with ``name``, if given."""
+    words = re.sub(r"[^A-Za-z0-9]+", "-", name or os.path.basename(os.path.abspath(place))).strip("-")[:40]
+    return f"{words or 'folder'}-{hashlib.sha256(os.fsencode(place)).hexdigest()[:8]}"
 
 
 def find_audio(folder: Path | str) -> list[Path]:
