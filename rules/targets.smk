@@ -31,9 +31,13 @@ rule augmented:
 
 
 rule models:
-    """Every run of every study, trained."""
+    """Every run of every study, trained, with the limits for ``identify``."""
     input:
-        sorted({f"{RESULTS}/runs/{run}/epoch={EPOCH}.safetensors" for study in STUDIES for run in runs_of(study)}),
+        sorted(
+            f"{RESULTS}/runs/{run}/epoch={EPOCH}.{file}"
+            for run in {run for study in STUDIES for run in runs_of(study)}
+            for file in ("safetensors", "limits.json")
+        ),
     localrule: True
 
 

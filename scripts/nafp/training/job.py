@@ -65,7 +65,9 @@ def train_and_publish(job: Mapping) -> None:
     checkpoints = Checkpoints(folder / ".states" / key_of(settings, job["splits"].values(), job["code"]))
     facts = job_facts(device_name(device.index if device.type == "cuda" else None), threads)
     facts["processes"] = world()[1]
-    trainer = Trainer(settings, splits, device, checkpoints, facts)  # refuses what cannot be trained, and leaves no trace
+    trainer = Trainer(
+        settings, splits, device, checkpoints, facts
+    )  # refuses what cannot be trained, and leaves no trace
     with nullcontext() if trainer.rank else lock(folder / ".states/lock", LOCKED):
         train(trainer, job["name"], folder / "tensorboard")
         if not trainer.rank:
