@@ -2,6 +2,11 @@
 PYTHON ?= python3
 BIN = .venv/bin
 
+# Snakemake gives the path of its Python, which is put here, to a shell as it is.
+ifneq ($(shell pwd | LC_ALL=C tr -d 'A-Za-z0-9@%+=:,./_\200-\377\n-' | wc -c | tr -d ' '),0)
+$(error The path of this folder has spaces or other characters that a shell does not take as they are: $(CURDIR); rename or move it)
+endif
+
 .PHONY: all install test lint lock clean
 
 all: install

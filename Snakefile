@@ -2,6 +2,7 @@
 #
 #   results/{dataset}/data/                                     the data set, checked and packed
 #   results/{dataset}/runs/{run}/                               a trained model; {run} is aug=full_bsz=120_dim=64_...
+#   results/{dataset}/identify/                                 fingerprints of your songs, answers to your recordings
 #   results/{dataset}/fingerprints/{run}/epoch={epoch}/         fingerprints of test_db, test_query and dummy
 #   results/{dataset}/indexes/{run}/epoch={epoch}/{index}/  an index, and what it cost in {index}.json
 #   results/{dataset}/scores/{run}/epoch={epoch}/{index}.json   one cell: a run searched with an index type
@@ -47,6 +48,6 @@ rule all:
 
 
 onsuccess:
-    written = [path for path in Path(RESULTS).glob("scoreboard/**/summary.txt")]
+    written = [*Path(RESULTS).glob("scoreboard/**/summary.txt"), *Path(RESULTS).glob("identify/*/answers.txt")]
     if summary := max(written, key=os.path.getmtime, default=None):
         print(f"\n{summary.read_text(encoding='utf-8')}")

@@ -146,7 +146,7 @@ def kernels(device: torch.device, options: argparse.Namespace) -> pd.DataFrame:
     width, items = (16, 4) if options.quick else (128, 640)
     encoder = build_model({}, {"width": width}, 128).to(device).encoder
     shape, rows, generator = (256, 32, 1), [], torch.Generator(device).manual_seed(0)
-    for number, (conv, norm) in enumerate(zip(encoder[::2], encoder[1::2], strict=True)):
+    for number, (conv, norm) in enumerate(encoder.layers()):
         parameters = [*conv.parameters(), *norm.parameters()]
         for p in parameters:
             p.data += 0.1 * torch.randn(p.shape, generator=generator, device=device)
@@ -411,7 +411,7 @@ def short(kernel: str) -> str:
 
 def activation_bytes(model: Model) -> int:
     """Bytes that the kernels move for a segment in a training step: the first layer's 6 times, all others' 13 times."""
-    sizes = [norm.norm.weight.numel() for norm in model.encoder[1::2]]
+    sizes = [norm.norm.weight.numel() for _, norm in model.encoder.layers()]
     return 2 * (6 * sizes[0] + 13 * sum(sizes[1:]))
 
 

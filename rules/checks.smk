@@ -1,22 +1,22 @@
 # What cannot work is refused while jobs are planned, as far as config, packed tables and the user's files say it. No rules.
+import json
+
 import pandas as pd
 
 from nafp.config import demo_clips, problems_of_chain, problems_of_index, problems_of_queries, problems_of_run, said
 from nafp.data.checks import check_folders, check_present
 from nafp.search.checks import check_exchanged
 from nafp.training.checks import check_kept, kept_epochs
-from nafp.walk import files_below, is_wav
 
 PLANNED_CLIPS = demo_clips(config)
+IMPORTED = f"{RESULTS}/data/imported.json"  # the states of the folders that were imported
 
 
 @cache
 def clips_of(split):
     """The clip table of a packed split, if there is one; None if there is none, or if it is made again for other music."""
     table = Path(packed(split)).with_suffix(".csv")
-    if not table.exists() or (
-        DATA["source"] == "own" and max(map(newest, own_sources(DATA["own"]))) > table.stat().st_mtime
-    ):
+    if not table.exists() or (DATA["source"] == "own" and not is_imported()):
         return None
     try:
         return pd.read_csv(table)
@@ -39,7 +39,7 @@ def has_sounds(split):
     if DATA["source"] == "own":
         return not split.startswith("speech_") or "speech" in DATA["own"]  # the others must be given
     unknown = IS_DEMO or (DATA["source"] in SOURCES and not os.path.exists(f"{RESULTS}/data/verification.json"))
-    return unknown or bool(files_below(Path(CORPUS, SPLITS[split]), is_wav))
+    return unknown or next(Path(CORPUS, SPLITS[split]).rglob("*.wav"), None) is not None
 
 
 @cache
@@ -51,12 +51,18 @@ def sounds(split):
     return packed(split)
 
 
-def newest(folder):
-    """When something in a folder was last written, added or removed."""
-    return max(
-        (os.lstat(os.path.join(at, name)).st_mtime for at, _, names in os.walk(folder) for name in (".", *names)),
-        default=0,
-    )
+@cache
+def own_states():
+    """The state of each folder that a data set of one's own is made of: what makes ``import_audio`` run again."""
+    return list(map(state_of, own_sources(DATA["own"])))
+
+
+def is_imported():
+    """Whether the songs that were imported are those that are there now."""
+    try:
+        return json.loads(Path(IMPORTED).read_text(encoding="utf-8")) == own_states()
+    except (OSError, ValueError):
+        return False
 
 
 @cache

@@ -14,14 +14,22 @@ HERE = Path(os.path.relpath(RULES)).parent  # relative, so that a moved folder s
 SCRIPTS = HERE / "scripts"
 sys.path.insert(0, str(SCRIPTS.resolve()))  # rule scripts find the library by themselves, the Snakefile does not
 
-from nafp import grid  # noqa: E402
+from nafp import grid, walk  # noqa: E402
 from nafp.config import check_config  # noqa: E402
 from nafp.errors import UserError  # noqa: E402
 from nafp.data.layout import EXCHANGED, HOP, ICASSP_IDS_SHA256, MUSIC, POOL_OF_STEP, SPLITS  # noqa: E402
 from nafp.data.sources import SOURCES  # noqa: E402
+from nafp.identify.places import check_places, label, named_folder  # noqa: E402
 from nafp.search.checks import type_of  # noqa: E402
 from nafp.search.gpu import wants_gpu  # noqa: E402
 from nafp.resources import ANCHORS_PER_S, MEMORY, SEGMENTS_PER_S  # noqa: E402
+from nafp.walk import files_below, is_wav, state_of  # noqa: E402
+
+if re.search(r"[^\w@%+=:,./-]", sys.executable):
+    raise WorkflowError(
+        f"{sys.executable}: the path of this Python has spaces or other characters that a shell does not take as they are, "
+        "so that no job could start; install into a folder without them"
+    )
 
 config = grid.with_changes(yaml.safe_load((HERE / "config.yaml").read_text()), config)  # a module gives what differs
 config = grid.typed(config, workflow.config_settings.config)
@@ -227,11 +235,3 @@ def queries_part(query_set):
 def runs_of(study):
     """Names of the runs of a study, in its order."""
     return list(dict.fromkeys(cell.run for cell in CELLS[study]))
-
-
-def state_of(folder):
-    """How many files a folder holds and when the newest was written: what makes ``identify`` run again."""
-    if not folder or not os.path.exists(folder):
-        return None
-    files = [os.path.join(at, name) for at, _, names in os.walk(folder) for name in names] or [folder]
-    return [len(files), int(max(map(os.path.getmtime, files)))]

@@ -42,6 +42,7 @@ if DATA["source"] == "own":
             test_db=directory(f"{CORPUS}/{SPLITS['test_db']}"),
             dummy=directory(f"{CORPUS}/{SPLITS['dummy']}"),
             table=f"{RESULTS}/data/imported.csv",
+            states=IMPORTED,
         log:
             log_of("import_audio"),
         benchmark:
@@ -57,7 +58,7 @@ if DATA["source"] == "own":
             root=lambda wildcards, output: str(Path(output.aug).parent),
             cache=f"{RESULTS}/data/decoded",
             options={name: value for name, value in DATA["own"].items() if name != "queries"},
-            states=lambda wildcards: own_states(DATA["own"]),
+            states=lambda wildcards: own_states(),
         message:
             "importing the audio of {DATASET}"
         script:
@@ -165,6 +166,7 @@ rule verify:
         dummy=DATA.get("dummy", "all"),
         expected=DATA.get("expected", {}),
         strict=DATA.get("strict", True),
+        as_published=DATA.get("as_published", True),
         md5=DATA.get("md5"),
         manifest=DATA.get("manifest"),
         keep_archive=DATA.get("keep_archive", False),

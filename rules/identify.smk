@@ -1,13 +1,48 @@
 # One's own music: snakemake identify --config library=FOLDER queries=FOLDER
 
 
+rule calibrate:
+    """When a model's answers can be believed: what validation songs score in a library that does not hold them."""
+    input:
+        weights=f"{RESULTS}/runs/{{run}}/epoch={{epoch}}.safetensors",
+        settings=f"{RESULTS}/runs/{{run}}/config.yaml",
+        songs=packed("val_db"),
+        queries=packed("val_query"),
+        others=packed("train"),
+    output:
+        f"{RESULTS}/runs/{{run}}/epoch={{epoch}}.limits.json",
+    log:
+        log_of("calibrate/{run}/epoch={epoch}"),
+    benchmark:
+        benchmark_of("calibrate/{run}/epoch={epoch}")
+    wildcard_constraints:
+        run="aug=.+",
+    conda:
+        "../envs/identify.yaml"
+    threads: THREADS
+    resources:
+        gpu=1,
+        mem_mb=growing(4000),
+        runtime=growing(120),
+    params:
+        code=code("calibrate"),
+        songs=500,
+        windows=config["identify"]["windows"],
+    message:
+        "learning the limits of {wildcards.run}"
+    script:
+        "../scripts/calibrate.py"
+
+
 rule identify:
     """Which song of a folder (library) is each recording of another (queries), and from when to when."""
     input:
-        weights=f"{RESULTS}/runs/{DEFAULT_RUN}/epoch={EPOCH}.safetensors",
+        weights=identified_by("safetensors"),
+        limits=identified_by("limits.json"),
         settings=f"{RESULTS}/runs/{DEFAULT_RUN}/config.yaml",
     output:
-        f"{RESULTS}/identify/matches.csv",
+        matches=f"{IDENTIFIED}/matches.csv",
+        answers=f"{IDENTIFIED}/answers.txt",
     log:
         log_of("identify"),
     benchmark:
@@ -21,14 +56,10 @@ rule identify:
         runtime=growing(720),
     params:
         code=code("identify"),
-        folders=own_folders,
-        states=lambda wildcards: [state_of(config.get(name)) for name in ("library", "queries")],
-        limits=config["identify"],
-        index_options=config["indexes"][config["identify"]["index"]],
-        run=lambda wildcards, input: str(Path(input.weights).parent),
-        epoch=EPOCH,
-        store=f"{RESULTS}/identify/library",
+        task=identify_task,
+        paths=identify_paths,
+        states=lambda wildcards: list(map(walk.state_of, own_folders())),
     message:
-        "identifying the recordings in {params.folders[queries]}"
+        "identifying the recordings in {params.task[recordings]}"
     script:
         "../scripts/identify.py"

@@ -94,20 +94,49 @@ def about_queries(wildcards):
 
 
 def own_sources(own):
-    """All folders that a data set of one's own is made of."""
+    """All folders that a data set of one's own is made of; a sentence if one is not there or has no audio."""
+    if problems := said(check_folders, own):
+        raise WorkflowError(*problems)
     roles = [own[role] for role in ("music", "noise", "impulse_responses", "speech") if role in own]
     return [folder for role in roles for folder in ([role] if isinstance(role, str) else role.values())]
 
 
-def own_states(own):
-    """What the folders of a data set of one's own hold, as params; a sentence if one is not there or has no audio."""
-    if problems := said(check_folders, own):
-        raise WorkflowError(*problems)
-    return list(map(state_of, own_sources(own)))
+IDENTIFIED = f"{RESULTS}/identify/{label(config.get('queries') or 'nothing')}"  # the answers to a folder of recordings
 
 
-def own_folders(wildcards):
-    """The folders that the target works on, as params; a sentence if they were not given."""
+def own_folders():
+    """The folders of songs and of recordings that the target identify works on; a sentence if they are no such folders."""
     if not (config.get("library") and config.get("queries")):
         raise WorkflowError("identify: say what to search: --config library=FOLDER queries=FOLDER")
-    return {name: config[name] for name in ("library", "queries")}
+    library, _ = named_folder(str(config["library"]), config["identify"]["library"])
+    queries = os.path.expanduser(str(config["queries"]))
+    try:
+        check_places(library, [queries])
+    except UserError as error:
+        raise WorkflowError(f"identify: {error}") from None
+    return library, queries
+
+
+def identified_by(file):
+    """A file of the default run, as input of identify: its folders are looked at before a run is trained for them."""
+
+    def path(wildcards):
+        own_folders()
+        return f"{RESULTS}/runs/{DEFAULT_RUN}/epoch={EPOCH}.{file}"
+
+    return path
+
+
+def identify_task(wildcards):
+    """What to identify, with which limits."""
+    options, index = config["identify"], config["identify"]["index"]
+    names = ("min_score", "false_positives", "min_margin", "windows", "index", "exact_up_to")
+    _, name = named_folder(str(config["library"]), options["library"])
+    task = {"recordings": [own_folders()[1]], "name": name, "epoch": EPOCH, "index_options": config["indexes"][index]}
+    return task | {name: options[name] for name in names}
+
+
+def identify_paths(wildcards):
+    """Where songs, model and fingerprints are."""
+    store = config["identify"]["store"] or f"{RESULTS}/identify/library"
+    return {"library": own_folders()[0], "run": f"{RESULTS}/runs/{DEFAULT_RUN}", "store": os.path.expanduser(store)}

@@ -31,9 +31,13 @@ rule augmented:
 
 
 rule models:
-    """Every run of every study, trained."""
+    """Every run of every study, trained, with the limits for ``identify``."""
     input:
-        sorted({f"{RESULTS}/runs/{run}/epoch={EPOCH}.safetensors" for study in STUDIES for run in runs_of(study)}),
+        sorted(
+            f"{RESULTS}/runs/{run}/epoch={EPOCH}.{file}"
+            for run in {run for study in STUDIES for run in runs_of(study)}
+            for file in ("safetensors", "limits.json")
+        ),
     localrule: True
 
 
@@ -82,6 +86,6 @@ for study in STUDIES:
             study_files(study),
         localrule: True
 
-    workflow.get_rule(workflow.modifier.modify_rulename(study)).docstring = STUDIES[study].get(
-        "question", f"The study {study}."
-    )
+    named = workflow.modifier.modify_rulename(study)
+    if workflow.is_rule(named):  # not where this is a module of which other rules are used
+        workflow.get_rule(named).docstring = STUDIES[study].get("question", f"The study {study}.")

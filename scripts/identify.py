@@ -8,7 +8,7 @@ import yaml
 
 from nafp.console import logged
 from nafp.errors import UserError
-from nafp.identify.answers import summary, to_json, to_text, write_csv
+from nafp.identify.answers import filled, summary, to_json, to_text, write_csv
 from nafp.identify.job import Task, run
 from nafp.identify.recognise import Limits
 from nafp.text import printable
@@ -31,7 +31,11 @@ def arguments() -> argparse.Namespace:
         "--matches", "--csv", type=Path, default=Path("matches.csv"), help="table to write (default %(default)s)"
     )
     parser.add_argument("--json", action="store_true", help="print the rows as JSON, one object a line")
-    parser.add_argument("--min-score", type=float, default=Limits.min_score, help="of a match (default %(default)s)")
+    parser.add_argument("--name", default="", help="what the library is called in the store (default: as its folder)")
+    parser.add_argument("--min-score", type=float, help="of a match (default: what the model's calibration says)")
+    parser.add_argument(
+        "--false-positives", type=float, default=0.01, help="share of unknown recordings (default %(default)s)"
+    )
     parser.add_argument(
         "--min-margin", type=float, default=Limits.min_margin, help="over other songs (default %(default)s)"
     )
@@ -44,6 +48,7 @@ def arguments() -> argparse.Namespace:
         help="fingerprints that are searched exhaustively (default %(default)s)",
     )
     parser.add_argument("--threads", type=int, default=2)
+    parser.set_defaults(answers=None)
     options = parser.parse_args()
     options.recordings += [options.queries] if options.queries else []
     if not options.recordings:
@@ -57,13 +62,29 @@ def arguments() -> argparse.Namespace:
 
 def main(options: argparse.Namespace) -> int:
     """Identify, write the table, show it; returns the exit status."""
-    limits = Limits(options.min_score, options.min_margin, options.windows)
-    index = options.index, options.index_options
-    paths = options.library, options.recordings, options.run, options.epoch, options.store
-    answers = run(Task(*paths, limits, index, options.exact_up_to, options.threads))
+    score = Limits.min_score if options.min_score is None else options.min_score
+    rate = options.false_positives if options.min_score is None else None
+    answers, limits = run(
+        Task(
+            options.library,
+            options.recordings,
+            options.run,
+            options.epoch,
+            options.store,
+            Limits(score, options.min_margin, options.windows),
+            rate,
+            (options.index, options.index_options),
+            options.exact_up_to,
+            options.threads,
+            options.name,
+        )
+    )
     write_csv(answers, options.matches)
     said = f"{summary(answers)}: {printable(str(options.matches))}"
-    print(to_json(answers) if options.json else f"{to_text(answers)}\n{said}", end="" if options.json else "\n")
+    text = f"{to_text(answers)}\n{filled(limits)}\n{filled(said)}\n"
+    if options.answers:
+        options.answers.write_text(text, encoding="utf-8")
+    print(to_json(answers) if options.json else text, end="")
     if options.json:
         print(said, file=sys.stderr)
     if answers["from_s"].isna().all():
@@ -73,17 +94,12 @@ def main(options: argparse.Namespace) -> int:
 
 def of_rule(rule) -> argparse.Namespace:
     """The arguments of a job of the workflow."""
-    params = rule.params
     return argparse.Namespace(
-        library=Path(params.folders["library"]),
-        recordings=[params.folders["queries"]],
-        run=Path(params.run),
-        store=Path(params.store),
+        **rule.params.task,
+        **{name: Path(path) for name, path in rule.params.paths.items()},
         matches=Path(rule.output.matches),
+        answers=Path(rule.output.answers),
         json=False,
-        **params.limits,
-        index_options=params.index_options,
-        epoch=params.epoch,
         threads=rule.threads,
     )
 

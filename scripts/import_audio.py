@@ -1,16 +1,17 @@
 """Make a data set of one's own audio."""
 
+import json
 from pathlib import Path
 
 from nafp.console import logged
 from nafp.data.own import import_audio
+from nafp.text import for_spreadsheets
 
 with logged(snakemake.log[0]):
     params = snakemake.params
-    report = Path(snakemake.output.table).with_name("left_out.csv")
-    report.unlink(missing_ok=True)
-    table = import_audio(params.options, Path(params.root), Path(params.cache), snakemake.threads, report)
-    table.to_csv(snakemake.output.table, index=False)
+    table = import_audio(params.options, Path(params.root), Path(params.cache), snakemake.threads)
+    for_spreadsheets(table).to_csv(snakemake.output.table, index=False)
+    Path(snakemake.output.states).write_text(json.dumps(params.states), encoding="utf-8")
     for row in table[table["problem"] != ""].itertuples():
         print(f"left out {row.source}: {row.problem}")
     for row in table[(table["problem"] == "") & (table["note"] != "")].itertuples():

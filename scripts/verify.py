@@ -7,24 +7,26 @@ from nafp.console import logged
 from nafp.data.digests import Journal, digest_files, directory_md5
 from nafp.data.manifest import make_manifest, with_digests
 from nafp.data.sources import Place, settle
-from nafp.data.verification import content_problems, content_warnings, judge, refuse
+from nafp.data.verification import advised, checksum_problems, content_problems, content_warnings, judge, refuse
 
 with logged(snakemake.log[0]):
     params, root = snakemake.params, Path(snakemake.params.root)
     folder = Path(snakemake.output.manifest).parent
     report = folder / "problems.txt"
     checked = make_manifest(root, snakemake.threads)
-    verdict = judge(checked, root, params.expected, params.dummy, params.strict)
+    verdict = judge(checked, root, params.expected, params.dummy, params.strict, params.as_published)
     refuse(verdict.fatal, root, report)
 
     place = Place(root, folder)
     digests = digest_files(root, Journal(place.journal if params.archives else folder / "files.tsv"), snakemake.threads)
     whole, md5 = with_digests(checked, digests), directory_md5(digests)
-    other = content_problems(whole, md5, params.md5, [params.manifest, place.manifest if params.archives else None])
+    other = content_problems(whole, [params.manifest, place.manifest if params.archives else None])
+    checksum = checksum_problems(md5, params.md5)
     if params.strict:
-        refuse(other, root, report)
+        refuse((advised(checksum) if params.as_published else []) + other, root, report)
     manifest = with_digests(verdict.manifest, digests)
-    warnings = verdict.warnings + content_warnings(manifest, root) + ([] if params.strict else other)
+    accepted = [] if params.strict and params.as_published else checksum
+    warnings = verdict.warnings + content_warnings(manifest, root) + accepted + ([] if params.strict else other)
     print("\n".join(f"warning: {warning}" for warning in warnings), end="\n" if warnings else "")
 
     manifest.drop(columns="problem").to_csv(snakemake.output.manifest, index=False)

@@ -28,6 +28,7 @@ from wavs import data_set
 from workflow import FULL, copy_project, snakemake, tiny
 
 from nafp.data.layout import SPLITS
+from nafp.identify.places import label
 
 RUN = f"{FULL}/epoch=best"
 FAULTS = ("SIGKILL", "SIGTERM", "power cut", "out of memory", "disk full", "read-only", "corrupt input")
@@ -166,8 +167,9 @@ JOBS = {
     ),
     "listen": Job((f"{BOARD}/listening.json",), "data/packed/bg_test.npy"),
     "build_page": Job((f"{BOARD}/index.html", f"{BOARD}/summary.txt"), f"{BOARD}/listening.json"),
+    "calibrate": Job((f"runs/{RUN}.limits.json",), "data/packed/val_query.npy"),
     "identify": Job(
-        ("identify/matches.csv",),
+        (f"identify/{label(f'results/demo/{QUERIES}/query')}/matches.csv",),
         f"runs/{RUN}.safetensors",
         state=("identify/library",),
         arguments=("--config", f"library=results/demo/{QUERIES}/db", f"queries=results/demo/{QUERIES}/query"),

@@ -11,10 +11,10 @@ from wavs import data_set, write
 from nafp.data.corpus import Split
 from nafp.data.digests import Journal, digest_files
 from nafp.data.layout import SPLITS
-from nafp.data.manifest import make_manifest, read_manifest, with_digests
+from nafp.data.manifest import differences, make_manifest, read_manifest, with_digests
 from nafp.data.packing import pack
 from nafp.data.sources import sha256_of
-from nafp.data.verification import content_problems, judge, late_responses
+from nafp.data.verification import judge, late_responses
 from nafp.walk import as_path
 
 ODD_NAMES = [
@@ -55,7 +55,7 @@ def test_a_second_copy_with_a_flipped_byte_does_not_pass(tmp_path):
     same_times(first, tmp_path / "second")
     manifest_of(first, tmp_path / "j.tsv").to_csv(tmp_path / "good.csv", index=False)
     found = manifest_of(tmp_path / "second", tmp_path / "j.tsv")
-    (problem,) = content_problems(found, "", None, [tmp_path / "good.csv"])
+    (problem,) = differences(found, tmp_path / "good.csv")
     assert problem.startswith(f"{SPLITS['train']}/000.wav: is not the file of")
 
 
@@ -63,7 +63,7 @@ def test_a_byte_flipped_in_place_does_not_pass(tmp_path):
     root = data_set(tmp_path / "set")
     manifest_of(root, tmp_path / "j.tsv").to_csv(tmp_path / "good.csv", index=False)
     flip_a_byte(root / SPLITS["dummy"] / "001.wav")
-    (problem,) = content_problems(manifest_of(root, tmp_path / "j.tsv"), "", None, [tmp_path / "good.csv"])
+    (problem,) = differences(manifest_of(root, tmp_path / "j.tsv"), tmp_path / "good.csv")
     assert problem.startswith(f"{SPLITS['dummy']}/001.wav: ")
 
 
@@ -136,7 +136,7 @@ def test_names_of_any_bytes(tmp_path):
     assert len((tmp_path / "manifest.csv").read_text("utf-8").splitlines()) == len(whole) + 1
     again = read_manifest(tmp_path / "manifest.csv")
     assert again["path"].tolist() == whole["path"].tolist()
-    assert content_problems(whole, "", None, [tmp_path / "manifest.csv"]) == []
+    assert differences(whole, tmp_path / "manifest.csv") == []
     clips = again[again["split"] == "train"]
     pack(root, clips, tmp_path / "train.npy", tmp_path / "train.csv")
     packed, read = Split.open(tmp_path / "train.npy"), Split.read(root, "train")
@@ -162,7 +162,7 @@ def test_linked_splits_have_checksums_and_a_correct_copy_passes(tmp_path):
             (linked / folder).symlink_to(whole / folder)
     found = manifest_of(linked, tmp_path / "l.tsv")
     assert found["sha256"].notna().all()
-    assert content_problems(found, "", None, [tmp_path / "good.csv"]) == []
+    assert differences(found, tmp_path / "good.csv") == []
     assert judge(found, linked, {}).fatal == []
     write(tmp_path / "album/more.wav", seed=7)
     more = manifest_of(linked, tmp_path / "l.tsv")

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile as sf
+from sounds import coded
 from wavs import data_set
 
 from nafp.data.audio import read_any
@@ -29,6 +30,16 @@ FORMATS = [  # container, coding, rate, channels
     ("MP3", "MPEG_LAYER_III", 44100, 2),
     ("MP3", "MPEG_LAYER_III", 8000, 1),
     ("OGG", "VORBIS", 44100, 2),
+]
+FFMPEG_FORMATS = [  # container, codec, rate
+    ("mp4", "aac", 44100),
+    ("ipod", "alac", 44100),
+    ("adts", "aac", 44100),
+    ("asf", "wmav2", 44100),
+    ("matroska", "libopus", 48000),
+    ("mpegts", "mp2", 44100),
+    ("wv", "wavpack", 44100),
+    ("ogg", "libopus", 48000),
 ]
 READ_ALL = """
 import json, sys
@@ -78,9 +89,19 @@ def broken(content: bytes, rng: np.random.Generator) -> bytes:
     return bytes(data)
 
 
-def test_thousands_of_broken_files(tmp_path):
+@pytest.fixture
+def whole(tmp_path_factory) -> list[tuple[str, bytes]]:
+    """Suffix and content of a whole file of each kind."""
+    rng, folder = np.random.default_rng(0), tmp_path_factory.mktemp("whole")
+    found = [(kind[0].lower(), encoded(*kind, rng)) for kind in FORMATS]
+    for container, codec, rate in FFMPEG_FORMATS:
+        path = coded(folder / container, rng.uniform(-0.5, 0.5, rate // 2), rate, container, codec, bit_rate=64_000)
+        found.append((container, path.read_bytes()))
+    return [*found, ("ogg", found[-1][1] + found[8][1]), ("wav", 2 * found[0][1])]
+
+
+def test_thousands_of_broken_files(tmp_path, whole):
     rng = np.random.default_rng(0)
-    whole = [(kind[0].lower(), encoded(*kind, rng)) for kind in FORMATS]
     for number in range(FILES):
         kind, content = whole[number % len(whole)]
         (tmp_path / f"{number:04d}.{kind}").write_bytes(broken(content, rng))

@@ -141,7 +141,7 @@ IMPOSSIBLE = [  # path and value of what no run or cell could do, and what is sa
         ("run.recipe", "fast", "unknown recipe 'fast' in run; known: base"),
         ("studies.table3.runs", [{"aug": "fll"}], "unknown augmentation 'fll' in study 'table3', run 0; known: none,"),
         ("train.validation.queries", "fles", "unknown chain 'fles' in train.validation.queries; known: files, none,"),
-        ("studies.table3.dim", [64, 48], "dim=48 does not divide the 128 features of an encoder of width 16;"),
+        ("studies.table3.dim", [64, 48], "dim=48 does not divide the 128 features of the encoder;"),
         ("studies.table3.loss", "triplet", "bsz=120: each anchor comes with 6 replicas, so N is a multiple of 7"),
         ("recipes.base", {"train": {"epoch": 3}}, "unknown key 'epoch' in recipes.base.train; known: checkpoints,"),
         (

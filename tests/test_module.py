@@ -32,6 +32,17 @@ rule report:
 """
 
 
+SOME = """
+module nafp:
+    snakefile:
+        "../somewhere/nafp/Snakefile"
+    config:
+        {"dataset": {"name": "mine", "root": "music"}}
+
+use rule verify, pack from nafp
+"""
+
+
 def run(folder: Path, *arguments: str) -> str:
     command = [sys.executable, "-m", "snakemake", "--cores", "1", *arguments]
     done = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=600)
@@ -49,5 +60,14 @@ def test_the_workflow_as_a_module_of_another(tmp_path):
         **{"nafp_train": "2", "nafp_fingerprint": "6", "nafp_make_table": "1", "report": "1"}
     }
     assert "nafp_score" in run(outer, "nafp_table3", "-n", "-q", "rules")
+    run(outer, "results/mine/data/packed/dummy.npy")
+    assert np.load(outer / "results/mine/data/packed/dummy.npy").shape == (2 * 3 * 8000,)
+
+
+def test_some_rules_of_the_module_only(tmp_path):
+    copy_project(tmp_path / "somewhere/nafp")
+    outer = tmp_path / "outer"
+    data_set(outer / "music")
+    (outer / "Snakefile").write_text(SOME)
     run(outer, "results/mine/data/packed/dummy.npy")
     assert np.load(outer / "results/mine/data/packed/dummy.npy").shape == (2 * 3 * 8000,)

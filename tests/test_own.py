@@ -202,7 +202,7 @@ def row_of(table: pd.DataFrame, name: str) -> pd.Series:
 def test_a_header_without_samples_is_named_and_ends_nothing(folders, tmp_path):
     sf.write(Path(folders["music"], "REC0001.wav"), np.zeros(0), 8000)
     table = imported(folders, tmp_path / "out")
-    assert row_of(table, "REC0001.wav")["problem"] == "cannot be read (there is no sound in it)"
+    assert row_of(table, "REC0001.wav")["problem"] == "no samples"
     assert (table["problem"] != "").sum() == 1
 
 
@@ -342,9 +342,9 @@ def test_sounds_that_cannot_be_used_are_noticed_before_the_music_is_read(folders
         path.write_bytes(b"<!DOCTYPE html><html>404</html>" if path.name > "2" else b"")
     digested, real = [], own.digest_files
     monkeypatch.setattr(own, "digest_files", lambda folder, *rest: digested.append(folder) or real(folder, *rest))
-    report = tmp_path / "left_out.csv"
+    report = tmp_path / "out/left_out.csv"
     with pytest.raises(UserError, match="dataset.own.noise: no usable files for bg_train, bg_test; 6 files") as refused:
-        own.import_audio(folders, tmp_path / "corpus", tmp_path / "cache", 2, report)
+        imported(folders, tmp_path / "out")
     assert digested == [Path(folders["noise"])]
     assert "0.wav: cannot be read (it is an empty file); " in str(refused.value)
     assert f"all are listed in {report}" in str(refused.value) and "\n" not in str(refused.value)

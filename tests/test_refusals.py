@@ -1,5 +1,6 @@
 """What a packed data set makes impossible, and somebody's fingerprints of other clips, are refused while jobs are planned."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -83,7 +84,7 @@ def test_data_may_always_be_made_again(packed):
 
 
 def test_music_that_was_added_is_not_known_yet(finished, tmp_path):
-    """Own music: too little for a batch, until there is more in its folder than was imported."""
+    """Own music: too little for a batch, until there is other music in its folder than was imported."""
     folder, corpus = copy_project(tmp_path), finished / "results/demo/data/corpus"
     shutil.copytree(corpus / SPLITS["train"], folder / "songs")
     own = {"music": "songs", "noise": f"{corpus}/aug/bg", "impulse_responses": f"{corpus}/aug/ir"}
@@ -91,9 +92,12 @@ def test_music_that_was_added_is_not_known_yet(finished, tmp_path):
     target = "results/mine/runs/aug=none_bsz=400_dim=16_loss=ntxent_recipe=base_seed=0/epoch=last.safetensors"
     done = snakemake(folder, "results/mine/data/packed/train.npy", config=tiny(folder, **data))
     assert done.returncode == 0, done.stdout[-3000:]
+    (folder / "songs/.#notes.txt").symlink_to("nobody@nowhere")
     said = snakemake(folder, target, "-n", config=tiny(folder, **data)).stdout
     assert "bsz 400 needs 200 anchors, but the training split has only" in said
-    write(folder / "songs/new.wav", 60)
+    song = next((folder / "songs").rglob("*.wav"))
+    write(song, 60)
+    os.utime(song, (1e9, 1e9))  # an older file in its place
     assert planned(folder, target, config=tiny(folder, **data))["import_audio"] == 1
 
 

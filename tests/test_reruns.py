@@ -98,26 +98,37 @@ def test_every_rule_has_its_code_as_a_parameter():
     assert without == {"download", "unpack", "fetch_test_ids"}
 
 
-def test_code_that_is_only_newer_reruns_nothing(finished):
+def make_newer(project: Path) -> None:
+    """Give all files of a workflow the time of now, as a clone has it."""
     for part in ("scripts", "rules", "published", "envs", "schemas"):
-        for path in (finished / part).rglob("*.*"):
+        for path in (project / part).rglob("*.*"):
             path.touch()
+
+
+def test_code_that_is_only_newer_reruns_nothing(finished):
+    make_newer(finished)
     assert planned(finished) == {}
 
 
 def test_results_in_a_fresh_clone_are_up_to_date(finished, tmp_path):
-    """Copied with their times; a copy without them is declared up to date with --touch, and then knows its code."""
+    """Copied with their times, and with what was recorded of them; or copied without, and declared up to date."""
     clone = copy_project(tmp_path / "clone")
-    shutil.copytree(finished / "results", clone / "results")  # copy2 of each file: keeps the times
+    make_newer(clone)
+    shutil.copytree(finished / "results", clone / "results")  # keeps the times
     assert planned(clone) == {}
+    module = clone / "scripts/nafp/search/index.py"
+    code, changed = module.read_text(), {"build_index", "score"} | BOARD
+    shutil.copytree(finished / ".snakemake/metadata", clone / ".snakemake/metadata", dirs_exist_ok=True)
+    module.write_text(code + "# edited\n")
+    assert stages(planned(clone)) == changed
+    shutil.rmtree(clone / ".snakemake")
     for i, path in enumerate(sorted((clone / "results").rglob("*"), reverse=True)):
         os.utime(path, (1e9 + i, 1e9 + i))
     assert "train" in planned(clone)
     assert snakemake(clone, "--touch", "--forceall").returncode == 0
     assert planned(clone) == {}
-    module = clone / "scripts/nafp/search/index.py"
-    module.write_text(module.read_text() + "# edited\n")
-    assert stages(planned(clone)) == {"build_index", "score"} | BOARD
+    module.write_text(code)
+    assert stages(planned(clone)) == changed
 
 
 def test_files_of_ones_own_folder_are_looked_at_when_asked(finished, tmp_path):

@@ -21,7 +21,17 @@ from nafp.data.digests import Hasher, Journal, digest_files, directory_md5
 from nafp.data.layout import SPLITS
 from nafp.data.manifest import compare, make_manifest, read_manifest, select_dummies, with_digests
 from nafp.data.sources import Place, obtain, settle, unpack_all
-from nafp.data.verification import SHOWN, content_problems, content_warnings, judge, late_responses, refuse, same_audio
+from nafp.data.verification import (
+    OTHER_COPY,
+    SHOWN,
+    checksum_problems,
+    content_problems,
+    content_warnings,
+    judge,
+    late_responses,
+    refuse,
+    same_audio,
+)
 from nafp.errors import UserError
 
 KAGGLE = {"source": "kaggle", "handle": HANDLE}
@@ -202,7 +212,7 @@ def test_two_copies_are_compared(tmp_path):
         "more.txt": "added",
     }
     assert compare(tables[0], tables[0]).empty
-    problems = content_problems(manifest_of(other, tmp_path / "o.tsv"), "", None, [tmp_path / "one.csv"])
+    problems = content_problems(manifest_of(other, tmp_path / "o.tsv"), [tmp_path / "one.csv"])
     assert len(problems) == 3
     script = Path(__file__).parents[1] / "scripts/compare_manifests.py"
     command = [sys.executable, str(script), str(tmp_path / "one.csv")]
@@ -216,20 +226,34 @@ def test_two_copies_are_compared(tmp_path):
 
 
 def test_a_published_checksum_is_compared():
-    (problem,) = content_problems(pd.DataFrame(), "aa", "bb", [None])
-    assert problem == "the MD5 of all files is aa, published is bb"
+    assert checksum_problems("aa", "bb") == ["the MD5 of all files is aa, published is bb"]
+    assert checksum_problems("aa", "aa") == checksum_problems("aa", None) == []
 
 
 def test_counts_and_lengths_are_checked(tmp_path):
     table = make_manifest(data_set(tmp_path))
     expected = {"train": 3, "val_db": 2}
     verdict = judge(table, tmp_path, expected)
-    assert [p.split(": ")[1] for p in verdict.fatal] == ["2 clips, expected 3"]
+    assert [p.split(": ", 1)[1] for p in verdict.fatal] == [f"2 clips, expected 3; {OTHER_COPY}"]
     assert judge(table, tmp_path, {}, 2).fatal == []
     count, length = judge(table, tmp_path, {}, "10k_30s").fatal
     assert count.endswith(": 2 clips, expected 10,000")
     assert "2 songs are not 30 s long, but dummy is 10k_30s, " in length
-    assert length.endswith("'dummy: 10000' takes as many in the length that they have")
+    assert length.endswith(f"'dummy: 10000' takes as many in the length that they have; {OTHER_COPY}")
+
+
+def test_another_copy_than_was_published_is_good_enough_if_one_says_so(tmp_path):
+    """With other counts; a bad file is none the less refused, and a split without files, too."""
+    root = data_set(tmp_path)
+    verdict = judge(make_manifest(root), root, {"train": 3}, 100, as_published=False)
+    assert verdict.fatal == []
+    assert [p.split(": ", 1)[1] for p in verdict.warnings] == ["2 clips, expected 3", "2 clips, expected 100"]
+    assert len(verdict.manifest) == len(make_manifest(root))
+    write(root / SPLITS["dummy"] / "001.wav", channels=2)
+    shutil.rmtree(root / SPLITS["train"])
+    bad, empty = judge(make_manifest(root), root, {"train": 3}, 100, as_published=False).fatal
+    assert "2 channels" in bad
+    assert "no WAV files (split 'train')" in empty
 
 
 def test_what_is_not_fatal_is_left_out(tmp_path):

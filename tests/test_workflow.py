@@ -1,6 +1,7 @@
 """The real workflow, on a tiny configuration in a folder of its own: end to end, what reruns, what is refused."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -338,14 +339,62 @@ def test_identify_finds_songs_in_a_folder(finished, tmp_path):
     done = snakemake(folder, *options)
     assert done.returncode == 0, done.stdout[-3000:]
     assert "skipped broken.flac" in done.stdout
-    (row,) = pd.read_csv(folder / "results/demo/identify/matches.csv").to_dict("records")
+    assert (
+        done.stdout.split("recording  ")[-1].split("\n")[1].startswith("piece.flac")
+    )  # the last lines are its answers
+    assert "1 of 1 recordings recognised" in done.stdout[-1000:]
+    (table,) = (folder / "results/demo/identify").glob("recordings-*/matches.csv")
+    (row,) = pd.read_csv(table).to_dict("records")
     assert (row["query"], row["song"], row["offset_s"]) == ("piece.flac", "1.wav", 2.0)
     assert "Nothing to be done" in snakemake(folder, *options).stdout
     shutil.copy(songs[2], library / "2.wav")
     done = snakemake(folder, *options)
     assert "3 songs" in done.stdout
-    missing = snakemake(folder, "identify")
+
+    (tmp_path / "more").mkdir()
+    shutil.copy(recordings / "piece.flac", tmp_path / "more/same.flac")
+    shared = 'identify={library: {mine: "%s"}, min_score: 0.5, min_margin: 0.0}' % library
+    done = snakemake(folder, "identify", "--config", "library=mine", f"queries={tmp_path / 'more'}", shared)
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert table.exists()
+    (other,) = (folder / "results/demo/identify").glob("more-*/matches.csv")
+    assert pd.read_csv(other)["song"].tolist() == ["1.wav"]
+
+
+def test_identify_looks_at_its_folders_before_anything_is_trained(tmp_path):
+    folder = copy_project(tmp_path / "project")
+    missing = snakemake(folder, "identify", "-n")
     assert "identify: say what to search: --config library=FOLDER queries=FOLDER" in missing.stdout
+    (tmp_path / "empty").mkdir()
+    for library, problem in (("/typo", "is not a folder"), (tmp_path / "empty", "has no audio files")):
+        done = snakemake(folder, "identify", "-n", "--config", f"library={library}", f"queries={folder}")
+        assert done.returncode != 0
+        assert f"identify: {library}: {problem}" in done.stdout
+        assert "rule train" not in done.stdout
+
+
+def test_identify_runs_again_when_its_folders_change(finished, tmp_path):
+    """A file that is replaced by an older one, or renamed; not a link to nothing, nor a text."""
+    folder, library = tmp_path / "project", tmp_path / "songs"
+    shutil.copytree(finished, folder)
+    library.mkdir()
+    songs = sorted((folder / "results/demo/data/corpus/music").rglob("*.wav"))[:2]
+    for path in songs:
+        shutil.copy(path, library)
+    command = ("identify", "--config", f"library={library}", f"queries={songs[0]}")
+    done = snakemake(folder, *command)
+    assert done.returncode == 0, done.stdout[-3000:]
+    (library / "notes.txt").write_text("x")
+    (library / ".#notes.txt").symlink_to("nobody@nowhere")
+    assert planned(folder, *command) == {}
+    time = (library / songs[0].name).stat().st_mtime
+    shutil.copy(songs[1], library / songs[0].name)
+    os.utime(library / songs[0].name, (time - 1, time - 1))
+    assert planned(folder, *command) == {"identify": 1}
+    shutil.copy2(songs[0], library / songs[0].name)
+    os.utime(library / songs[0].name, (time, time))
+    (library / songs[1].name).rename(library / "other.wav")
+    assert planned(folder, *command) == {"identify": 1}
 
 
 def test_commands_that_run_no_job_need_no_number_of_cores(finished):

@@ -2,11 +2,11 @@
 
 import errno
 import fcntl
-import hashlib
 import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 from typing import IO
 
@@ -29,7 +29,7 @@ def written_whole(path: Path | str) -> Iterator[Path]:
 def part_name(name: str) -> str:
     """A temporary name for a file that is not complete; at most 255 bytes, which file systems allow, like the name."""
     whole = f"{name}.part"
-    return whole if len(os.fsencode(whole)) <= 255 else f"{hashlib.sha256(os.fsencode(name)).hexdigest()}.part"
+    return whole if len(os.fsencode(whole)) <= 255 else f"{sha256(os.fsencode(name)).hexdigest()}.part"
 
 
 @contextmanager

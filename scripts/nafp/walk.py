@@ -6,12 +6,13 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+# In lower case; what cannot be read in the end is listed, not passed over.
 _SUFFIXES = """
     .wav .wave .rf64 .bwf .w64 .aif .aiff .aifc .au .snd .caf .voc .sph .flac .ogg .oga .opus .spx .mp1 .mp2 .mp3 .mpa .mpga
     .m4a .m4b .m4p .m4r .mp4 .m4v .mov .3gp .3g2 .aac .adts .ac3 .eac3 .dts .wma .wmv .asf .amr .awb .gsm
     .mka .mkv .webm .weba .avi .flv .mpg .mpeg .ts .m2ts .vob .ogv .ogx
     .ape .wv .mpc .mpp .tta .tak .shn .ofr .dsf .dff .ra .ram .rm .qcp .oma .aa .aax .mid .midi
-"""  # in lower case; what cannot be read in the end is listed, not passed over
+"""
 AUDIO_SUFFIXES = frozenset(_SUFFIXES.split())
 
 

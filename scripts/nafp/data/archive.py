@@ -105,10 +105,8 @@ def refusing_damage(archive: Path, what: str) -> Iterator[None]:
             f"{archive}: cannot be unpacked here ({error}); unpack it with another program and use source: folder"
         ) from error
     except (*DAMAGED, OSError) as error:
-        if getattr(error, "errno", None) not in (
-            None,
-            errno.EINVAL,
-        ):  # the disk's; EINVAL: a place before the beginning
+        of_the_disk = getattr(error, "errno", None) not in (None, errno.EINVAL)  # EINVAL: a place before the beginning
+        if of_the_disk:
             raise
         reason = " ".join(str(error).split())
         raise UserError(f"{archive}: {what} ({reason}); delete the archive and get it again") from error

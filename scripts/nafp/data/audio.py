@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from itertools import chain, islice
 from math import gcd
 from pathlib import Path
 
@@ -11,13 +12,12 @@ import soundfile as sf
 from scipy.signal import resample_poly
 
 from nafp.data.codecs import CODECS
-from nafp.data.decode import Account, sounds
+from nafp.data.decode import Account, NoSamples, sounds
 from nafp.data.layout import SAMPLE_RATE
 from nafp.data.wav import check_wav, onset, read_wav, write_wav
 from nafp.errors import UserError
-from nafp.walk import AUDIO_SUFFIXES as AUDIO_FILES
 
-__all__ = ["AUDIO_FILES", "CODECS", "check_wav", "onset", "open_audio", "read_any", "read_wav", "write_wav"]
+__all__ = ["CODECS", "check_wav", "onset", "open_audio", "read_any", "read_wav", "write_wav"]
 BLOCK_S = 30  # decoded at a time
 CANCELLED = 0.02  # of the power that uncorrelated channels would leave: their average has less where they cancel out
 SPARSE = 16  # one of so many samples is looked at first
@@ -26,22 +26,34 @@ LOUD = 2**8  # times full scale: floats beyond are no loud sound but integers
 
 
 class Audio:
-    """A sound file; after its blocks were read, ``note`` says what is odd about them ('' if nothing is)."""
+    """A sound file, read once; after its blocks were read, ``note`` says what is odd about them ('' if nothing is)."""
 
     def __init__(self, path: Path | str):
+        """UserError (what is wrong with the file) if nothing of it can be read."""
         self.path, self.note = Path(path), ""
+        self._blocks = self._decoded()
+        self._first = list(islice(self._blocks, 1))
 
     def blocks(self) -> Iterator[np.ndarray]:
-        """(<= 30 s,) int16 samples at 8 kHz, block by block: the blocks join without a seam, memory holds one of them.
+        """(<= 30 s,) int16 samples at 8 kHz, block by block: the blocks join without a seam, memory holds one or two.
 
-        Channels are averaged. Raises UserError (what is wrong with the file) for one without sound, or with samples that
-        are not numbers; a file that ends too early gives what is there, and a note.
+        Channels are averaged. A file that ends too early gives what is there, and a note. UserError for samples that are
+        not numbers.
         """
+        return chain(self._first, self._blocks)
+
+    def close(self) -> None:
+        """Close the file, wherever its reading stopped."""
+        self._blocks.close()
+
+    def _decoded(self) -> Iterator[np.ndarray]:
         account, mixing = Account(), Mixing()
         try:
             for sound in sounds(self.path, account):
                 mixing.scale_for(self.path, sound.is_float)
                 yield from resampled(lambda count: mixing.mono(sound.read(count)), sound.rate)  # noqa: B023
+        except NoSamples as error:
+            raise UserError(f"{self.path}: no samples") from error
         except (OSError, ValueError, sf.LibsndfileError) as error:
             reason = getattr(error, "strerror", None) or error
             raise UserError(f"{self.path}: cannot be read ({reason})") from error
@@ -50,9 +62,9 @@ class Audio:
 
 @contextmanager
 def open_audio(path: Path | str) -> Iterator[Audio]:
-    """A sound file of any kind, to be read block by block."""
-    audio = Audio(path)
-    yield audio
+    """A sound file of any kind, to be read block by block. UserError if nothing of it can be read."""
+    with closing(Audio(path)) as audio:
+        yield audio
 
 
 def read_any(path: Path | str) -> np.ndarray:

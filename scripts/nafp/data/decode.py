@@ -21,6 +21,10 @@ UNKNOWN_FRAMES = 2**40  # samples; libsndfile gives such a number where it does 
 RATES = 1000, 768_000  # Hz that music has; at others, resampling a broken header's file would take gigabytes
 
 
+class NoSamples(Exception):
+    """A file is what it should be, but empty."""
+
+
 @dataclass
 class Account:
     """Seconds of sound that a file's headers declare and that were read, and whether its end is missing."""
@@ -109,7 +113,7 @@ class SndfileSound:
 def sounds(path: Path, account: Account) -> Iterator[SndfileSound | FfmpegSound]:
     """The sounds that a file consists of, one after the other, each of one rate; each is to be read to its end.
 
-    Fills the account. Raises ValueError (what is wrong) and OSError.
+    Fills the account. Raises NoSamples, ValueError (what is wrong) and OSError.
     """
     if what := no_sound(path):
         raise ValueError(f"it is {what}")
@@ -117,22 +121,22 @@ def sounds(path: Path, account: Account) -> Iterator[SndfileSound | FfmpegSound]
         with closing(Part(path, piece)) as file:
             yield from sounds_of(file, piece, account)
     if not account.read_s:
-        raise ValueError(account.problem or "there is no sound in it")
+        raise ValueError(account.problem) if account.problem else NoSamples
 
 
 def sounds_of(file: Part, piece: Piece, account: Account) -> Iterator[SndfileSound | FfmpegSound]:
     """The sounds of a piece of a file: what libsndfile reads, and what is left for FFmpeg."""
     declared_s = read_s = 0.0
-    left = True
+    left, problem = True, ""
     try:
         with closing(SndfileSound(file.handle)) as sound:
             check_rate(sound.rate)
             yield sound
             read_s = sound.taken / sound.rate
             left = is_left(sound, file, piece)
-            declared_s = declared_seconds(sound, file, piece)
+            declared_s, problem = declared_seconds(sound, file, piece), sound.problem
     except sf.LibsndfileError as error:
-        account.problem = error.error_string
+        problem = error.error_string
     if left:
         file.seek(0)
         try:
@@ -145,10 +149,10 @@ def sounds_of(file: Part, piece: Piece, account: Account) -> Iterator[SndfileSou
                 if read_s - before_s > CRUMB_S or not before_s:  # what was left is sound, and no tags
                     declared_s = max(declared_s, sound.declared_s or read_s + sound.lost_s)
         except NoSound as error:
-            account.problem = str(error)
+            problem = problem and str(error)  # a file without samples is a good one for libsndfile
     account.read_s += read_s
     account.declared_s += max(declared_s, read_s)
-    account.cut = account.cut or not piece.complete
+    account.cut, account.problem = account.cut or not piece.complete, account.problem or problem
 
 
 def check_rate(rate: int) -> None:

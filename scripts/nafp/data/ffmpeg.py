@@ -29,7 +29,7 @@ class FfmpegSound:
     def __init__(self, file: BinaryIO, skip_s: float = 0.0):
         """``skip_s``: seconds at the beginning that are not wanted. NoSound if there is no sound in the file."""
         try:
-            self._container = av.open(file, options=OPTIONS)
+            self._container = av.open(file, options=OPTIONS, metadata_errors="replace")
         except (av.error.FFmpegError, OSError) as error:
             raise NoSound("its format is not known, or it is damaged") from error
         stream = self._container.streams.best("audio")
@@ -53,9 +53,7 @@ class FfmpegSound:
             for packet in self._container.demux(stream):
                 try:
                     frames = packet.decode()
-                except av.error.MemoryError:
-                    raise
-                except av.error.FFmpegError:
+                except av.error.FFmpegError:  # also that there is no memory for what a damaged header asks for
                     self.lost_s += float(packet.duration * packet.time_base) if packet.duration else 0.0
                     continue
                 for frame in frames:
@@ -63,9 +61,11 @@ class FfmpegSound:
                     to_skip -= drop / frame.sample_rate
                     if drop < frame.samples:
                         yield frame.sample_rate, samples_of(frame)[drop:]
-        except av.error.MemoryError:
-            raise
-        except (av.error.FFmpegError, OSError) as error:
+        except (
+            av.error.FFmpegError,
+            OSError,
+            IndexError,
+        ) as error:  # IndexError: of PyAV, where another stream appears
             self.problem = str(error)
 
     def read(self, count: int) -> np.ndarray:

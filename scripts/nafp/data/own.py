@@ -25,6 +25,7 @@ SONG_SPLITS = {"test": "test_db", "val": "val_db", "train": "train", "dummy": "d
 SOUNDS = {"noise": "bg", "impulse_responses": "ir", "speech": "speech"}  # role -> its splits' name
 HELD_OUT = 0.25  # of the sounds, for validation and test queries
 COLUMNS = ["source", "split", "path", "problem", "same_as", "note", "sha256"]
+LEFT_OUT = "left_out.csv"  # which files were found, where too few of them can be used
 SHOWN = 3  # files in a message
 BLOCK = 2**20  # samples in memory at a time, of each thread
 EDGES = 160  # samples
@@ -32,15 +33,18 @@ SILENT = "silent"
 LONGEST = 200  # bytes of a name; a file system allows 255 with what is added to it
 
 
-def import_audio(options: Mapping, root: Path, cache: Path, threads: int, report: Path | None = None) -> pd.DataFrame:
+def import_audio(options: Mapping, root: Path, cache: Path, threads: int) -> pd.DataFrame:
     """Build the data set's folder from the folders of ``options`` (the config's ``dataset.own``), queries excepted.
 
     Returns a row for each source file: source, split, path (below ``root``; '' if left out), problem, same_as (the file
     that was taken instead), note (what is odd about a file that was taken), sha256. Names are as ``nafp.walk.as_text`` has
     them. Files are decoded once, whatever happens to their names: ``cache`` holds them by what is in them. Raises UserError
-    if a split stays empty, after the table of what was found so far was written to ``report``; of sounds, which are few,
-    before the music is looked at.
+    if a split stays empty, after the table of what was found so far was written to LEFT_OUT beside the cache; of sounds,
+    which are few, before the music is looked at.
     """
+    report = cache.with_name(LEFT_OUT)
+    report.unlink(missing_ok=True)
+    cache.mkdir(parents=True, exist_ok=True)
     check_folders(options)
     tables = {}
     for role in filter(options.get, (*SOUNDS, "music")):
@@ -201,7 +205,7 @@ def placed(name: str, role: str, sha256: str) -> str:
     return "/".join([*folders, f"{stem}-{sha256[:8]}.wav"])
 
 
-def require(role: str, files: pd.DataFrame, report: Path | None) -> None:
+def require(role: str, files: pd.DataFrame, report: Path) -> None:
     """Raise UserError if a split of a role's files stays empty, after writing what was found to ``report``."""
     parts = SONG_SPLITS if role == "music" else ("train", "test")
     ours = files[files["role"] == role]
@@ -210,14 +214,12 @@ def require(role: str, files: pd.DataFrame, report: Path | None) -> None:
     if not missing:
         return
     left_out = ours[ours["problem"] != ""]
-    if report:
-        with written_whole(report) as part:
-            files[COLUMNS].to_csv(part, index=False)
+    with written_whole(report) as part:
+        files[COLUMNS].to_csv(part, index=False)
     why = "; ".join(
         f"{row.source}: {row.problem}" for row in left_out.drop_duplicates("problem").head(SHOWN).itertuples()
     )
-    where = f"; all are listed in {report}" if report else ""
     raise UserError(
         f"dataset.own.{role}: no usable files for {', '.join(missing)}; {len(ours)} files were found, {len(left_out)} of them "
-        f"left out{f' ({why})' if why else ''}{where}; give more, or a folder for each part"
+        f"left out{f' ({why}; all are listed in {report})' if why else ''}; give more, or a folder for each part"
     )

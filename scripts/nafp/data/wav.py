@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import soundfile as sf
 
-from nafp.data.containers import Piece, wav_data
+from nafp.data.containers import Piece, pieces_of, wav_data
 from nafp.data.layout import SAMPLE_RATE
 from nafp.errors import UserError
 from nafp.files import written_whole
@@ -52,6 +52,8 @@ def check_wav(path: Path) -> WavInfo:
     except (OSError, sf.LibsndfileError) as error:
         reason = error.error_string if isinstance(error, sf.LibsndfileError) else error.strerror or error
         return WavInfo(0, f"unreadable: {reason}")
+    if not problems and (count := len(pieces_of(path))) > 1:
+        problems.append(f"{count} WAV files joined to one")
     if not problems and (declared := declared_bytes(path) // frame_bytes) > samples:
         problems.append(f"truncated: the header declares {declared} samples, the file holds {samples}")
     return WavInfo(samples, "; ".join(problems))

@@ -1,6 +1,7 @@
 """What was recognised, as a table for spreadsheets, as JSON, and on a terminal."""
 
 import json
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -75,6 +76,11 @@ def to_text(answers: pd.DataFrame) -> str:
     if len(answers) > SHOWN:
         lines.append(f"... and {len(answers) - SHOWN} more rows")
     return "\n".join(line.rstrip() for line in lines)
+
+
+def filled(sentence: str) -> str:
+    """A sentence in lines of at most WIDTH columns; only a path is longer."""
+    return textwrap.fill(sentence, WIDTH, break_long_words=False, break_on_hyphens=False)
 
 
 def summary(answers: pd.DataFrame) -> str:

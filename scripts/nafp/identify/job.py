@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import faiss
 import numpy as np
 import pandas as pd
 import yaml
@@ -19,22 +20,23 @@ from nafp.data.layout import SAMPLE_RATE
 from nafp.errors import UserError
 from nafp.files import written_whole
 from nafp.identify.answers import clock, gathered, unreadable
-from nafp.identify.library import Library, find_audio, hear, label, model_key
+from nafp.identify.calibration import learned
+from nafp.identify.library import Library, hear, model_key
+from nafp.identify.places import STANDARD_INPUT, check_places, label, recordings
 from nafp.identify.recognise import Limits, identify
 from nafp.model.fingerprint import fingerprint_blocks
 from nafp.model.model import on_device
 from nafp.model.weights import load_model
 from nafp.text import cell, printable
 
-STANDARD_INPUT = "-"
-
 
 @dataclass(frozen=True)
 class Task:
     """What to identify with what.
 
-    ``library``: folder of songs; ``queries``: recordings, files or folders, or STANDARD_INPUT; ``run``: folder of a trained
-    run; ``epoch``: which of its weights; ``store``: where fingerprints of libraries are kept; ``index``: name and options of
+    ``library``: folder of songs; ``name``: what its fingerprints are called in the store ('': as the folder); ``queries``: recordings, files or folders, or STANDARD_INPUT; ``run``: folder of a trained
+    run; ``epoch``: which of its weights; ``store``: where fingerprints of libraries are kept; ``false_positives``: the share of
+    unknown recordings that the model's own ``min_score`` is for, None to take that of ``limits``; ``index``: name and options of
     the index for a library of more than ``exact_up_to`` fingerprints.
     """
 
@@ -44,31 +46,11 @@ class Task:
     epoch: str
     store: Path
     limits: Limits
+    false_positives: float | None
     index: tuple[str, Mapping]
     exact_up_to: int
     threads: int
-
-
-def check_places(library: str | Path, queries: Sequence[str | Path]) -> None:
-    """UserError if the library is not a folder, or a recording not there."""
-    if not os.path.isdir(library):
-        raise UserError(f"library: {printable(str(library))} is not a folder; name the folder of your songs")
-    for place in queries:
-        if str(place) != STANDARD_INPUT and not os.path.exists(place):
-            raise UserError(f"queries: {printable(str(place))} is not there; name a recording, or a folder of them")
-
-
-def recordings(places: Sequence[str]) -> list[tuple[str, Path]]:
-    """Printable names and paths of the recordings: files, and what is in folders and below; UserError for a folder without any."""
-    found = []
-    for place in map(Path, places):
-        if not place.is_dir():
-            found.append((printable(place.name if len(places) == 1 else str(place)), place))
-            continue
-        for path in find_audio(place):
-            below = path.relative_to(place).as_posix()
-            found.append((printable(below if len(places) == 1 else str(path)), path))
-    return found
+    name: str = ""
 
 
 @contextmanager
@@ -84,8 +66,8 @@ def with_standard_input(places: Sequence[str]) -> Iterator[list[str]]:
         yield [str(path) if place == STANDARD_INPUT else place for place in places]
 
 
-def run(task: Task) -> pd.DataFrame:
-    """The answers to every recording (``recognise.identify``), after the library was brought up to date."""
+def run(task: Task) -> tuple[pd.DataFrame, str]:
+    """The answers to every recording (``recognise.identify``), after the library was brought up to date, and the limits used."""
     check_places(task.library, task.queries)
     settings_path, weights = task.run / "config.yaml", task.run / f"epoch={task.epoch}.safetensors"
     for path in (settings_path, weights):
@@ -93,13 +75,14 @@ def run(task: Task) -> pd.DataFrame:
             raise UserError(f"{path}: not found; --run is the folder of a trained run, with config.yaml and weights")
     settings = yaml.safe_load(settings_path.read_text(encoding="utf-8"))
     device = compute.set_up(task.threads, keep_memory=False)
+    faiss.omp_set_num_threads(task.threads)
     heard = {"features": settings["features"], "model": settings["model"]}
     network = on_device(load_model(weights, **heard, dim=settings["dim"]), device)
 
     def embed(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         return fingerprint_blocks(network, blocks, device)
 
-    of_library, key = task.store / label(task.library), model_key(weights, heard)
+    of_library, key = task.store / label(os.path.abspath(task.library), task.name), model_key(weights, heard)
     say_what_is_left(of_library, key)
     with (
         with_standard_input(task.queries) as places,
@@ -107,7 +90,8 @@ def run(task: Task) -> pd.DataFrame:
     ):
         listed = recordings(places)
         update(library, embed)
-        catalogue = library.catalogue()
+        catalogue, (limits, said) = library.catalogue(), limits_of(task, library)
+        print(said, file=sys.stderr)
         index = library.index(*task.index) if len(catalogue.database) > task.exact_up_to else None
         tables = []
         with tqdm(listed, unit="recording", mininterval=1) as bar:
@@ -117,8 +101,16 @@ def run(task: Task) -> pd.DataFrame:
                 except UserError as error:
                     tables.append(unreadable(name, printable(str(error).removeprefix(f"{path}: "))))
                     continue
-                tables.append(identify(recording, catalogue, task.limits, index))
-    return gathered(tables)
+                tables.append(identify(recording, catalogue, limits, index))
+    return gathered(tables), said
+
+
+def limits_of(task: Task, library: Library) -> tuple[Limits, str]:
+    """The limits to use, and a sentence on them."""
+    if task.false_positives is None:
+        return task.limits, f"limits: as given (score {task.limits.min_score:g}, margin {task.limits.min_margin:g})"
+    path = task.run / f"epoch={task.epoch}.limits.json"
+    return learned(path, int(library.songs["rows"].sum()), task.false_positives, task.limits)
 
 
 def watched(blocks: Iterable[np.ndarray], bar: tqdm) -> Iterator[np.ndarray]:

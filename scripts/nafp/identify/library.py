@@ -4,7 +4,6 @@ import hashlib
 import importlib.metadata
 import json
 import os
-import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -18,15 +17,16 @@ from nafp.data.landmarks import HOP as MARK_HOP
 from nafp.data.landmarks import landmarks
 from nafp.errors import UserError
 from nafp.files import lock, written_whole
+from nafp.identify.places import find_audio
 from nafp.identify.recognise import Catalogue, Recording, Tally
 from nafp.search.checks import type_of
 from nafp.search.index import Index, read_index, update_index
 from nafp.search.types import MILVUS
 from nafp.search.vectors import CHECKED_ROWS, NORM_TOLERANCE, Database, forget
 from nafp.text import printable
-from nafp.walk import files_below, is_audio
 
 MARKED = 60 * 8000 // MARK_HOP * MARK_HOP  # samples whose landmarks are computed at a time
+COLLECTED = 8192  # fingerprints in one array
 KEY = ("bytes", "mtime_ns", "ctime_ns")  # a file of the folder that has the same ones was not changed
 TEXTS = ("path", "note", "problem", "reader")
 COLUMNS = ("path", *KEY, "samples", "first", "rows", "first_mark", "marks", "note", "problem", "reader")
@@ -42,13 +42,6 @@ def model_key(weights: Path | str, settings: Mapping) -> str:
     return digest.hexdigest()[:16]
 
 
-def label(place: Path | str) -> str:
-    """A short file name for a folder or file, different for different absolute paths."""
-    absolute = os.path.abspath(place)
-    words = re.sub(r"[^A-Za-z0-9]+", "-", os.path.basename(absolute)).strip("-")[:40]
-    return f"{words or 'folder'}-{hashlib.sha256(os.fsencode(absolute)).hexdigest()[:8]}"
-
-
 def readers() -> str:
     """Versions of what decodes: a file that could not be read is tried again with others."""
     found = []
@@ -60,24 +53,31 @@ def readers() -> str:
     return ", ".join(found)
 
 
-def find_audio(folder: Path) -> list[Path]:
-    """Every audio file below a folder, by its suffix, sorted; UserError if there is none."""
-    if not folder.is_dir():
-        raise UserError(f"{folder}: is not a folder")
-    files = files_below(folder, is_audio)
-    if not files:
-        raise UserError(f"{folder}: has no audio files, by the suffixes of their names (.wav, .flac, .mp3, .m4a, ...)")
-    return files
-
-
 def hear(name: str, path: Path, embed: Embed) -> Recording:
     """A file as a recording to be identified, decoded block by block; UserError if it cannot be read."""
     with open_audio(path) as audio:
         blocks = Tally(audio.blocks())
-        parts = list(embed(blocks))
-        if not parts:
+        fingerprints = collected(embed(blocks))
+        if not len(fingerprints):
             raise UserError(f"{path}: no samples")
-        return Recording(name, np.concatenate(parts), blocks.samples, blocks.peak, audio.note)
+        return Recording(name, fingerprints, blocks.samples, blocks.peak, audio.note)
+
+
+def collected(parts: Iterable[np.ndarray]) -> np.ndarray:
+    """(n, d) arrays, one behind the other.
+
+    They are copied as they come: many small arrays, each allocated behind a batch's large ones, would break up the heap.
+    """
+    found, free = [np.zeros((0, 0), np.float32)], 0
+    for part in parts:
+        if free < len(part):
+            found[-1] = found[-1][: len(found[-1]) - free]
+            found.append(np.zeros((max(COLLECTED, len(part)), part.shape[1]), np.float32))
+            free = len(found[-1])
+        found[-1][len(found[-1]) - free :][: len(part)] = part
+        free -= len(part)
+    found[-1] = found[-1][: len(found[-1]) - free]
+    return np.concatenate(found[1:]) if len(found) > 1 else found[0]
 
 
 class Marks:

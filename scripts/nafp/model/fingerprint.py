@@ -16,7 +16,7 @@ from nafp.model.model import Model, on_device
 from nafp.model.model import build_model as build_model
 
 BATCH = 256  # segments
-BATCH_SAMPLES = (BATCH - 1) * HOP + SEGMENT  # of so many neighbouring segments
+BATCH_ON_CPU = 32  # of a recording, where larger batches only take memory
 
 
 def shard_rows(segments: int, shard: int, shards: int) -> slice:
@@ -59,17 +59,18 @@ def fingerprint_samples(model: Model, samples: np.ndarray, device: torch.device)
 
 
 def fingerprint_blocks(model: Model, blocks: Iterable[np.ndarray], device: torch.device) -> Iterator[np.ndarray]:
-    """(T,) int16 blocks of one recording -> (n, dim) fingerprints of its segments, at most BATCH at a time, in order.
+    """(T,) int16 blocks of one recording -> (n, dim) fingerprints of its segments, a batch at a time, in order.
 
     Memory holds a batch, however long the recording is, and a short one costs its own segments only. One that is shorter
     than a segment is filled up to one with zeros; one without samples has none.
     """
-    waiting, found = np.zeros(0, np.int16), False
+    batch = BATCH if device.type == "cuda" else BATCH_ON_CPU
+    samples, waiting, found = (batch - 1) * HOP + SEGMENT, np.zeros(0, np.int16), False
     for block in blocks:
         waiting = np.concatenate([waiting, block])
-        while len(waiting) >= BATCH_SAMPLES:
-            yield fingerprint_samples(model, waiting[:BATCH_SAMPLES], device)
-            waiting, found = waiting[BATCH * HOP :], True
+        while len(waiting) >= samples:
+            yield fingerprint_samples(model, waiting[:samples], device)
+            waiting, found = waiting[batch * HOP :], True
     if len(waiting) >= SEGMENT or (len(waiting) and not found):
         yield fingerprint_samples(model, np.pad(waiting, (0, max(SEGMENT - len(waiting), 0))), device)
 

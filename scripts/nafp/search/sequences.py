@@ -56,10 +56,11 @@ def search_sequences(
 ) -> list[Result]:
     """Search the sequences query[start : start + length] for every start and length: one Result a length.
 
-    ``query``: (n, d). ``own``: first and last row of the database, (q,) each, of the song that a sequence is from; without,
-    no candidate counts as its own. What a window lacks, because it runs past the end of the database or of ``query``, counts
-    as 0. ``partial_mean``: a score is the mean over what is there, as in the original's evaluation (protocol ``release``);
-    the end of a database then answers any sequence of which one segment resembles its last one. ``kept``: places a sequence.
+    ``query``: (n, d). ``own``: first and last row of the database, (q,) each, of the song that a sequence is from;
+    without, no candidate counts as its own. What a window lacks, because it runs past the end of the database or of
+    ``query``, counts as 0. ``partial_mean``: a score is the mean over what is there, as in the original's evaluation
+    (protocol ``release``); the end of a database then answers any sequence of which one segment resembles its last one.
+    ``kept``: places a sequence.
 
     A candidate of a short sequence is one of every longer sequence from the same start, with the same inner products
     first. So the longest length is computed, and the others are read from its partial sums.
@@ -81,8 +82,8 @@ def search_sequences(
     chunks = [slice(at, at + chunk) for at in range(0, len(starts), chunk)]
 
     def score(some: slice) -> list[tuple[np.ndarray, ...]]:
-        window = starts[some], first[some], last[some]
-        return score_sequences(neighbours, database, query, *window, lengths, partial_mean, kept)
+        own_rows = first[some], last[some]
+        return score_sequences(neighbours, database, query, starts[some], lengths, *own_rows, partial_mean, kept)
 
     with one_thread_each() as pool:
         bar = tqdm(pool.map(score, chunks), total=len(chunks), desc="scoring", unit="chunk", disable=not progress)
@@ -129,11 +130,11 @@ def score_sequences(
     database: Database,
     query: np.ndarray,
     starts: np.ndarray,
+    lengths: Sequence[int],
     first: np.ndarray,
     last: np.ndarray,
-    lengths: Sequence[int],
-    partial_mean: bool = False,
-    kept: int = KEPT,
+    partial_mean: bool,
+    kept: int,
 ) -> list[tuple[np.ndarray, ...]]:
     """For every length the first four arrays of a ``Result``, of the sequences at ``starts`` (q,).
 

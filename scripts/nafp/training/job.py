@@ -62,11 +62,14 @@ def train_and_publish(job: Mapping) -> None:
     splits = {name: Split.open(path) for name, path in job["splits"].items()}
     check(splits, settings)
     folder = outputs["history"].parent
-    with nullcontext() if world()[0] else lock(folder / ".states/lock", LOCKED):
-        checkpoints = Checkpoints(folder / ".states" / key_of(settings, job["splits"].values(), job["code"]))
-        facts = job_facts(device_name(device.index if device.type == "cuda" else None), threads)
-        facts["processes"] = world()[1]
-        trainer = train(Trainer(settings, splits, device, checkpoints, facts), job["name"], folder / "tensorboard")
+    checkpoints = Checkpoints(folder / ".states" / key_of(settings, job["splits"].values(), job["code"]))
+    facts = job_facts(device_name(device.index if device.type == "cuda" else None), threads)
+    facts["processes"] = world()[1]
+    trainer = Trainer(
+        settings, splits, device, checkpoints, facts
+    )  # refuses what cannot be trained, and leaves no trace
+    with nullcontext() if trainer.rank else lock(folder / ".states/lock", LOCKED):
+        train(trainer, job["name"], folder / "tensorboard")
         if not trainer.rank:
             publish(trainer, checkpoints, outputs, job["settings"])
 

@@ -87,12 +87,17 @@ class SeparableNetwork(nn.Sequential):
         self.dtype, self.fused = torch.float32, False
         self.fusible = all(block.c_out % CHANNELS_OF_KERNELS == 0 for block in blocks)
 
+    def layers(self) -> list[tuple[AxisConv, NormAndActivation]]:
+        """Each convolution with the norm and activation behind it."""
+        modules = list(self)
+        return list(zip(modules[::2], modules[1::2], strict=True))
+
     def forward(self, log_mel: Tensor) -> Tensor:
         x = log_mel.unsqueeze(-1)
         if not self.fused:
             return super().forward(x.to(self.dtype)).flatten(1).float()
         from nafp.model.kernels.layer import layer  # Triton, which only a GPU needs
 
-        for conv, norm in zip(self[::2], self[1::2], strict=True):
+        for conv, norm in self.layers():
             x = layer(x, conv, norm, self.dtype)
         return x.flatten(1).float()

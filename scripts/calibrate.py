@@ -1,0 +1,37 @@
+"""Learn when a model's answers can be believed, from validation songs that the library does not hold."""
+
+import json
+from pathlib import Path
+
+import faiss
+import numpy as np
+import yaml
+
+from nafp import compute
+from nafp.console import logged
+from nafp.data.corpus import Split
+from nafp.files import written_whole
+from nafp.identify.calibration import calibrate
+from nafp.identify.recognise import Limits
+from nafp.model.fingerprint import fingerprint_clips, load_model, on_device
+
+with logged(snakemake.log[0]):
+    inputs, params = snakemake.input, snakemake.params
+    device = compute.set_up(snakemake.threads)
+    faiss.omp_set_num_threads(snakemake.threads)
+    settings = yaml.safe_load(Path(inputs.settings).read_text(encoding="utf-8"))
+    network = load_model(inputs.weights, settings["features"], settings["model"], settings["dim"])
+    network = on_device(network, device)
+
+    def fingerprints(path: str, most: int) -> list[np.ndarray]:
+        """Of at most so many clips of a split, evenly spaced."""
+        split = Split.open(path)
+        rows = np.unique(np.linspace(0, len(split.clips) - 1, min(most, len(split.clips))).astype(int))
+        clips = zip(split.clips["start"].to_numpy()[rows], split.clips["samples"].to_numpy()[rows], strict=True)
+        return [fingerprint_clips(network, [split.audio[start : start + samples]], device) for start, samples in clips]
+
+    songs, queries, others = (fingerprints(inputs[name], params.songs) for name in ("songs", "queries", "others"))
+    found = calibrate({"clean": songs, "degraded": queries}, songs, others, Limits(windows=params.windows))
+    with written_whole(snakemake.output[0]) as part:
+        part.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps(found["unknown"]))

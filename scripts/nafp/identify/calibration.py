@@ -1,0 +1,103 @@
+"""A model's own limits: what validation songs score in a library that does not hold them.
+
+Each validation song is left out of the library once and looked for in the rest, as it is and degraded. The highest limit
+that it would still pass is close to normally distributed over songs, so that a few dozen tell where to put the limit for a
+stated rate of false positives: at a one-sided prediction bound (Student's t). In a library of r times as many fingerprints
+an unknown recording has r times as many chances, so that the bound is for the r-th part of the rate.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from nafp.files import reading
+from nafp.identify.recognise import LONGEST, Catalogue, Exact, Limits, intervals, windows
+from nafp.search.vectors import Database
+
+STEPS = 10  # of bisection: scores to 0.002
+HIGHEST = 0.95  # limit: a copy without degradation scores 1
+ENOUGH = 5  # songs
+
+
+def calibrate(
+    recordings: Mapping[str, Sequence[np.ndarray]],
+    songs: Sequence[np.ndarray],
+    others: Sequence[np.ndarray],
+    limits: Limits,
+) -> dict:
+    """What ``learned`` needs: by kind of recording, mean and standard deviation of the highest limits passed.
+
+    ``recordings``: kind -> fingerprints (n, d) of a recording of each of ``songs``; ``others``: more songs of the library;
+    ``limits.windows`` must agree.
+    """
+    parts = [*songs, *others]
+    vectors, counts = np.concatenate(parts), np.array([len(part) for part in parts])
+    end = np.cumsum(counts)
+    passed = {kind: [] for kind in recordings}
+    for song in range(len(songs)):
+        first, last = end[song] - counts[song], end[song]
+        owner = np.repeat(np.delete(np.arange(len(parts)), song), np.delete(counts, song))
+        database = Database(vectors[:first], vectors[last:])
+        catalogue = Catalogue(database, [], end - counts, owner)
+        for kind, of_songs in recordings.items():
+            found = windows(of_songs[song], Exact(database), catalogue, limits)
+            passed[kind].append(highest_passed(found, min(LONGEST, len(of_songs[song])), limits.windows))
+    unknown = {
+        kind: {"mean": float(np.mean(one)), "sd": float(np.std(one, ddof=1)), "songs": len(one)}
+        for kind, one in passed.items()
+    }
+    return {"unknown": unknown, "windows": limits.windows, "fingerprints": int(len(vectors) - counts.mean())}
+
+
+def highest_passed(found: pd.DataFrame, length: int, agreeing: int) -> float:
+    """The highest ``min_score`` with which windows (``recognise.windows``) are still an interval, whatever their margin."""
+    low, high = -1.0, 1.0
+    for _ in range(STEPS):
+        middle = (low + high) / 2
+        if intervals(found, length, Limits(middle, -np.inf, agreeing)):
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+def learned(path: Path, fingerprints: int, false_positives: float, limits: Limits) -> tuple[Limits, str]:
+    """The limits with the ``min_score`` that a model's calibration gives a library of so many fingerprints, and a sentence.
+
+    Without a calibration they are as they were, and the sentence says so.
+    """
+    if not path.is_file():
+        return limits, (
+            f"limits: the general ones (score {limits.min_score:g}), which fit no model; there is no {path}, "
+            "which  snakemake models  makes"
+        )
+    with reading(path):
+        facts = json.loads(path.read_bytes())
+        unknown, known_windows = facts["unknown"].values(), facts["windows"]
+        larger = max(1.0, fingerprints / facts["fingerprints"])
+        bounds = [bound(one["mean"], one["sd"], one["songs"], false_positives / larger) for one in unknown]
+        songs = min(one["songs"] for one in unknown)
+    score = round(min(max(bounds), HIGHEST), 3)
+    said = (
+        f"limits: score {score:g}, margin {limits.min_margin:g}, {limits.windows} windows, for {100 * false_positives:g} % of "
+        f"unknown recordings recognised; learned from {songs} validation songs ({path})"
+    )
+    if songs < ENOUGH:
+        said += ", which are too few to rely on"
+    if limits.windows != known_windows:
+        said += f", with {known_windows} windows"
+    if max(bounds) > HIGHEST:
+        said += "; in a library of this size the model cannot keep that rate"
+    return replace(limits, min_score=score), said
+
+
+def bound(mean: float, sd: float, count: int, rate: float) -> float:
+    """One-sided prediction bound: a further one of ``count`` normal values with this mean and deviation is above it so often."""
+    if count < 2:
+        return 1.0
+    return mean + sd * np.sqrt(1 + 1 / count) * stats.t.isf(rate, count - 1)

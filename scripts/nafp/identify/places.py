@@ -1,0 +1,60 @@
+"""Where libraries and recordings are, and what their folders are called in the results. Imported while jobs are planned."""
+
+import hashlib
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from nafp.errors import UserError
+from nafp.text import printable
+from nafp.walk import files_below, is_audio
+
+STANDARD_INPUT = "-"
+
+
+def label(place: Path | str, name: str = "") -> str:
+    """A short file name for a folder or file, different for different paths; it begins with ``name``, if given."""
+    words = re.sub(r"[^A-Za-z0-9]+", "-", name or os.path.basename(os.path.abspath(place))).strip("-")[:40]
+    return f"{words or 'folder'}-{hashlib.sha256(os.fsencode(place)).hexdigest()[:8]}"
+
+
+def find_audio(folder: Path | str) -> list[Path]:
+    """Every audio file below a folder, by its suffix, sorted; UserError if there is none."""
+    if not os.path.isdir(folder):
+        raise UserError(f"{printable(str(folder))}: is not a folder")
+    files = files_below(folder, is_audio)
+    if not files:
+        raise UserError(
+            f"{printable(str(folder))}: has no audio files, by the suffixes of their names (.wav, .flac, .mp3, .m4a, ...)"
+        )
+    return files
+
+
+def check_places(library: str | Path, queries: Sequence[str | Path]) -> None:
+    """UserError if the library is not a folder with audio files, or a recording not there."""
+    find_audio(library)
+    for place in queries:
+        if os.path.isdir(place):
+            find_audio(place)
+        elif str(place) != STANDARD_INPUT and not os.path.exists(place):
+            raise UserError(f"{printable(str(place))}: is not there; name a recording, or a folder of them")
+
+
+def named_folder(library: str, names: dict[str, str]) -> tuple[str, str]:
+    """A library's folder and name: ``library`` is one of the names of the config's ``identify.library``, or a folder itself."""
+    name = library if library in names else ""
+    return os.path.expanduser(names.get(library, library)), name
+
+
+def recordings(places: Sequence[str]) -> list[tuple[str, Path]]:
+    """Printable names and paths of the recordings: files, and what is in folders and below; UserError for a folder without any."""
+    found = []
+    for place in map(Path, places):
+        if not place.is_dir():
+            found.append((printable(place.name if len(places) == 1 else str(place)), place))
+            continue
+        for path in find_audio(place):
+            below = path.relative_to(place).as_posix()
+            found.append((printable(below if len(places) == 1 else str(path)), path))
+    return found
