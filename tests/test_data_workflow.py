@@ -205,6 +205,10 @@ def test_query_sets_are_searched_beside_the_data_sets_own(finished, tmp_path):
     board = folder / "results/demo/scoreboard"
     rows = pd.read_csv(board / "noise.csv").query("source == 'this run'")
     assert rows["p"].notna().tolist() == (~rows["baseline"]).tolist()  # the files' queries are the baseline
-    assert {path.name for path in board.glob("noise.*.svg")} == {"noise.hit_rate.svg", "noise.snr_db.svg", "noise.open_set.svg"}
+    assert {path.name for path in board.glob("noise.*.svg")} == {
+        "noise.hit_rate.svg",
+        "noise.snr_db.svg",
+        "noise.open_set.svg",
+    }
     written = folder / "results/demo/augmented/test_db-full"
     assert len(list(written.rglob("*.wav"))) == 4
