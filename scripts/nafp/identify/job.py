@@ -32,10 +32,11 @@ from nafp.text import cell, printable
 class Task:
     """What to identify with what.
 
-    ``library``: folder of songs; ``name``: what its fingerprints are called in the store ('': as the folder); ``queries``: recordings, files or folders, or STANDARD_INPUT; ``run``: folder of a trained
-    run; ``epoch``: which of its weights; ``store``: where fingerprints of libraries are kept; ``false_positives``: the share of
-    unknown recordings that the model's own ``min_score`` is for, None to take that of ``limits``; ``index``: name and options of
-    the index for a library of more than ``exact_up_to`` fingerprints.
+    ``library``: folder of songs; ``name``: what its fingerprints are called in the store ('': as the folder); ``queries``:
+    recordings, files or folders, or STANDARD_INPUT; ``run``: folder of a trained run; ``epoch``: which of its weights;
+    ``store``: where fingerprints of libraries are kept; ``false_positives``: the share of unknown recordings that the model's
+    own ``min_score`` is for, None to take that of ``limits``; ``index``: name and options of the index for a library of more
+    than ``exact_up_to`` fingerprints.
     """
 
     library: Path
