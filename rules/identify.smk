@@ -58,7 +58,7 @@ rule identify:
         code=code("identify"),
         task=identify_task,
         paths=identify_paths,
-        states=lambda wildcards: list(map(walk.state_of, own_folders())),
+        states=lambda wildcards: list(map(state_of, own_folders())),
     message:
         "identifying the recordings in {params.task[recordings]}"
     script:

@@ -342,7 +342,7 @@ def test_a_recording_is_heard_block_by_block(tmp_path):
     assert (recording.samples, recording.peak) == (800_000, np.abs(song(1, 100)).max())
     assert max(lengths) <= 30 * 8000
     sf.write(tmp_path / "empty.wav", np.zeros(0), 8000)
-    with pytest.raises(UserError, match="empty.wav: cannot be read .there is no sound in it"):
+    with pytest.raises(UserError, match="empty.wav: no samples"):
         hear("empty.wav", tmp_path / "empty.wav", embed)
 
 

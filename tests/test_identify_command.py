@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -139,6 +140,25 @@ def test_no_recording_can_be_read(place, identify):
     assert matches()["note"].str.startswith("cannot be read: ").all()
 
 
+def test_no_table_of_a_recording_is_kept(place, identify, monkeypatch):
+    """Tables of a thousand recordings, each allocated between large arrays, took half a gigabyte."""
+    from nafp.identify import job, recognise
+
+    made, alive = [], []
+
+    def watched(*arguments):
+        alive.append(sum(table() is not None for table in made))
+        table = recognise.identify(*arguments)
+        made.append(weakref.ref(table))
+        return table
+
+    monkeypatch.setattr(job, "identify", watched)
+    for number in range(8):
+        shutil.copy("recordings/part.wav", f"recordings/{number}.wav")
+    assert identify("recordings")[0] == 0
+    assert (len(made), max(alive)) == (9, 0)
+
+
 def test_one_of_several_recordings_cannot_be_read(place, identify):
     (place / "recordings/broken.mp3").write_bytes(b"no music")
     status, printed = identify("recordings")
@@ -245,7 +265,7 @@ ANSWER = {
 
 
 def test_text_fits_a_terminal():
-    answers = gathered([pd.DataFrame([ANSWER | {"query": "long " * 40, "song": "name " * 40}])] * 60)
+    answers = gathered([ANSWER | {"query": "long " * 40, "song": "name " * 40}] * 60)
     lines = to_text(answers).splitlines()
     assert max(map(len, lines)) <= WIDTH
     assert "0:03  1:06:40" in lines[1]
@@ -253,12 +273,12 @@ def test_text_fits_a_terminal():
 
 
 def test_a_table_opens_in_spreadsheets(tmp_path):
-    write_csv(gathered([pd.DataFrame([ANSWER])]), tmp_path / "m.csv")
+    write_csv(gathered([ANSWER]), tmp_path / "m.csv")
     content = (tmp_path / "m.csv").read_bytes()
     assert content.startswith(b"\xef\xbb\xbfquery,from_s")
     (row,) = pd.read_csv(io.BytesIO(content)).to_dict("records")
     assert (row["margin"], row["score"], row["copies"]) == (-0.25, 0.912, f"u.wav; {'v' * 200}")
-    assert json.loads(to_json(gathered([pd.DataFrame([ANSWER])])))["copies"] == list(ANSWER["copies"])
+    assert json.loads(to_json(gathered([ANSWER])))["copies"] == list(ANSWER["copies"])
 
 
 def test_what_people_see():

@@ -17,14 +17,13 @@ UNREADABLE = "cannot be read"
 TEXTS = ("query", "song", "runner_up", "copies", "note")
 
 
-def unreadable(name: str, problem: str) -> pd.DataFrame:
+def unreadable(name: str, problem: str) -> dict:
     """The row of a recording that could not be read."""
-    return pd.DataFrame([{"query": name, "copies": (), "note": f"{UNREADABLE}: {problem}"}], columns=COLUMNS)
+    return {"query": name, "copies": (), "note": f"{UNREADABLE}: {problem}"}
 
 
-def gathered(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """The answers to several recordings, one behind the other."""
-    rows = [row for table in tables for row in table.to_dict("records")]
+def gathered(rows: Sequence[dict]) -> pd.DataFrame:
+    """The answers to several recordings, row by row: a small table for each of them would break up the heap."""
     numbers = {name: float for name in COLUMNS if name not in TEXTS}
     return pd.DataFrame(rows, columns=COLUMNS).astype(numbers).round(dict.fromkeys(numbers, 3))
 

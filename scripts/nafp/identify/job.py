@@ -34,10 +34,11 @@ from nafp.text import cell, printable
 class Task:
     """What to identify with what.
 
-    ``library``: folder of songs; ``name``: what its fingerprints are called in the store ('': as the folder); ``queries``: recordings, files or folders, or STANDARD_INPUT; ``run``: folder of a trained
-    run; ``epoch``: which of its weights; ``store``: where fingerprints of libraries are kept; ``false_positives``: the share of
-    unknown recordings that the model's own ``min_score`` is for, None to take that of ``limits``; ``index``: name and options of
-    the index for a library of more than ``exact_up_to`` fingerprints.
+    ``library``: folder of songs; ``name``: what its fingerprints are called in the store ('': as the folder); ``queries``:
+    recordings, files or folders, or STANDARD_INPUT; ``run``: folder of a trained run; ``epoch``: which of its weights;
+    ``store``: where fingerprints of libraries are kept; ``false_positives``: the share of unknown recordings that the model's
+    own ``min_score`` is for, None to take that of ``limits``; ``index``: name and options of the index for a library of more
+    than ``exact_up_to`` fingerprints.
     """
 
     library: Path
@@ -93,16 +94,16 @@ def run(task: Task) -> tuple[pd.DataFrame, str]:
         catalogue, (limits, said) = library.catalogue(), limits_of(task, library)
         print(said, file=sys.stderr)
         index = library.index(*task.index) if len(catalogue.database) > task.exact_up_to else None
-        tables = []
+        rows = []
         with tqdm(listed, unit="recording", mininterval=1) as bar:
             for name, path in bar:
                 try:
                     recording = hear(name, path, lambda blocks: embed(watched(blocks, bar)))
                 except UserError as error:
-                    tables.append(unreadable(name, printable(str(error).removeprefix(f"{path}: "))))
+                    rows.append(unreadable(name, printable(str(error).removeprefix(f"{path}: "))))
                     continue
-                tables.append(identify(recording, catalogue, limits, index))
-    return gathered(tables), said
+                rows += identify(recording, catalogue, limits, index).to_dict("records")
+    return gathered(rows), said
 
 
 def limits_of(task: Task, library: Library) -> tuple[Limits, str]:
