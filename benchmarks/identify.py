@@ -29,7 +29,8 @@ from nafp.identify.calibration import learned
 from nafp.identify.places import find_audio
 from nafp.identify.recognise import Catalogue, Limits, Recording, identify
 from nafp.jobfacts import processor
-from nafp.model.fingerprint import fingerprint_clips, load_model
+from nafp.model.fingerprint import fingerprint_clips
+from nafp.model.weights import load_model
 from nafp.search.vectors import Database
 
 

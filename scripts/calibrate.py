@@ -13,7 +13,9 @@ from nafp.data.corpus import Split
 from nafp.files import written_whole
 from nafp.identify.calibration import calibrate
 from nafp.identify.recognise import Limits
-from nafp.model.fingerprint import fingerprint_clips, load_model, on_device
+from nafp.model.fingerprint import fingerprint_clips
+from nafp.model.model import on_device
+from nafp.model.weights import load_model
 
 with logged(snakemake.log[0]):
     inputs, params = snakemake.input, snakemake.params

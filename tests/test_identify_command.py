@@ -23,7 +23,7 @@ from nafp.identify.answers import WIDTH, gathered, to_json, to_text, write_csv
 from nafp.identify.calibration import bound, calibrate, highest_passed, learned
 from nafp.identify.library import Library
 from nafp.identify.recognise import Limits
-from nafp.model.fingerprint import build_model
+from nafp.model.model import build_model
 from nafp.text import cell, printable, shortened
 
 SCRIPT = Path(__file__).parents[1] / "scripts/identify.py"
@@ -43,7 +43,7 @@ def write_run(folder: Path, seed: int) -> Path:
     network = build_model(settings["features"], settings["model"], settings["dim"])
     folder.mkdir(exist_ok=True)
     save_file(
-        {name: tensor.contiguous() for name, tensor in network[1].state_dict().items()},
+        {name: tensor.contiguous() for name, tensor in network.state_dict().items()},
         folder / "epoch=best.safetensors",
     )
     (folder / "config.yaml").write_text(yaml.safe_dump(settings))
