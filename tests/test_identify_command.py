@@ -216,6 +216,14 @@ def test_a_retrained_model_fingerprints_anew_and_says_what_to_type(place, identi
     assert len(list(place.glob("store/*/*"))) == 2
 
 
+def test_a_store_of_an_older_form_is_no_hindrance(place, identify):
+    (place / "store/0").mkdir(parents=True)
+    (place / "store/library.json").write_text('{"model": "m", "dim": 16, "generation": 0}')
+    status, printed = identify("recordings")
+    assert status == 0
+    assert "type:  rm -r 'store/library.json' 'store/0'" in printed.err
+
+
 def test_two_commands_on_one_store(place, identify):
     identify("recordings")
     (store,) = place.glob("store/*/*")

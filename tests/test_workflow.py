@@ -350,7 +350,7 @@ def test_identify_finds_songs_in_a_folder(finished, tmp_path):
 
     (tmp_path / "more").mkdir()
     shutil.copy(recordings / "piece.flac", tmp_path / "more/same.flac")
-    shared = 'identify={library: {mine: "%s"}, min_score: 0.5, min_margin: 0.0}' % library
+    shared = f'identify={{library: {{mine: "{library}"}}, min_score: 0.5, min_margin: 0.0}}'
     done = snakemake(folder, "identify", "--config", "library=mine", f"queries={tmp_path / 'more'}", shared)
     assert done.returncode == 0, done.stdout[-3000:]
     assert table.exists()
