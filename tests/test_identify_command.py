@@ -138,6 +138,7 @@ def test_no_recording_can_be_read(place, identify):
     assert printed.out.splitlines()[-1] == "none of the 2 recordings could be read: matches.csv"
     assert matches()["query"].tolist() == ["other.m4a", "part.wav"]
     assert matches()["note"].str.startswith("cannot be read: ").all()
+    assert matches()["note"].str.count("cannot be read").eq(1).all()
 
 
 def test_no_table_of_a_recording_is_kept(place, identify, monkeypatch):
