@@ -1,5 +1,6 @@
 """The command identify, as a person uses it: what it prints, writes, returns and keeps. With an untrained model."""
 
+import contextlib
 import importlib.util
 import io
 import json
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import weakref
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -139,6 +141,20 @@ def test_no_recording_can_be_read(place, identify):
     assert matches()["query"].tolist() == ["other.m4a", "part.wav"]
     assert matches()["note"].str.startswith("cannot be read: ").all()
     assert matches()["note"].str.count("cannot be read").eq(1).all()
+
+
+def test_what_decoders_say_is_passed_on(place, identify, monkeypatch):
+    """Half a file is no whole one: of songs it is printed, of recordings it is in the table."""
+    from nafp.identify import library
+
+    @contextlib.contextmanager
+    def halved(path):
+        yield SimpleNamespace(blocks=lambda: iter([sf.read(path, dtype="int16")[0]]), note=f"half of {path.name}")
+
+    monkeypatch.setattr(library, "open_audio", halved)
+    _, printed = identify("recordings")
+    assert "1.wav: half of 1.wav" in printed.err
+    assert matches()[["song", "note"]].to_numpy().tolist() == [["1.wav", "half of part.wav"]]
 
 
 def test_no_table_of_a_recording_is_kept(place, identify, monkeypatch):

@@ -132,6 +132,8 @@ def update(library: Library, embed) -> None:
     for song in broken.itertuples():
         print(f"skipped {printable(song.path)}: {printable(song.problem)}", file=sys.stderr)
     songs = library.songs
+    for song in songs[songs["note"] != ""].itertuples():
+        print(f"{printable(song.path)}: {printable(song.note)}", file=sys.stderr)
     if not songs["rows"].sum():
         raise UserError(f"{library.root}: none of its {len(songs)} files could be read; {table} says why, file by file")
     read = (songs["rows"] > 0).sum()
