@@ -1,5 +1,6 @@
 """The command identify, as a person uses it: what it prints, writes, returns and keeps. With an untrained model."""
 
+import contextlib
 import importlib.util
 import io
 import json
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import weakref
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -138,6 +140,21 @@ def test_no_recording_can_be_read(place, identify):
     assert printed.out.splitlines()[-1] == "none of the 2 recordings could be read: matches.csv"
     assert matches()["query"].tolist() == ["other.m4a", "part.wav"]
     assert matches()["note"].str.startswith("cannot be read: ").all()
+    assert matches()["note"].str.count("cannot be read").eq(1).all()
+
+
+def test_what_decoders_say_is_passed_on(place, identify, monkeypatch):
+    """Half a file is no whole one: of songs it is printed, of recordings it is in the table."""
+    from nafp.identify import library
+
+    @contextlib.contextmanager
+    def halved(path):
+        yield SimpleNamespace(blocks=lambda: iter([sf.read(path, dtype="int16")[0]]), note=f"half of {path.name}")
+
+    monkeypatch.setattr(library, "open_audio", halved)
+    _, printed = identify("recordings")
+    assert "1.wav: half of 1.wav" in printed.err
+    assert matches()[["song", "note"]].to_numpy().tolist() == [["1.wav", "half of part.wav"]]
 
 
 def test_no_table_of_a_recording_is_kept(place, identify, monkeypatch):
@@ -214,6 +231,14 @@ def test_a_retrained_model_fingerprints_anew_and_says_what_to_type(place, identi
     assert (status, matches()["song"].tolist()) == (0, ["1.wav"])
     assert f"type:  rm -r '{old.relative_to(place)}'" in printed.err
     assert len(list(place.glob("store/*/*"))) == 2
+
+
+def test_a_store_of_an_older_form_is_no_hindrance(place, identify):
+    (place / "store/0").mkdir(parents=True)
+    (place / "store/library.json").write_text('{"model": "m", "dim": 16, "generation": 0}')
+    status, printed = identify("recordings")
+    assert status == 0
+    assert "type:  rm -r 'store/library.json' 'store/0'" in printed.err
 
 
 def test_two_commands_on_one_store(place, identify):

@@ -339,9 +339,8 @@ def test_identify_finds_songs_in_a_folder(finished, tmp_path):
     done = snakemake(folder, *options)
     assert done.returncode == 0, done.stdout[-3000:]
     assert "skipped broken.flac" in done.stdout
-    assert (
-        done.stdout.split("recording  ")[-1].split("\n")[1].startswith("piece.flac")
-    )  # the last lines are its answers
+    answers = done.stdout.split("recording  ")[-1]  # the last lines
+    assert answers.split("\n")[1].startswith("piece.flac")
     assert "1 of 1 recordings recognised" in done.stdout[-1000:]
     (table,) = (folder / "results/demo/identify").glob("recordings-*/matches.csv")
     (row,) = pd.read_csv(table).to_dict("records")

@@ -19,6 +19,8 @@ TEXTS = ("query", "song", "runner_up", "copies", "note")
 
 def unreadable(name: str, problem: str) -> dict:
     """The row of a recording that could not be read."""
+    if problem.startswith(UNREADABLE):
+        problem = problem.removeprefix(UNREADABLE).strip(" :()")
     return {"query": name, "copies": (), "note": f"{UNREADABLE}: {problem}"}
 
 

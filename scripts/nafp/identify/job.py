@@ -36,9 +36,9 @@ class Task:
 
     ``library``: folder of songs; ``name``: what its fingerprints are called in the store ('': as the folder); ``queries``:
     recordings, files or folders, or STANDARD_INPUT; ``run``: folder of a trained run; ``epoch``: which of its weights;
-    ``store``: where fingerprints of libraries are kept; ``false_positives``: the share of unknown recordings that the model's
-    own ``min_score`` is for, None to take that of ``limits``; ``index``: name and options of the index for a library of more
-    than ``exact_up_to`` fingerprints.
+    ``store``: where fingerprints of libraries are kept; ``false_positives``: the share of unknown recordings that the
+    model's own ``min_score`` is for, None to take that of ``limits``; ``index``: name and options of the index for a library
+    of more than ``exact_up_to`` fingerprints.
     """
 
     library: Path
@@ -84,7 +84,7 @@ def run(task: Task) -> tuple[pd.DataFrame, str]:
         return fingerprint_blocks(network, blocks, device)
 
     of_library, key = task.store / label(os.path.abspath(task.library), task.name), model_key(weights, heard)
-    say_what_is_left(of_library, key)
+    say_what_is_left(task.store, of_library, key)
     with (
         with_standard_input(task.queries) as places,
         Library(of_library / key, task.library, key, settings["dim"]) as library,
@@ -134,15 +134,19 @@ def update(library: Library, embed) -> None:
     for song in broken.itertuples():
         print(f"skipped {printable(song.path)}: {printable(song.problem)}", file=sys.stderr)
     songs = library.songs
+    for song in songs[songs["note"] != ""].itertuples():
+        print(f"{printable(song.path)}: {printable(song.note)}", file=sys.stderr)
     if not songs["rows"].sum():
         raise UserError(f"{library.root}: none of its {len(songs)} files could be read; {table} says why, file by file")
     read = (songs["rows"] > 0).sum()
     print(f"{read} songs, {songs['rows'].sum()} fingerprints; {len(broken)} broken files skipped", file=sys.stderr)
 
 
-def say_what_is_left(of_library: Path, key: str) -> None:
+def say_what_is_left(store: Path, of_library: Path, key: str) -> None:
     """Name the stores of other models: they are kept, for the case that their weights come back."""
     others = [path for path in sorted(of_library.glob("*/")) if path.name != key]
+    if (store / "library.json").exists():  # an older form, which did not say whose folder it is of
+        others += [store / "library.json", *sorted(store.glob("[0-9]/"))]
     if others:
         folders = " ".join(f"'{path}'" for path in others)
         print(

@@ -48,7 +48,7 @@ def named_folder(library: str, names: dict[str, str]) -> tuple[str, str]:
 
 
 def recordings(places: Sequence[str]) -> list[tuple[str, Path]]:
-    """Printable names and paths of recordings: files, and what is in folders and below. UserError for a folder without any."""
+    """Printable names and paths of recordings: files, and what is in folders and below; UserError for a folder without any."""
     found = []
     for place in map(Path, places):
         if not place.is_dir():
