@@ -8,7 +8,7 @@ from nafp.model.kernels.products import Axis, convolve, input_gradient, weight_g
 
 
 def layer(x: Tensor, conv: nn.Module, norm: nn.Module, dtype: torch.dtype) -> Tensor:
-    """x (B, F, T, c_in) -> z (B, F', T', c_out) of ``dtype``: ``norm(conv(x))`` of nafp.model.encoders.separable_network's modules.
+    """x (B, F, T, c_in) -> z (B, F', T', c_out) of ``dtype``: ``norm(conv(x))`` of the modules of encoders.separable_network.
 
     An x of one channel is a float32 image that needs no gradient.
     """
