@@ -1,0 +1,85 @@
+"""For notebooks and services: a trained model that fingerprints sound files, and exact search among fingerprints."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from nafp.data.audio import open_audio
+from nafp.data.layout import HOP, SAMPLE_RATE
+from nafp.errors import UserError
+from nafp.model.fingerprint import fingerprint_clips
+from nafp.model.model import Model, on_device
+from nafp.model.weights import load_model, settings_of
+
+
+@dataclass(frozen=True)
+class Fingerprinter:
+    """A trained model on a device. ``settings``: all that it was trained with."""
+
+    model: Model
+    device: torch.device
+    settings: Mapping
+
+    @property
+    def dim(self) -> int:
+        """Of a fingerprint."""
+        return self.model.dim
+
+    def fingerprint(self, sound: str | Path | np.ndarray) -> np.ndarray:
+        """(n, dim) float32 unit vectors: one for each second, every half second.
+
+        ``sound``: a file of any format that can be read (docs/audio.md), or (T,) int16 samples at 8 kHz, mono. UserError for a
+        file that cannot be read, or samples that are something else.
+        """
+        if isinstance(sound, np.ndarray):
+            if sound.dtype != np.int16 or sound.ndim != 1:
+                raise UserError(f"samples: an array of {sound.dtype} {sound.shape}; they must be int16 (T,), at 8 kHz")
+            return fingerprint_clips(self.model, [sound], self.device)
+        with open_audio(sound) as audio:
+            return fingerprint_clips(self.model, [np.concatenate(list(audio.blocks()))], self.device)
+
+
+def load(source: str | Path, epoch: str | int = "best", device: str | None = None) -> Fingerprinter:
+    """A trained model: ``source`` is the folder of a run (``results/.../runs/aug=...``), or a safetensors file of weights.
+
+    ``epoch``: of a run, ``best``, ``last`` or a number whose weights are there. ``device``: as PyTorch calls it; the GPU, if
+    there is one, without. UserError if there are no weights, or they do not say what they are of.
+    """
+    weights = Path(source)
+    if weights.is_dir():
+        weights /= f"epoch={epoch}.safetensors"
+    if not weights.is_file():
+        raise UserError(f"{weights}: is not there; name the folder of a trained run, or a .safetensors file of weights")
+    place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    return Fingerprinter(on_device(load_model(weights), place), place, settings_of(weights))
+
+
+def search(songs: Mapping[str, np.ndarray], query: np.ndarray, count: int = 5) -> pd.DataFrame:
+    """The songs that a recording is most like, best first: columns song, offset_s (where in the song it begins), score.
+
+    ``songs``: name -> fingerprints (n, d); ``query``: those of the recording (m, d). The score of a place is the mean inner
+    product of the recording's fingerprints with the song's, of what lies beyond its ends 0; a song's is that of its best
+    place. Every place of every song is looked at: for large libraries there is ``identify``.
+    """
+    if not len(query):
+        raise UserError("query: no fingerprints; a recording has at least one")
+    rows = []
+    for name, vectors in songs.items():
+        scores = place_scores(np.asarray(vectors, np.float32), np.asarray(query, np.float32))
+        best = int(np.argmax(np.nan_to_num(scores, nan=-np.inf)))
+        rows.append({"song": name, "offset_s": (best - len(query) + 1) * HOP / SAMPLE_RATE, "score": scores[best]})
+    found = pd.DataFrame(rows, columns=["song", "offset_s", "score"])
+    return found.sort_values("score", ascending=False, kind="stable", ignore_index=True).head(count)
+
+
+def place_scores(song: np.ndarray, query: np.ndarray) -> np.ndarray:
+    """Scores (n + m - 1,) of a query (m, d) at every place of a song (n, d), from where only its last segment is inside."""
+    similarity, m = query @ song.T, len(query)
+    sums = np.zeros(len(song) + m - 1, np.float64)
+    for i, row in enumerate(similarity):
+        sums[m - 1 - i :][: len(song)] += row
+    return sums / m
