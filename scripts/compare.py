@@ -1,45 +1,6 @@
 """Which cells of two result folders differ beyond chance: python scripts/compare.py --help"""
 
-import argparse
-import sys
-from pathlib import Path
-
-from nafp.errors import UserError
-from nafp.report.comparison import compare
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description="Compare two result folders cell by cell, where both answered the same queries, by an exact permutation "
-        "test of songs, corrected for the number of tests by Holm's method."
-    )
-    parser.add_argument("a", type=Path, help="results/NAME, or a folder below it")
-    parser.add_argument("b", type=Path, help="the one it is compared with")
-    parser.add_argument(
-        "--match",
-        default="exact",
-        help="kinds of hits: exact, near, song, top3, top10 or all (%(default)s)",
-    )
-    parser.add_argument("--level", type=float, default=0.05, help="of the corrected p (%(default)s)")
-    parser.add_argument("--all", action="store_true", help="show cells that do not differ, too")
-    parser.add_argument("--csv", type=Path, help="write the whole comparison to this file")
-    options = parser.parse_args()
-    found = compare(options.a, options.b, options.match)
-    if options.csv:
-        found.table.to_csv(options.csv, index=False)
-    differ = found.table[found.table["p_holm"] < options.level]
-    shown = found.table if options.all else differ
-    if len(shown):
-        print(shown.to_string(index=False, float_format=lambda value: f"{value:.3g}"))
-    print(
-        f"{len(differ)} of {len(found.table)} numbers in {found.cells} cells differ beyond chance (p < {options.level:g})."
-    )
-    for line in found.remarks:
-        print(line)
-
+from nafp.commands.compare import command
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UserError as problem:
-        sys.exit(f"error: {problem}")
+    command()

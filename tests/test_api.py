@@ -1,6 +1,7 @@
 """import nafp: a model in one line, fingerprints in another, and the song that they are of in a third."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from safetensors.torch import save_file
 
 import nafp
 from nafp.api import place_scores
+from nafp.commands import main
 from nafp.data.audio import read_any
 from nafp.errors import UserError
 from nafp.model.model import build_model
@@ -46,7 +48,7 @@ def run(tmp_path):
 def test_three_lines(run):
     model = nafp.load(run, device="cpu")
     songs = {str(seed): model.fingerprint(run.parent / f"{seed}.flac") for seed in range(3)}
-    found = nafp.search(songs, model.fingerprint(str(run.parent / "piece.wav")))
+    found = nafp.find(songs, model.fingerprint(str(run.parent / "piece.wav")))
     assert found["song"].iloc[0] == "1" and found["offset_s"].iloc[0] == 3 and found["score"].iloc[0] > 0.99
     assert found["score"].is_monotonic_decreasing and len(found) == 3
     assert songs["0"].shape == (23, model.dim) and model.settings["bsz"] == 8
@@ -74,15 +76,36 @@ def test_what_is_not_there_or_no_sound_is_said(run):
     with pytest.raises(UserError, match=r"samples: an array of float64 \(100,\); they must be int16"):
         model.fingerprint(np.zeros(100))
     with pytest.raises(UserError, match="query: no fingerprints"):
-        nafp.search({}, np.zeros((0, 16)))
+        nafp.find({}, np.zeros((0, 16)))
     with pytest.raises(AttributeError, match="has no attribute 'serach'"):
         nafp.serach  # noqa: B018
 
 
 def test_importing_it_needs_nothing(tmp_path):
-    said = "import sys, nafp; print(dir(nafp)[-2:], 'torch' in sys.modules, 'numpy' in sys.modules)"
+    said = "import sys, nafp; print({'find', 'load'} <= {*dir(nafp)}, 'torch' in sys.modules, 'numpy' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", said], cwd=ROOT / "scripts", capture_output=True, text=True)
-    assert done.stdout.strip() == "['load', 'search'] False False", done.stderr
+    assert done.stdout.strip() == "True False False", done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "says"),
+    [
+        ([], 0, "identify   find which song a recording is"),
+        (["serach"], 1, "error: nafp serach: unknown command"),
+        (["plan", "--target", "nothing"], 1, "error: "),
+        (["compare", "--help"], 0, "usage: nafp compare"),
+        (["power", "a", "b"], 1, "error: a: no such cell"),
+        (["identify"], 2, "the following arguments are required: --library, --run"),
+    ],
+)
+def test_the_command(arguments, status, says, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["nafp", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    said = capsys.readouterr()
+    code = ended.value.code
+    assert (code if isinstance(code, int) else 1) == status
+    assert says in f"{said.out}{said.err}{code}"
 
 
 def test_it_is_a_package(tmp_path):
@@ -95,6 +118,9 @@ def test_it_is_a_package(tmp_path):
     assert done.returncode == 0, done.stderr
     installed = {path.name for path in (tmp_path / "there").iterdir()}
     assert "nafp" in installed and (tmp_path / "there/nafp/report/page.html.j2").is_file()
+    environment = os.environ | {"PYTHONPATH": str(tmp_path / "there")}
+    done = subprocess.run([tmp_path / "there/bin/nafp", "identify", "--help"], capture_output=True, env=environment)
+    assert done.returncode == 0 and b"usage: nafp identify" in done.stdout, done.stderr
     done = subprocess.run(
         [sys.executable, "-c", "import nafp; print(nafp.__file__, nafp.load)"],
         cwd=tmp_path / "there",

@@ -1,7 +1,6 @@
 """The command identify, as a person uses it: what it prints, writes, returns and keeps. With an untrained model."""
 
 import contextlib
-import importlib.util
 import io
 import json
 import os
@@ -20,6 +19,7 @@ import torch
 import yaml
 from safetensors.torch import save_file
 
+from nafp.commands import identify as script
 from nafp.errors import UserError
 from nafp.identify.answers import WIDTH, gathered, to_json, to_text, write_csv
 from nafp.identify.calibration import bound, calibrate, highest_passed, learned
@@ -65,16 +65,8 @@ def place(tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.fixture(scope="module")
-def script():
-    spec = importlib.util.spec_from_file_location("identify_script", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture
-def identify(script, monkeypatch, capsys):
+def identify(monkeypatch, capsys):
     """Runs the command in this process; returns its exit status and what it printed."""
 
     def command(*arguments: str, library: str = "songs", run: str = "run"):
@@ -374,7 +366,7 @@ def test_bounds_and_what_is_said(tmp_path):
         learned(tmp_path / "few.json", 100, 0.01, Limits())
 
 
-def test_a_model_with_limits_uses_them(place, identify, script, monkeypatch, capsys):
+def test_a_model_with_limits_uses_them(place, identify, monkeypatch, capsys):
     facts = {"unknown": {"clean": {"mean": 0.5, "sd": 0.001, "songs": 20}}, "windows": 3, "fingerprints": 1000}
     (place / "run/epoch=best.limits.json").write_text(json.dumps(facts))
     assert "limits: as given (score 0.9, margin 0)" in identify("recordings")[1].out

@@ -44,7 +44,7 @@ PLANNED = {  # hours of work: only planned
 }
 READ = {  # they only read results
     "python scripts/compare.py results/a results/b": ["scripts/compare.py", "results/demo", "results/demo"],
-    "python scripts/identify.py --library SONGS --run results/demo/runs/RUN --store STORE RECORDING...": [
+    "python scripts/identify.py --library SONGS --run results/demo/runs/RUN RECORDING...": [
         *("scripts/identify.py", "--library", f"{CORPUS}/db", "--run", OURS, "--store", "store", f"{CORPUS}/query"),
         *("--min-score", "0.1", "--min-margin", "0", "--windows", "1"),  # so small a model is not sure
     ],

@@ -284,7 +284,7 @@ def test_of_many_differing_songs_the_normal_distribution_is_right(monkeypatch):
 def test_the_command_line_of_power(tmp_path, capsys, monkeypatch):
     from boards import write_cell
 
-    import power as command
+    from nafp.commands import power as command
 
     a, b = (write_cell(tmp_path, {"aug": aug}, queries=400, skill=s) for aug, s in (("full", 0.3), ("none", 0.0)))
     monkeypatch.setattr(sys, "argv", ["power.py", str(a), str(b), "--points", "2", "9"])
@@ -299,4 +299,4 @@ def test_the_command_line_of_power(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["power.py", str(a), str(tmp_path / "none.json")])
     with pytest.raises(command.UserError, match=r"none.json: no such cell"):
         command.main(command.arguments())
-    assert Path(command.__file__).parent.name == "scripts"
+    assert Path(command.__file__).parent.name == "commands"

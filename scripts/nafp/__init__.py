@@ -1,8 +1,8 @@
-"""Neural audio fingerprints: ``nafp.load`` a trained model, let it ``fingerprint`` sound, and ``nafp.search`` songs for it."""
+"""Neural audio fingerprints: ``nafp.load`` a model, let it ``fingerprint`` sound, ``nafp.find`` the song that it is of."""
 
 from importlib import import_module
 
-__all__ = ["load", "search"]
+__all__ = ["find", "load"]
 
 
 def __getattr__(name: str):

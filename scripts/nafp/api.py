@@ -58,7 +58,7 @@ def load(source: str | Path, epoch: str | int = "best", device: str | None = Non
     return Fingerprinter(on_device(load_model(weights), place), place, settings_of(weights))
 
 
-def search(songs: Mapping[str, np.ndarray], query: np.ndarray, count: int = 5) -> pd.DataFrame:
+def find(songs: Mapping[str, np.ndarray], query: np.ndarray, count: int = 5) -> pd.DataFrame:
     """The songs that a recording is most like, best first: columns song, offset_s (where in the song it begins), score.
 
     ``songs``: name -> fingerprints (n, d); ``query``: those of the recording (m, d). The score of a place is the mean inner

@@ -1,0 +1,124 @@
+"""Find which song a recording is: nafp identify --help"""
+
+import argparse
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import yaml
+
+from nafp.errors import UserError
+from nafp.identify.answers import filled, summary, to_json, to_text, write_csv
+from nafp.identify.job import Task, run
+from nafp.identify.recognise import Limits
+from nafp.text import printable
+
+USUAL = "ivfpq-rr"
+CONFIG = Path(__file__).parents[3] / "config.yaml"  # of the checkout, if this is one
+
+
+def cache() -> Path:
+    """Where programs keep what they can make again."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nafp"
+
+
+def indexes() -> dict[str, Mapping]:
+    """Name -> options of the indexes of a checkout's config.yaml, the usual one first; elsewhere exact search alone."""
+    if not CONFIG.is_file():
+        return {"l2": {}}
+    known = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))["indexes"]
+    return {USUAL: known[USUAL]} | known
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description="Fingerprint a folder of music and find which song, from when to when, a recording is. "
+        "A second call fingerprints only what is new. Exit status: 0 something was recognised, 1 nothing was, 2 error.",
+    )
+    parser.add_argument("recordings", nargs="*", help="audio files, folders (with all below), or - for standard input")
+    parser.add_argument("--queries", help="another way to name one of them")
+    parser.add_argument("--library", type=Path, required=True, help="folder of songs, in any format and any depth")
+    parser.add_argument("--run", type=Path, required=True, help="folder of a trained run: results/.../runs/aug=...")
+    parser.add_argument("--epoch", default="best", help="which of its weights: best, last or a number (default best)")
+    parser.add_argument(
+        "--store", type=Path, default=cache(), help="where fingerprints of libraries are kept (default %(default)s)"
+    )
+    parser.add_argument(
+        "--matches", "--csv", type=Path, default=Path("matches.csv"), help="table to write (default %(default)s)"
+    )
+    parser.add_argument("--json", action="store_true", help="print the rows as JSON, one object a line")
+    parser.add_argument("--name", default="", help="what the library is called in the store (default: as its folder)")
+    parser.add_argument("--min-score", type=float, help="of a match (default: what the model's calibration says)")
+    parser.add_argument(
+        "--false-positives", type=float, default=0.01, help="share of unknown recordings (default %(default)s)"
+    )
+    parser.add_argument(
+        "--min-margin", type=float, default=Limits.min_margin, help="over other songs (default %(default)s)"
+    )
+    parser.add_argument("--windows", type=int, default=Limits.windows, help="that must agree (default %(default)s)")
+    known = indexes()
+    parser.add_argument(
+        "--index",
+        default=next(iter(known)),
+        choices=known,
+        metavar="NAME",
+        help="for a large library (default %(default)s)",
+    )
+    parser.add_argument(
+        "--exact-up-to",
+        type=int,
+        default=10**6,
+        help="fingerprints that are searched exhaustively (default %(default)s)",
+    )
+    parser.add_argument("--threads", type=int, default=2)
+    parser.set_defaults(answers=None)
+    options = parser.parse_args()
+    options.recordings += [options.queries] if options.queries else []
+    if not options.recordings:
+        parser.error("name at least one recording, a folder of recordings, or - for standard input")
+    options.index_options = known[options.index]
+    return options
+
+
+def main(options: argparse.Namespace) -> int:
+    """Identify, write the table, show it; returns the exit status."""
+    score = Limits.min_score if options.min_score is None else options.min_score
+    rate = options.false_positives if options.min_score is None else None
+    answers, limits = run(
+        Task(
+            options.library,
+            options.recordings,
+            options.run,
+            options.epoch,
+            options.store,
+            Limits(score, options.min_margin, options.windows),
+            rate,
+            (options.index, options.index_options),
+            options.exact_up_to,
+            options.threads,
+            options.name,
+        )
+    )
+    write_csv(answers, options.matches)
+    said = f"{summary(answers)}: {printable(str(options.matches))}"
+    text = f"{to_text(answers)}\n{filled(limits)}\n{filled(said)}\n"
+    if options.answers:
+        options.answers.write_text(text, encoding="utf-8")
+    print(to_json(answers) if options.json else text, end="")
+    if options.json:
+        print(said, file=sys.stderr)
+    if answers["from_s"].isna().all():
+        return 2
+    return 0 if answers["song"].notna().any() else 1
+
+
+def command() -> None:
+    """What is typed; the exit status is 0 for a match, 1 for none, 2 for an error."""
+    try:
+        sys.exit(main(arguments()))
+    except UserError as problem:
+        print(f"error: {printable(str(problem))}", file=sys.stderr)
+        sys.exit(2)
+    except BrokenPipeError:
+        sys.exit(2)
