@@ -1,12 +1,29 @@
 """Shape arithmetic that needs no PyTorch: also the config is checked with it."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from nafp.data.layout import SAMPLE_RATE
 from nafp.errors import UserError
 
 HEAD_UNITS = 32  # of the hidden layer of a head
 Image = tuple[int, int]  # (mels, frames) of a segment
+
+
+@dataclass(frozen=True)
+class Block:
+    """Sizes of one block: a convolution along time, then one along frequency, both with a norm.
+
+    (freq_in, time_in, c_in) -> (freq_in, time, c_out) -> (freq, time, c_out)
+    """
+
+    c_in: int
+    c_out: int
+    freq_in: int
+    time_in: int
+    stride: int
+    freq: int
+    time: int
 
 
 def image_shape(features: Mapping) -> Image:

@@ -5,7 +5,7 @@ from math import gcd
 from typing import TYPE_CHECKING
 
 from nafp.errors import UserError
-from nafp.model.shapes import Image, same_padding
+from nafp.model.shapes import Block, Image, same_padding
 
 if TYPE_CHECKING:
     from torch import nn
@@ -14,20 +14,6 @@ CHANNEL_FACTORS = (1, 1, 2, 2, 4, 4, 8, 8)  # times the width, block by block
 TIME_STRIDES = (2, 2, 2, 2, 1, 2, 1, 2)  # of the 1x3 convolution; the 3x1 convolution always strides frequency by 2
 KERNEL = 3
 VARIANTS = ("release", "paper")
-CHANNELS_OF_KERNELS = 16  # a multiple of so many channels can be cut into the tiles of nafp.model.kernels
-
-
-@dataclass(frozen=True)
-class Block:
-    """Sizes of one block: (freq_in, time_in, c_in) -> (freq_in, time, c_out) -> (freq, time, c_out)."""
-
-    c_in: int
-    c_out: int
-    freq_in: int
-    time_in: int
-    stride: int
-    freq: int
-    time: int
 
 
 @dataclass(frozen=True)
