@@ -388,3 +388,21 @@ def test_a_model_with_limits_uses_them(place, identify, monkeypatch, capsys):
         out = capsys.readouterr().out
         assert f"limits: score {score}, margin 0, 3 windows, for" in out
         assert "20 validation songs" in " ".join(out.split())
+
+
+def test_memory_does_not_grow_with_a_recording(place):
+    """Two hours take no more than two minutes: neither the samples (115 MB) nor their segments are held."""
+    rng = np.random.default_rng(0)
+    for name, minutes in (("short", 2), ("long", 120)):
+        with sf.SoundFile(place / f"{name}.wav", "w", 8000, 1) as file:
+            for _ in range(minutes):
+                file.write(rng.integers(-9000, 9000, 60 * 8000).astype(np.int16))
+    measured = "import resource, sys; sys.argv = sys.argv[1:]; from nafp.commands.identify import arguments, main; "
+    measured += "main(arguments()); print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
+    environment, peaks = os.environ | {"PYTHONPATH": str(SCRIPT.parent), "OMP_NUM_THREADS": "1"}, []
+    for name in ("short", "short", "long"):  # the first one fingerprints the library
+        command = [sys.executable, "-c", measured, "identify.py", f"{name}.wav", "--library", "songs", "--run", "run"]
+        done = subprocess.run([*command, "--store", "store"], capture_output=True, text=True, env=environment)
+        assert done.returncode == 0, done.stderr
+        peaks.append(int(done.stdout.splitlines()[-1]))
+    assert peaks[2] < peaks[1] + 80, peaks
