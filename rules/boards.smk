@@ -8,7 +8,7 @@ def study_of(study):
         "name": study,
         "question": STUDIES[study].get("question", study.replace("_", " ")),
         "varied": VARIED[study],
-        "matches": STUDIES[study].get("matches", ["exact", "near", "open set"]),
+        **{name: STUDIES[study][name] for name in ("matches",) if name in STUDIES[study]},
         "planned": [
             {"run": c.run, "index": c.index, "query_set": c.query_set, **grid.parse_run(c.run)} for c in CELLS[study]
         ],

@@ -14,7 +14,7 @@ HERE = Path(os.path.relpath(RULES)).parent  # relative, so that a moved folder s
 SCRIPTS = HERE / "scripts"
 sys.path.insert(0, str(SCRIPTS.resolve()))  # rule scripts find the library by themselves, the Snakefile does not
 
-from nafp import grid, walk  # noqa: E402
+from nafp import grid  # noqa: E402
 from nafp.config import check_config  # noqa: E402
 from nafp.errors import UserError  # noqa: E402
 from nafp.data.layout import EXCHANGED, HOP, ICASSP_IDS_SHA256, MUSIC, POOL_OF_STEP, SPLITS  # noqa: E402

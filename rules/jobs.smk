@@ -97,8 +97,7 @@ def own_sources(own):
     """All folders that a data set of one's own is made of; a sentence if one is not there or has no audio."""
     if problems := said(check_folders, own):
         raise WorkflowError(*problems)
-    roles = [own[role] for role in ("music", "noise", "impulse_responses", "speech") if role in own]
-    return [folder for role in roles for folder in ([role] if isinstance(role, str) else role.values())]
+    return [folder for role in OWN_ROLES for _, folder in folders_of(own.get(role) or {})]
 
 
 IDENTIFIED = f"{RESULTS}/identify/{label(config.get('queries') or 'nothing')}"  # the answers to a folder of recordings

@@ -15,7 +15,7 @@ from nafp.identify.recognise import Limits
 from nafp.text import printable
 
 USUAL = "ivfpq-rr"
-CONFIG = Path(__file__).parents[3] / "config.yaml"  # of the checkout, if this is one
+CONFIG = Path(__file__).parents[3] / "config.yaml"  # the checkout's, if this is one
 
 
 def cache() -> Path:

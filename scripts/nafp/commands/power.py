@@ -17,7 +17,7 @@ from nafp.evaluation.power import MOST, songs_needed
 from nafp.evaluation.statistics import LEVEL
 from nafp.report.comparison import answers_of, why_not_paired
 
-UNKNOWN, FEWEST_DIFFERING = "–", 6  # of fewer songs no test by song can tell a difference
+UNKNOWN, FEWEST_DIFFERING = "–", 6  # songs: with fewer no test by song can tell a difference
 
 
 def arguments() -> argparse.Namespace:

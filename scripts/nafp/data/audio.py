@@ -19,7 +19,7 @@ from nafp.errors import UserError
 
 __all__ = ["CODECS", "check_wav", "onset", "open_audio", "read_any", "read_wav", "write_wav"]
 BLOCK_S = 30  # decoded at a time
-CANCELLED = 0.02  # of the power that uncorrelated channels would leave: their average has less where they cancel out
+CANCELLED = 0.02  # share of the power of uncorrelated channels, below which their average is where they cancel out
 SPARSE = 16  # one of so many samples is looked at first
 INTEGERS = 2**15, 2**23, 2**31  # full scale of samples that were written as floats without being scaled
 LOUD = 2**8  # times full scale: floats beyond are no loud sound but integers

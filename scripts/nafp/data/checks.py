@@ -6,7 +6,7 @@ from pathlib import Path
 from nafp.errors import UserError
 from nafp.walk import files_below, is_audio
 
-OWN_ROLES = ("music", "noise", "impulse_responses", "speech")  # of the folders of one's own data set
+OWN_ROLES = ("music", "noise", "impulse_responses", "speech")  # roles of folders in one's own data set
 Folders = str | Mapping[str, str]  # one folder, or part -> folder
 SHARES = {"val": 0.1, "test": 0.1, "dummy": 0.3}  # usual shares of one folder's songs; the rest is for training
 

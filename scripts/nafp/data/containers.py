@@ -9,7 +9,7 @@ from pathlib import Path
 RIFF = (b"RIFF", b"RF64", b"BW64")
 UNKNOWN_SIZE = 0x7FFF0000  # bytes: what programs write who cannot go back to the header is this or more, or 0
 TAG = 10  # bytes of an ID3v2 header
-MPEG_HEADS = (b"Xing", b"Info", b"VBRI")  # of the first frame that says how many there are
+MPEG_HEADS = (b"Xing", b"Info", b"VBRI")  # marks of a first frame that says how many frames there are
 NO_SOUND = {  # first bytes -> what such a file is
     b"<!doctype": "a web page",
     b"<html": "a web page",

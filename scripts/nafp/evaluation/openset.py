@@ -5,6 +5,7 @@ that touches no segment of the song, of those that the search with it found. A s
 """
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from nafp.files import reading
 FALSE_ACCEPTS = 0.01  # of queries whose song is not in the database
 COLUMNS = ["song", "length", "top1_song", "score1", "other_score"]
 RESAMPLES = 1000
-AT_A_TIME = 2**22  # weights
+TAIL = 128  # highest scores looked at first
 
 
 def with_open_set(table: pd.DataFrame) -> pd.DataFrame:
@@ -80,35 +81,42 @@ def intervals(tables: Sequence[Path], seed: int = 0) -> np.ndarray:
 
 
 def _interval(seeds: Sequence[pd.DataFrame], seed: int) -> tuple[float, float]:
-    songs = [pd.factorize(rows["song"].astype(str), sort=True)[0] for rows in seeds]
-    sampled = np.mean(
-        [_rates(_right(rows), _others(rows), song, seed) for rows, song in zip(seeds, songs, strict=True)], 0
-    )
-    rate, n = np.mean([hit_rates(rows, FALSE_ACCEPTS) for rows in seeds]), len(seeds[0])
-    reached = [
-        np.unique(song[_others(rows) >= threshold(_others(rows))]) for rows, song in zip(seeds, songs, strict=True)
-    ]
-    freedom = max(min(map(len, reached)) - 1, FEWEST_FREEDOM)
+    rates, n = [hit_rates(rows, FALSE_ACCEPTS) for rows in seeds], len(seeds[0])
+    sampled, reached = [], []
+    for rows in seeds:
+        song, _ = pd.factorize(rows["song"].astype(str), sort=True)
+        others = _others(rows)
+        sampled.append(_rates(_right(rows), others, song, seed))
+        reached.append(len(np.unique(song[others >= threshold(others)])))
 
     def log_odds(p: np.ndarray) -> np.ndarray:
         return np.log(p * n + 0.5) - np.log((1 - p) * n + 0.5)
 
-    half = stats.t.ppf(0.975, freedom) * log_odds(sampled).std(ddof=1)
+    freedom, rate = max(min(reached) - 1, FEWEST_FREEDOM), np.mean(rates)
+    half = stats.t.ppf(0.975, freedom) * log_odds(np.mean(sampled, axis=0)).std(ddof=1)
     low, high = expit(log_odds(rate) + [-half, half])
     return min(low, rate), max(high, rate)  # the half queries move the ends of 0 and of 1
 
 
+@cache
+def _drawn(songs: int, seed: int) -> np.ndarray:
+    """(RESAMPLES, songs): how often each sample has each song."""
+    return np.random.default_rng(seed).multinomial(songs, np.full(songs, 1 / songs), size=RESAMPLES).astype(np.int32)
+
+
 def _rates(right: np.ndarray, others: np.ndarray, song: np.ndarray, seed: int) -> np.ndarray:
     """(RESAMPLES,) shares of right answers that are above the threshold of each sample of songs."""
-    rng, songs = np.random.default_rng(seed), song.max() + 1
-    falling, rising = np.argsort(-others, kind="stable"), np.argsort(right, kind="stable")
-    rates = []
-    for size in np.diff([*range(0, RESAMPLES, max(AT_A_TIME // len(song), 1)), RESAMPLES]):
-        drawn = rng.multinomial(songs, np.full(songs, 1 / songs), size=size)
-        passed = np.cumsum(drawn[:, song[falling]], axis=1)
-        total = passed[:, -1:]
-        at = np.argmax(passed >= np.maximum(np.floor(FALSE_ACCEPTS * (total + 1) + 1e-9), 1), axis=1)
-        below = np.searchsorted(right[rising], others[falling[at]], "right")
-        hits = np.cumsum(np.pad(drawn[:, song[rising]], ((0, 0), (1, 0))), axis=1)
-        rates.append((total[:, 0] - np.take_along_axis(hits, below[:, None], axis=1)[:, 0]) / total[:, 0])
-    return np.concatenate(rates)
+    drawn = _drawn(song.max() + 1, seed)
+    total = drawn @ np.bincount(song)
+    rank = np.maximum(np.floor(FALSE_ACCEPTS * (total + 1) + 1e-9), 1)[:, None]
+    falling, count = np.argsort(-others, kind="stable"), TAIL
+    while True:  # the threshold lies in the tail, except in a sample that has few of its songs
+        passed = np.cumsum(drawn[:, song[falling[:count]]], axis=1)
+        if count >= len(song) or (passed[:, -1:] >= rank).all():
+            break
+        count *= 2
+    thresholds, which = np.unique(others[falling[np.argmax(passed >= rank, axis=1)]], return_inverse=True)
+    below = np.searchsorted(thresholds, right)  # how many of the thresholds a right answer passes
+    passing = np.bincount(song * (len(thresholds) + 1) + below, minlength=drawn.shape[1] * (len(thresholds) + 1))
+    above = passing.reshape(drawn.shape[1], -1)[:, ::-1].cumsum(axis=1)[:, ::-1][:, 1:]  # (songs, thresholds)
+    return (drawn * above.T[which]).sum(axis=1) / total

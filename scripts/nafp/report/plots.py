@@ -33,7 +33,8 @@ def hit_rate_over_length(
     d=128 is grey. Of more than MOST_CURVES configurations the best are coloured. Writes an SVG to `path`, and a PNG.
     """
     with drawn(path) as (figure, axes):
-        curves = _named(with_intervals(pool_seeds(cells, keep_seeds="seed" in varied)), cells, varied)
+        pooled = pool_seeds(cells[cells["match"].isin(["exact", "near"])], keep_seeds="seed" in varied)
+        curves = _named(with_intervals(pooled), cells, varied)
         best = _best(curves)
         for name, rows in _others(curves, best).items():
             _grey_curve(axes, rows, name)
