@@ -23,8 +23,8 @@ import numpy as np
 import pandas as pd
 import soundfile as sf
 
-from nafp.data.digests import Journal, digest_files
-from nafp.data.packing import pack
+from nafp.audio.packing import pack
+from nafp.datasets.digests import Journal, digest_files
 from nafp.jobfacts import processor
 
 FILES, SECONDS = 500, 30
@@ -32,7 +32,7 @@ MEASURED = """
 import resource, sys
 from pathlib import Path
 import pandas as pd
-from nafp.data.packing import pack
+from nafp.audio.packing import pack
 root, out, count, samples = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
 clips = pd.DataFrame({"path": [f"{i // 1000}/{i}.wav" for i in range(count)], "samples": samples})
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

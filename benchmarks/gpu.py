@@ -28,17 +28,18 @@ import torch
 import yaml
 from torch import Tensor
 
-from nafp import compute, grid
-from nafp.data.corpus import Split
+from nafp import compute
+from nafp.audio.splits import Split
+from nafp.config import overlay
 from nafp.demo.corpus import write_corpus
 from nafp.errors import UserError
-from nafp.metrics import diagonal_sums
 from nafp.model.encoders.separable import Separable
 from nafp.model.fingerprint import fingerprint
 from nafp.model.model import Model, build_model
 from nafp.search.exact import ExactSearch
 from nafp.search.vectors import Database
 from nafp.training.checkpoints import Checkpoints
+from nafp.training.mini_search import diagonal_sums
 from nafp.training.settings import Settings
 from nafp.training.train import Trainer, train
 from train import FULL_CHAIN, noise, peak_flops, seconds_of
@@ -418,7 +419,7 @@ def activation_bytes(model: Model) -> int:
 def recipe(device: torch.device, options: argparse.Namespace) -> pd.DataFrame:
     """``config/corpus-cpu.yaml`` trained on the composed demo corpus: hit rates among all places, and how long it took."""
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
-    config = grid.with_changes(config, yaml.safe_load((ROOT / "config/corpus-cpu.yaml").read_text()))
+    config = overlay.with_changes(config, yaml.safe_load((ROOT / "config/corpus-cpu.yaml").read_text()))
     demo, rows = config["demo"], []
     if options.quick:
         demo |= {"songs": {"train": 4, "val": 1, "test": 2, "dummy": 2}, "clip_s": 8}
@@ -450,22 +451,23 @@ def recipe(device: torch.device, options: argparse.Namespace) -> pd.DataFrame:
 
 def demo_splits(folder: Path, demo: dict) -> dict[str, Split]:
     """The demo corpus, composed, with its queries."""
+    from nafp.audio.pools import AudioPool, held_out
     from nafp.augment.chain import Chain
     from nafp.augment.queries import write_queries
-    from nafp.data.layout import SPLITS
-    from nafp.data.pools import AudioPool, held_out
+    from nafp.datasets.layout import SPLITS
 
     with contextlib.redirect_stderr(io.StringIO()):
         write_corpus(folder, demo["songs"], demo["seed"], demo["clip_s"], os.cpu_count())
         pools = {
-            kind: AudioPool(held_out(Split.read(folder, f"{kind}_test"), "test")) for kind in ("bg", "ir", "speech")
+            kind: AudioPool(held_out(Split.read(folder, SPLITS[f"{kind}_test"]), "test"))
+            for kind in ("bg", "ir", "speech")
         }
         chain = Chain(demo["queries"]["test"], pools)
         for part in ("val", "test"):
             write_queries(folder / SPLITS[f"{part}_db"], folder / SPLITS[f"{part}_query"], chain, demo["seed"])
     names = {name: name for name in ("train", "val_db", "val_query", "test_db", "test_query", "dummy")}
     names |= {"bg": "bg_train", "ir": "ir_train"}
-    return {name: Split.read(folder, split) for name, split in names.items()}
+    return {name: Split.read(folder, SPLITS[split]) for name, split in names.items()}
 
 
 def hit_rates(network: torch.nn.Module, splits: dict[str, Split], device: torch.device) -> dict[str, float]:

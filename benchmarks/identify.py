@@ -22,9 +22,10 @@ import torch
 import yaml
 
 from nafp import compute
-from nafp.data.audio import open_audio
-from nafp.data.landmarks import landmarks
-from nafp.data.layout import SAMPLE_RATE, SPLITS
+from nafp.audio.landmarks import landmarks
+from nafp.audio.open import open_audio
+from nafp.audio.segments import SAMPLE_RATE
+from nafp.datasets.layout import SPLITS
 from nafp.identify.calibration import learned
 from nafp.identify.places import find_audio
 from nafp.identify.recognise import Catalogue, Limits, Recording, identify

@@ -17,9 +17,9 @@ import pandas as pd
 import yaml
 
 from nafp import compute
-from nafp.data.audio import read_any
-from nafp.data.corpus import count_segments
-from nafp.data.layout import SAMPLE_RATE, SPLITS
+from nafp.audio.open import read_any
+from nafp.audio.segments import SAMPLE_RATE, count_segments
+from nafp.datasets.layout import SPLITS
 from nafp.identify.monitoring import Piece, compare, crossfaded, degraded
 from nafp.identify.recognise import Catalogue, Limits, Recording, identify
 from nafp.jobfacts import processor

@@ -16,13 +16,13 @@ from boards import FIELDS, PUBLISHED, heard, tabulated, write_grid
 from nafp.evaluation.answers import read_hits
 from nafp.grid import run_name
 from nafp.jobfacts import processor
-from nafp.report import pareto, plots
-from nafp.report.cells import run_labels
-from nafp.report.formats import to_latex, to_markdown
-from nafp.report.headline import headline
-from nafp.report.page import Section, render_page
-from nafp.report.published import load_published
-from nafp.report.tables import Study
+from nafp.report.figures import pareto, plots
+from nafp.report.page.headline import headline
+from nafp.report.page.page import Section, render_page
+from nafp.report.tables.cells import run_labels
+from nafp.report.tables.formats import to_latex, to_markdown
+from nafp.report.tables.published import load_published
+from nafp.report.tables.study import Study
 
 QUERIES = 2000
 

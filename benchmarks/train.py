@@ -23,8 +23,8 @@ import pandas as pd
 import torch
 
 from nafp import compute
+from nafp.audio.splits import Split
 from nafp.compute import PRECISIONS
-from nafp.data.corpus import Split
 from nafp.jobfacts import processor
 from nafp.model.encoders.separable import Separable
 from nafp.training.batches import generator

@@ -2,7 +2,7 @@
 
 
 def study_of(study):
-    """What the table and plots of a study show (nafp.report.tables.Study)."""
+    """What the table and plots of a study show (nafp.report.tables.study.Study)."""
     chosen = grid.baseline(STUDIES[study], config)
     return {
         "name": study,
@@ -123,7 +123,7 @@ def listening_splits():
 def listening_run(run):
     """What is needed to compute a run's fingerprints and to search them."""
     fields = grid.parse_run(run)
-    sections = grid.of_recipe(config, fields["recipe"])
+    sections = overlay.of_recipe(config, fields["recipe"])
     vectors = vectors_of(run)
     return {
         "weights": weights_of(run),

@@ -3,8 +3,15 @@ import json
 
 import pandas as pd
 
-from nafp.config import demo_clips, problems_of_chain, problems_of_index, problems_of_queries, problems_of_run, said
-from nafp.data.checks import OWN_ROLES, check_folders, check_present, folders_of
+from nafp.config.check import (
+    demo_clips,
+    problems_of_chain,
+    problems_of_index,
+    problems_of_queries,
+    problems_of_run,
+    said,
+)
+from nafp.datasets.checks import OWN_ROLES, check_folders, check_present, folders_of
 from nafp.search.checks import check_exchanged
 from nafp.training.checks import check_kept, kept_epochs
 

@@ -15,10 +15,15 @@ SCRIPTS = HERE / "scripts"
 sys.path.insert(0, str(SCRIPTS.resolve()))  # rule scripts find the library by themselves, the Snakefile does not
 
 from nafp import grid  # noqa: E402
-from nafp.config import check_config  # noqa: E402
+from nafp.config import overlay  # noqa: E402
+from nafp.config.check import check_config  # noqa: E402
 from nafp.errors import UserError  # noqa: E402
-from nafp.data.layout import EXCHANGED, HOP, ICASSP_IDS_SHA256, MUSIC, POOL_OF_STEP, SPLITS  # noqa: E402
-from nafp.data.sources import SOURCES  # noqa: E402
+from nafp.search.checks import EXCHANGED  # noqa: E402
+from nafp.audio.segments import HOP  # noqa: E402
+from nafp.evaluation.starts import ICASSP_IDS_SHA256  # noqa: E402
+from nafp.datasets.layout import MUSIC, SPLITS  # noqa: E402
+from nafp.augment.steps import POOL_OF_STEP  # noqa: E402
+from nafp.datasets.sources import SOURCES  # noqa: E402
 from nafp.identify.places import check_places, label, named_folder  # noqa: E402
 from nafp.search.checks import type_of  # noqa: E402
 from nafp.search.gpu import wants_gpu  # noqa: E402
@@ -31,8 +36,8 @@ if re.search(r"[^\w@%+=:,./-]", sys.executable):
         "so that no job could start; install into a folder without them"
     )
 
-config = grid.with_changes(yaml.safe_load((HERE / "config.yaml").read_text()), config)  # a module gives what differs
-config = grid.typed(config, workflow.config_settings.config)
+config = overlay.with_changes(yaml.safe_load((HERE / "config.yaml").read_text()), config)  # a module gives what differs
+config = overlay.typed(config, workflow.config_settings.config)
 try:
     check_config(config, HERE)
 except UserError as error:
@@ -67,7 +72,7 @@ THREADS = 8  # of the jobs that can use them; Snakemake gives fewer where there 
 
 # Jobs that run here share this machine's GPUs: one, unless --resources says more. A cluster counts its own.
 if workflow.resource_settings.nodes is None:
-    most = max(grid.of_recipe(config, name)["train"]["gpus"] for name in config["recipes"])
+    most = max(overlay.of_recipe(config, name)["train"]["gpus"] for name in config["recipes"])
     workflow.global_resources.setdefault("gpu", most)
 
 
@@ -167,7 +172,7 @@ def run_fields(wildcards):
 @cache
 def sections_of(recipe):
     """The sections features, model and train of the config, as a recipe has them."""
-    return grid.of_recipe(config, recipe)
+    return overlay.of_recipe(config, recipe)
 
 
 def recipe(wildcards):

@@ -5,11 +5,11 @@ from pathlib import Path
 
 from nafp.console import logged
 from nafp.files import reading
-from nafp.report import provenance
-from nafp.report.cells import load_cells, run_labels
-from nafp.report.headline import headline
-from nafp.report.page import Section, render_page
-from nafp.report.tables import load_table
+from nafp.report.page import provenance
+from nafp.report.page.headline import headline
+from nafp.report.page.page import Section, render_page
+from nafp.report.tables.cells import load_cells, run_labels
+from nafp.report.tables.study import load_table
 
 CAPTIONS = {
     "hit_rate": "How much audio does a query need? Exact hits are solid; near ones, a segment (0.5 s) off at most, dashed.",

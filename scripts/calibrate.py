@@ -8,8 +8,8 @@ import numpy as np
 import yaml
 
 from nafp import compute
+from nafp.audio.splits import Split
 from nafp.console import logged
-from nafp.data.corpus import Split
 from nafp.files import written_whole
 from nafp.identify.calibration import calibrate
 from nafp.identify.recognise import Limits

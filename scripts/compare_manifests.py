@@ -7,7 +7,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from nafp.data.manifest import compare, read_manifest
+from nafp.datasets.manifest import compare, read_manifest
 from nafp.errors import UserError
 
 

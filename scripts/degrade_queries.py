@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
+from nafp.audio.splits import Split
 from nafp.augment.chain import Chain
 from nafp.augment.queries import held_out_pools, pack_queries
 from nafp.console import logged
-from nafp.data.corpus import Split
 
 with logged(snakemake.log[0]):
     inputs, output, params = snakemake.input, snakemake.output, snakemake.params

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from nafp.console import logged
-from nafp.data.sources import Place, obtain
+from nafp.datasets.sources import Place, obtain
 
 with logged(snakemake.log[0]):
     output = Path(snakemake.output[0])

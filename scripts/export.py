@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from nafp.console import logged
-from nafp.data.layout import EXCHANGED
+from nafp.search.checks import EXCHANGED
 from nafp.search.exchange import export_vectors
 
 with logged(snakemake.log[0]):

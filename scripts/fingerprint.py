@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from nafp import compute
+from nafp.audio.splits import Split
 from nafp.console import logged
-from nafp.data.corpus import Split
 from nafp.model.fingerprint import fingerprint_to_file
 from nafp.model.weights import load_model
 

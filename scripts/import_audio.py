@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from nafp.console import logged
-from nafp.data.own import import_audio
+from nafp.datasets.own import import_audio
 from nafp.text import for_spreadsheets
 
 with logged(snakemake.log[0]):

@@ -6,14 +6,14 @@ from pathlib import Path
 import torch
 
 from nafp import compute
+from nafp.audio.pools import AudioPool
+from nafp.audio.splits import Split
 from nafp.augment.queries import held_out_pools
 from nafp.console import logged
-from nafp.data.corpus import Split
-from nafp.data.pools import AudioPool
 from nafp.files import written_whole
 from nafp.model.features import LogMel
 from nafp.model.weights import load_model
-from nafp.report.listening import Run, Songs, chain_steps, choose, listen
+from nafp.report.page.listening import Run, Songs, chain_steps, choose, listen
 from nafp.search.vectors import Database, open_vectors
 
 

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from nafp.console import logged
-from nafp.report.cells import load_cells
-from nafp.report.formats import to_latex, to_markdown
-from nafp.report.published import load_published
-from nafp.report.tables import Study, study_table
+from nafp.report.tables.cells import load_cells
+from nafp.report.tables.formats import to_latex, to_markdown
+from nafp.report.tables.published import load_published
+from nafp.report.tables.study import Study, study_table
 from nafp.text import for_spreadsheets
 
 with logged(snakemake.log[0]):

@@ -5,9 +5,9 @@ import pandas as pd
 
 from nafp.console import logged
 from nafp.evaluation.scale import measure, predictions
+from nafp.evaluation.starts import choose_starts
 from nafp.search.checks import check_all_rows
 from nafp.search.sequences import songs_of_rows
-from nafp.search.starts import choose_starts
 from nafp.search.vectors import Database, open_vectors
 
 with logged(snakemake.log[0]):

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from nafp.audio.packing import pack
 from nafp.console import logged
-from nafp.data.checks import check_present
-from nafp.data.layout import SPLITS
-from nafp.data.packing import pack
+from nafp.datasets.checks import check_present
+from nafp.datasets.layout import SPLITS
 
 with logged(snakemake.log[0]):
     root, split = Path(snakemake.params.root), snakemake.wildcards.split

@@ -5,9 +5,9 @@ from pathlib import Path
 import pandas as pd
 
 from nafp.console import logged
-from nafp.report import pareto, plots
-from nafp.report.cells import load_cells, run_labels
-from nafp.report.published import load_published, of_study
+from nafp.report.figures import pareto, plots
+from nafp.report.tables.cells import load_cells, run_labels
+from nafp.report.tables.published import load_published, of_study
 
 with logged(snakemake.log[0]):
     params, path, varied = snakemake.params, snakemake.output.svg, snakemake.params.study["varied"]

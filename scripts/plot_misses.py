@@ -3,12 +3,12 @@
 import numpy as np
 import pandas as pd
 
+from nafp.audio.splits import Split
 from nafp.console import logged
-from nafp.data.corpus import Split
 from nafp.evaluation.answers import hits_beside
 from nafp.files import reading
-from nafp.report import misses
-from nafp.report.cells import load_cells, run_labels
+from nafp.report.figures import misses
+from nafp.report.tables.cells import load_cells, run_labels
 
 COLUMNS = ["query", "length", "truth", "place1", "top1_exact", "top1_near", "top1_song"]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from nafp.console import logged
-from nafp.report import plots
+from nafp.report.figures import plots
 
 with logged(snakemake.log[0]):
     tables = {Path(path).stem.split(".")[0]: pd.read_csv(path) for path in snakemake.params.tables}

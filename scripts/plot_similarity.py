@@ -2,11 +2,11 @@
 
 import numpy as np
 
+from nafp.audio.splits import Split
 from nafp.console import logged
-from nafp.data.corpus import Split
 from nafp.files import reading
-from nafp.report import similarity
-from nafp.report.cells import load_cells, run_labels
+from nafp.report.figures import similarity
+from nafp.report.tables.cells import load_cells, run_labels
 
 
 def stored(path: str) -> np.ndarray:

@@ -9,11 +9,11 @@ import pandas as pd
 from nafp.console import logged
 from nafp.evaluation.openset import with_open_set
 from nafp.evaluation.protocol import digest_of_audio, name_of_ids
+from nafp.evaluation.starts import choose_starts
 from nafp.jobfacts import device_name, job_facts
 from nafp.search.checks import check_all_rows
 from nafp.search.index import read_index
 from nafp.search.sequences import per_query_table, recall, rows_of, search_sequences, songs_of_rows
-from nafp.search.starts import choose_starts
 from nafp.search.vectors import Database, open_vectors
 from nafp.secrets import without_secrets
 

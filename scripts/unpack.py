@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from nafp.console import logged
-from nafp.data.sources import Place, unpack_all
+from nafp.datasets.sources import Place, unpack_all
 
 with logged(snakemake.log[0]):
     archives = json.loads(Path(snakemake.input.archives).read_text(encoding="utf-8"))

@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 
 from nafp.console import logged
-from nafp.data.digests import Journal, digest_files, directory_md5
-from nafp.data.manifest import make_manifest, with_digests
-from nafp.data.sources import Place, settle
-from nafp.data.verification import advised, checksum_problems, content_problems, content_warnings, judge, refuse
+from nafp.datasets.digests import Journal, digest_files, directory_md5
+from nafp.datasets.manifest import make_manifest, with_digests
+from nafp.datasets.sources import Place, settle
+from nafp.datasets.verification import advised, checksum_problems, content_problems, content_warnings, judge, refuse
 
 with logged(snakemake.log[0]):
     params, root = snakemake.params, Path(snakemake.params.root)

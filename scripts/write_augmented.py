@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
+from nafp.audio.pools import AudioPool
+from nafp.audio.segments import SAMPLE_RATE
+from nafp.audio.splits import Split
 from nafp.augment.chain import Chain
 from nafp.augment.queries import write_copies
+from nafp.augment.steps import IMAGE_STEPS
 from nafp.console import logged
-from nafp.data.corpus import Split
-from nafp.data.layout import IMAGE_STEPS, SAMPLE_RATE
-from nafp.data.pools import AudioPool
 
 with logged(snakemake.log[0]):
     inputs, params = snakemake.input, snakemake.params

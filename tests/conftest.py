@@ -3,7 +3,7 @@
 import os
 
 os.environ["CUDA_VISIBLE_DEVICES"] = ""  # tests compute on the CPU everywhere; what a GPU does, benchmarks/gpu.py shows
-os.environ["TRITON_INTERPRET"] = "1"  # before anything imports Triton: tests/test_kernels.py
+os.environ["TRITON_INTERPRET"] = "1"  # before anything imports Triton: tests/unit/test_kernels.py
 
 from hypothesis import settings  # noqa: E402
 from workflow import edited, finished  # noqa: E402

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from nafp.data.audio import open_audio
-from nafp.data.layout import HOP, SAMPLE_RATE
+from nafp.audio.open import open_audio
+from nafp.audio.segments import HOP, SAMPLE_RATE
 from nafp.errors import UserError
 from nafp.model.fingerprint import fingerprint_clips
 from nafp.model.model import Model, on_device

@@ -11,8 +11,9 @@ from pathlib import Path
 import pandas as pd
 
 from nafp import grid
-from nafp.data.corpus import count_segments
-from nafp.data.layout import MUSIC, SAMPLE_RATE, SPLITS
+from nafp.audio.segments import SAMPLE_RATE, count_segments
+from nafp.config import overlay
+from nafp.datasets.layout import MUSIC, SPLITS
 from nafp.errors import UserError
 from nafp.model.encoders import encoder_of
 from nafp.model.encoders.separable import Separable
@@ -205,7 +206,7 @@ def training(config: Mapping, runs: Sequence[str], segments: int, rates: Rates) 
     hours = disk = 0.0
     for run in runs:
         fields = grid.parse_run(run)
-        sections = grid.of_recipe(config, fields["recipe"])
+        sections = overlay.of_recipe(config, fields["recipe"])
         train, image = sections["train"], image_shape(sections["features"])
         encoder = encoder_of(sections["model"])
         replicas = grid.positives(config["losses"][fields["loss"]])
@@ -243,7 +244,7 @@ def plan(config: Mapping, target: str, songs: Mapping, songs_source: str, rates:
     forward = embed_mb = searched_mb = index_gb = 0.0
     for run in runs:
         fields = grid.parse_run(run)
-        sections = grid.of_recipe(config, fields["recipe"])
+        sections = overlay.of_recipe(config, fields["recipe"])
         one = encoder_of(sections["model"]).flops(image_shape(sections["features"]))
         forward += one * fingerprinted / (rates.tflops * 1e12) / 3600
         embed_mb += 4 * fields["dim"] * fingerprinted / 1e6

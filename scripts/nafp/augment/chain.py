@@ -20,10 +20,11 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
+from nafp.audio.codecs import CODECS, code_and_decode
+from nafp.audio.pools import AudioPool, integers
+from nafp.audio.segments import SAMPLE_RATE, SEGMENT
 from nafp.augment.masks import BatchMean, Cutout, Draws, FrequencyMask, Range, TimeMask
-from nafp.data.codecs import CODECS, code_and_decode
-from nafp.data.layout import POOL_OF_STEP, SAMPLE_RATE, SEGMENT
-from nafp.data.pools import AudioPool, integers
+from nafp.augment.steps import POOL_OF_STEP
 
 
 def uniform(shape: Sequence[int] | int, low, high, rng: Generator) -> Tensor:

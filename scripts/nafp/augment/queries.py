@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from nafp.audio.pools import AudioPool, held_out
+from nafp.audio.segments import SEGMENT
+from nafp.audio.splits import Split
+from nafp.audio.wav import read_wav, write_wav
 from nafp.augment.chain import Chain
-from nafp.data.corpus import Split
-from nafp.data.layout import SEGMENT
-from nafp.data.pools import AudioPool, held_out
-from nafp.data.wav import read_wav, write_wav
 from nafp.files import written_whole
 from nafp.walk import as_path, as_text, files_below, is_wav
 

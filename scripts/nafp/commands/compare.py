@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from nafp.errors import UserError
-from nafp.report.comparison import compare
+from nafp.report.tables.comparison import compare
 
 
 def main() -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import yaml
 
-from nafp import grid
-from nafp.config import check_config
+from nafp.config import overlay
+from nafp.config.check import check_config
 from nafp.errors import UserError
 from nafp.model.encoders import encoder_of
 from nafp.model.shapes import image_shape
@@ -52,7 +52,7 @@ def read_config(files: list[Path]) -> dict:
     for file in files:
         if not file.is_file():
             raise UserError(f"{file}: no such file")
-        config = grid.with_changes(config, yaml.safe_load(file.read_text(encoding="utf-8")) or {})
+        config = overlay.with_changes(config, yaml.safe_load(file.read_text(encoding="utf-8")) or {})
     check_config(config, ROOT)
     return config
 

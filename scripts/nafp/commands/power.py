@@ -15,7 +15,7 @@ from nafp.errors import UserError
 from nafp.evaluation.answers import TESTED
 from nafp.evaluation.power import MOST, songs_needed
 from nafp.evaluation.statistics import LEVEL
-from nafp.report.comparison import answers_of, why_not_paired
+from nafp.report.tables.comparison import answers_of, why_not_paired
 
 UNKNOWN, FEWEST_DIFFERING = "–", 6  # songs: with fewer no test by song can tell a difference
 

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.random import Generator
 from tqdm import tqdm
 
-from nafp.data.layout import SPLITS
-from nafp.data.wav import write_wav
+from nafp.audio.wav import write_wav
+from nafp.datasets.layout import SPLITS
 from nafp.demo.band import render
 from nafp.demo.scenes import NOISES, mic_ir, room_ir, speech
 from nafp.demo.song import plan_song

@@ -16,7 +16,7 @@ import yaml
 from tqdm import tqdm
 
 from nafp import compute
-from nafp.data.layout import SAMPLE_RATE
+from nafp.audio.segments import SAMPLE_RATE
 from nafp.errors import UserError
 from nafp.files import written_whole
 from nafp.identify.answers import clock, gathered, unreadable

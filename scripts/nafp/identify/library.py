@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from nafp.data.audio import open_audio
-from nafp.data.landmarks import HOP as MARK_HOP
-from nafp.data.landmarks import landmarks
+from nafp.audio.landmarks import HOP as MARK_HOP
+from nafp.audio.landmarks import landmarks
+from nafp.audio.open import open_audio
 from nafp.errors import UserError
 from nafp.files import lock, written_whole
 from nafp.identify.places import find_audio

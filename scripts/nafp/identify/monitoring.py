@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from scipy.signal import fftconvolve
 
-from nafp.data.layout import SAMPLE_RATE
+from nafp.audio.segments import SAMPLE_RATE
 
 
 @dataclass(frozen=True)

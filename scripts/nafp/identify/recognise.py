@@ -18,8 +18,8 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from nafp.data.landmarks import similar
-from nafp.data.layout import HOP, SAMPLE_RATE, SEGMENT
+from nafp.audio.landmarks import similar
+from nafp.audio.segments import HOP, SAMPLE_RATE, SEGMENT
 from nafp.search.index import Index
 from nafp.search.sequences import exact_neighbours, search_sequences
 from nafp.search.vectors import Database
@@ -80,7 +80,7 @@ class Catalogue:
     """The songs to choose from.
 
     ``database``: their fingerprints; ``names``, ``first_row``: of each song, the row of its first fingerprint;
-    ``song_of_row``: (rows,), -1 where a song was deleted; ``marks``: gives a song's landmarks (``nafp.data.landmarks``), by
+    ``song_of_row``: (rows,), -1 where a song was deleted; ``marks``: gives a song's landmarks (``nafp.audio.landmarks``), by
     which copies are known; without it none are.
     """
 

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from nafp.data.corpus import Split
-from nafp.data.layout import HOP, SEGMENT
-from nafp.data.pools import AudioPool
+from nafp.audio.pools import AudioPool
+from nafp.audio.segments import HOP, SEGMENT
+from nafp.audio.splits import Split
 from nafp.files import written_whole
 from nafp.model.model import Model, on_device
 from nafp.model.model import build_model as build_model

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from nafp.data.layout import SAMPLE_RATE
+from nafp.audio.segments import SAMPLE_RATE
 from nafp.errors import UserError
 
 HEAD_UNITS = 32  # of the hidden layer of a head

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from nafp.data.layout import EXCHANGED, count_segments
+from nafp.audio.segments import count_segments
 from nafp.errors import UserError
 
+EXCHANGED = {"test_db": "db", "test_query": "query", "dummy": "dummy_db"}  # split -> name in the original's format
 FEWEST = {  # dummy fingerprints that an index is trained on, where it is not 2
     "l2": 0,
     "hnsw": 0,

@@ -4,9 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from nafp.data.layout import EXCHANGED
 from nafp.files import written_whole
-from nafp.search.checks import check_exchanged
+from nafp.search.checks import EXCHANGED, check_exchanged
 from nafp.search.vectors import check_unit, open_vectors
 
 ROWS = 2**18  # copied at a time

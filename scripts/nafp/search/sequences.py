@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from nafp.data.layout import HOP, SAMPLE_RATE, count_segments
+from nafp.audio.segments import HOP, SAMPLE_RATE, count_segments
 from nafp.search.index import Index
 from nafp.search.vectors import NOTHING, Database, one_thread_each
 

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from nafp import compute
+from nafp.audio.pools import AudioPool
+from nafp.audio.segments import SAMPLE_RATE, SEGMENT
+from nafp.audio.splits import Segments, Split
 from nafp.augment.chain import Chain, Draws, rows_of
-from nafp.data.corpus import Segments, Split
-from nafp.data.layout import SAMPLE_RATE, SEGMENT
-from nafp.data.pools import AudioPool
 from nafp.training.checks import check_batch, check_supply, count_items, kept_clips
 from nafp.training.gradients import mean_over_processes
 

@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 import numpy as np
 
-from nafp.data.layout import count_segments
+from nafp.audio.segments import count_segments
 from nafp.errors import UserError
 
 

@@ -17,8 +17,8 @@ import torch.distributed as dist
 import yaml
 
 from nafp import compute
-from nafp.data.corpus import Split
-from nafp.data.layout import SEGMENT
+from nafp.audio.segments import SEGMENT
+from nafp.audio.splits import Split
 from nafp.errors import UserError
 from nafp.files import lock, written_whole
 from nafp.jobfacts import device_name, job_facts

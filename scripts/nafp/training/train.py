@@ -12,9 +12,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from nafp import compute
+from nafp.audio.pools import AudioPool, held_out
+from nafp.audio.splits import Split
 from nafp.augment.chain import Chain
-from nafp.data.corpus import Split
-from nafp.data.pools import AudioPool, held_out
 from nafp.errors import UserError
 from nafp.model.model import build_model
 from nafp.training.batches import Batches, Plan, generator

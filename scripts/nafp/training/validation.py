@@ -7,13 +7,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from nafp.audio.pools import AudioPool
+from nafp.audio.segments import SEGMENT
+from nafp.audio.splits import Split
 from nafp.augment.chain import Chain
-from nafp.data.corpus import Split
-from nafp.data.layout import SEGMENT
-from nafp.data.pools import AudioPool
-from nafp.metrics import mini_search
 from nafp.model.model import Model
 from nafp.training.batches import generator
+from nafp.training.mini_search import mini_search
 
 BATCH = 256
 SEED = 0  # of queries made by a chain: the same ones after every epoch and in every run

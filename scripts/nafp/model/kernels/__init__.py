@@ -9,6 +9,6 @@ Names: ``y`` is what a convolution gives, ``a`` its activation and ``z`` what th
 ``z = norm(a)``, the model variant "release"; otherwise ``a = y`` and ``z = relu(norm(a))``, the variant "paper".
 
 Sums run in float32, and no kernel uses atomics: the same input gives the same bits on the same GPU. The eager path of
-``nafp.model.encoders.separable_network`` defines what is right (tests/test_kernels.py). On a GPU they were measured by
+``nafp.model.encoders.separable_network`` defines what is right (tests/unit/test_kernels.py). On a GPU they were measured by
 benchmarks/gpu.py.
 """

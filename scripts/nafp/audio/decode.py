@@ -1,0 +1,182 @@
+"""Which reader decodes a file: libsndfile where it reads all of it, FFmpeg for the rest and for what it cannot read."""
+
+import io
+import os
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile as sf
+
+from nafp.audio.containers import Piece, mpeg_declares_length, no_sound, pieces_of, wav_data
+from nafp.audio.ffmpeg import FfmpegSound, NoSound
+
+STREAMS = "MP3", "FLAC"  # formats of libsndfile that have nothing but sound behind their beginning
+WAVS = "WAV", "WAVEX", "RF64"
+TRAILER = 2**14  # bytes of tags that may follow the sound
+CRUMB_S = 0.25  # seconds by which lengths differ, because codecs add and drop some
+UNKNOWN_FRAMES = 2**40  # samples; libsndfile gives such a number where it does not know
+RATES = 1000, 768_000  # Hz that music has; at others, resampling a broken header's file would take gigabytes
+
+
+class NoSamples(Exception):
+    """A file is what it should be, but empty."""
+
+
+@dataclass
+class Account:
+    """Seconds of sound that a file's headers declare and that were read, and whether its end is missing."""
+
+    declared_s: float = 0.0
+    read_s: float = 0.0
+    cut: bool = False
+    problem: str = ""
+
+    @property
+    def note(self) -> str:
+        """What is missing, in words; '' if nothing is, as far as that can be known."""
+        if self.read_s < self.declared_s - max(CRUMB_S, 0.005 * self.declared_s):
+            return f"{self.read_s:.1f} of {self.declared_s:.1f} seconds could be read"
+        return f"its end is missing, {self.read_s:.1f} seconds could be read" if self.cut else ""
+
+
+class Part(io.RawIOBase):
+    """A piece of a file as a file of its own."""
+
+    def __init__(self, path: Path, piece: Piece):
+        self._file, self._piece, self._at = open(path, "rb", buffering=0), piece, 0  # noqa: SIM115
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._piece.end - self._piece.begin}[whence]
+        self._at = max(start + offset, 0)
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    @property
+    def handle(self) -> "int | Part":
+        """What libsndfile opens: the file's descriptor if this is all of it, which is faster."""
+        whole = self._piece.begin == 0 and self._piece.end == os.fstat(self._file.fileno()).st_size
+        return self._file.fileno() if whole else self
+
+    @property
+    def unread(self) -> int:
+        """Bytes behind the last one that was read by the handle."""
+        at = os.lseek(self._file.fileno(), 0, os.SEEK_CUR)
+        return self._piece.end - at
+
+    def readinto(self, buffer) -> int:
+        self._file.seek(self._piece.begin + self._at)
+        view = memoryview(buffer).cast("B")[: max(self._piece.end - self._piece.begin - self._at, 0)]
+        count = self._file.readinto(view) or 0
+        self._at += count
+        return count
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+class SndfileSound:
+    """A sound that libsndfile reads; ``problem`` says why it ended before its end, if it did."""
+
+    def __init__(self, file: int | io.RawIOBase):
+        self._file = sf.SoundFile(file, closefd=False)
+        self.rate, self.format = self._file.samplerate, self._file.format
+        self.frames = self._file.frames if self._file.frames < UNKNOWN_FRAMES else None
+        self.is_float = self._file.subtype in ("FLOAT", "DOUBLE")
+        self.taken, self.problem = 0, ""
+
+    def read(self, count: int) -> np.ndarray:
+        """(<= count, channels) float64: the next samples; none at the end, or where it is damaged."""
+        try:
+            block = self._file.read(count, dtype="float64", always_2d=True)
+        except (sf.LibsndfileError, OSError, RuntimeError) as error:
+            self.problem = str(error)
+            return np.zeros((0, self._file.channels))
+        self.taken += len(block)
+        return block
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def sounds(path: Path, account: Account) -> Iterator[SndfileSound | FfmpegSound]:
+    """The sounds that a file consists of, one after the other, each of one rate; each is to be read to its end.
+
+    Fills the account. Raises NoSamples, ValueError (what is wrong) and OSError.
+    """
+    if what := no_sound(path):
+        raise ValueError(f"it is {what}")
+    for piece in pieces_of(path):
+        with closing(Part(path, piece)) as file:
+            yield from sounds_of(file, piece, account)
+    if not account.read_s:
+        raise ValueError(account.problem) if account.problem else NoSamples
+
+
+def sounds_of(file: Part, piece: Piece, account: Account) -> Iterator[SndfileSound | FfmpegSound]:
+    """The sounds of a piece of a file: what libsndfile reads, and what is left for FFmpeg."""
+    declared_s = read_s = 0.0
+    left, problem = True, ""
+    try:
+        with closing(SndfileSound(file.handle)) as sound:
+            check_rate(sound.rate)
+            yield sound
+            read_s = sound.taken / sound.rate
+            left = is_left(sound, file, piece)
+            declared_s, problem = declared_seconds(sound, file, piece), sound.problem
+    except sf.LibsndfileError as error:
+        problem = error.error_string
+    if left:
+        file.seek(0)
+        try:
+            with closing(FfmpegSound(file, skip_s=read_s)) as sound:
+                before_s = read_s
+                while sound.goes_on():
+                    check_rate(sound.rate)
+                    yield sound
+                    read_s += sound.taken / sound.rate
+                if read_s - before_s > CRUMB_S or not before_s:  # what was left is sound, and no tags
+                    declared_s = max(declared_s, sound.declared_s or read_s + sound.lost_s)
+        except NoSound as error:
+            problem = problem and str(error)  # a file without samples is a good one for libsndfile
+    account.read_s += read_s
+    account.declared_s += max(declared_s, read_s)
+    account.cut, account.problem = account.cut or not piece.complete, account.problem or problem
+
+
+def check_rate(rate: int) -> None:
+    """ValueError for a rate that no sound has."""
+    if not RATES[0] <= rate <= RATES[1]:
+        raise ValueError(f"a sample rate of {rate} Hz")
+
+
+def declared_seconds(sound: SndfileSound, file: Part, piece: Piece) -> float:
+    """The length that the header of a sound that was read declares, in seconds; 0 where it declares none."""
+    if sound.format in WAVS:
+        data = wav_data(file, Piece(0, piece.end - piece.begin))
+        cut = data and not data.unknown and data.present
+        return sound.taken / sound.rate * data.declared / data.present if cut else 0.0
+    if sound.format == "MP3" and not mpeg_declares_length(file):
+        return 0.0
+    return (sound.frames or 0) / sound.rate
+
+
+def is_left(sound: SndfileSound, file: Part, piece: Piece) -> bool:
+    """Whether a piece holds more than libsndfile has read of it."""
+    if sound.problem:
+        return True
+    if sound.format in WAVS:
+        data = wav_data(file, Piece(0, piece.end - piece.begin))
+        return bool(data and data.unknown and data.present and not sound.taken)
+    return not sound.taken or (sound.format in STREAMS and file.unread > TRAILER)

@@ -1,0 +1,178 @@
+"""A split's WAV files, packed one behind the other into one int16 array, with a clip table that finds them."""
+
+import hashlib
+import io
+import os
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import soundfile as sf
+from tqdm import tqdm
+
+from nafp.audio.segments import SEGMENT
+from nafp.audio.wav import opened
+from nafp.disk import check_room
+from nafp.errors import UserError
+from nafp.files import written_whole
+from nafp.walk import as_path
+
+BLOCK = 2**20  # samples in memory at a time, of each thread
+GROUP_BYTES = 2**26  # of packed clips, after which the progress is written down
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Where every clip goes: ``starts`` (clips,) first samples in the array, ``total`` samples, ``header`` of the file."""
+
+    table: pd.DataFrame
+    starts: np.ndarray
+    total: int
+    header: bytes
+
+    @classmethod
+    def of(cls, clips: pd.DataFrame) -> "Plan":
+        """For rows of a manifest: path, samples, maybe sha256. A clip shorter than a segment fills one, with zeros at its end."""
+        samples = clips["samples"].to_numpy(dtype=np.int64)
+        ends = np.cumsum(np.maximum(samples, SEGMENT))
+        starts = np.concatenate([[0], ends[:-1]]).astype(np.int64)
+        table = pd.DataFrame({"path": clips["path"].to_numpy(), "start": starts, "samples": samples})
+        table = table.assign(sha256=clips["sha256"].to_numpy()) if "sha256" in clips else table
+        header = io.BytesIO()
+        shape = {"descr": "<i2", "fortran_order": False, "shape": (int(ends[-1]),)}
+        np.lib.format.write_array_header_1_0(header, shape)
+        return cls(table, starts, int(ends[-1]), header.getvalue())
+
+    @property
+    def bytes(self) -> int:
+        """Of the array's file."""
+        return len(self.header) + 2 * self.total
+
+    def groups(self) -> list[range]:
+        """Runs of clips of about GROUP_BYTES, at least one clip each."""
+        number = 2 * self.starts // GROUP_BYTES
+        cuts = [0, *(np.flatnonzero(np.diff(number)) + 1), len(number)]
+        return [range(a, b) for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+
+
+def pack(root: Path, clips: pd.DataFrame, array_path: Path, table_path: Path, threads: int = 1) -> None:
+    """Write the clips (rows of the manifest) one behind the other as int16, and the table that finds them.
+
+    The table's columns: path, start (index of the first sample in the array), samples (of the clip), and if the manifest has it
+    sha256 (of the file). Each thread holds one block, so memory does not grow with the split. A killed job is continued by the
+    next one. Raises UserError when there is no room or a file changed since it was checked; nothing is left behind then.
+    """
+    plan = Plan.of(clips)
+    part = array_path.with_name(f"{array_path.name}.part")
+    progress = Progress(part.with_name(f"{part.name}.progress"), plan, f"{root.absolute()}\n{clips.to_csv()}")
+    waiting = progress.waiting(part)
+    written = sum(2 * int(plan.table["samples"].iloc[group.start : group.stop].sum()) for group in waiting)
+    check_room({array_path.parent: written}, f"packing {array_path.name}")
+    array_path.parent.mkdir(parents=True, exist_ok=True)
+    begin = time.perf_counter()
+    try:
+        write_groups(root, plan, waiting, part, progress, threads)
+        with written_whole(table_path) as table_part:
+            plan.table.to_csv(table_part, index=False)
+        os.replace(part, array_path)
+    except Exception:
+        part.unlink(missing_ok=True)
+        raise
+    finally:
+        if not part.exists():
+            progress.path.unlink(missing_ok=True)
+    seconds = time.perf_counter() - begin
+    print(f"{len(clips):,} clips, {written / 1e6:,.0f} MB in {seconds:.1f} s: {written / 1e6 / seconds:,.0f} MB/s")
+
+
+def boot_id() -> str:
+    """Names this run of the operating system: what a killed process wrote is safe as long as the system runs."""
+    path = Path("/proc/sys/kernel/random/boot_id")
+    return path.read_text(encoding="ascii").strip() if path.exists() else ""
+
+
+class Progress:
+    """Which groups of a plan are in the partial array: a line each, after a line that names the plan.
+
+    After a power cut the progress could be ahead of the disk, so another run of the operating system begins anew.
+    """
+
+    def __init__(self, path: Path, plan: Plan, what: str):
+        """``what``: all that the array depends on."""
+        self.path, self.plan = path, plan
+        self.name = hashlib.sha256(f"{boot_id()}\n{what}".encode()).hexdigest()
+        self._lock = threading.Lock()
+
+    def waiting(self, part: Path) -> list[range]:
+        """The groups that are still to be written; all, if the partial array is not this plan's."""
+        groups = self.plan.groups()
+        lines = self.path.read_text(encoding="utf-8").split("\n")[:-1] if self.path.exists() else []
+        if lines[:1] == [self.name] and part.exists() and part.stat().st_size == self.plan.bytes:
+            done = set(map(int, lines[1:]))
+            print(f"{part.name}: {len(done)} of {len(groups)} parts are packed already")
+            return [group for group in groups if group.start not in done]
+        self.path.unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
+        return groups
+
+    def begin(self) -> None:
+        """Name the plan, once the partial array has its size."""
+        if not self.path.exists():
+            self.path.write_text(f"{self.name}\n", encoding="utf-8")
+
+    def add(self, group: range) -> None:
+        """This group is on disk."""
+        with self._lock, open(self.path, "a", encoding="utf-8") as file:
+            file.write(f"{group.start}\n")
+
+
+def write_groups(root: Path, plan: Plan, groups: Sequence[range], part: Path, progress: Progress, threads: int) -> None:
+    """Fill the partial array, several groups at a time."""
+    file = os.open(part, os.O_RDWR | os.O_CREAT, 0o666)
+    bar = tqdm(total=plan.bytes, unit="B", unit_scale=True, desc=f"packing {part.name.removesuffix('.npy.part')}")
+    try:
+        os.ftruncate(file, plan.bytes)  # zeros, until they are written
+        os.pwrite(file, plan.header, 0)
+        progress.begin()
+        bar.update(plan.bytes - sum(bytes_of(plan, group) for group in groups))
+
+        def one(group: range) -> None:
+            for i in group:
+                path, start, samples = plan.table.iloc[i, :3]
+                copy_clip(root / as_path(path), samples, file, len(plan.header) + 2 * start)
+            progress.add(group)
+            bar.update(bytes_of(plan, group))
+
+        pool = ThreadPoolExecutor(threads)
+        try:
+            for _ in pool.map(one, groups):
+                pass
+        finally:
+            pool.shutdown(cancel_futures=True)
+    finally:
+        bar.close()
+        os.close(file)
+
+
+def bytes_of(plan: Plan, group: range) -> int:
+    """Packed bytes of a group."""
+    end = plan.starts[group.stop] if group.stop < len(plan.starts) else plan.total
+    return 2 * int(end - plan.starts[group.start])
+
+
+def copy_clip(path: Path, samples: int, file: int, offset: int) -> None:
+    """Copy a mono WAV file's samples to a place in an open file, block by block; UserError if they are not as many."""
+    changed = f"{path}: changed since it was checked; delete manifest.csv and rerun"
+    try:
+        with opened(path) as source:
+            if source.frames != samples:
+                raise UserError(changed)
+            for block in source.blocks(BLOCK, dtype="int16"):
+                offset += os.pwrite(file, block.astype("<i2", copy=False), offset)
+    except sf.LibsndfileError as error:
+        raise UserError(f"{changed} ({error.error_string})") from error

@@ -1,0 +1,119 @@
+"""Packed splits as sources of excerpts: samples cut out by index, a batch at a time."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Generator, Tensor
+
+from nafp.audio.kinds import RESPONSE_KINDS, check_kinds, kinds_of
+from nafp.audio.splits import Split
+from nafp.audio.wav import onset
+
+ENOUGH = 4  # held-out sounds of a kind that validation and test queries do not share
+
+
+def integers(low: Tensor, high: Tensor, u: Tensor) -> Tensor:
+    """Uniform numbers in [0, 1) -> integers in [low, high], both included; bounds broadcast."""
+    return low + (u * (high - low + 1)).long()
+
+
+def held_out(sounds: Split, part: str) -> Split:
+    """The sounds of a held-out pool that the queries of a part, ``val`` or ``test``, are made with: half of each kind.
+
+    By name, because cuts of one recording mostly have names that follow each other: the first half is for validation, the
+    other for the test. Kinds are those that a chain can choose (room, mic); of a kind with fewer than ENOUGH sounds both
+    parts take all, and it says so.
+    """
+    paths = sounds.clips["path"]
+    kinds = pd.Series(kinds_of(paths), paths.index).where(lambda kind: kind.isin(RESPONSE_KINDS), "")
+    chosen = []
+    for kind, group in sounds.clips.groupby(kinds, sort=False):
+        rows = group.sort_values("path").index
+        if len(rows) < ENOUGH:
+            what = f"of kind {kind} " if kind else ""
+            print(
+                f"validation and test queries share the held-out sounds {what}(only {len(rows)}): {', '.join(paths[rows])}"
+            )
+            chosen += list(rows)
+        else:
+            half = len(rows) // 2
+            chosen += list(rows[:half] if part == "val" else rows[half:])
+    return Split(sounds.audio, sounds.clips.loc[sorted(chosen)].reset_index(drop=True))
+
+
+class AudioPool:
+    """The clips of a packed split as int16, cut out as float32 in [-1, 1] on ``device``.
+
+    The array is moved to the device if it takes at most half of what is free there. Otherwise it stays memory-mapped:
+    excerpts are gathered by the CPU and copied from pinned memory. On a CPU it always stays where it is.
+    """
+
+    def __init__(self, split: Split, device: torch.device | str = "cpu"):
+        self.device = torch.device(device)
+        self.host = split.audio
+        on_device = self.device.type == "cuda" and split.audio.nbytes < torch.cuda.mem_get_info(self.device)[0] / 2
+        self.audio = torch.from_numpy(split.audio).to(self.device) if on_device else None
+        self.start = torch.from_numpy(split.clips["start"].to_numpy().copy())
+        self.samples = torch.from_numpy(split.clips["samples"].to_numpy().copy())
+        self.kind = kinds_of(split.clips["path"])
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+    def places(self, starts: Tensor) -> Tensor | np.ndarray:
+        """Starts of excerpts as ``cut`` takes them with the least copying: an array where the CPU gathers the excerpts."""
+        return starts.numpy() if self.audio is None else starts
+
+    def cut(self, starts: Tensor | np.ndarray, length: int) -> Tensor:
+        """Excerpts of ``length`` samples from the given positions in the packed array: (B,) -> (B, length)."""
+        if self.audio is not None:
+            pieces = self.audio.unfold(0, length, 1)[torch.as_tensor(starts).to(self.device)]
+        else:
+            rows = np.lib.stride_tricks.sliding_window_view(self.host, length)[np.asarray(starts)]
+            pieces = torch.from_numpy(rows)
+            if self.device.type == "cuda":
+                pieces = pieces.pin_memory().to(self.device, non_blocking=True)
+        return pieces.float().div_(32768)
+
+    def cut_with_past(
+        self, starts: Tensor | np.ndarray, length: int, past: int, clip_starts: Tensor | np.ndarray
+    ) -> Tensor:
+        """``cut``, preceded by the ``past`` samples before: (B,) -> (B, past + length); zeros before the clip began."""
+        if not past:
+            return self.cut(starts, length)
+        starts, clip_starts = torch.as_tensor(starts), torch.as_tensor(clip_starts)
+        numbers = torch.arange(past, device=starts.device)
+        known = (starts - clip_starts).clamp(max=past)  # how many of the samples before are the clip's own
+        before = self.cut((starts - past).clamp(min=0), past)
+        at = numbers - (past - starts).clamp(min=0)[:, None]  # not ``past`` samples into the array yet
+        before = before.gather(1, at.clamp(min=0).to(self.device))
+        before *= (numbers >= past - known[:, None]).to(self.device)
+        return torch.cat([before, self.cut(starts, length)], dim=1)
+
+    def random_starts(self, count: int, length: int, rng: Generator) -> Tensor:
+        """(count,) positions of excerpts: a random place of a random clip each.
+
+        A clip that is shorter than the excerpt is taken from its beginning, with what follows it in the packed array:
+        zeros up to a whole segment.
+        """
+        clip = torch.randint(len(self), (count,), generator=rng)
+        last = (self.samples[clip] - length).clamp(min=0)
+        u = torch.rand(last.shape, generator=rng, dtype=torch.float64)
+        starts = self.start[clip] + integers(torch.zeros_like(last), last, u)
+        return starts.clamp(max=len(self.host) - length)
+
+    def whole_clips(self, max_samples: int | None, kinds: Sequence[str] | None = None, trim: bool = False) -> Tensor:
+        """(clips, longest) the clips' first ``max_samples`` samples, padded with zeros; only of the given kinds.
+
+        ``trim``: impulse responses, taken from their direct sound on.
+        """
+        check_kinds(kinds, self.kind)
+        chosen = [i for i, kind in enumerate(self.kind) if not kinds or kind in kinds]
+        found = [self.host[int(self.start[i]) : int(self.start[i] + self.samples[i])] for i in chosen]
+        found = [(clip[onset(clip) :] if trim else clip)[:max_samples] for clip in found]
+        clips = torch.zeros(len(found), max(map(len, found)))
+        for row, clip in zip(clips, found, strict=True):
+            row[: len(clip)] = torch.from_numpy(clip.astype(np.float32)) / 32768
+        return clips.to(self.device)

@@ -1,0 +1,294 @@
+"""The config, checked before anything runs: by its schema, by the names in it, and for runs and cells that cannot work.
+
+What makes a run or a cell impossible is said by the functions of the rooms that would fail (``*/checks.py`` and others),
+which their rules call again; here they are asked about the whole config, with what is known of the data set by then.
+Imports neither PyTorch nor Faiss: it is part of every planning.
+"""
+
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import yaml
+from jsonschema import Draft202012Validator, ValidationError
+
+from nafp import grid
+from nafp.audio.kinds import check_kinds, kinds_of
+from nafp.audio.segments import SAMPLE_RATE, count_segments
+from nafp.augment.steps import IMAGE_STEPS
+from nafp.config import overlay
+from nafp.datasets.checks import check_shares
+from nafp.errors import UserError
+from nafp.evaluation.starts import check_icassp, choose_starts, read_ids
+from nafp.grid import FILES
+from nafp.model.encoders import encoder_of
+from nafp.model.shapes import Image, check_band, check_heads, image_shape
+from nafp.search.checks import check_milvus, check_training, codes_of, type_of
+from nafp.search.gpu import refusal
+from nafp.training.checks import check_batch, check_processes, check_supply, count_items
+
+Clips = Callable[[str], pd.DataFrame | None]  # split -> its clip table (path, samples) as far as it is known; else None
+
+
+def check_config(config: Mapping, root: Path) -> None:
+    """Raise UserError with one sentence a problem if the config does not fit the schema, names unknown things, or asks for
+    what cannot be trained or searched.
+
+    ``root``: the folder of the workflow, with its schema and rules.
+    """
+    schema = yaml.safe_load((root / "schemas/config.schema.yaml").read_text(encoding="utf-8"))
+    problems = [sentence(error) for error in Draft202012Validator(schema).iter_errors(config)]
+    problems = problems or unknown_names(config) + impossible_names(config, taken_names(root))
+    problems = problems or reversed_ranges(config) + said(check_shares, own_of(config).get("shares", {}))
+    problems = problems or impossible_cells(config) + lost_baselines(config) + steps_without_effect(config)
+    if problems:
+        raise UserError("; ".join(dict.fromkeys(problems)))
+
+
+def check_model(model: Mapping, dim: int, image: Image) -> None:
+    """Refuse an unknown encoder or option, and a dimension that its features do not divide into."""
+    encoder = encoder_of(model)
+    check_heads(dim, encoder.features(image), encoder.for_dimension(dim, image))
+
+
+def said(check: Callable, *arguments, **options) -> list[str]:
+    """The sentence that a check raises, or nothing."""
+    try:
+        check(*arguments, **options)
+    except UserError as error:
+        return [str(error)]
+    return []
+
+
+# ---------------------------------------------------------------- the schema
+
+
+def sentence(error: ValidationError) -> str:
+    """What a schema error means to the person who wrote the config."""
+    where = ".".join(str(part) for part in error.absolute_path) or "config"
+    match error.validator:
+        case "additionalProperties":
+            known = sorted(error.schema.get("properties", {}))
+            unknown = sorted(set(error.instance) - set(known))
+            return f"unknown key {', '.join(map(repr, unknown))} in {where}; known: {', '.join(known)}"
+        case "enum":
+            return f"{where}: {error.instance!r} is not known; known: {', '.join(map(str, error.validator_value))}"
+        case "required":
+            return f"{where}: {error.message.replace(' is a required property', '')} is missing"
+        case "minimum" | "exclusiveMinimum" | "maximum" | "exclusiveMaximum":
+            low = error.schema.get("minimum", error.schema.get("exclusiveMinimum", "any"))
+            high = error.schema.get("maximum", error.schema.get("exclusiveMaximum", "any"))
+            return f"{where}: {error.instance!r} is out of range; allowed: {low} to {high}"
+        case "multipleOf":
+            return f"{where}: {error.instance!r} is not a multiple of {error.validator_value}"
+        case "type":
+            return f"{where}: {error.instance!r} is not of type {error.validator_value}"
+        case "pattern":
+            schemas = [error.schema, *([error.parent.schema] if error.parent else [])]
+            about = next((f": {schema['description']}" for schema in schemas if "description" in schema), "")
+            return f"{where}: {error.instance!r} does not match {error.validator_value!r}{about}"
+        case "anyOf":
+            return sentence_of_alternatives(error, where)
+    return f"{where}: {error.message}"
+
+
+def sentence_of_alternatives(error: ValidationError, where: str) -> str:
+    """The sentence of the alternative that has the value's type; if none has, which types there are."""
+    mistyped = {e.schema_path[0] for e in error.context if e.validator == "type" and not e.path}
+    fitting = [e for e in error.context if e.schema_path[0] not in mistyped]
+    if fitting:
+        return sentence(fitting[0])
+    types = dict.fromkeys(str(e.validator_value) for e in error.context if e.validator == "type" and not e.path)
+    return f"{where}: {error.instance!r} is not of type {' or '.join(types)}"
+
+
+# ---------------------------------------------------------------- names
+
+
+def unknown_names(config: Mapping) -> list[str]:
+    """Names used in ``run``, ``search``, ``train`` and ``studies`` that the config does not define."""
+    known = {"aug": "chains", "index": "indexes", "loss": "losses", "recipe": "recipes", "query_set": "query_sets"}
+    what = {"aug": "augmentation", "query_set": "query set"}
+    problems = []
+    places = {"run": config["run"], "search": {"index": config["search"]["index"]}, "scale": config["scale"]}
+    places["augmented"] = {"aug": config["augmented"]["aug"]}
+    places["identify"] = {"index": config["identify"]["index"]}
+    for name, study in config["studies"].items():
+        if study:
+            places[f"study {name!r}"] = study
+            places |= {f"study {name!r}, run {i}": run for i, run in enumerate(study.get("runs", []))}
+    for place, fields in places.items():
+        for field, section in known.items():
+            values, names = fields.get(field, []), [*([FILES] if field == "query_set" else []), *config[section]]
+            for value in values if isinstance(values, list) else [values]:
+                if value not in names:
+                    problems.append(f"unknown {what.get(field, field)} {value!r} in {place}; known: {', '.join(names)}")
+    for name in config["recipes"]:
+        queries = overlay.of_recipe(config, name)["train"]["validation"]["queries"]
+        if queries not in ("files", *config["chains"]):
+            problems.append(
+                f"unknown chain {queries!r} in train.validation.queries; known: files, {', '.join(config['chains'])}"
+            )
+    return problems
+
+
+def taken_names(root: Path) -> set[str]:
+    """Names that no study may have: those of the rules, and of a table on the scoreboard that is no study's."""
+    texts = [path.read_text(encoding="utf-8") for path in (root / "Snakefile", *(root / "rules").glob("*.smk"))]
+    return {"misses"} | {name for text in texts for name in re.findall(r"^ *rule (\w+):", text, flags=re.MULTILINE)}
+
+
+def impossible_names(config: Mapping, taken: Collection[str]) -> list[str]:
+    """Studies that cannot be called so: their names become targets of Snakemake."""
+    problems = []
+    for name, study in config["studies"].items():
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+            problems.append(f"study {name!r}: a name is lower-case letters, digits and _")
+        elif study and name in taken:
+            problems.append(
+                f"study {name!r}: the workflow has a target or a file of this name; call the study otherwise"
+            )
+    return problems
+
+
+def lost_baselines(config: Mapping) -> list[str]:
+    """Baselines that are no cell of their study, one sentence each."""
+    studies = {name: study for name, study in config["studies"].items() if study}
+    return [
+        f"study {name!r}: {problem}"
+        for name, study in studies.items()
+        for problem in said(grid.baseline, study, config)
+    ]
+
+
+# ---------------------------------------------------------------- chains
+
+
+def chains_of(config: Mapping) -> dict[str, Sequence[Mapping]]:
+    """Where a chain stands in the config -> its steps, of all chains."""
+    places = {
+        f"{section}.{name}": steps for section in ("chains", "query_sets") for name, steps in config[section].items()
+    }
+    places |= {f"demo.queries.{name}": steps for name, steps in config["demo"]["queries"].items()}
+    own = own_of(config)
+    return places | ({"dataset.own.queries": own["queries"]} if "queries" in own else {})
+
+
+def own_of(config: Mapping) -> Mapping:
+    """The folders of somebody's own music that a data set is made of; empty for every other source."""
+    return {} if config["dataset"] == "demo" else config["dataset"].get("own", {})
+
+
+def reversed_ranges(config: Mapping) -> list[str]:
+    """Ranges in chains that end below their beginning, one sentence each."""
+    return [
+        f"{place}.{number}.{step}.{option}: {value} ends below its beginning; the smaller number comes first"
+        for place, steps in chains_of(config).items()
+        for number, one in enumerate(steps)
+        for step, settings in one.items()
+        for option, value in (settings or {}).items()
+        if is_range(value) and value[0] > value[1]
+    ]
+
+
+def steps_without_effect(config: Mapping) -> list[str]:
+    """Steps of chains that could do nothing where they are, one sentence each."""
+    problems = []
+    for place, steps in chains_of(config).items():
+        names = [name for step in steps for name in step]
+        masks = [name for name in names if name in IMAGE_STEPS]
+        if masks and not place.startswith("chains."):
+            problems.append(f"{place}: take out {', '.join(masks)}: masks act on log-mel images, but queries are sound")
+        twice = [name for name in ("time_offset", "splice") if names.count(name) > 1]
+        problems += [f"{place}: {name} acts once, but is there {names.count(name)} times" for name in twice]
+    return problems
+
+
+def is_range(value: object) -> bool:
+    """Whether an option of a step is a pair of numbers."""
+    return isinstance(value, list) and len(value) == 2 and all(isinstance(part, (int, float)) for part in value)
+
+
+# ---------------------------------------------------------------- runs and cells
+
+
+def demo_clips(config: Mapping) -> Clips:
+    """What is known of the data set from the config alone: the songs of the demo, and nothing of any other."""
+    songs, samples = config["demo"]["songs"], round(config["demo"]["clip_s"] * SAMPLE_RATE)
+
+    @cache
+    def clips(split: str) -> pd.DataFrame | None:
+        count = songs.get(split.removesuffix("_db").removesuffix("_query")) if config["dataset"] == "demo" else None
+        return pd.DataFrame({"samples": np.full(count, samples)}) if count else None
+
+    return clips
+
+
+def impossible_cells(config: Mapping) -> list[str]:
+    """Cells of the studies that could not be trained or searched, as far as the config says, one sentence each."""
+    clips = demo_clips(config)
+    cells = {cell for study in config["studies"].values() if study for cell in grid.study_cells(study, config)}
+    fields = {run: grid.parse_run(run) for run in sorted({cell.run for cell in cells})}
+    problems = [problem for run in fields.values() for problem in problems_of_run(run, config, clips)]
+    for index, dim in sorted({(cell.index, fields[cell.run]["dim"]) for cell in cells}):
+        problems += problems_of_index(index, dim, config, clips)
+    return problems + (problems_of_queries(config["search"], clips) if cells else [])
+
+
+def problems_of_run(fields: Mapping, config: Mapping, clips: Clips) -> list[str]:
+    """Why a run of these fields could not be trained."""
+    sections = overlay.of_recipe(config, fields["recipe"])
+    features, train = sections["features"], sections["train"]
+    replicas, bsz, data = grid.positives(config["losses"][fields["loss"]]), fields["bsz"], train["data"]
+    problems = said(check_band, features["f_min"], features["f_max"])
+    problems += said(check_model, sections["model"], fields["dim"], image_shape(features))
+    problems += said(check_batch, bsz, replicas)
+    problems += said(check_processes, bsz, train["gpus"], features["max_scope"])
+    if (songs := clips("train")) is not None:
+        items = count_items(songs["samples"], data["fraction"], data["one_per_clip"])
+        problems += said(check_supply, bsz, replicas, items, data["one_per_clip"])
+    validation = config["chains"].get(train["validation"]["queries"], [])
+    return (
+        problems
+        + problems_of_chain(config["chains"][fields["aug"]], "train", clips)
+        + problems_of_chain(validation, "test", clips)
+    )
+
+
+def problems_of_chain(steps: Sequence[Mapping], part: str, clips: Clips) -> list[str]:
+    """Impulse responses that a chain asks for and the data set has not. ``part``: train or test, whose sounds it takes."""
+    responses = clips(f"ir_{part}")
+    if responses is None:
+        return []
+    wanted = [(step["impulse_response"] or {}).get("kinds") for step in steps if "impulse_response" in step]
+    return [problem for kinds in wanted for problem in said(check_kinds, kinds, kinds_of(responses["path"]))]
+
+
+def problems_of_index(name: str, dim: int, config: Mapping, clips: Clips, fraction: float = 1.0) -> list[str]:
+    """Why an index could not be built of fingerprints of ``dim`` dimensions, and of a ``fraction`` of the dummy ones."""
+    kind, options = type_of(name, config["indexes"][name])
+    problems = said(codes_of, options["codes"], dim) if "codes" in options else []
+    problems += said(check_milvus, options) if kind == "milvus" else []
+    if config["search"]["device"] == "gpu" and (reason := refusal(kind, options)):
+        problems.append(f"search.device: gpu cannot be used: {reason}; use auto or cpu")
+    dummy = clips("dummy")
+    rows = np.inf if dummy is None else max(round(fraction * int(count_segments(dummy["samples"]).sum())), 1)
+    problems += said(check_training, kind, min(rows, config["search"]["train_max"]))
+    return [f"index {name!r}: {problem.removeprefix(f'{kind}: ')}" for problem in problems]
+
+
+def problems_of_queries(search: Mapping, clips: Clips) -> list[str]:
+    """Why no test sequence could start where ``search`` (of the config) wants it. All query sets are as long as the songs."""
+    songs, ids = clips("test_db"), search["test_ids"]
+    samples = None if songs is None else songs["samples"].to_numpy()
+    how = {"protocol": search["protocol"], "lengths": search["lengths"]}
+    if ids == "icassp":
+        return said(check_icassp, samples, **how)
+    if isinstance(ids, str) and ids != "all" and not Path(ids).is_file():
+        return []  # Snakemake says that this input is missing
+    if samples is not None:
+        return said(choose_starts, samples, ids, **how)
+    return said(read_ids, Path(ids)) if isinstance(ids, str) and ids != "all" else []

@@ -1,0 +1,44 @@
+"""Configs laid over each other, and the sections of one recipe."""
+
+import re
+from collections.abc import Mapping
+
+import yaml
+
+EXPONENTIAL = re.compile(r"[-+]?\d+\.?\d*[eE][-+]?\d+")
+
+
+def with_changes(section: Mapping, changes: Mapping) -> dict:
+    """A section of the config with some of its keys, at any depth, replaced."""
+    merged = dict(section)
+    for key, value in changes.items():
+        deeper = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = with_changes(merged[key], value) if deeper else value
+    return merged
+
+
+def typed(value: object, given: object = None) -> object:
+    """A part of the config, with numbers for what was meant as numbers.
+
+    That is text like 1e-3, which YAML does not take for a number; and whatever of it was ``given`` on the command line,
+    where Snakemake leaves what is inside braces as text: there, text becomes what YAML makes of it.
+    """
+    if isinstance(value, Mapping):
+        given = given if isinstance(given, Mapping) else {}
+        return {key: typed(inside, given.get(key)) for key, inside in value.items()}
+    if isinstance(value, list):
+        return [typed(inside, inside if value == given else None) for inside in value]
+    if not isinstance(value, str):
+        return value
+    if EXPONENTIAL.fullmatch(value):
+        return float(value)
+    meant = yaml.safe_load(value) if value == given else value
+    return meant if meant is None or isinstance(meant, (bool, int, float)) else value
+
+
+def of_recipe(config: Mapping, recipe: str) -> dict:
+    """The config's ``features``, ``model`` and ``train`` as a recipe has them; another encoder keeps no options of this one."""
+    sections, changes = {name: config[name] for name in ("features", "model", "train")}, config["recipes"][recipe]
+    if changes.get("model", {}).get("encoder", sections["model"]["encoder"]) != sections["model"]["encoder"]:
+        sections["model"] = {}
+    return with_changes(sections, changes)

@@ -1,0 +1,18 @@
+"""The folders of the paper's data set, and what lies in them."""
+
+SPLITS = {  # split -> folder
+    "train": "music/train-10k-30s",
+    "val_db": "music/val-query-db-500-30s/db",
+    "val_query": "music/val-query-db-500-30s/query",
+    "test_db": "music/test-query-db-500-30s/db",
+    "test_query": "music/test-query-db-500-30s/query",
+    "dummy": "music/test-dummy-db-100k-full",
+    "bg_train": "aug/bg/tr",
+    "bg_test": "aug/bg/ts",
+    "ir_train": "aug/ir/tr",
+    "ir_test": "aug/ir/ts",
+    "speech_train": "aug/speech/common_voice_8k/en/train",
+    "speech_test": "aug/speech/common_voice_8k/en/test",
+}
+MUSIC = tuple(split for split, folder in SPLITS.items() if folder.startswith("music/"))
+QUERY_OF = {"val_db": "val_query", "test_db": "test_query"}

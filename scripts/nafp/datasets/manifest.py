@@ -1,0 +1,88 @@
+"""What a data set in the paper's layout holds, file by file, as a table; and what differs between two of them."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pandas as pd
+from tqdm import tqdm
+
+from nafp.audio.segments import SAMPLE_RATE
+from nafp.audio.wav import check_wav
+from nafp.datasets.layout import SPLITS
+from nafp.errors import UserError
+from nafp.walk import as_path, as_text, files_below, is_dangling, is_wav
+
+DUMMIES = {"10k_30s": (10_000, 30), "100k_full": (100_000, None)}  # name -> songs, seconds of each (None: any)
+
+
+def find_files(root: Path) -> pd.DataFrame:
+    """Every WAV file of every split under ``root``, in a fixed order: columns split, path (relative to root, as text)."""
+    rows = [
+        (split, as_text(path.relative_to(root).as_posix()))
+        for split, folder in SPLITS.items()
+        for path in files_below(root / folder, is_wav, dangling=True)
+    ]
+    return pd.DataFrame(rows, columns=["split", "path"])
+
+
+def make_manifest(root: Path, threads: int = 8) -> pd.DataFrame:
+    """Check every file's header: columns split, path, bytes, samples, seconds, problem ('' if none)."""
+    manifest = find_files(root)
+    paths = [root / as_path(path) for path in manifest["path"]]
+    with ThreadPoolExecutor(threads) as pool:
+        checked = list(tqdm(pool.map(check_wav, paths), total=len(paths), desc="checking", unit="file"))
+    manifest["bytes"] = [0 if is_dangling(path) else path.stat().st_size for path in paths]
+    manifest["samples"] = [info.samples for info in checked]
+    manifest["seconds"] = manifest["samples"] / SAMPLE_RATE
+    manifest["problem"] = [info.problem for info in checked]
+    return manifest
+
+
+def with_digests(manifest: pd.DataFrame, digests: pd.DataFrame) -> pd.DataFrame:
+    """The manifest with ``sha256``, and with the files that are in no split at its end (their split is empty)."""
+    known = digests.set_index("path")
+    rest = digests.loc[~digests["path"].isin(manifest["path"]), ["path", "bytes", "sha256"]]
+    ours = manifest.assign(sha256=known["sha256"].reindex(manifest["path"]).to_numpy())
+    whole = pd.concat([ours, rest], ignore_index=True)
+    whole["samples"] = whole["samples"].astype("Int64")
+    return whole.fillna({"split": "", "problem": ""})
+
+
+def select_dummies(manifest: pd.DataFrame, dummy: str | int) -> pd.DataFrame:
+    """The manifest with the first songs of the dummy split only: ``all``, a name of DUMMIES, or how many."""
+    count = DUMMIES[dummy][0] if dummy in DUMMIES else dummy
+    if count == "all":
+        return manifest
+    is_dummy = manifest["split"] == "dummy"
+    return manifest[~is_dummy | (is_dummy.cumsum() <= count)]
+
+
+def read_manifest(path: Path) -> pd.DataFrame:
+    """A manifest from disk; UserError if it is none."""
+    try:
+        manifest = pd.read_csv(path, keep_default_na=False, dtype={"path": str, "sha256": str, "bytes": "int64"})
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read as a manifest ({error})") from error
+    if missing := {"path", "bytes", "sha256"} - set(manifest.columns):
+        raise UserError(f"{path}: is not a manifest, it has no column {', '.join(sorted(missing))}")
+    return manifest
+
+
+def compare(one: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
+    """What differs between two manifests: columns path, difference (missing, added, changed), bytes of both (Int64)."""
+    both = one[["path", "bytes", "sha256"]].merge(
+        other[["path", "bytes", "sha256"]], on="path", how="outer", suffixes=("_one", "_other"), indicator=True
+    )
+    kind = both["_merge"].map({"left_only": "missing", "right_only": "added", "both": "changed"}).astype(str)
+    differs = (both["_merge"] != "both") | (both["sha256_one"] != both["sha256_other"])
+    found = both.assign(difference=kind)[differs].sort_values("path", ignore_index=True)
+    sizes = {f"bytes_{side}": found[f"bytes_{side}"].astype("Int64") for side in ("one", "other")}
+    return found.assign(**sizes)[["path", "difference", "bytes_one", "bytes_other"]]
+
+
+def differences(manifest: pd.DataFrame, expected: Path) -> list[str]:
+    """How a copy differs from the manifest that it should have, one sentence a file."""
+    says = {"missing": "is missing", "changed": "is not the file of {}"}
+    found = compare(read_manifest(expected), manifest)
+    found = found[found["difference"] != "added"]  # more files, a README say, do no harm
+    return [f"{row.path}: {says[row.difference].format(expected)}" for row in found.itertuples()]

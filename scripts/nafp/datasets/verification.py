@@ -1,0 +1,182 @@
+"""What is wrong with a data set in the paper's layout: everything at once."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from nafp.audio.segments import SAMPLE_RATE
+from nafp.audio.wav import onset, read_wav
+from nafp.datasets.layout import MUSIC, QUERY_OF, SPLITS
+from nafp.datasets.manifest import DUMMIES, differences, select_dummies
+from nafp.errors import UserError
+from nafp.files import written_whole
+from nafp.walk import as_path
+
+VITAL = ("val_db", "val_query", "test_db", "test_query")  # a hole in one of them would shift the answers
+SHOWN = 30  # problems in a message; the report has all
+OTHER_COPY = (
+    "if nothing is missing in your copy (users of the full data set count 93,458 dummy songs, and get another checksum), go "
+    "on with it: --config 'dataset={as_published: false}', which still refuses bad files"
+)
+LATE_MS = 50  # from the beginning of an impulse response to its direct sound; a tenth of the hop between segments
+
+
+def find_problems(manifest: pd.DataFrame, root: Path) -> list[str]:
+    """All that is wrong with a data set, one sentence each: bad files, empty music splits, queries without a song."""
+    return bad_files(manifest, root) + broken_pairs(manifest, root)
+
+
+def bad_files(manifest: pd.DataFrame, root: Path) -> list[str]:
+    """One sentence a file that cannot be used."""
+    return [f"{root / row.path}: {row.problem}" for row in manifest[manifest["problem"] != ""].itertuples()]
+
+
+def broken_pairs(manifest: pd.DataFrame, root: Path) -> list[str]:
+    """Empty music splits, queries without a song, songs without a query, and pairs of unequal length."""
+    present = set(manifest["split"])
+    problems = [f"{root / SPLITS[split]}: no WAV files (split {split!r})" for split in MUSIC if split not in present]
+    for db, query in QUERY_OF.items():
+        if {db, query} <= present:
+            problems += unpaired(manifest, root, db, query)
+    return problems
+
+
+def unpaired(manifest: pd.DataFrame, root: Path, db: str, query: str) -> list[str]:
+    """A query clip must have its song's name and length, because segment i of one answers segment i of the other."""
+    lengths = {
+        split: {Path(r.path).relative_to(SPLITS[split]).as_posix(): r.samples for r in rows.itertuples()}
+        for split, rows in manifest.groupby("split")
+        if split in (db, query)
+    }
+    problems = []
+    for name in sorted(lengths[db].keys() | lengths[query].keys()):
+        in_db, in_query = lengths[db].get(name), lengths[query].get(name)
+        if in_db is None or in_query is None:
+            has, lacks = (query, db) if in_db is None else (db, query)
+            problems.append(f"{root / SPLITS[has] / name}: has no counterpart {root / SPLITS[lacks] / name}")
+        elif in_db != in_query:
+            problems.append(f"{root / SPLITS[query] / name}: {in_query} samples, but its song has {in_db}")
+    return problems
+
+
+def count_problems(manifest: pd.DataFrame, root: Path, expected: Mapping[str, int], dummy: str | int) -> list[str]:
+    """Splits that have another number of clips than expected, and dummy songs of another number or length."""
+    counts = manifest["split"].value_counts()
+    wanted = dict(expected)
+    if dummy != "all":
+        wanted["dummy"] = DUMMIES[dummy][0] if dummy in DUMMIES else dummy
+    problems = [
+        f"{root / SPLITS[split]}: {counts.get(split, 0):,} clips, expected {count:,}"
+        for split, count in wanted.items()
+        if counts.get(split, 0) != count
+    ]
+    seconds = DUMMIES[dummy][1] if dummy in DUMMIES else None
+    dummies = manifest.loc[manifest["split"] == "dummy", "seconds"]
+    other = int(((dummies - seconds).abs() > 1).sum()) if seconds else 0
+    if other:
+        problems.append(
+            f"{root / SPLITS['dummy']}: {other:,} songs are not {seconds} s long, but dummy is {dummy}, a data set of such "
+            f"songs; 'dummy: {DUMMIES[dummy][0]}' takes as many in the length that they have"
+        )
+    return problems
+
+
+def content_warnings(manifest: pd.DataFrame, root: Path) -> list[str]:
+    """What is odd about usable files, one sentence each: songs in several splits, impulse responses that begin late."""
+    return same_audio(manifest) + late_responses(manifest, root)
+
+
+def same_audio(manifest: pd.DataFrame) -> list[str]:
+    """Files of training that are, byte for byte, in the validation or test split too, one sentence each."""
+    music = manifest[manifest["split"].isin(("train", *VITAL, "dummy"))]
+    groups = music[music.duplicated("sha256", keep=False)].groupby("sha256", sort=False)
+    return [
+        f"the same file in several splits: {', '.join(rows['path'])}"
+        for _, rows in groups
+        if rows["split"].nunique() > 1
+    ]
+
+
+def late_responses(manifest: pd.DataFrame, root: Path) -> list[str]:
+    """The impulse responses that begin with silence, which delays what is convolved with them: one sentence, or none."""
+    paths = manifest.loc[manifest["split"].isin(("ir_train", "ir_test")) & (manifest["problem"] == ""), "path"]
+    onsets_ms = {path: 1000 * onset(read_wav(root / as_path(path))) / SAMPLE_RATE for path in paths}
+    late = {path: ms for path, ms in onsets_ms.items() if ms > LATE_MS}
+    if not late:
+        return []
+    return [
+        f"the direct sound of {len(late)} of {len(paths)} impulse responses comes later than {LATE_MS} ms, and delays what "
+        "they are convolved with (after 250 ms, half a hop, the next segment is nearer); training takes them so, unless "
+        "impulse_response has trim: true; queries that are made here take them from the direct sound on: "
+        + ", ".join(f"{path} ({ms:.0f} ms)" for path, ms in late.items())
+    ]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a verification found: ``fatal`` problems, and others (``warnings``) that it goes on in spite of."""
+
+    fatal: list[str]
+    warnings: list[str]
+    manifest: pd.DataFrame  # without the files that cannot be used
+
+
+def judge(
+    manifest: pd.DataFrame,
+    root: Path,
+    expected: Mapping[str, int],
+    dummy: str | int = "all",
+    strict: bool = True,
+    as_published: bool = True,
+) -> Verdict:
+    """Look for all problems of a data set at once.
+
+    ``as_published: false`` goes on with other counts than expected; ``strict: false`` also without bad files, but never
+    with an empty music split or a hole among the queries and their songs.
+    """
+    chosen = select_dummies(manifest, dummy)
+    vital = chosen["split"].isin(VITAL)
+    usable = chosen[chosen["problem"] == ""]
+    fatal = bad_files(chosen[vital], root) + broken_pairs(chosen if strict else usable_or_vital(chosen), root)
+    bad, counts = bad_files(chosen[~vital], root), count_problems(chosen, root, expected, dummy)
+    if not strict:
+        return Verdict(fatal, bad + counts, usable)
+    if not as_published:
+        return Verdict(bad + fatal, counts, usable)
+    return Verdict(bad + advised(counts) + fatal, [], usable)
+
+
+def advised(problems: list[str]) -> list[str]:
+    """Differences to what was published, with what to do if they are none of this copy alone."""
+    return [*problems[:-1], f"{problems[-1]}; {OTHER_COPY}"] if problems else []
+
+
+def usable_or_vital(manifest: pd.DataFrame) -> pd.DataFrame:
+    return manifest[(manifest["problem"] == "") | manifest["split"].isin(VITAL)]
+
+
+def refuse(problems: list[str], root: Path, report: Path) -> None:
+    """Raise UserError if there are problems; all of them are in ``report``, the first ones in the message."""
+    report.unlink(missing_ok=True)
+    if problems:
+        with written_whole(report) as part:
+            part.write_text("\n".join(problems) + "\n", encoding="utf-8", errors="backslashreplace")
+        more = f"\n... and {len(problems) - SHOWN} more: all are in {report}" if len(problems) > SHOWN else ""
+        shown = "\n".join(problems[:SHOWN])
+        raise UserError(f"{root} cannot be used, {len(problems)} problem(s):\n{shown}{more}")
+
+
+def checksum_problems(md5: str, published_md5: str | None) -> list[str]:
+    """How a data set differs from a published checksum (None: there is none), in a sentence."""
+    if published_md5 and md5 != published_md5:
+        return [f"the MD5 of all files is {md5}, published is {published_md5}"]
+    return []
+
+
+def content_problems(manifest: pd.DataFrame, expected: Sequence[Path | str | None]) -> list[str]:
+    """How a data set differs from manifests (None: there is none), one sentence each."""
+    return [
+        problem for path in expected if path and Path(path).exists() for problem in differences(manifest, Path(path))
+    ]

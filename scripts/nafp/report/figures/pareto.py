@@ -1,0 +1,152 @@
+"""What an index type costs: time, memory and hits, and which types no other one beats in all three."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
+from matplotlib.ticker import LogLocator, NullLocator
+from matplotlib.transforms import Bbox
+
+from nafp.report.figures.style import HEIGHT, colours, drawn, legend, note, short
+from nafp.report.tables.cells import label, pool_seeds, shown_fields, with_intervals
+
+MOST_LABELS = 24
+_RADIUS = 4  # of a marker, in points
+
+
+def index_costs(cells: pd.DataFrame, path: str | Path) -> None:
+    """Draw the exact top-1 hit rate (%) at the shortest query over ms per query, and over bytes per fingerprint on disk.
+
+    A point an index type, a colour a run; its bar is the 95 % interval. Filled: no other type of the same run is at
+    least as good in hit rate, time and size, and better in one; the line joins the best hit rates for the time, or the size.
+    Writes an SVG to `path`, and a PNG. Raises ValueError when no cell has a search time.
+    """
+    points = _points_of(cells)
+    with drawn(path, 2, height=1.9 * HEIGHT) as (figure, panels):
+        groups = points.groupby("configuration", sort=False)
+        for axes, cost in zip(panels, ("ms_per_query", "bytes"), strict=True):
+            for (_, rows), colour in zip(groups, colours(groups.ngroups), strict=True):
+                _draw(axes, rows, cost, colour)
+            _cost_axis(axes, points[cost])
+        panels[0].set(xlabel=f"ms per query of {points['seconds'].iloc[0]:g} s", ylabel="top-1 hit rate (exact), %")
+        panels[1].set(xlabel="bytes per fingerprint on disk", ylabel="top-1 hit rate (exact), %")
+        asked = (points["queries"] / points["seeds"]).max()
+        note(panels[0], f"n = {asked:,.0f} queries in {points['songs'].max():,} songs; bar: 95 % interval")
+        handles = [Line2D([], [], marker="o", linestyle="", color=c) for c in colours(groups.ngroups)] * (
+            groups.ngroups > 1
+        )
+        names = [name for name, _ in groups] * (groups.ngroups > 1)
+        kinds = [
+            Line2D([], [], marker="o", linestyle="", color="0.3", markerfacecolor=face) for face in ("0.3", "white")
+        ]
+        legend(figure, [*handles, *kinds], [*names, "beaten by no other", "beaten in time, size and hits"])
+        if len(points) <= MOST_LABELS:
+            for axes, cost in zip(panels, ("ms_per_query", "bytes"), strict=True):
+                _label_points(figure, axes, points, cost)
+
+
+def _points_of(cells: pd.DataFrame) -> pd.DataFrame:
+    pooled = pool_seeds(cells)
+    points = pooled[(pooled["match"] == "exact") & (pooled["seconds"] == pooled["seconds"].min())]
+    points = points.dropna(subset=["ms_per_query"])
+    if points.empty:
+        raise ValueError("no cell has a search time (ms_per_query), so there is nothing to draw")
+    points = with_intervals(points)
+    fields = [name for name in shown_fields(cells) if name != "index"]
+    names = [short(label(row, fields)) for row in points.to_dict("records")]
+    points = points.assign(bytes=points["index_bytes"] / points["database_segments"], configuration=names)
+    groups = points.groupby("configuration", sort=False)
+    return points.assign(beaten=pd.concat([dominated(rows) for _, rows in groups]))
+
+
+def dominated(points: pd.DataFrame) -> pd.Series:
+    """True where another point is at least as good in hit rate, ms_per_query and bytes, and better in one of them.
+
+    An unknown size counts as neither better nor worse.
+    """
+    costs = np.stack([-points["hit_rate_pct"], points["ms_per_query"], points["bytes"].fillna(0)]).T.astype(float)
+    no_worse = (costs[:, None] <= costs[None]).all(axis=2)
+    better = (costs[:, None] < costs[None]).any(axis=2)
+    return pd.Series((no_worse & better).any(axis=0), index=points.index)
+
+
+def _draw(axes: Axes, rows: pd.DataFrame, cost: str, colour: tuple) -> None:
+    rows = rows.dropna(subset=[cost]).sort_values(cost)
+    spread = [rows["hit_rate_pct"] - rows["low_pct"], rows["high_pct"] - rows["hit_rate_pct"]]
+    where = rows[cost], rows["hit_rate_pct"]
+    axes.errorbar(*where, yerr=np.clip(spread, 0, None), fmt="none", ecolor=colour, elinewidth=0.9, alpha=0.3)
+    best = rows["hit_rate_pct"].cummax()
+    front = rows[rows["hit_rate_pct"].eq(best) & ~best.duplicated()]
+    axes.step(front[cost], front["hit_rate_pct"], where="post", color=colour, linewidth=1, alpha=0.6, zorder=2)
+    faces = ["white" if beaten else colour for beaten in rows["beaten"]]
+    axes.scatter(*where, s=(2 * _RADIUS) ** 2, c=faces, edgecolor=[colour], linewidth=1.2, zorder=3)
+
+
+def _cost_axis(axes: Axes, values: pd.Series) -> None:
+    known = values.dropna()
+    if len(known) and (known > 0).all():
+        axes.set_xscale("log")
+        axes.set_xlim(known.min() / 1.7, known.max() * 3)
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if known.max() < 40 * known.min() else (1,)))
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+
+
+def _label_points(figure: Figure, axes: Axes, points: pd.DataFrame, cost: str) -> None:
+    """Write each point's index at the first free place around it, with a thin line where that is far away."""
+    points = points.dropna(subset=[cost])
+    figure.draw_without_rendering()
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    centres = axes.transData.transform(points[[cost, "hit_rate_pct"]].to_numpy(dtype=float))
+    radius = _RADIUS * figure.dpi / 72
+    taken = [Bbox.from_extents(x - radius, y - radius, x + radius, y + radius) for x, y in centres]
+    halo = [withStroke(linewidth=2.5, foreground="white")]
+    for row, centre in zip(points.to_dict("records"), centres, strict=True):
+        where = row[cost], row["hit_rate_pct"]
+        text = axes.annotate(
+            short(str(row["index"])),
+            where,
+            (0, 0),
+            textcoords="offset points",
+            fontsize=8.5,
+            va="center",
+            path_effects=halo,
+        )
+        width, height = text.get_window_extent(renderer).size
+        box, far = _free_place(centre, radius, width, height, taken, axes.bbox)
+        taken.append(box)
+        text.set_position((np.array([box.x0, (box.y0 + box.y1) / 2]) - centre) * 72 / figure.dpi)
+        if far:
+            ends = axes.transData.inverted().transform([centre, np.clip(centre, box.min, box.max)])
+            axes.plot(*ends.T, color="0.55", linewidth=0.6, zorder=2)
+
+
+def _free_place(
+    centre: np.ndarray, radius: float, width: float, height: float, taken: list[Bbox], inside: Bbox
+) -> tuple[Bbox, bool]:
+    x, y = centre
+    first = None
+    for step in range(16):
+        gap = radius + 3 + step * height * 0.6
+        places = [
+            (x + gap, y - height / 2),
+            (x - gap - width, y - height / 2),
+            (x - width / 2, y + gap),
+            (x - width / 2, y - gap - height),
+            (x + gap, y + gap / 2),
+            (x + gap, y - gap / 2 - height),
+            (x - gap - width, y + gap / 2),
+            (x - gap - width, y - gap / 2 - height),
+        ]
+        for left, bottom in places:
+            box = Bbox.from_bounds(left, bottom, width, height)
+            first = first or box
+            within = inside.x0 <= box.x0 and box.x1 <= inside.x1 and inside.y0 <= box.y0 and box.y1 <= inside.y1
+            if within and not box.count_overlaps(taken):
+                return box, step > 0
+    return first, False

@@ -1,0 +1,162 @@
+"""What each run hears and answers: a few test segments, degraded at known levels, searched, and cut out to listen to."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Generator, nn
+
+from nafp.audio.pools import AudioPool
+from nafp.audio.segments import SAMPLE_RATE, SEGMENT
+from nafp.audio.splits import Split
+from nafp.augment.chain import Chain
+from nafp.model.model import Model
+from nafp.report.page.media import grey_image, picture, sound
+from nafp.search.sequences import exact_neighbours
+from nafp.search.vectors import Database
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run that answers: its network and its fingerprints of the database."""
+
+    name: str
+    network: Model
+    database: Database
+
+
+@dataclass(frozen=True)
+class Songs:
+    """The audio of a database: the segments of the distractors come first, then the test songs'."""
+
+    dummy: Split
+    db: Split
+
+    def locate(self, row: int) -> tuple[Split, int]:
+        """The split and the number in it of a row of the database."""
+        first = len(self.dummy.segments)
+        return (self.dummy, row) if row < first else (self.db, row - first)
+
+    def cut(self, row: int) -> np.ndarray:
+        """(SEGMENT,) the samples of a row, from -1 to 1."""
+        split, segment = self.locate(row)
+        start = split.segments.start[segment]
+        return split.audio[start : start + SEGMENT].astype(np.float32) / 32768
+
+    def place(self, row: int) -> dict[str, Any]:
+        """Song, and seconds into it."""
+        split, segment = self.locate(row)
+        clip = split.segments.clip[segment]
+        at = (split.segments.start[segment] - split.clips["start"].iloc[clip]) / SAMPLE_RATE
+        return {"song": Path(split.clips["path"].iloc[clip]).stem, "at_s": round(float(at), 2)}
+
+
+def choose(db: Split, count: int, seed: int) -> np.ndarray:
+    """Segments of the test songs: of as many songs as possible, drawn with ``seed``, whatever is found."""
+    rng = np.random.default_rng(seed)
+    clips = np.unique(db.segments.clip)
+    songs = np.sort(rng.choice(clips, count, replace=count > len(clips)))
+    return np.array([rng.choice(np.flatnonzero(db.segments.clip == song)) for song in songs])
+
+
+def degrade(x: np.ndarray, snr_db: float, pools: Mapping[str, AudioPool], seed: int) -> np.ndarray:
+    """(n, SEGMENT) -> the same with noise at ``snr_db`` and, where there are some, impulse responses; peaks at 1."""
+    steps = [{"background": {"snr_db": [snr_db, snr_db]}}]
+    steps += [{"impulse_response": {}}] if "ir" in pools else []
+    chain = Chain([*steps, {"gain": {"peak_db": [0, 0]}}], pools, for_queries=True)
+    rng = Generator().manual_seed(seed)
+    return chain.degrade(torch.from_numpy(x), chain.draw_wave(len(x), SEGMENT, rng)).numpy()
+
+
+@torch.inference_mode()
+def answers(run: Run, heard: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(n, SEGMENT) -> (n, 2) rows of the database that are most alike, by exhaustive search, and (n, 2) their inner products."""
+    vectors = run.network(torch.from_numpy(heard)).float().numpy()
+    rows = exact_neighbours(run.database, vectors, 2)
+    segments = np.repeat(np.arange(len(rows)), 2)
+    return rows, run.database.inner_products(vectors, segments, rows.ravel()).reshape(rows.shape)
+
+
+def verdict(rows: Sequence[int], scores: Sequence[float], truth: int) -> str:
+    """hit: the best row is the right segment; near: its neighbour; miss. Of rows with one score the wrong one counts."""
+    best = [int(row) for row, score in zip(rows, scores, strict=True) if score == scores[0]]  # none of a NaN
+    off = max((abs(row - truth) for row in best), default=np.inf)
+    return "hit" if off == 0 else "near" if off == 1 else "miss"
+
+
+class Media:
+    """Sounds and their spectrograms by name, each stored once however often it is shown."""
+
+    def __init__(self):
+        self.stored: dict[str, dict[str, str]] = {}
+
+    def add(self, name: str, samples: np.ndarray) -> str:
+        """Store samples; returns the name."""
+        if name not in self.stored:
+            self.stored[name] = {"sound": sound(samples), "picture": picture(samples)}
+        return name
+
+
+def listen(
+    runs: Sequence[Run],
+    songs: Songs,
+    chosen: np.ndarray,
+    snr_db: Sequence[float],
+    pools: Mapping[str, AudioPool],
+    seed: int,
+) -> dict[str, Any]:
+    """What the page shows: {"media": name -> data URIs, "queries": [{song, at_s, original, heard: [{snr_db, query,
+    answers: [{run, verdict, song, at_s, score, match}]}]}]}; original, query and match are names of media."""
+    media, truths = Media(), chosen + len(songs.dummy.segments)
+    originals = np.stack([songs.cut(truth) for truth in truths])
+    queries = [songs.place(t) | {"original": media.add(f"db{t}", songs.cut(t)), "heard": []} for t in truths]
+    for level in snr_db:
+        heard = degrade(originals, level, pools, seed)
+        found = {run.name: answers(run, heard) for run in runs}
+        for i, (query, truth) in enumerate(zip(queries, truths, strict=True)):
+            one = {"snr_db": level, "query": media.add(f"q{i}at{level:g}", heard[i]), "answers": []}
+            for name, (rows, scores) in found.items():
+                row = int(rows[i, 0])
+                said = verdict(rows[i], scores[i], truth)
+                answer = {"run": name, "verdict": said, "score": round(float(scores[i, 0]), 3)}
+                one["answers"].append(answer | songs.place(row) | {"match": media.add(f"db{row}", songs.cut(row))})
+            query["heard"].append(one)
+    return {"media": media.stored, "queries": queries}
+
+
+@torch.inference_mode()
+def chain_steps(
+    train: Split, steps: Sequence[Mapping], pools: Mapping[str, AudioPool], log_mel: nn.Module, seed: int
+) -> list[dict[str, Any]]:
+    """One training segment through a chain, step by step: [{step, sound, image}], each with all steps before.
+
+    ``image`` is the log-mel image that the encoder sees. Sounds end where masks on the image begin.
+    """
+    rng = Generator().manual_seed(seed)
+    middle = len(train.segments) // 2
+    low, high = (torch.from_numpy(part[middle : middle + 1]) for part in (train.segments.low, train.segments.high))
+    start = int(train.segments.start[middle])
+    shown = []
+    names = [name for step in steps for name in step]
+    for count in range(len(steps) + 1):
+        chain = Chain(steps[:count], pools)
+        rng.manual_seed(seed)
+        offset = int(chain.draw_offsets(low, high, 1, rng, torch.tensor([middle]))[0, 1])
+        cut = train.audio[start + offset : start + offset + SEGMENT].astype(np.float32) / 32768
+        x = chain.degrade(torch.from_numpy(cut)[None], chain.draw_wave(1, SEGMENT, rng))
+        image = log_mel(x)
+        image = chain.mask(image, chain.draw_image(image.shape, rng))
+        audible = count == 0 or names[count - 1] not in ("cutout", "frequency_mask", "time_mask")
+        scaled = (image[0] - image.min()) / (image.max() - image.min()).clamp(min=1e-9)
+        shown.append(
+            {
+                "step": names[count - 1] if count else "original",
+                "settings": dict(next(iter(steps[count - 1].values())) or {}) if count else {},
+                "sound": sound(x[0].numpy()) if audible else "",
+                "image": grey_image(scaled.numpy()),
+            }
+        )
+    return shown

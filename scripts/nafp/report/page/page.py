@@ -1,0 +1,140 @@
+"""The HTML page: one file that opens from disk, fetches nothing, and escapes everything that came out of data."""
+
+import base64
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from nafp.report.tables.cells import plain
+from nafp.report.tables.formats import caption
+from nafp.report.tables.layout import MISSING, Entry, Group, layout
+from nafp.report.tables.published import PAPER, RERUN
+from nafp.report.tables.study import OURS
+
+ORIGINS = {
+    OURS: "measured here",
+    PAPER: "as printed in arXiv 2010.11910",
+    RERUN: "the released code, as its users reported it",
+}
+
+
+@dataclass(frozen=True)
+class Section:
+    """One study: its name, question, table (as from `tables.study_table`) and figures (pairs of caption and SVG text)."""
+
+    name: str
+    question: str
+    table: pd.DataFrame
+    figures: Sequence[tuple[str, str]] = field(default=())
+
+
+def render_page(
+    title: str,
+    headline: Sequence[Mapping[str, str]],
+    sections: Sequence[Section],
+    closer: Sequence[tuple[str, str]] = (),
+    listening: Mapping[str, Any] | None = None,
+    provenance: Mapping[str, Any] | None = None,
+    state: str = "",
+) -> str:
+    """Render the scoreboard as one self-contained HTML document.
+
+    `headline`: as from `headline.headline`. `closer`: figures of no single study, pairs of caption and SVG text.
+    `listening`: as from `listening.listen`, with steps (of `listening.chain_steps`), note, and names, run -> short name.
+    `provenance`: any nesting of mappings, lists and plain values. `state`: a sentence on what is missing.
+    """
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.tests["mapping_"] = lambda value: isinstance(value, Mapping)
+    environment.filters["plain"] = _plain
+    environment.filters["bind"] = _bind
+    environment.filters["folded"] = _folded
+    return environment.get_template("page.html.j2").render(
+        title=title,
+        headline=headline,
+        state=state,
+        studies=[_study(section, number) for number, section in enumerate(sections, start=1)],
+        closer=[(text, _data_uri(svg)) for text, svg in closer],
+        listening=_heard(listening or {}),
+        published=any((section.table["source"] != OURS).any() for section in sections),
+        provenance=provenance or {},
+        origins=ORIGINS,
+    )
+
+
+def _study(section: Section, number: int) -> dict[str, Any]:
+    plan = layout(section.table)
+    return {
+        "id": f"study-{number}",
+        "name": re.sub(r"(?<=[a-z])(?=\d)|_", " ", section.name),
+        "question": section.question,
+        "plan": plan,
+        "labels": len(plan.blocks[0].groups[0].labels) if plan.blocks else 0,
+        "matches": list(dict.fromkeys(section.table["match"])),
+        "sources": list(dict.fromkeys(block.source for block in plan.blocks)),
+        "caption": caption(section.table),
+        "figures": [(text, _data_uri(svg)) for text, svg in section.figures],
+    }
+
+
+def _heard(listening: Mapping[str, Any]) -> dict[str, Any]:
+    """The sound demo for the template: queries as tables of runs x noise levels, and how many each run found."""
+    queries, names = listening.get("queries", []), listening.get("names", {})
+    levels = [heard["snr_db"] for heard in queries[0]["heard"]] if queries else []
+    runs = [answer["run"] for answer in queries[0]["heard"][0]["answers"]] if levels else []
+    found = {run: [Counter() for _ in levels] for run in runs}
+    for query in queries:
+        for column, heard in enumerate(query["heard"]):
+            for answer in heard["answers"]:
+                found[answer["run"]][column][answer["verdict"]] += 1
+    steps = [dict(step, text=_settings(step["settings"])) for step in listening.get("steps", [])]
+    return {
+        "media": listening.get("media", {}),
+        "queries": queries,
+        "levels": levels,
+        "runs": [(run, names.get(run, run), found[run]) for run in runs],
+        "steps": steps,
+        "note": listening.get("note", ""),
+    }
+
+
+def _settings(settings: Mapping[str, Any]) -> str:
+    shown = {key: " to ".join(map(plain, v)) if isinstance(v, list) else plain(v) for key, v in settings.items()}
+    return ", ".join(f"{key} {value}" for key, value in shown.items())
+
+
+def _bind(text: str) -> str:
+    return re.sub(r"(?<=\d) (?=(%|s\b|ms\b|dB\b))", "\u00a0", str(text))  # no line break between a number and its unit
+
+
+def _data_uri(svg: str) -> str:
+    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode("utf-8")).decode("ascii")
+
+
+def _folded(group: Group, head: Sequence[Entry]) -> str:
+    """What a phone shows below the first label instead of the other columns."""
+    others = zip(head[1:], group.labels[1:], strict=False)
+    shown = [(name.text, label.text) for name, label in others if label.text != MISSING]
+    return ", ".join(text if name == "index" else f"{name} {text}" for name, text in shown)
+
+
+def _plain(value: Any, inside: bool = False) -> str:
+    """A value of the config as YAML would write it on one line, without the outermost brackets."""
+    if isinstance(value, Mapping):
+        text = ", ".join(f"{key}: {_plain(one, True)}" for key, one in value.items())
+        return f"{{{text}}}" if inside or not value else text
+    if isinstance(value, (list, tuple)):
+        text = ", ".join(_plain(one, True) for one in value)
+        return f"[{text}]" if inside else text
+    return {True: "yes", False: "no", None: "–"}[value] if value is None or isinstance(value, bool) else str(value)

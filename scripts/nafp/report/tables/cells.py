@@ -1,0 +1,194 @@
+"""The measurements behind the scoreboard: one JSON per cell, read into one long table.
+
+A *cell* is one run of the training grid searched with one index type. Hit rates are top-1, in percent, unless a column
+says otherwise; query lengths are in seconds.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from nafp.errors import UserError
+from nafp.evaluation import openset
+from nafp.evaluation.answers import HIT, hits_beside, read_hits
+from nafp.evaluation.statistics import clustered_interval
+from nafp.files import reading
+from nafp.grid import FILES
+
+_CELL = ["dataset", "run", "query_set", "epoch", "index", "protocol", "test_ids", "index_options"]
+_CELL += ["songs", "queries", "database_segments", "seconds", "match", "hits"]
+_OF_INDEX = ["build_s", "index_bytes", "memory_bytes", "ms_per_segment"]
+_COSTS = ["mrr", "ms_per_query", *_OF_INDEX, "recall_pct"]
+_COLUMNS = [*_CELL, "hit_rate_pct", *_COSTS, "answers"]
+MEASURED = {"run", "queries", "hits", "hit_rate_pct", *_COSTS, "answers"}
+OF_POOL = {"seeds", "runs", "seed_sd"}  # what `pool_seeds` adds
+NO_FIELDS = {
+    "match",
+    "seconds",
+    "database_segments",
+    "songs",
+    "test_ids",
+    "index_options",
+}  # that name no configuration
+OF_QUERIES = ("query_set", "snr_db")  # what tells query sets apart
+_MATCH = {column: match for match, column in HIT.items()}
+
+
+class Key(NamedTuple):
+    """Which cell of a scoreboard."""
+
+    run: str
+    index: str
+    query_set: str = FILES
+
+
+def load_cells(paths: Iterable[str | Path]) -> pd.DataFrame:
+    """Read cell files into a long table: one row per cell x query length x match, in the order of `paths`.
+
+    Columns: dataset, run, the run's fields (aug, bsz, ...), query_set, snr_db if a cell has it (the level of its query set's
+    noise counts as one of its fields), epoch, index, protocol, test_ids, index_options (as JSON), songs and queries (their
+    numbers), database_segments, seconds, match (of HIT), hits, hit_rate_pct, mrr (mean reciprocal rank of the right segment,
+    on the rows of exact hits), ms_per_query, build_s (seconds), index_bytes (on disk), memory_bytes, ms_per_segment,
+    recall_pct (nearest neighbours found, percent), answers (the per-query table beside the cell).
+    Raises UserError for a damaged file, ValueError for a malformed cell or one that is given twice.
+    """
+    rows, seen = [], {}
+    for path in paths:
+        with reading(path):
+            cell = json.loads(Path(path).read_text(encoding="utf-8"))
+        identity = tuple(cell.get(key) for key in ("dataset", "run", "epoch", "index", "protocol", "query_set"))
+        if identity in seen:
+            raise ValueError(f"{path}: the same cell as {seen[identity]}; seeds would be counted twice")
+        seen[identity] = path
+        rows += _cell_rows(cell, path)
+    if not rows:
+        return pd.DataFrame(columns=_COLUMNS)
+    cells = pd.DataFrame(rows)
+    fields = [name for name in cells.columns if name not in _COLUMNS]
+    cells["hit_rate_pct"] = 100 * cells["hits"] / cells["queries"]
+    return cells[[*_CELL[:2], *fields, *_COLUMNS[2:]]]
+
+
+def _cell_rows(cell: Mapping[str, Any], path: str | Path) -> list[dict[str, Any]]:
+    absent = {"dataset", "run", "fields", "index", "database", "songs", "queries", "seconds", "hits"} - set(cell)
+    if absent:
+        raise ValueError(f"{path}: no {', '.join(sorted(absent))} in this cell")
+    clash = set(cell["fields"]) & set(_COLUMNS)
+    if clash:
+        raise ValueError(f"{path}: a run field may not be called {', '.join(sorted(clash))}")
+    seconds, queries = cell["seconds"], cell["queries"]
+    times, ranks = (cell.get(name) or [np.nan] * len(seconds) for name in ("ms_per_query", "mrr"))
+    for name, values in {**cell["hits"], "ms_per_query": times, "mrr": ranks}.items():
+        if len(values) != len(seconds):
+            raise ValueError(f"{path}: {name} has {len(values)} values for {len(seconds)} query lengths")
+    if any(not 0 <= hit <= queries for hits in cell["hits"].values() for hit in hits) or queries < 1:
+        raise ValueError(f"{path}: hits must lie between 0 and the {queries} queries")
+    shared = {
+        "dataset": cell["dataset"],
+        "run": cell["run"],
+        **cell["fields"],
+        "query_set": cell.get("query_set", FILES),
+        **({"snr_db": cell["snr_db"]} if "snr_db" in cell else {}),
+        **{name: cell.get(name) for name in ("epoch", "index", "protocol", "test_ids", "songs", "queries")},
+        "index_options": json.dumps(cell.get("index_options"), sort_keys=True),
+        **{name: np.nan if cell.get(name) is None else cell[name] for name in _OF_INDEX},
+        "recall_pct": 100 * cell["recall"]["nearest"] if "recall" in cell else np.nan,
+        "database_segments": sum(cell["database"].values()),
+        "answers": hits_beside(path),
+    }
+    return [
+        {
+            **shared,
+            "match": _MATCH[name],
+            "seconds": s,
+            "hits": hit,
+            "ms_per_query": ms,
+            "mrr": rank if name == "top1_exact" else np.nan,
+        }
+        for name, hits in cell["hits"].items()
+        for s, hit, ms, rank in zip(seconds, hits, times, ranks, strict=True)
+    ]
+
+
+def keys_of(cells: pd.DataFrame) -> list[Key]:
+    """The cells of `load_cells`, in the order of its files."""
+    return list(map(Key._make, cells[list(Key._fields)].drop_duplicates().itertuples(index=False, name=None)))
+
+
+def pool_seeds(cells: pd.DataFrame, keep_seeds: bool = False) -> pd.DataFrame:
+    """Pool rows of `load_cells` that differ only in the seed: hits and queries are summed, times and sizes averaged.
+
+    Adds `seeds`, the number pooled, `runs`, their names, and `seed_sd`, the standard deviation of their rates; `answers` are all
+    of their per-query tables.
+    """
+    if cells.empty:
+        return cells.assign(seeds=pd.Series(dtype="Int64"), runs=None, seed_sd=np.nan)
+    dropped = MEASURED if keep_seeds else MEASURED | {"seed"}
+    keys = [name for name in cells.columns if name not in dropped]
+    sums = {"hits": ("hits", "sum"), "queries": ("queries", "sum"), "seeds": ("run", "nunique")}
+    sums |= {"runs": ("run", tuple), "answers": ("answers", tuple), "seed_sd": ("hit_rate_pct", "std")}
+    means = {name: (name, "mean") for name in _COSTS}
+    pooled = cells.groupby(keys, sort=False, dropna=False).agg(**sums, **means).reset_index()
+    return pooled.assign(hit_rate_pct=100 * pooled["hits"] / pooled["queries"])
+
+
+def with_intervals(pooled: pd.DataFrame) -> pd.DataFrame:
+    """Rows of `pool_seeds` with low_pct and high_pct, 95 % over songs and seeds (`clustered_interval`), from the answers.
+
+    Raises UserError for a per-query table that is damaged or missing, or whose seeds were asked different queries.
+    """
+    open_sets = set(pooled.loc[pooled["match"] == "open set", "answers"])
+    bounds = {tables: _intervals(tables, tables in open_sets) for tables in pooled["answers"].unique()}
+    numbers = zip(pooled["answers"], pooled["match"], pooled["seconds"], strict=True)
+    found = [bounds[tables][match, seconds] for tables, match, seconds in numbers]
+    low, high = 100 * np.reshape(found, (-1, 2)).T
+    return pooled.assign(low_pct=low, high_pct=high)
+
+
+def _intervals(tables: Sequence[Path], open_set: bool) -> dict[tuple[str, float], tuple[float, float]]:
+    """(match, seconds) -> interval (0..1) of the mean of seeds with these per-query tables."""
+    seeds = [read_hits(path) for path in tables]
+    for path, one in zip(tables, seeds, strict=True):
+        if (one.asked, one.seconds) != (seeds[0].asked, seeds[0].seconds):
+            raise UserError(
+                f"{path} and {tables[0]} belong to seeds of one configuration, but were asked different queries; "
+                "delete both cells and run the same command again"
+            )
+    bounds = clustered_interval(np.stack([one.hits for one in seeds], axis=-2), seeds[0].queries)
+    if open_set:
+        low, high = (one[list(HIT).index("open set")] for one in bounds)  # at this threshold; others have another one
+        sampled_low, sampled_high = openset.intervals(tables).T
+        low[:], high[:] = np.minimum(low, sampled_low), np.maximum(high, sampled_high)
+    numbers = product(HIT, seeds[0].seconds)
+    return dict(zip(numbers, zip(*(one.ravel().tolist() for one in bounds), strict=True), strict=True))
+
+
+def shown_fields(cells: pd.DataFrame, varied: Sequence[str] = ()) -> list[str]:
+    """Names of the columns that tell the rows of a study apart: the varied ones, then all that happen to differ."""
+    candidates = [name for name in cells.columns if name not in MEASURED | OF_POOL | NO_FIELDS | {"seed"}]
+    differing = [name for name in candidates if cells[name].nunique(dropna=False) > 1]
+    return [name for name in dict.fromkeys([*varied, *differing]) if name in cells.columns]
+
+
+def label(row: Mapping[str, Any], fields: Iterable[str]) -> str:
+    """Short name of a configuration: `label(row, ["aug", "bsz"])` is "aug full, N=120"."""
+    symbols = {"bsz": "N=", "dim": "d=", "index": "", "loss": "", "query_set": "queries ", "snr_db": "SNR "}
+    parts = [(name, plain(row[name])) for name in fields if not pd.isna(row[name])]
+    return ", ".join(f"{symbols.get(name, f'{name} ')}{value}{' dB' * (name == 'snr_db')}" for name, value in parts)
+
+
+def run_labels(cells: pd.DataFrame, varied: Sequence[str] = ()) -> dict[str, str]:
+    """Run -> its short name among the runs of these cells; the whole one where nothing tells them apart."""
+    fields = [name for name in shown_fields(cells, varied) if name not in ("index", *OF_QUERIES)]
+    fields += ["seed"] if "seed" in cells.columns and cells["seed"].nunique() > 1 and "seed" not in fields else []
+    runs = cells.drop_duplicates("run").to_dict("records")
+    return {row["run"]: label(row, fields) or row["run"] for row in runs}
+
+
+def plain(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, (int, float, np.number)) and abs(value) < 1e6 else str(value)

@@ -1,0 +1,202 @@
+"""A tidy table laid out as the paper prints it: a block a source, a group a configuration, a row a kind of match."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from nafp.report.tables.cells import plain
+from nafp.report.tables.published import PAPER, RERUN
+from nafp.report.tables.study import COSTS, MEASURED_HERE, NOT_RUN, OURS
+
+MISSING, MINUS = "–", "\N{MINUS SIGN}"
+MARKS = {"better": "▲", "worse": "▼"}
+LABELS = ("method", "N", "d", "index", "seeds", "songs", "queries")
+COUNTS = ("songs", "queries")  # of which the caption says how many, where all rows have the same
+WORDS = {"method", "index", "match"}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One place of the table: what is printed, its number for sorting, and the sentence behind it.
+
+    ``kind``: method, index, match, number, rate or cost. ``below``: smaller lines under it. ``mark``: of MARKS.
+    """
+
+    text: str
+    kind: str
+    value: float | str | None = None
+    below: tuple[str, ...] = ()
+    mark: str = ""
+    best: bool = False
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class Group:
+    """One configuration: its labels, a row of entries for each match, and its costs."""
+
+    labels: list[Entry]
+    rows: list[list[Entry]]
+    costs: list[Entry]
+
+
+@dataclass(frozen=True)
+class Block:
+    """The groups of one source, and what is to be said of comparing them."""
+
+    source: str
+    note: str
+    groups: list[Group]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """``everywhere``: labels that all our rows share, said once instead of in a column."""
+
+    head: list[Entry]
+    blocks: list[Block]
+    everywhere: str
+
+
+def layout(table: pd.DataFrame) -> Layout:
+    """Lay out a table of `tables.study_table`."""
+    table = table.assign(seeds=_seeds(table))
+    ours = table["source"].eq(OURS)
+    used = [name for name in LABELS if name == "method" or table[name].notna().any()]
+    constant = [name for name in used if _is_constant(table, ours, name)]
+    constant = constant[1:] if len(constant) == len(used) else constant
+    labels = [name for name in used if name not in constant]
+    lengths = sorted(table["query_s"].dropna().unique())
+    costs = [name for name in COSTS if table.loc[ours, "index"].nunique() > 1 and table[name].notna().any()]
+    blocks = []
+    for (source, _), block in groupby(
+        table.to_dict("records"), key=lambda row: (row["source"], str(row["comparable"]))
+    ):
+        rows = list(block)
+        groups = [_group(list(group), labels, lengths, costs) for _, group in groupby(rows, key=_configuration)]
+        blocks.append(Block(source, _note(rows[0]), groups))
+    titles = {"ms per query": f"ms per query ({_timed(lengths):g} s)"} if lengths else {}
+    names = [*labels, "match", *(f"{s:g} s" for s in lengths), *(titles.get(name, name) for name in costs)]
+    said = [name for name in constant if name not in COUNTS]
+    everywhere = ", ".join(f"{name} {_label(name, table.loc[ours, name].dropna().iloc[0])}" for name in said)
+    return Layout([Entry(name, _kind(name)) for name in names], blocks, everywhere)
+
+
+def _seeds(table: pd.DataFrame) -> pd.Series:
+    """The number of seeds as text: "3", or "2 of 3" where some have not run."""
+    return pd.Series(
+        [
+            None if pd.isna(done) else f"{done} of {planned}" if pd.notna(planned) and done < planned else f"{done}"
+            for done, planned in zip(table["seeds"], table["planned"], strict=True)
+        ],
+        index=table.index,
+        dtype=object,
+    )
+
+
+def _is_constant(table: pd.DataFrame, ours: pd.Series, name: str) -> bool:
+    """Whether our rows have one value here and no published row has another: then a line of text can say it."""
+    return bool(ours.any()) and bool(table.loc[ours, name].notna().any()) and table[name].nunique() == 1
+
+
+def _configuration(row: dict[str, Any]) -> tuple:
+    names = ("method", "N", "d", "index", "dataset", "protocol", "epoch", "database_segments", "runs")
+    return tuple(str(row[name]) for name in names)
+
+
+def _group(rows: list[dict], labels: list[str], lengths: list[float], costs: list[str]) -> Group:
+    first = rows[0]
+    by_match = [(match, list(members)) for match, members in groupby(rows, key=lambda row: row["match"])]
+    body = []
+    for match, members in by_match:
+        rates = {row["query_s"]: row for row in members}
+        body.append([Entry(match, "match"), *(_rate(rates.get(s)) for s in lengths)])
+    mark = " (baseline)" if first["baseline"] is True else ""
+    head = [
+        Entry(_label(name, first[name]) + mark * (name == labels[0]), _kind(name), _value(first[name]))
+        for name in labels
+    ]
+    timed = next((row for row in rows if row["query_s"] == _timed(lengths)), first)
+    return Group(head, body, [Entry(_cost(timed[name]), "cost", _value(timed[name])) for name in costs])
+
+
+def _timed(lengths: Iterable[float]) -> float:
+    return 10 if 10 in lengths else max(lengths)
+
+
+def _rate(row: dict | None) -> Entry:
+    if row is None:
+        return Entry(MISSING, "rate", title="no such query length")
+    if row["state"] == NOT_RUN:
+        return Entry(NOT_RUN, "rate")
+    text = one_decimal(row["hit_rate_pct"])
+    if row["state"] != MEASURED_HERE:
+        return Entry(text, "rate", row["hit_rate_pct"])
+    below = [f"{one_decimal(row['low_pct'])}–{one_decimal(row['high_pct'])}"]
+    for name, column in ((PAPER, "minus_paper"), ("re-run", "minus_rerun")):
+        if pd.notna(row[column]):
+            below.append(f"{name} {'+' if row[column] >= 0 else MINUS}{abs(row[column]):.1f}")
+    mark = MARKS.get(row["versus"], "")
+    return Entry(text, "rate", row["hit_rate_pct"], tuple(below), mark, bool(row["best"]), _sentence(row))
+
+
+def _sentence(row: dict) -> str:
+    """All that is known of a number."""
+    queries = f"{row['queries']:,.0f} queries of {row['query_s']:g} s in {row['songs']:,} songs"
+    parts = [
+        f"{row['hit_rate_pct']:.2f} % of {queries}",
+        f"95 % interval {row['low_pct']:.2f} to {row['high_pct']:.2f} %",
+    ]
+    if row["seeds"] not in ("1", None):
+        parts.append(f"mean of {row['seeds']} seeds, standard deviation {row['seed_sd_pct']:.2f}")
+    if pd.notna(row["mrr"]):
+        parts.append(f"mean reciprocal rank {row['mrr']:.3f}")
+    for name, column, difference in ((PAPER, "paper_pct", "minus_paper"), (RERUN, "rerun_pct", "minus_rerun")):
+        if pd.notna(row[column]):
+            parts.append(f"{name} {row[column]:g} %, difference {row[difference]:+.1f}")
+    if pd.notna(row["p"]):
+        parts.append(f"against the baseline p = {row['p']:.2g}, {row['p_holm']:.2g} corrected")
+    return "; ".join(parts)
+
+
+def _note(row: dict) -> str:
+    if row["source"] == OURS or not isinstance(row["comparable"], str):
+        return ""
+    return row["comparable"].replace("no:", "not comparable:") if row["comparable"].startswith("no:") else "comparable"
+
+
+def _kind(name: str) -> str:
+    return (
+        name
+        if name in WORDS
+        else "cost"
+        if name.split(" (")[0] in COSTS
+        else "rate"
+        if name.endswith(" s")
+        else "number"
+    )
+
+
+def _label(name: str, value: Any) -> str:
+    if value is None or pd.isna(value):
+        return MISSING
+    return f"{value:,.0f}" if name in COUNTS else plain(value)
+
+
+def _cost(value: Any) -> str:
+    if pd.isna(value):
+        return MISSING
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _value(value: Any) -> float | str | None:
+    return None if value is None or pd.isna(value) else value
+
+
+def one_decimal(value: float) -> str:
+    """A rate as people round it: half up, so that 97.35 is 97.4."""
+    return f"{np.floor(value * 10 + 0.5 + 1e-6) / 10:.1f}"

@@ -1,0 +1,142 @@
+"""Made-up results: cells with the per-query tables beside them, and pages built of them, without any training."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from nafp.audio.pools import AudioPool
+from nafp.audio.splits import Split
+from nafp.evaluation.answers import hits_beside
+from nafp.evaluation.openset import with_open_set
+from nafp.grid import run_name
+from nafp.model.fingerprint import fingerprint_clips
+from nafp.model.model import build_model
+from nafp.report.page import listening
+from nafp.report.tables.cells import load_cells
+from nafp.report.tables.published import load_published
+from nafp.report.tables.study import Study, study_table
+from nafp.search.sequences import KEPT, Result, per_query_table
+from nafp.search.vectors import Database
+
+PUBLISHED = Path(__file__).parents[2] / "published/nafp.csv"
+LENGTHS = [1, 3, 5, 9, 11, 19]
+SONGS, ROWS_A_SONG = 40, 59
+DUMMY_SONGS = 68
+DUMMY_ROWS = DUMMY_SONGS * ROWS_A_SONG
+FIELDS = {"aug": "full", "bsz": 120, "dim": 64, "loss": "ntxent", "recipe": "base", "seed": 0}
+
+
+def skills() -> Iterator[float]:
+    """How good a system is: a number for each, spread over what models reach."""
+    return iter(np.random.default_rng(5).permutation(np.linspace(-1.5, 1.5, 997)).tolist() * 10)
+
+
+def made_up_hits(queries: int, skill: float, seed: int, lengths: Sequence[int] = LENGTHS) -> pd.DataFrame:
+    """A per-query table of a system of some skill; some songs and some queries are hard for all systems."""
+    rng = np.random.default_rng(seed)
+    rows = SONGS * ROWS_A_SONG
+    starts = np.sort(
+        np.random.default_rng(1).choice(rows - max(lengths), queries, replace=queries > rows - max(lengths))
+    )
+    truth, songs = starts + DUMMY_ROWS, np.arange(DUMMY_ROWS + rows) // ROWS_A_SONG
+    hard = 0.6 * np.random.default_rng(2).normal(size=SONGS)[starts // ROWS_A_SONG]
+    hard += 0.8 * np.random.default_rng(0).normal(size=queries)
+    results = []
+    for length in lengths:
+        ease = skill + 0.9 * np.log2(length) - hard + 0.5 * rng.normal(size=queries)
+        place = rng.integers(0, DUMMY_ROWS + rows, (queries, KEPT))
+        near = truth + rng.choice([-1, 1], queries)
+        elsewhere = truth - rng.integers(2, 40, queries)
+        place[:, 0] = np.select([ease > 0, ease > -0.3, ease > -0.7], [truth, near, elsewhere], place[:, 0])
+        score = -np.sort(-rng.random((queries, KEPT)), axis=1)
+        other = rng.integers(0, DUMMY_ROWS, queries), 0.9 * rng.random(queries)
+        results.append(Result(length, place, score, *other, 0.1 * length, 0.05))
+    names = [f"song {i}" for i in range(DUMMY_SONGS + SONGS)]
+    return with_open_set(per_query_table(results, starts, truth, songs, names))
+
+
+def write_cell(
+    folder: Path, fields: Mapping, index: str = "l2", queries: int = 500, skill: float = 0.0, seed: int = 0, **over
+) -> Path:
+    """A cell and its per-query table; ``over`` replaces keys of the cell."""
+    fields = FIELDS | dict(fields)
+    run = over.pop("run", run_name(fields))
+    path = folder / run.replace("/", "-")[:120] / "epoch=best" / f"{index[:40].replace('/', '-')}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    table = made_up_hits(queries, skill, seed)
+    table.to_parquet(hits_beside(path), index=False)
+    measures = ["top1_exact", "top1_near", "top3_exact", "top10_exact", "top1_song", "open_set"]
+    counts = table.groupby("length", sort=False)[measures].sum()
+    cell = {
+        "dataset": "demo",
+        "run": run,
+        "fields": fields,
+        "epoch": "best",
+        "index": index,
+        "index_options": {},
+        "protocol": "clip",
+        "test_ids": queries,
+        "audio": "made up",
+        "database": {"dummy": DUMMY_ROWS, "db": SONGS * ROWS_A_SONG},
+        "songs": int(table["song"].nunique()),
+        "queries": queries,
+        "lengths": LENGTHS,
+        "seconds": [(length + 1) / 2 for length in LENGTHS],
+        "hits": {name: counts[name].tolist() for name in measures},
+        "mrr": table.groupby("length", sort=False)["rr"].mean().round(4).tolist(),
+        "recall": {"nearest": 0.9 + 0.01 * (seed % 10)},
+        "build_s": 0.5 + seed % 7,
+        "index_bytes": (DUMMY_ROWS + SONGS * ROWS_A_SONG) * (32 + 16 * (seed % 13)),
+        "memory_bytes": (DUMMY_ROWS + SONGS * ROWS_A_SONG) * (40 + 16 * (seed % 13)),
+        "ms_per_segment": round(0.05 * (1 + seed % 5), 4),
+        "ms_per_query": [round(0.05 * (1 + seed % 5) * length, 4) for length in LENGTHS],
+    }
+    path.write_text(json.dumps(cell | over), encoding="utf-8")
+    return path
+
+
+def write_grid(folder: Path, runs: Sequence[Mapping], indexes: Sequence[str], queries: int = 500) -> list[Path]:
+    """A cell for every run and index."""
+    return [
+        write_cell(folder, fields, index, queries, skill, seed)
+        for seed, ((fields, index), skill) in enumerate(zip(product(runs, indexes), skills(), strict=False))
+    ]
+
+
+def tabulated(paths: Sequence[Path], study: Study) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The cells of some files, and a study's table of them."""
+    cells = load_cells(paths)
+    return cells, study_table(cells, load_published(PUBLISHED), study)
+
+
+def heard(names: Sequence[str], songs: Sequence[str] = ("a", "b", "c"), segments: int = 3) -> dict:
+    """A sound demo of noisy tones and networks that were never trained."""
+    rng = np.random.default_rng(0)
+
+    def clips(titles: Sequence[str], seconds: int = 4) -> Split:
+        t = np.arange(8000 * seconds) / 8000
+        tones = [sum(np.sin(2 * np.pi * f * t) for f in rng.uniform(200, 3000, 4)) for _ in titles]
+        return Split.of_clips(
+            [(tone * 4000).astype(np.int16) for tone in tones], [f"x/{title}.wav" for title in titles]
+        )
+
+    dummy, db, noise = clips(["d1", "d2"]), clips(songs), clips(["n"])
+    features, model, runs = {"n_mels": 64}, {"variant": "release", "width": 2}, []
+    for seed, name in enumerate(names):
+        torch.manual_seed(seed)
+        network = build_model(features, model, 16).eval()
+        vectors = [
+            fingerprint_clips(network, [split.audio[s : s + 32000] for s in split.clips["start"]], torch.device("cpu"))
+            for split in (dummy, db)
+        ]
+        runs.append(listening.Run(name, network, Database(*vectors)))
+    pools = {"bg": AudioPool(noise)}
+    shown = listening.listen(runs, listening.Songs(dummy, db), listening.choose(db, segments, 0), [0, 10], pools, 0)
+    chain = [{"time_offset": {"max_s": 0.2}}, {"background": {"snr_db": [0, 10]}}, {"frequency_mask": {"mels": [5, 9]}}]
+    shown["steps"] = listening.chain_steps(db, chain, pools, runs[0].network.features, 0)
+    return shown

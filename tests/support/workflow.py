@@ -1,0 +1,90 @@
+"""The real workflow in a folder of its own: copied, run, planned, edited. The fixtures are taken up by conftest.py."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+PARTS = ("Snakefile", "config.yaml", "rules", "scripts", "schemas", "envs", "published", "profiles", "report")
+FULL, NONE = (f"aug={aug}_bsz=16_dim=16_loss=ntxent_recipe=base_seed=0" for aug in ("full", "none"))
+
+
+def copy_project(folder: Path) -> Path:
+    """The workflow without results, so that a test may edit it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for part in PARTS:
+        source = ROOT / part
+        if source.is_dir():
+            shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy2(source, folder / part)
+    shutil.copy2(ROOT / "tests/support/tiny.yaml", folder / "tiny.yaml")
+    return folder
+
+
+def snakemake(
+    folder: Path, *arguments: str, config: str = "tiny.yaml", environment: dict | None = None, **options
+) -> subprocess.CompletedProcess:
+    """Run Snakemake in a copy of the project, with one or more config files; stdout and stderr together."""
+    command = [sys.executable, "-m", "snakemake", *arguments, "--cores", "2", "--configfile", *config.split()]
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("SNAKEMAKE")}
+    return subprocess.run(
+        command,
+        cwd=folder,
+        env=clean | (environment or {}),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=900,
+        **options,
+    )
+
+
+def planned(folder: Path, *arguments: str, **options) -> dict[str, int]:
+    """Rule -> number of jobs that Snakemake would run."""
+    output = snakemake(folder, *arguments, "-n", "--quiet", "rules", **options).stdout
+    if "Job stats:" not in output:
+        assert "Nothing to be done" in output, output
+        return {}
+    table = output.split("Job stats:")[1].split("\n\n")[0].splitlines()[3:]
+    jobs = {line.split()[0]: int(line.split()[1]) for line in table if len(line.split()) == 2}
+    return {rule: count for rule, count in jobs.items() if rule not in ("total", "all")}
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory) -> Path:
+    """The tiny experiment, run to its end. Tests must leave it as it is."""
+    folder = copy_project(tmp_path_factory.mktemp("project"))
+    done = snakemake(folder)
+    assert done.returncode == 0, done.stdout[-6000:]
+    assert "scoreboard/index.html" in done.stdout
+    return folder
+
+
+@pytest.fixture
+def edited(finished):
+    """The finished experiment, and a function that edits one of its files until the test ends."""
+    saved = {}
+
+    def edit(name: str, old: str, new: str) -> None:
+        path = finished / name
+        saved.setdefault(path, (path.read_bytes(), path.stat()))
+        assert old in path.read_text()
+        path.write_text(path.read_text().replace(old, new))
+
+    yield finished, edit
+    for path, (content, stat) in saved.items():
+        path.write_bytes(content)
+        os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+
+def tiny(folder: Path, **changes) -> str:
+    """A config like tiny.yaml with some sections replaced; returns its name."""
+    config = yaml.safe_load((ROOT / "tests/support/tiny.yaml").read_text()) | changes
+    (folder / "changed.yaml").write_text(yaml.safe_dump(config))
+    return "changed.yaml"

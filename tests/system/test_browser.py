@@ -1,0 +1,204 @@
+"""The page in a real browser: Debian's Chromium, headless, from a file on disk."""
+
+import shutil
+
+import pytest
+from boards import FIELDS, heard, tabulated, write_grid
+
+from nafp.grid import run_name
+from nafp.report.figures import pareto, plots
+from nafp.report.page.headline import headline
+from nafp.report.page.page import Section, render_page
+from nafp.report.tables.cells import run_labels
+from nafp.report.tables.study import Study
+
+webdriver = pytest.importorskip("selenium.webdriver")
+pytestmark = pytest.mark.skipif(
+    not (shutil.which("chromium") and shutil.which("chromedriver")),
+    reason="no Chromium here; Debian: apt-get install chromium chromium-driver",
+)
+HOSTILE = ["<script>document.title='broken'</script>", "\"'><img src=x onerror=alert(1)>", "x" * 200, "Песня 歌 أغنية"]
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    """A page with all that pages have: tables, pictures, sounds, and names that want to be markup."""
+    folder = tmp_path_factory.mktemp("page")
+    paths = write_grid(folder / "a", [{"aug": aug} for aug in ("full", "none")], ["l2", "ivfpq"], queries=100)
+    cells, table = tabulated(paths, Study("table3", ["aug", "index"], baseline=(run_name(FIELDS), "l2")))
+    _, hostile = tabulated(
+        write_grid(folder / "b", [{"aug": name} for name in HOSTILE], HOSTILE[:2], 60), Study("h", ["aug"])
+    )
+    _, narrow = tabulated(write_grid(folder / "c", [{}], ["l2"], 60), Study("n", ["aug"]))
+    plots.hit_rate_over_length(cells, folder / "a.svg", ["aug", "index"])
+    pareto.index_costs(cells, folder / "b.svg")
+    figures = [("One", (folder / "a.svg").read_text()), ("Two", (folder / "b.svg").read_text())]
+    shown = heard(list(run_labels(cells)), HOSTILE, segments=6) | {"names": run_labels(cells)}
+    sections = [Section("table3", "Hit rates", table, figures), Section("hostile", HOSTILE[0], hostile)]
+    sections.append(Section("narrow", "?", narrow))
+    html = render_page(
+        HOSTILE[0], headline(cells), sections, figures, shown, {"config": {HOSTILE[1]: HOSTILE}}, "1 is missing."
+    )
+    (folder / "index.html").write_text(html, encoding="utf-8")
+    return folder / "index.html"
+
+
+@pytest.fixture(scope="module")
+def browser(page):
+    options = webdriver.ChromeOptions()
+    options.binary_location = shutil.which("chromium")
+    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--mute-audio"):
+        options.add_argument(argument)
+    options.add_argument("--autoplay-policy=no-user-gesture-required")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    service = webdriver.ChromeService(shutil.which("chromedriver"))
+    driver = webdriver.Chrome(options=options, service=service)
+    driver.set_script_timeout(60)
+    driver.get(page.as_uri())
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def fresh(browser, page):
+    """The page, just opened; whatever a test does with it, the console must stay silent."""
+    look(browser)
+    browser.get(page.as_uri())
+    yield browser
+    assert complaints(browser) == []
+
+
+def complaints(browser):
+    return [entry for entry in browser.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")]
+
+
+def look(browser, width=1400, scheme="light", media=""):
+    """Look at the page on a screen of so many pixels, or as it is printed."""
+    metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    features = [{"name": "prefers-color-scheme", "value": scheme}]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features, "media": media})
+
+
+def shown_rows(browser, table="study-1-table"):
+    """[text of each cell] of the visible rows of our block."""
+    script = """return [...document.querySelectorAll('#' + arguments[0] + ' tbody.group')]
+      .filter((g) => !g.hidden && g.dataset.source === 'this run').flatMap((g) => [...g.rows])
+      .filter((r) => !r.hidden).map((r) => [...r.cells].map((c) => c.innerText.trim()))"""
+    return browser.execute_script(script, table)
+
+
+def test_nothing_is_complained_about_or_fetched(browser, page):
+    assert complaints(browser) == []
+    requested = browser.execute_script(
+        "return performance.getEntriesByType('resource').map((one) => one.name.slice(0, 5))"
+    )
+    assert set(requested) <= {"data:"}
+    assert page.stat().st_size < 15e6
+
+
+def test_a_click_sorts_and_another_turns_the_order(fresh):
+    heads = fresh.find_elements("css selector", "#study-1-table thead button")
+    column = [head.text for head in heads].index("1 s")
+    fresh.execute_script("arguments[0].click()", heads[column])
+
+    def exact():
+        return [float(row[column].split()[0].strip("▲▼")) for row in shown_rows(fresh) if "exact" in row]
+
+    assert len(exact()) == 4
+    assert exact() == sorted(exact(), reverse=True)
+    assert heads[column].find_element("xpath", "..").get_attribute("aria-sort") == "descending"
+    fresh.execute_script("arguments[0].click()", heads[column])
+    assert exact() == sorted(exact())
+    fresh.execute_script("arguments[0].click()", heads[0])
+    methods = [row[0].removesuffix(" (baseline)") for row in shown_rows(fresh) if "exact" in row]
+    assert methods == sorted(methods)
+
+
+def test_the_filter_hides_what_does_not_match(fresh):
+    box = fresh.find_element("css selector", "[data-for=study-1-table] input[type=search]")
+    box.send_keys("none ivfpq")
+    assert [row[0].split(" (")[0] for row in shown_rows(fresh)] == ["nafp, aug none", "", ""]  # exact, near, open set
+    fresh.find_element("css selector", "[data-for=study-1-table] select option:nth-child(3)").click()
+    rows = shown_rows(fresh)
+    assert len(rows) == 1
+    assert "near" in rows[0]
+    assert rows[0][0] == "nafp, aug none"  # said by the first row that is left
+    paper = fresh.find_element("css selector", "[data-for=study-1-table] input[value=paper]")
+    box.clear()
+    box.send_keys(" ")
+    count = """return [...document.querySelectorAll('#study-1-table tbody')]
+      .filter((b) => !b.hidden && b.dataset.source === 'paper').length"""
+    assert fresh.execute_script(count) > 0
+    paper.click()
+    assert fresh.execute_script(count) == 0
+
+
+def test_every_sound_has_a_duration_and_plays(fresh):
+    script = """const done = arguments[0];
+      Promise.all([...document.querySelectorAll('audio')].map((a) => new Promise((say) => {
+        if (a.readyState > 0) return say(a.duration);
+        a.addEventListener('loadedmetadata', () => say(a.duration));
+        a.addEventListener('error', () => say(-1));
+        a.load();
+      }))).then(done)"""
+    durations = fresh.execute_async_script(script)
+    assert len(durations) >= 12
+    assert all(0.9 < seconds < 1.3 for seconds in durations)
+    button = fresh.find_element("css selector", "button.clip")
+    playing = """const [button, done] = arguments, sound = document.getElementById(button.dataset.sound);
+      sound.addEventListener('timeupdate', () => { if (sound.currentTime > 0) done(sound.currentTime); });
+      button.click();"""
+    assert fresh.execute_async_script(playing, button) > 0
+    fresh.execute_script("arguments[0].click()", button)
+    assert "playing" not in button.get_attribute("class")
+
+
+@pytest.mark.parametrize("width", [390, 1400])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_sticks_out(fresh, width, scheme):
+    look(fresh, width, scheme)
+    assert fresh.execute_script("return document.documentElement.scrollWidth") <= width
+    script = """return [...document.querySelectorAll('main *')].filter((e) => {
+      const box = e.getBoundingClientRect();
+      return box.right > innerWidth + 1 && !e.closest('.scroll') && getComputedStyle(e).visibility !== 'hidden';
+    }).map((e) => e.outerHTML.slice(0, 80))"""
+    assert fresh.execute_script(script) == []
+    ground = fresh.execute_script("return getComputedStyle(document.body).backgroundColor")
+    assert (sum(map(int, ground[4:-1].split(","))) > 380) == (scheme == "light")
+
+
+def test_a_phone_shows_rates_and_says_that_there_are_more(fresh):
+    script = """const scroll = document.getElementById(arguments[0]).parentElement;
+      return [scroll.querySelector('td.rate').getBoundingClientRect().right <= innerWidth,
+        !scroll.previousElementSibling.hidden, scroll.classList.contains('more')]"""
+    look(fresh, 390)
+    fresh.execute_async_script("requestAnimationFrame(() => setTimeout(arguments[0], 100))")
+    assert fresh.execute_script(script, "study-1-table") == [True, True, True]
+    fresh.execute_script("document.querySelector('#study-1-table').parentElement.scrollLeft = 1e4")
+    fresh.execute_async_script("requestAnimationFrame(() => setTimeout(arguments[0], 100))")
+    assert fresh.execute_script(script, "study-1-table")[2] is False  # nothing is left to the right
+    look(fresh, 1400)
+    fresh.execute_async_script("requestAnimationFrame(() => setTimeout(arguments[0], 100))")
+    assert fresh.execute_script(script, "study-3-table") == [True, False, False]
+
+
+def test_a_print_has_all_that_the_screen_has_and_no_controls(fresh):
+    look(fresh, 760, media="print")
+    script = """const seen = (e) => e.checkVisibility();
+      return [...document.querySelectorAll('.controls, .hint, nav, audio')].filter(seen).length"""
+    assert fresh.execute_script(script) == 0
+    fresh.execute_script("dispatchEvent(new Event('beforeprint'))")
+    assert fresh.execute_script("return [...document.querySelectorAll('details')].every((one) => one.open)")
+    assert fresh.execute_script("return document.documentElement.scrollWidth") <= 760
+    hidden = """return [...document.querySelectorAll('.segment, .card, dl, tr')].filter((e) => !e.checkVisibility()).length"""
+    assert fresh.execute_script(hidden) == 0
+
+
+def test_hostile_names_are_text(fresh):
+    assert fresh.title == HOSTILE[0]
+    assert fresh.find_element("css selector", "h1").text == HOSTILE[0]
+    assert fresh.execute_script("return document.scripts.length") == 1
+    assert fresh.execute_script("return document.querySelectorAll('img[src=x]').length") == 0
+    shown = fresh.execute_script("return document.getElementById('study-2-table').textContent")
+    assert all(name in shown for name in HOSTILE)

@@ -1,0 +1,245 @@
+"""Whole training jobs in processes of their own: killed, resumed, extended, shared by two."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import yaml
+from audio_splits import options, write_splits
+from safetensors.torch import load_file
+
+from nafp import jobfacts
+from nafp.errors import UserError
+from nafp.training import job as jobs
+from nafp.training.settings import Settings
+
+SCRIPTS = Path(__file__).parents[2] / "scripts"
+DRIVER = """
+import json, os, signal, sys
+from nafp.training import checkpoints
+from nafp.training import job
+from nafp.training import train
+train.CHECK_EVERY = 2
+steps, saves, kill_step, kill_save = 0, 0, *map(int, sys.argv[2:])
+step, fsync = train.Trainer.train_step, os.fsync
+def counted_step(self, chosen):
+    global steps
+    steps += 1
+    if steps == kill_step:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return step(self, chosen)
+def counted_save(descriptor):
+    global saves
+    saves += 1
+    if saves == kill_save:  # the state lies half written under its temporary name
+        os.ftruncate(descriptor, 1000)
+        os.kill(os.getpid(), signal.SIGKILL)
+    fsync(descriptor)
+train.Trainer.train_step, os.fsync = counted_step, counted_save
+job.run(json.load(open(sys.argv[1])))
+"""
+
+
+@pytest.fixture
+def make_job(tmp_path):
+    splits = write_splits(tmp_path / "data")
+
+    def make(name: str, **changes) -> dict:
+        """A job of three epochs of seven steps, with a state after every second step."""
+        changes = {"bsz": 4, "checkpoints": {"every": 1, "last": 1, "minutes": 0}} | changes
+        outputs = {"last": "epoch=last.safetensors", "best": "epoch=best.safetensors"}
+        outputs |= {"history": "history.csv", "config": "config.yaml"}
+        return {
+            "name": name,
+            "settings": options(**changes),
+            "splits": splits,
+            "code": [str(SCRIPTS / "nafp/training/train.py")],
+            "outputs": {key: str(tmp_path / name / file) for key, file in outputs.items()},
+            "threads": 1,
+        }
+
+    return make
+
+
+def run(job: dict, folder: Path, kill_step: int = 0, kill_save: int = 0) -> subprocess.CompletedProcess:
+    """The job in a process that kills itself before the given step, or in the given save."""
+    (folder / "job.json").write_text(json.dumps(job))
+    return subprocess.run(
+        [sys.executable, "-c", DRIVER, str(folder / "job.json"), str(kill_step), str(kill_save)],
+        env=os.environ | {"PYTHONPATH": str(SCRIPTS)},
+        capture_output=True,
+        text=True,
+    )
+
+
+def results(job: dict) -> dict:
+    """What must not depend on interruptions: weights, byte for byte, and the history without its times."""
+    history = pd.read_csv(job["outputs"]["history"]).drop(columns=["seconds", "anchors_per_s"])
+    return {name: Path(job["outputs"][name]).read_bytes() for name in ("last", "best")} | {"history": history.to_csv()}
+
+
+def damage(job: dict) -> None:
+    """Flip a bit of the newest state."""
+    newest = max(states(job), key=lambda path: path.stat().st_mtime_ns)
+    data = bytearray(newest.read_bytes())
+    data[-500] ^= 4
+    newest.write_bytes(data)
+
+
+def states(job: dict) -> list[Path]:
+    return list(Path(job["outputs"]["last"]).parent.glob(".states/*/*.pt"))
+
+
+def test_a_killed_run_ends_like_an_undisturbed_one(make_job, tmp_path):
+    whole, killed = make_job("whole"), make_job("killed")
+    assert run(whole, tmp_path).returncode == 0
+    for kill in ({"kill_step": 1}, {"kill_save": 2}, {"kill_step": 4}, {"kill_save": 1}, {"kill_step": 6}):
+        assert run(killed, tmp_path, **kill).returncode == -signal.SIGKILL
+        assert not Path(killed["outputs"]["last"]).exists()
+    assert len(states(killed)) == 2
+    damage(killed)
+    done = run(killed, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "damaged (its checksum is wrong), going back to the state before it" in done.stdout
+    assert "going on after epoch" in done.stdout
+    assert results(killed) == results(whole)
+    assert not list(tmp_path.rglob("*.part"))
+
+
+@pytest.mark.parametrize("changes", [{}, {"seed": 1}], ids=["the same", "with other settings"])
+def test_a_run_that_another_process_trains_is_left_alone(make_job, tmp_path, changes):
+    """As when Snakemake was killed and its job goes on: the second one says who it is, and does its work when it has ended."""
+    (tmp_path / "job.json").write_text(json.dumps(make_job("run")))
+    command = [sys.executable, "-c", DRIVER.replace("SIGKILL", "SIGSTOP"), str(tmp_path / "job.json"), "4", "0"]
+    orphan = subprocess.Popen(command, env=os.environ | {"PYTHONPATH": str(SCRIPTS)}, stdout=subprocess.DEVNULL)
+    os.waitpid(orphan.pid, os.WUNTRACED)
+    before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
+    job = make_job("run", **changes)
+    with pytest.raises(UserError, match=rf"another process trains this run, .* kill, .*\(process {orphan.pid} on "):
+        jobs.run(job)
+    assert {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()} == before
+    orphan.kill()
+    orphan.wait()
+    jobs.run(job)
+    assert len(pd.read_csv(job["outputs"]["history"])) == 3
+
+
+def test_a_finished_run_is_extended_as_if_it_had_been_longer(make_job, tmp_path):
+    schedule = {"name": "cos", "final_lr": 1e-5, "epochs": 2}
+    long = make_job("long", epochs=4, schedule=schedule)
+    short = make_job("short", epochs=2, schedule=schedule)
+    extended = make_job("short", epochs=4, schedule=schedule)
+    for job in (long, short, extended):
+        jobs.run(job)
+    assert results(extended) == results(long)
+    assert pd.read_csv(short["outputs"]["history"])["epoch"].tolist() == [1, 2, 3, 4]
+    assert pd.read_csv(short["outputs"]["history"])["lr"].iloc[-1] == 1e-5
+
+
+def test_results_and_what_stays_beside_them(make_job, tmp_path):
+    job = make_job("run", checkpoints={"every": 2, "last": 1, "minutes": 10})
+    other = make_job("run", seed=1)
+    jobs.run(other)
+    jobs.run(job)
+    folder = tmp_path / "run"
+    assert {path.name for path in folder.iterdir()} == {
+        *("epoch=last.safetensors", "epoch=best.safetensors", "history.csv", "config.yaml", "provenance.json"),
+        *("tensorboard", ".states"),
+    }
+    assert yaml.safe_load((folder / "config.yaml").read_text()) == job["settings"]
+    (states,) = filter(Path.is_dir, (folder / ".states").iterdir())  # those of the other seed are gone
+    best = 1 + int(np.argmax(pd.read_csv(folder / "history.csv")["val_top1_1s"]))
+    assert {path.name for path in states.glob("*.safetensors")} == {f"epoch={n}.safetensors" for n in {2, 3, best}}
+    assert (folder / "epoch=last.safetensors").read_bytes() == (states / "epoch=3.safetensors").read_bytes()
+
+
+def test_a_run_says_which_jobs_made_it(make_job, tmp_path):
+    """Two jobs of three have left a state behind: they did it, the one that was killed in its first step did not."""
+    job = make_job("run")
+    for kill in ({"kill_step": 4}, {"kill_step": 1}, {}):
+        run(job, tmp_path, **kill)
+    made = json.loads((tmp_path / "run/provenance.json").read_text())["jobs"]
+    assert len(made) == 2
+    for facts in made:
+        assert facts["packages"]["torch"] == torch.__version__
+        assert (facts["device"], facts["threads"]) == ("CPU", 1)
+        assert facts["commit"] == jobfacts.code_version()["commit"]
+    assert made[0]["date"] <= made[1]["date"]
+
+
+@pytest.mark.parametrize("chain", [options()["chain"], [{"cutout": {"mels": [4, 40], "fill": "batch_mean"}}]])
+def test_two_processes_train_as_one(make_job, chain):
+    one, two = (make_job(name, bsz=8, epochs=2, chain=chain) for name in ("one", "two"))
+    jobs.run(one)
+    jobs.run(two, processes=2)
+    histories = [pd.read_csv(job["outputs"]["history"])["loss"] for job in (one, two)]
+    np.testing.assert_allclose(*histories, rtol=1e-5)
+    weights = [load_file(job["outputs"]["last"]) for job in (one, two)]
+    for name, value in weights[0].items():
+        np.testing.assert_allclose(weights[1][name], value, atol=1e-5)
+    made = [json.loads(Path(job["outputs"]["last"]).with_name("provenance.json").read_text()) for job in (one, two)]
+    assert [len(facts["jobs"]) for facts in made] == [1, 1]
+    assert [facts["jobs"][0]["processes"] for facts in made] == [1, 2]
+
+
+def test_several_processes_refuse_what_they_cannot_share(make_job, capfd):
+    with pytest.raises(UserError, match="one of 2 training processes failed"):
+        jobs.run(
+            make_job(
+                "odd",
+                bsz=6,
+                positives=2,
+                loss="triplet",
+                loss_options={},
+                features={"n_mels": 64, "max_scope": "batch"},
+            ),
+            processes=2,
+        )
+    assert "error: features.max_scope: batch needs the whole batch in one process" in capfd.readouterr().err
+
+
+def test_the_key_of_a_run(make_job, tmp_path):
+    job = make_job("run")
+    module = tmp_path / "module.py"
+    module.write_text('"""Does something."""\nx = 1\n')
+
+    def key(**changes) -> str:
+        return jobs.key_of(Settings(**{**job["settings"], **changes}), job["splits"].values(), [str(module)])
+
+    first = key()
+    assert key(micro_batch=2) == first
+    assert key(seed=1) != first
+    module.write_text('"""Does something else."""\n# a comment\nx  =  1\n')
+    assert key() == first
+    module.write_text("x = 2\n")
+    assert key() != first
+    module.write_text("x = 1\n")
+    audio = Path(job["splits"]["train"])
+    data = bytearray(audio.read_bytes())
+    data[-2] ^= 1
+    audio.write_bytes(data)
+    assert key() != first
+
+
+def test_an_empty_pool_is_said_at_the_start(make_job, tmp_path):
+    job = make_job("run")
+    np.save(tmp_path / "data/bg.npy", np.empty(0, np.int16))
+    (tmp_path / "data/bg.csv").write_text("path,start,samples\n")
+    with pytest.raises(UserError, match="the split 'bg' has no files, but this run needs it"):
+        jobs.run(job)
+
+
+def test_short_clips_are_said_at_the_start(make_job, tmp_path, capsys):
+    job = make_job("run", epochs=1)
+    table = pd.read_csv(tmp_path / "data/train.csv")
+    table.loc[1, "samples"] = 4000
+    table.to_csv(tmp_path / "data/train.csv", index=False)
+    jobs.run(job)
+    assert "1 of 3 training clips are shorter than 1 s and end in silence: x/1.wav" in capsys.readouterr().out

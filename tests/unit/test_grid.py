@@ -1,0 +1,350 @@
+"""The config: what it means as runs and cells, and what it says when it is wrong."""
+
+import copy
+import dataclasses
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from nafp import compute, grid
+from nafp.audio import open as audio
+from nafp.audio.kinds import RESPONSE_KINDS
+from nafp.augment import chain as augment
+from nafp.augment.steps import IMAGE_STEPS
+from nafp.config import overlay
+from nafp.config.check import check_config, problems_of_index, problems_of_queries, problems_of_run, taken_names
+from nafp.errors import UserError
+from nafp.search import types
+from nafp.training import losses, optim
+from nafp.training.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+SCHEMA = ROOT / "schemas/config.schema.yaml"
+RULES = "\n".join(path.read_text() for path in (ROOT / "Snakefile", *sorted((ROOT / "rules").glob("*.smk"))))
+CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
+
+
+def changed(path: str, value) -> dict:
+    """The default config with one value changed; the path is dotted."""
+    config = copy.deepcopy(CONFIG)
+    *parents, last = path.split(".")
+    place = config
+    for name in parents:
+        place = place[name]
+    place[last] = value
+    return config
+
+
+def test_the_default_config_is_right():
+    check_config(CONFIG, ROOT)
+
+
+def test_numbers_of_the_command_line_and_with_exponents():
+    """Given on the command line: text inside braces. In a file: as YAML reads it, but for exponents."""
+    given = {"dataset": {"dummy": "10", "strict": "false", "root": "2024-01-01"}, "search": {"lengths": ["1", "3"]}}
+    config = overlay.with_changes(
+        {"search": {"test_ids": "7"}, "train": {"learning_rate": "1e-3", "start": "1e"}}, given
+    )
+    assert overlay.typed(config, given) == {
+        "dataset": {"dummy": 10, "strict": False, "root": "2024-01-01"},
+        "search": {"lengths": [1, 3], "test_ids": "7"},
+        "train": {"learning_rate": 0.001, "start": "1e"},
+    }
+
+
+IMPOSSIBLE = [  # path and value of what no run or cell could do, and what is said of it
+    (
+        "indexes.ivfpq.codes",
+        6,
+        "index 'ivfpq': codes: 6 does not divide the fingerprint's 64 dimensions; use one of 1, 2, 4,",
+    ),
+    ("indexes.ivfpq-fastscan.codes", 48, "index 'ivfpq-fastscan': codes: 48 does not divide"),
+    ("indexes.hnsw.links", 1, "indexes.hnsw.links: 1 is out of range; allowed: 2 to any"),
+    (
+        "indexes.milvus.index_type",
+        "IVF_PQ",
+        "index 'milvus': Milvus Lite has no index_type 'IVF_PQ'; use one of AUTOINDEX",
+    ),
+    ("indexes.milvus.build", {"M": 1}, "index 'milvus': build.M: a graph of 1 link a node crashes Faiss"),
+    ("search.train_max", 1, "index 'ivf': 1 dummy fingerprints are too few to train it"),
+    ("search.train_max", 15, "index 'ivfpq-fastscan': 15 dummy fingerprints are too few to train it"),
+    ("search.lengths", [1, 60], "no query clip has the 60 segments of the longest sequence; shorten search.lengths"),
+    ("search.test_ids", 1641, "test_ids asks for 1641 sequences; only 1640 are possible"),
+    ("search.test_ids", "icassp", "test_ids: icassp has segments up to 29,492 of the paper's 500 queries"),
+    (
+        "demo.songs.train",
+        1,
+        "bsz 120 needs 60 anchors, but the training split has only 59 segments; use .* at most 118",
+    ),
+    ("train.data", {"fraction": 0.008, "one_per_clip": False}, "bsz 120 needs 60 anchors, .* has only 59 segments"),
+    ("train.data", {"fraction": 0.4, "one_per_clip": True}, "bsz 120 needs 60 anchors, .* has only 48 clips"),
+    ("train.gpus", 7, "bsz 120 cannot be shared by 7 processes; use a multiple of them"),
+    (
+        "recipes.base",
+        {"features": {"max_scope": "batch"}, "train": {"gpus": 2}},
+        "features.max_scope: batch needs the whole",
+    ),
+    ("features.f_min", 4000, "features.f_min: 4000, f_max: 4000: f_min must be below f_max"),
+    ("recipes.base", {"features": {"f_max": 200}}, "features.f_min: 300, f_max: 200: f_min must be below f_max"),
+    ("chains.full", [{"cutout": {"mels": [9, 5]}}], r"chains.full.0.cutout.mels: \[9, 5\] ends below its beginning"),
+    ("demo.queries.test", [{"gain": {"peak_db": [0, -3]}}], r"demo.queries.test.0.gain.peak_db: \[0, -3\] ends below"),
+    ("query_sets", {"a": [{"speech": {"snr_db": [9, 0]}}]}, r"query_sets.a.0.speech.snr_db: \[9, 0\] ends below"),
+    ("train.schedule.first", 1e-9, "train.schedule.first: 1e-09 is out of range"),
+    *(
+        (f"studies.{name}", {"bsz": 120}, f"study '{name}': the workflow has a target")
+        for name in ("models", "all", "misses")
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    "path, value, says",
+    [
+        ("run.aug", "ful", "unknown augmentation 'ful' in run; known: none, t, tb, tbi, full"),
+        (
+            "studies.table3.aug",
+            ["none", "fll"],
+            "unknown augmentation 'fll' in study 'table3'; known: none, t, tb, tbi, full",
+        ),
+        (
+            "studies.index_types.index",
+            ["l2", "ivfqp"],
+            "unknown index 'ivfqp' in study 'index_types'; known: l2, ivf, ivfpq,",
+        ),
+        ("studies.Mine", {"bsz": 120}, "study 'Mine': a name is lower-case letters, digits and _"),
+        (
+            "studies.table3.batch",
+            [120],
+            "unknown key 'batch' in studies.table3; known: aug, baseline, bsz, dim, index, loss, matches, query_set, question, "
+            "recipe, runs, seed",
+        ),
+        ("studies.table3.baseline", {"bsz": 60}, "study 'table3': baseline {'bsz': 60} is none of the study's cells"),
+        ("train.epoch", 3, "unknown key 'epoch' in train; known: checkpoints, compile, data, epochs,"),
+        ("train.epochs", 0, "train.epochs: 0 is out of range; allowed: 1 to any"),
+        ("train.learning_rate", "fast", "train.learning_rate: 'fast' is not of type number"),
+        ("run.bsz", 121, "run.bsz: 121 is not a multiple of 2"),
+        ("studies.table3.bsz", [120, 121], "studies.table3.bsz.1: 121 is not a multiple of 2"),
+        ("search.protocol", "clips", "search.protocol: 'clips' is not known; known: clip, release"),
+        (
+            "chains.full",
+            [{"backgrund": {}}],
+            "unknown key 'backgrund' in chains.full.0; known: background, codec, cutout,",
+        ),
+        ("chains.full", [{"cutout": {"p": 1.5}}], "chains.full.0.cutout.p: 1.5 is out of range; allowed: 0 to 1"),
+        (
+            "chains.full",
+            [{"cutout": {"fill": "max"}}],
+            "chains.full.0.cutout.fill: 'max' is not known; known: min, mean,",
+        ),
+        ("run.recipe", "fast", "unknown recipe 'fast' in run; known: base"),
+        ("studies.table3.runs", [{"aug": "fll"}], "unknown augmentation 'fll' in study 'table3', run 0; known: none,"),
+        ("train.validation.queries", "fles", "unknown chain 'fles' in train.validation.queries; known: files, none,"),
+        ("studies.table3.dim", [64, 48], "dim=48 does not divide the 128 features of the encoder;"),
+        ("studies.table3.loss", "triplet", "bsz=120: each anchor comes with 6 replicas, so N is a multiple of 7"),
+        ("recipes.base", {"train": {"epoch": 3}}, "unknown key 'epoch' in recipes.base.train; known: checkpoints,"),
+        (
+            "query_sets.holes",
+            [{"background": {}}, {"cutout": {}}, {"time_mask": {}}],
+            "query_sets.holes: take out cutout, time_mask: masks act on log-mel images, but queries are sound",
+        ),
+        (
+            "demo.queries.val",
+            [{"frequency_mask": {}}],
+            "demo.queries.val: take out frequency_mask: masks act on log-mel images,",
+        ),
+        (
+            "dataset",
+            {
+                "name": "mine",
+                "source": "own",
+                "own": {"music": "m", "noise": "n", "impulse_responses": "i", "queries": [{"cutout": {}}]},
+            },
+            "dataset.own.queries: take out cutout: masks act on log-mel images,",
+        ),
+        ("chains.full", [{"splice": {}}, {"splice": {"p": 1}}], "chains.full: splice acts once, but is there 2 times"),
+        ("dataset", "dmo", "dataset: 'dmo' is not known; known: demo"),
+        *IMPOSSIBLE,
+        ("dataset", {"name": "mine"}, "dataset: 'root' is missing"),
+        ("dataset", {"name": "a/b", "root": "x"}, "dataset.name: 'a/b' does not match"),
+    ],
+)
+def test_a_wrong_config_is_said_in_one_sentence(path, value, says):
+    config = changed(path, value)
+    config["losses"]["triplet"]["positives"] = 6
+    with pytest.raises(UserError) as error:
+        check_config(config, ROOT)
+    assert str(error.value).startswith(says) or re.match(says, str(error.value))
+    assert "\n" not in str(error.value)
+
+
+def test_no_rule_lends_its_name_to_a_study():
+    rules = {
+        line.split()[1].rstrip(":")
+        for line in RULES.splitlines()
+        if line.split()[:1] == ["rule"] and len(line.split()) == 2
+    }
+    assert {"all", "data", "train", "scale", "import_audio"} <= rules == taken_names(ROOT) - {"misses"}
+    check_config(changed("studies.models", None), ROOT)  # one that is taken out has no target
+
+
+@pytest.mark.parametrize("shares, total", [({"val": 0.3, "test": 0.3, "dummy": 0.4}, 100), ({"test": 0.8}, 120)])
+def test_shares_of_own_music_leave_some_to_train_on(shares, total):
+    own = {"music": "m", "noise": "n", "impulse_responses": "r", "shares": shares}
+    with pytest.raises(UserError, match=f"dummy songs are {total} % of all, nothing is left to train on"):
+        check_config(changed("dataset", {"name": "mine", "source": "own", "own": own}), ROOT)
+    own["shares"] = {"test": 0.5}
+    check_config(changed("dataset", {"name": "mine", "source": "own", "own": own}), ROOT)
+
+
+def test_nothing_is_said_of_a_data_set_that_is_not_known():
+    """Of the demo, a batch is too large and sequences are too long; of a folder, planning does not know it."""
+    config = changed("search.lengths", [1, 100])
+    config["run"]["bsz"] = config["studies"]["table3"]["bsz"] = 20_000
+    with pytest.raises(UserError, match="bsz 20000 needs 10000 anchors.*; no query clip has the 100 segments"):
+        check_config(config, ROOT)
+    check_config(config | {"dataset": {"name": "mine", "root": "music"}}, ROOT)
+
+
+def test_what_the_clip_tables_say():
+    """The same checks with the tables of a packed data set."""
+    tables = {
+        "train": pd.DataFrame({"samples": [40_000] * 3}),
+        "test_db": pd.DataFrame({"samples": [40_000] * 2}),
+        "dummy": pd.DataFrame({"samples": [40_000]}),
+        "ir_train": pd.DataFrame({"path": ["aug/ir/tr/any/a.wav"]}),
+    }
+    config, fields = copy.deepcopy(CONFIG), CONFIG["run"]
+    config["chains"]["full"] = [{"impulse_response": {"kinds": ["mic"]}}]
+    assert problems_of_run(fields, config, tables.get) == [
+        "bsz 120 needs 60 anchors, but the training split has only 27 segments; use a batch size of at most 54",
+        "no impulse responses of kind mic; there are: any",
+    ]
+    assert problems_of_run(fields | {"bsz": 54, "aug": "none"}, config, tables.get) == []
+    assert problems_of_index("ivfpq-fastscan", 64, config, tables.get) == [
+        "index 'ivfpq-fastscan': 9 dummy fingerprints are too few to train it; use l2, or a larger database"
+    ]
+    assert problems_of_index("ivf", 64, config, tables.get) == []
+    assert problems_of_index("ivf", 64, config, tables.get, fraction=0.1) != []
+    (said,) = problems_of_queries(config["search"], tables.get)
+    assert said.startswith("no query clip has the 19 segments")
+    assert problems_of_queries(config["search"] | {"lengths": [1, 9]}, tables.get) == []
+
+
+def test_test_ids_of_a_file(tmp_path):
+    ids = tmp_path / "ids.txt"
+    search = CONFIG["search"] | {"test_ids": str(ids), "lengths": [5]}
+    tables = {"test_db": pd.DataFrame({"samples": [40_000]})}
+    assert problems_of_queries(search, tables.get) == []  # Snakemake says that it is missing
+    ids.write_text("0 one")
+    assert "is not a list of segment numbers" in problems_of_queries(search, {}.get)[0]
+    ids.write_text("4\n5\n")
+    assert "1 of 2 ids (the first is 5) that cannot start a sequence" in problems_of_queries(search, tables.get)[0]
+    ids.write_text("4\n")
+    assert problems_of_queries(search, tables.get) == []
+
+
+def test_the_papers_test_ids():
+    paper = {"test_db": pd.DataFrame({"samples": [240_000] * 500})}
+    icassp = CONFIG["search"] | {"test_ids": "icassp"}
+    for clips in (paper.get, {}.get):
+        assert problems_of_queries(icassp | {"protocol": "release"}, clips) == []
+        assert problems_of_queries(icassp, clips) != []  # protocol clip
+
+
+def test_planning_loads_neither_pytorch_nor_faiss():
+    """What the rules import, in a process of its own."""
+    imports = "\n".join(re.findall(r"^(?:import|from) (?:[^(\n]*\([^)]*\)|[^#\n]*)", RULES, flags=re.MULTILINE))
+    heavy = {"torch", "faiss", "scipy", "soundfile"}
+    code = (
+        f"import sys\n{imports}\nassert 'nafp.config.check' in sys.modules\nprint(sorted({heavy} & set(sys.modules)))"
+    )
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "scripts")}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert (done.stdout.strip(), done.stderr) == ("[]", "")
+
+
+def test_run_names_round_trip():
+    run = {"aug": "full", "bsz": 120, "dim": 64, "loss": "ntxent", "recipe": "base", "seed": 0}
+    assert grid.run_name(run) == "aug=full_bsz=120_dim=64_loss=ntxent_recipe=base_seed=0"
+    assert grid.parse_run(grid.run_name(run)) == run
+    with pytest.raises(UserError, match="'full_120' is not a run"):
+        grid.parse_run("full_120")
+
+
+def test_a_study_is_all_combinations_of_what_it_varies():
+    study = {"question": "?", "bsz": [240, 120], "aug": ["full", "none"], "index": "ivf"}
+    cells = grid.study_cells(study, CONFIG)
+    assert [(grid.parse_run(c.run)["aug"], grid.parse_run(c.run)["bsz"], c.index) for c in cells] == [
+        ("full", 240, "ivf"),
+        ("full", 120, "ivf"),
+        ("none", 240, "ivf"),
+        ("none", 120, "ivf"),
+    ]
+    assert grid.varied_fields(study, CONFIG) == ["bsz", "aug"]
+
+
+def test_a_study_may_list_its_runs():
+    config = changed("recipes.exact", {"train": {"data": {"rest": "never"}}})
+    study = {"seed": [0, 1], "runs": [{"aug": "none"}, {"recipe": "exact"}, {"aug": "none"}]}
+    cells = [grid.parse_run(cell.run) for cell in grid.study_cells(study, config)]
+    assert [(c["aug"], c["recipe"], c["seed"]) for c in cells] == [
+        ("none", "base", 0),
+        ("none", "base", 1),
+        ("full", "exact", 0),
+        ("full", "exact", 1),
+    ]
+    assert grid.varied_fields(study, config) == ["seed", "aug", "recipe"]
+
+
+def test_a_recipe_replaces_keys_at_any_depth():
+    config = changed("recipes.exact", {"model": {"width": 8}, "train": {"data": {"rest": "never"}}})
+    sections = overlay.of_recipe(config, "exact")
+    assert sections["model"] == CONFIG["model"] | {"width": 8}
+    assert sections["train"]["data"] == CONFIG["train"]["data"] | {"rest": "never"}
+    assert sections["train"]["epochs"] == CONFIG["train"]["epochs"]
+    assert config["train"]["data"]["rest"] == "later"
+    assert overlay.of_recipe(config, "base")["features"] == CONFIG["features"]
+
+
+OVER = {"full": ["mini"], "paper": ["mini"], "release": ["mini"]}  # overlay -> what it is laid over, as it says itself
+
+
+def laid_over(*names: str) -> dict:
+    """The default config with overlays on top."""
+    config = CONFIG
+    for name in names:
+        config = overlay.with_changes(config, yaml.safe_load((ROOT / f"config/{name}.yaml").read_text()))
+    return config
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "config").glob("*.yaml")))
+def test_overlays_are_right(name):
+    check_config(laid_over(*OVER.get(name, []), name), ROOT)
+
+
+def test_the_schema_knows_the_registries():
+    """Every step, index and loss that the code offers can be configured, with exactly its settings."""
+    schema = yaml.safe_load(SCHEMA.read_text())
+    steps = schema["$defs"]["chain"]["items"]["properties"]
+    assert set(steps) == set(augment.STEPS)
+    for name, step in augment.STEPS.items():
+        fields = {field.name for field in step.__dataclass_fields__.values() if field.init}
+        assert set(steps[name]["properties"]) == fields - ({"p"} if name == "time_offset" else set())
+    assert set(IMAGE_STEPS) == {name for name, step in augment.STEPS.items() if step.stage == "image"}
+    assert set(schema["properties"]["indexes"]["properties"]) == {*types.INDEXES, "milvus"}
+    assert set(schema["properties"]["losses"]["properties"]) == set(losses.LOSSES)
+    known = schema["$defs"]["train"]["properties"]
+    assert set(known["optimizer"]["properties"]["name"]["enum"]) == set(optim.OPTIMIZERS)
+    assert set(known["schedule"]["properties"]["name"]["enum"]) == set(optim.SCHEDULES)
+    assert set(known["precision"]["enum"]) == set(compute.PRECISIONS)
+    assert set(known) - {"gpus"} <= {field.name for field in dataclasses.fields(Settings)}
+    assert schema["properties"]["search"]["properties"]["device"]["enum"] == list(types.DEVICES)
+    assert steps["impulse_response"]["properties"]["kinds"]["items"]["enum"] == list(RESPONSE_KINDS)
+    codecs = steps["codec"]["properties"]["names"]["items"]["enum"]
+    assert set(codecs) == set(audio.CODECS)

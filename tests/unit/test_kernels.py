@@ -1,0 +1,127 @@
+"""The encoder's kernels, run by Triton's interpreter on the CPU, against the eager path that defines what is right."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+from interpreter import mend
+from torch import Tensor
+from workflow import ROOT
+
+from nafp.model.encoders.separable_network import AxisConv, NormAndActivation
+from nafp.model.kernels import norm as norm_kernels
+from nafp.model.kernels import products
+from nafp.model.kernels.layer import layer
+from nafp.model.model import build_model
+
+mend()
+LAYERS = {  # name -> frequencies, times, channels in and out, axis of the convolution (1 frequency, 2 time), its stride
+    "first, as in the paper but narrow": (64, 32, 1, 16, 2, 2),
+    "first, odd length, channels that are no power of two": (20, 5, 1, 48, 2, 2),
+    "a tile of one item's rows": (128, 4, 16, 32, 1, 2),
+    "rows of several items in a tile": (30, 5, 16, 16, 1, 2),
+    "odd length along time": (16, 9, 32, 48, 2, 2),
+    "stride 1, padding on both sides": (4, 2, 32, 16, 2, 1),
+    "only the middle tap meets anything, stride 1": (4, 1, 16, 32, 2, 1),
+    "only the middle tap meets anything, stride 2": (4, 1, 16, 32, 2, 2),
+    "one row an item": (1, 1, 32, 64, 1, 2),
+}
+
+
+def relative(found: Tensor, right: Tensor) -> float:
+    return float((found.float() - right.float()).norm() / right.float().norm())
+
+
+def layer_of(name: str, variant: str, items: int = 3) -> tuple[AxisConv, NormAndActivation, Tensor]:
+    """A layer with parameters that all matter, and its input."""
+    freq, time, c_in, c_out, axis, stride = LAYERS[name]
+    torch.manual_seed(0)
+    conv = AxisConv(c_in, c_out, axis, (freq, time)[axis - 1], stride)
+    shape = (conv.out_length, time) if axis == 1 else (freq, conv.out_length)
+    norm = NormAndActivation((*shape, c_out), variant)
+    for parameter in (conv.bias, norm.norm.weight, norm.norm.bias):
+        torch.nn.init.normal_(parameter)
+    return conv, norm, torch.randn(items, freq, time, c_in, requires_grad=c_in > 1)
+
+
+def gradients(z: Tensor, conv: AxisConv, norm: NormAndActivation, x: Tensor) -> list[Tensor]:
+    """Those of all parameters and of the input, for the same upstream gradient."""
+    upstream = torch.randn(z.shape, generator=torch.Generator().manual_seed(1))
+    wanted = [*conv.parameters(), *norm.parameters(), *([x] if x.requires_grad else [])]
+    return torch.autograd.grad(z, wanted, upstream.to(z.dtype))
+
+
+@pytest.mark.parametrize("variant", ["release", "paper"])
+@pytest.mark.parametrize("name", LAYERS)
+def test_a_layer_is_what_it_is_in_eager_pytorch(name, variant):
+    conv, norm, x = layer_of(name, variant)
+    right, found = norm(conv(x)), layer(x, conv, norm, torch.float32)
+    torch.testing.assert_close(found, right, atol=2e-6, rtol=1e-5)
+    for ours, theirs in zip(gradients(found, conv, norm, x), gradients(right, conv, norm, x), strict=True):
+        assert ours.stride() == theirs.stride()  # no copy where it becomes a parameter's gradient
+        assert relative(ours, theirs) < 3e-6
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_bfloat16_rounds_results_and_not_sums(name):
+    """Within its rounding of the layer in float32: 8 bits, once for y, z and dz each."""
+    conv, norm, x = layer_of(name, "release")
+    right = norm(conv(x))
+    found = layer(x if x.shape[-1] == 1 else x.bfloat16(), conv, norm, torch.bfloat16)
+    assert found.dtype == torch.bfloat16
+    assert relative(found, right) < 5e-3
+    for ours, theirs in zip(gradients(found, conv, norm, x), gradients(right, conv, norm, x), strict=True):
+        assert relative(ours, theirs) < 8e-3
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"WHOLE_ITEM": 64},  # an item's norm shared by several programs
+        {"NORM_PROGRAMS": 1, "WHOLE_PROGRAMS": 1},  # one group of all items
+        {"SHARES": 8},  # rows of a weight gradient shared by several programs
+        {"PART": 256, "FIRST_PARTS": 3},  # moments of unequal parts
+        {"wide": lambda *tensors: True},  # 64-bit row numbers
+    ],
+    ids=lambda change: ", ".join(change),
+)
+@pytest.mark.parametrize("name", ["first, odd length, channels that are no power of two", "odd length along time"])
+def test_how_work_is_cut_changes_nothing(name, change, monkeypatch):
+    conv, norm, x = layer_of(name, "release", items=5)
+    right = norm(conv(x))
+    for constant, value in change.items():
+        monkeypatch.setattr(products if hasattr(products, constant) else norm_kernels, constant, value)
+    if "WHOLE_ITEM" in change:
+        monkeypatch.setattr("nafp.model.kernels.layer.WHOLE_ITEM", change["WHOLE_ITEM"])
+    found = layer(x, conv, norm, torch.float32)
+    torch.testing.assert_close(found, right, atol=2e-6, rtol=1e-5)
+    for ours, theirs in zip(gradients(found, conv, norm, x), gradients(right, conv, norm, x), strict=True):
+        assert relative(ours, theirs) < 3e-6
+
+
+@pytest.mark.parametrize("variant", ["release", "paper"])
+def test_the_whole_encoder(variant):
+    torch.manual_seed(0)
+    features = {"n_mels": 32, "hop": 250}  # 33 frames
+    model = build_model(features, {"width": 16, "variant": variant}, 16)
+    assert model.encoder.fusible and not build_model(features, {"width": 12}, 16).encoder.fusible
+    images = -torch.rand(3, 32, 33)
+    right = model.embed(images)
+    theirs = torch.autograd.grad(right.square().sum() + right.sum(), model.parameters())
+    model.encoder.fused = True
+    found = model.embed(images)
+    ours = torch.autograd.grad(found.square().sum() + found.sum(), model.parameters())
+    torch.testing.assert_close(found, right, atol=1e-5, rtol=0)
+    for a, b in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(a, b, atol=1e-5 * float(b.abs().max().clamp(min=1)), rtol=0)
+
+
+def test_all_kernels_compile_for_a_gpu():
+    """What the interpreter accepts, the compiler may not."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "scripts"), "TRITON_INTERPRET": "0"}
+    command = [sys.executable, ROOT / "tests/support/compile_kernels.py"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.count("bytes of shared memory") == 20

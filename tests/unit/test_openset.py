@@ -1,0 +1,141 @@
+"""Open set: the best answer of another song, the hit rate at 1 % false accepts, its interval and its picture."""
+
+import faiss
+import numpy as np
+import pandas as pd
+import pytest
+from boards import made_up_hits, write_grid
+
+from nafp.evaluation import openset
+from nafp.evaluation.statistics import clustered_interval
+from nafp.report.figures import plots
+from nafp.report.tables.cells import load_cells, pool_seeds, with_intervals
+from nafp.search.index import Index
+from nafp.search.sequences import per_query_table, rows_of, search_sequences
+from nafp.search.vectors import Database
+
+
+def exact(db):
+    flat = faiss.IndexFlatIP(db.shape[1])
+    flat.add(db)
+    return Index(flat)
+
+
+def unit(rng, *shape):
+    x = rng.normal(size=shape).astype(np.float32)
+    return x / np.linalg.norm(x, axis=-1, keepdims=True)
+
+
+@pytest.fixture
+def searched():
+    """Four songs of 12 segments; song 3 is nearly a copy of song 1, and the queries are songs 1 and 2 with some noise."""
+    rng = np.random.default_rng(0)
+    db = unit(rng, 48, 16)
+    db[36:] = db[12:24] + 0.1 * unit(rng, 12, 16)
+    query = db + 0.2 * unit(rng, 48, 16)
+    songs, starts = np.arange(48) // 12, np.arange(12, 36)
+    database = Database(db[:0], db)
+    index = exact(db)
+    lengths = [1, 3]
+    results = search_sequences(index, database, query, starts, lengths, False, rows_of(songs, songs[starts]))
+    return db, query, songs, starts, results
+
+
+def test_the_best_answer_of_another_song_touches_no_segment_of_the_own(searched):
+    db, query, songs, starts, results = searched
+    for result in results:
+        n = result.length
+        for start, place, score in zip(starts, result.other_place, result.other_score, strict=True):
+            windows = [at for at in range(48 - n + 1) if songs[start] not in songs[at : at + n]]
+            by_hand = {at: np.mean(np.sum(query[start : start + n] * db[at : at + n], axis=1)) for at in windows}
+            if songs[start] == 1 and place + n <= 48:  # whose copy no search misses
+                assert place == max(by_hand, key=by_hand.get) and songs[place] == 3
+            if place in by_hand:
+                assert score == pytest.approx(by_hand[place], abs=1e-6)
+            assert songs[start] not in songs[place : place + n]
+
+
+def test_without_songs_nothing_is_ones_own(searched):
+    db, query, songs, starts, _ = searched
+    database = Database(db[:0], db)
+    (result,) = search_sequences(exact(db), database, query, starts, [3], False)
+    np.testing.assert_array_equal(result.other_place, result.place[:, 0])
+
+
+def test_a_copy_under_another_name_costs_the_open_set_hits_of_a_song(searched):
+    _, _, songs, starts, results = searched
+    table = openset.with_open_set(per_query_table(results, starts, starts, songs, list("abcd")))
+    assert table.loc[table["song"] == "c", "top1_song"].all()
+    assert table["open_set"].sum() < table["top1_song"].sum()
+    for _, rows in table.groupby("length"):  # of 24 queries none may pass without its song
+        np.testing.assert_array_equal(
+            rows["open_set"], rows["top1_song"] & (rows["score1"] > rows["other_score"].max())
+        )
+
+
+@pytest.mark.parametrize(("queries", "accepted"), [(50, 0), (99, 0), (199, 1), (399, 3)])
+def test_another_query_without_its_song_passes_once_in_a_hundred_times(queries, accepted):
+    others = np.random.default_rng(1).random(queries).astype(np.float32)
+    assert (others > openset.threshold(others)).sum() == accepted
+
+
+def test_ties_and_nan_are_no_hits():
+    rows = pd.DataFrame({"length": 1, "top1_song": True, "score1": [0.5] * 4, "other_score": [0.5] * 4})
+    assert not openset.with_open_set(rows)["open_set"].any()
+    rows["other_score"] = np.nan
+    assert openset.with_open_set(rows)["open_set"].all()
+    rows["score1"] = np.nan
+    assert not openset.with_open_set(rows)["open_set"].any()
+
+
+def test_hit_rates_rise_with_the_false_accepts_and_end_at_the_closed_set():
+    rows = made_up_hits(600, 0.3, 0).query("length == 3")
+    rates = openset.hit_rates(rows, np.array([0, 0.01, 0.1, 0.5, 1]))
+    assert (np.diff(rates) >= 0).all() and rates[1] == rows["open_set"].mean()
+    lowest = rows["other_score"].min()
+    assert rates[-1] == (rows["top1_song"] & (rows["score1"] > lowest)).mean()
+
+
+def draw_songs(rng, songs, queries):
+    """A per-query table of one length, whose songs differ in how well they are known and in how alike others are to them."""
+    song = np.repeat(np.arange(songs), queries)
+    own = 2.6 + rng.normal(size=songs)[song] + rng.normal(size=len(song))
+    other = 0.8 * rng.normal(size=songs)[song] + 0.6 * rng.normal(size=len(song))
+    columns = {"song": song.astype(str), "length": 1, "top1_song": own > other, "score1": np.maximum(own, other)}
+    return pd.DataFrame(columns | {"other_score": other})
+
+
+@pytest.mark.parametrize("shape", [(60, 10), (200, 5)])
+def test_the_interval_covers_the_truth_with_the_threshold_unknown(tmp_path, shape):
+    rng = np.random.default_rng(3)
+    many = draw_songs(rng, 40_000, 5)
+    truth, covered, fixed = openset.with_open_set(many)["open_set"].mean(), [], []
+    for i in range(200):
+        table = openset.with_open_set(draw_songs(rng, *shape))
+        table.to_parquet(tmp_path / f"{i}.parquet")
+        (sampled,) = openset.intervals([tmp_path / f"{i}.parquet"])
+        of_songs = table.groupby("song")["open_set"].sum().to_numpy()
+        at_threshold = clustered_interval(of_songs[None], np.full(*shape))
+        covered.append(min(sampled[0], at_threshold[0]) <= truth <= max(sampled[1], at_threshold[1]))
+        fixed.append(at_threshold[0] <= truth <= at_threshold[1])
+    assert 0.92 <= np.mean(covered) <= 0.99
+    assert np.mean(fixed) < 0.85  # if the threshold were taken as known
+
+
+def test_cells_show_it_with_an_interval_that_holds_both_kinds_of_chance(tmp_path):
+    cells = load_cells(write_grid(tmp_path, [{"seed": 0}, {"seed": 1}], ["l2"]))
+    pooled = with_intervals(pool_seeds(cells))
+    rows = pooled[pooled["match"] == "open set"]
+    assert len(rows) == 6
+    assert ((rows["low_pct"] <= rows["hit_rate_pct"]) & (rows["hit_rate_pct"] <= rows["high_pct"])).all()
+    sampled = 100 * openset.intervals(rows["answers"].iloc[0])
+    assert (rows["low_pct"].to_numpy() <= sampled[:, 0] + 1e-9).all()
+    assert (rows["high_pct"].to_numpy() >= sampled[:, 1] - 1e-9).all()
+
+
+def test_the_picture_is_drawn_the_same_every_time(tmp_path):
+    cells = load_cells(write_grid(tmp_path, [{"bsz": 120}, {"bsz": 240}, {"bsz": 240, "seed": 1}], ["l2"]))
+    for name in "ab":
+        plots.right_over_false_accepts(cells, tmp_path / f"{name}.svg", ["bsz"])
+    assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
+    assert (tmp_path / "a.png").exists()

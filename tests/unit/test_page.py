@@ -1,0 +1,451 @@
+"""Page and pictures: hostile names stay text, nothing is fetched, and the same data gives the same bytes."""
+
+import base64
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pandas as pd
+import pytest
+from boards import FIELDS, LENGTHS, PUBLISHED, ROWS_A_SONG, tabulated, write_cell, write_grid
+from recount import check_table, recounted
+
+from nafp.audio.segments import SEGMENT
+from nafp.audio.splits import Split
+from nafp.evaluation.answers import hits_beside
+from nafp.grid import run_name
+from nafp.report.figures import misses, pareto, plots, similarity
+from nafp.report.page import listening, media, provenance
+from nafp.report.page import page as page_module
+from nafp.report.page.headline import headline
+from nafp.report.page.page import ORIGINS, Section, render_page
+from nafp.report.tables.cells import load_cells
+from nafp.report.tables.published import load_published
+from nafp.report.tables.study import Study
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "\"'><img src=x onerror=alert(1)>",
+    "x" * 200,
+    "Песня 歌 أغنية",
+    "$\\frac{",
+    "_hidden & co",
+]
+VOID = {"meta", "link", "img", "br", "input"}
+SVG = '<svg xmlns="http://www.w3.org/2000/svg" id="same"/>'
+
+
+class Reader(HTMLParser):
+    """Collects tags, attributes and text, and checks that every tag is closed in its turn."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.attributes, self.words, self.open = [], [], [], []
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] not in ("style", "script"):
+            self.words.append(data)
+
+    @property
+    def text(self):
+        return " ".join(self.words)
+
+
+@pytest.fixture
+def made(tmp_path):
+    """A function of augmentation names and indexes: (cells, section) of made-up results."""
+
+    def make(names=("full", "none"), indexes=("l2", "ivfpq", "hnsw"), name="table3", figures=()):
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        paths = write_grid(folder, [{"aug": aug} for aug in names], indexes, queries=60)
+        study = Study(name, ["aug"], "What does it cost?", baseline=(run_name(FIELDS | {"aug": names[0]}), indexes[0]))
+        cells, table = tabulated(paths, study)
+        return cells, Section(name, study.question, table, figures)
+
+    return make
+
+
+def test_collapsed_epochs_are_crossed_out(tmp_path):
+    curves = {"full": history(), "loud": history().assign(collapsed=lambda rows: rows["epoch"] >= 5)}
+    plots.learning_curves({"full": curves["full"]}, tmp_path / "healthy.svg", 3000)
+    plots.learning_curves(curves, tmp_path / "collapsed.svg", 3000)
+    assert "collapsed, all fingerprints are alike" not in (tmp_path / "healthy.svg").read_text(encoding="utf-8")
+    assert "collapsed, all fingerprints are alike" in (tmp_path / "collapsed.svg").read_text(encoding="utf-8")
+
+
+def history():
+    epochs = np.arange(1, 11)
+    found = np.where(epochs % 5 == 0, 4.0 * epochs, np.nan)
+    return pd.DataFrame({"epoch": epochs, "loss": 4 / epochs, "val_top1_1s": found, "lr": 1e-4, "seconds": 2.0})
+
+
+def draw_misses(cells, path):
+    shares = pd.Series([50, 20, 10, 10, 5, 4, 1, 0], index=list(misses.KINDS))
+    misses.draw({name: shares for name in cells["aug"].unique()}, 1, 40, path)
+
+
+def draw_similarity(cells, path):
+    matrix = np.random.default_rng(0).random((20, 20))
+    similarity.draw({name: matrix for name in cells["aug"].unique()}, path)
+
+
+DRAWINGS = {
+    "length": lambda cells, path: plots.hit_rate_over_length(cells, path, ["aug"], load_published(PUBLISHED)),
+    "over": lambda cells, path: plots.hit_rate_over(cells, path, "aug", ["aug"], load_published(PUBLISHED)),
+    "costs": pareto.index_costs,
+    "learning": lambda cells, path: plots.learning_curves(
+        {name: history() for name in cells["aug"].unique()}, path, 3000
+    ),
+    "misses": draw_misses,
+    "similarity": draw_similarity,
+}
+
+
+@pytest.mark.parametrize("name", DRAWINGS)
+def test_the_same_data_draws_the_same_bytes(made, tmp_path, name):
+    cells, _ = made()
+    for path in (tmp_path / "a.svg", tmp_path / "b.svg"):
+        DRAWINGS[name](cells, path)
+    first = (tmp_path / "a.svg").read_bytes()
+    assert first == (tmp_path / "b.svg").read_bytes()
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+    assert b"<dc:date>" not in first
+    assert ElementTree.fromstring(first).tag.endswith("svg")
+
+
+@pytest.mark.filterwarnings("ignore:Glyph")
+@pytest.mark.parametrize("name", DRAWINGS)
+def test_hostile_names_can_be_drawn(made, tmp_path, name):
+    DRAWINGS[name](made(HOSTILE, HOSTILE[:3])[0], tmp_path / "a.svg")
+    ElementTree.parse(tmp_path / "a.svg")
+
+
+@pytest.mark.parametrize("field", ["bsz", "dim", "snr_db"])
+def test_hit_rates_can_be_drawn_over_numbers(tmp_path, field):
+    values = {"bsz": (120, 640), "dim": (16, 128), "snr_db": (-5, 0, 20)}[field]
+    paths = [write_cell(tmp_path, {field: value} if field != "snr_db" else {}, f"l{value}", 50) for value in values]
+    cells = load_cells(paths).assign(index="l2")
+    cells = cells.assign(snr_db=np.repeat(values, len(cells) // len(values))) if field == "snr_db" else cells
+    plots.hit_rate_over(cells, tmp_path / "a.svg", field, [field], load_published(PUBLISHED))
+    assert (tmp_path / "a.png").stat().st_size > 10_000
+
+
+def test_of_many_configurations_the_best_are_coloured():
+    rows = {f"c{i}": pd.DataFrame({"match": ["exact"], "hit_rate_pct": [float(i)]}) for i in range(20)}
+    assert plots._best(rows) == [f"c{i}" for i in range(19, 11, -1)]
+    others = list(plots._others(rows, plots._best(rows)))
+    assert others[0] == "12 others"
+    assert all(name.startswith("_") for name in others[1:])  # Matplotlib keeps these out of the legend
+
+
+def test_labels_of_points_do_not_overlap(made, tmp_path, monkeypatch):
+    kept = []
+    place = pareto._free_place
+    monkeypatch.setattr(pareto, "_free_place", lambda *args: kept.append(place(*args)[0]) or (kept[-1], False))
+    cells, _ = made(("full", "none"), ("l2", "ivf", "ivfpq", "ivfpq-rr", "hnsw"))
+    pareto.index_costs(cells, tmp_path / "a.svg")
+    assert len(kept) == 20
+    for panel in (kept[:10], kept[10:]):
+        assert not any(one.count_overlaps(panel[:i]) for i, one in enumerate(panel))
+
+
+def test_drawing_times_needs_times(made, tmp_path):
+    with pytest.raises(ValueError, match="no cell has a search time"):
+        pareto.index_costs(made()[0].assign(ms_per_query=np.nan), tmp_path / "a.svg")
+
+
+def test_what_no_other_index_beats():
+    points = pd.DataFrame(
+        {"hit_rate_pct": [90, 90, 80, 80, 70], "ms_per_query": [2, 1, 0.5, 0.5, 0.4], "bytes": [100, 100, 50, 60, 10]}
+    )
+    assert pareto.dominated(points).tolist() == [True, False, False, True, False]
+
+
+def test_kinds_of_answers_by_hand():
+    songs = np.repeat([0, 1, 2, 3], 10)  # two distractors, then two test songs
+    hits = pd.DataFrame({"truth": [20] * 11, "place1": [20, 21, 25, 35, 5, -1, 25, 20, 20, 21, 25]})
+    hits["top1_exact"] = hits["place1"].eq(20) & (
+        hits.index != 8
+    )  # the last three share their score with another place:
+    hits["top1_near"] = hits["place1"].isin([20, 21]) & (
+        hits.index < 8
+    )  # the right one and its neighbour with one far off,
+    hits["top1_song"] = hits["place1"].between(20, 29) & (hits.index < 10)  # another time of the song with another song
+    quiet = np.array([False] * 6 + [True, True] + [False] * 3)  # a miss in silence, and a hit there
+    counts = misses.kinds_of_answers(hits, songs, 20, quiet)
+    assert counts.to_dict() == {
+        "exact": 2,
+        "near (± 1 segment)": 1,
+        "same song, another time": 1,
+        "another test song": 1,
+        "a distractor song": 1,
+        "silence": 1,
+        "several equally good": 3,
+        "nothing found": 1,
+    }
+
+
+def test_silence_is_below_60_db():
+    loud, soft = np.full(SEGMENT, 40, np.int16), np.full(SEGMENT, 30, np.int16)  # -58 and -61 dBFS
+    split = Split.of_clips([loud, soft, np.zeros(100, np.int16)], ["a/a", "a/b", "a/c"])
+    assert misses.silent(split, np.array([0, 1, 2])).tolist() == [False, True, True]
+
+
+def test_a_similarity_matrix_is_of_one_song():
+    db = np.eye(6, dtype=np.float32)
+    matrix = similarity.matrix(db, 0.5 * db, np.array([0, 1, 1, 1, 2, 2]))
+    np.testing.assert_allclose(matrix, 0.5 * np.eye(3))
+
+
+def test_the_page_shows_numbers_blocks_and_figures(made):
+    cells, first = made(indexes=("ivfpq",), figures=[("One", SVG), ("Two", SVG)])
+    _, second = made(indexes=("ivfpq",), name="index_types")
+    origin = {"packages": {"torch": "2.11.0"}, "seeds": [0, 1]}
+    html = render_page(
+        "Scoreboard", headline(cells), [first, second], [("Three", SVG)], None, origin, "2 cells are missing."
+    )
+    reader = Reader(html)
+    for words in (
+        "Scoreboard",
+        "index types",
+        "Paper",
+        "Users' re-run",
+        "62.2",
+        "2.11.0",
+        "0, 1",
+        "–",
+        "2 cells are missing.",
+    ):
+        assert words in reader.text
+    assert all(origin in reader.text for origin in ORIGINS.values())
+    assert "not comparable: other database, test-dummy-db-100k-full" in reader.text
+    assert "All rows of this run: N 120, d 64, index ivfpq, seeds 1. " in reader.text
+    assert 'id="same"' not in html  # embedded as images, so their ids cannot collide
+    images = [value for tag, name, value in reader.attributes if (tag, name) == ("img", "src")]
+    assert [base64.b64decode(uri.split(",")[1]).decode() for uri in images] == [SVG] * 3
+    ids = [value for _, name, value in reader.attributes if name == "id"]
+    assert len(ids) == len(set(ids))
+
+
+def test_names_from_data_are_escaped_everywhere(made):
+    sections = [made([name], name=name, figures=[(name, "<svg/>")])[1] for name in HOSTILE]
+    figures = [{"value": name, "text": name} for name in HOSTILE]
+    stored = {"m": {"sound": "data:audio/mpeg;base64,", "picture": "data:image/webp;base64,"}}
+    answers = [
+        {"run": name, "verdict": "miss", "song": name, "at_s": 1, "score": 0.5, "match": "m"} for name in HOSTILE
+    ]
+    heard = [{"snr_db": 0, "query": "m", "answers": answers}]
+    steps = [
+        {"step": name, "settings": {name: name}, "sound": "", "image": "data:image/webp;base64,"} for name in HOSTILE
+    ]
+    queries = [{"song": name, "at_s": 0, "original": "m", "heard": heard} for name in HOSTILE]
+    shown = {"media": stored, "queries": queries, "steps": steps, "names": {}}
+    origin = {name: {name: [name]} for name in HOSTILE}
+    reader = Reader(render_page(HOSTILE[0], figures, sections, [], shown, origin, HOSTILE[0]))
+    assert reader.tags.count("script") == 1  # the page's own
+    assert not any(name.startswith("on") for _, name, _ in reader.attributes)
+    pictures = len(sections) + len(queries) * (2 + len(answers)) + len(steps)
+    assert reader.tags.count("img") == pictures
+    for name in HOSTILE:
+        assert name in reader.text
+
+
+def test_the_page_fetches_nothing(made):
+    section = made(figures=[("c", "<svg/>")])[1]
+    html = render_page("T", [], [section], [], None, {"url": "https://example.org"})
+    links = [value for _, name, value in Reader(html).attributes if name in ("src", "href", "srcset", "action", "data")]
+    assert links
+    assert all(value.startswith(("data:", "#")) for value in links)
+    template = Path(page_module.__file__).with_name("page.html.j2").read_text(encoding="utf-8")
+    for fetching in ("@import", "url(", "fetch(", "XMLHttpRequest", "import("):
+        assert fetching not in template
+
+
+def facts(**changes) -> dict:
+    """Facts of a job, as it stores them (jobfacts.job_facts)."""
+    packages = {"numpy": changes.pop("numpy", "2.4.6")}
+    made = {"commit": "5333ce5cb4af", "changed": False, "packages": packages, "processor": "EPYC", "threads": 2}
+    return made | {"date": "2026-11-26T13:00:00+00:00"} | changes
+
+
+def provenance_of(folder: Path, made: list[dict], jobs: list[dict] | None) -> dict:
+    """What the page says of cells with the given facts of their search, one an index type, of one run."""
+    paths = [
+        write_cell(folder / "scores", {}, f"index{i}", provenance={"index": facts(), "search": one})
+        for i, one in enumerate(made)
+    ]
+    if jobs:
+        run = folder / "runs" / run_name(FIELDS)
+        run.mkdir(parents=True)
+        (run / "provenance.json").write_text(json.dumps({"jobs": jobs}))
+    config = {"search": {"seed": 0}}
+    return provenance.collect(config, load_cells(paths), paths, folder / "benchmarks", folder / "none.json", 1)
+
+
+def test_what_made_the_cells_and_where_it_differs(tmp_path):
+    said = provenance_of(tmp_path / "same", [facts(), facts()], [facts()])
+    assert said["differences"].startswith("none: all runs and cells were made by the same code")
+    assert said["search"]["commit"] == "5333ce5cb4af"
+    assert said["training"]["date"] == "2026-11-26 13:00 UTC"
+
+    other = facts(commit="abc", changed=True, processor="Xeon", numpy="2.5", date="2026-11-27T09:30:00+00:00")
+    said = provenance_of(tmp_path / "other", [*[facts()] * 5, other], [facts()])
+    run = run_name(FIELDS)
+    assert said["search"]["commit"] == {
+        "5333ce5cb4af": f"{run}, index0; {run}, index1; {run}, index2; and 2 more",
+        "abc, with changes": f"{run}, index5",
+    }
+    assert said["search"]["date"] == "2026-11-26 13:00 UTC to 2026-11-27 09:30 UTC"
+    assert said["index"]["commit"] == said["training"]["commit"] == "5333ce5cb4af"
+    assert said["differences"].startswith("not all were made alike (search: commit, processor, numpy); times of")
+    assert "abc, with changes" in Reader(render_page("T", [], [], provenance=said)).text
+    milvus = facts()
+    milvus["packages"] |= {"pymilvus": "2.6"}
+    said = provenance_of(tmp_path / "packages", [facts(), milvus], [facts()])
+    assert said["search"]["pymilvus"] == "2.6"
+    assert said["differences"].startswith("none: ")
+    said = provenance_of(tmp_path / "container", [facts(changed=None), facts(commit="unknown", changed=None)], None)
+    assert list(said["search"]["commit"]) == ["5333ce5cb4af, changes unknown", "unknown"]
+
+
+def test_a_training_that_several_jobs_did(tmp_path):
+    jobs = [facts(), facts(processor="Xeon", date="2026-11-27T09:30:00+00:00")]
+    said = provenance_of(tmp_path, [facts()], jobs)["training"]
+    assert said["processor"] == "EPYC, then Xeon"
+    assert said["commit"] == "5333ce5cb4af"
+    assert said["date"] == "2026-11-26 13:00 UTC to 2026-11-27 09:30 UTC"
+
+
+def test_cells_from_before_this_was_recorded(tmp_path):
+    path = write_cell(tmp_path / "scores", {})
+    config = {"search": {"seed": 0}}
+    said = provenance.collect(config, load_cells([path]), [path], tmp_path, tmp_path / "none.json", 1)
+    assert said["differences"] == "not known: some were made before this was recorded"
+    assert said["search"] == said["training"] == {"jobs": "not recorded"}
+    assert said["this page"]["threads"] == "1"
+
+
+def test_what_the_check_of_the_data_set_found(tmp_path):
+    file = tmp_path / "verification.json"
+    found = {"root": "music", "splits": {"train": {"clips": 1200, "hours": 2.5}}, "md5": "a", "published_md5": None}
+
+    def said(**changes) -> dict:
+        file.write_text(json.dumps(found | {"warnings": []} | changes))
+        return provenance.data(file)
+
+    assert said() == {
+        "verification": "passed: 1,200 files are whole, 8 kHz, 16 bits, mono; not compared with a published checksum",
+        "folder": "music",
+        "train": "1,200 clips, 2.50 h",
+    }
+    assert said(published_md5="a")["verification"].endswith("; MD5 as published")
+    one = said(warnings=["a.wav: truncated"], published_md5="b")
+    assert one["verification"].startswith("passed with 1 warning: ")
+    assert one["verification"].endswith("; MD5 NOT as published")
+    assert one["warnings"] == {1: "a.wav: truncated"}
+    many = said(warnings=[f"{i}.wav: truncated" for i in range(25)])
+    assert many["verification"].startswith("passed with 25 warnings: ")
+    assert (len(many["warnings"]), many["warnings"][21]) == (21, "and 5 more")
+    assert "24.wav" not in Reader(render_page("T", [], [], provenance={"data": many})).text
+    assert provenance.data(tmp_path / "none.json") == {"verification": "has not run yet"}
+
+
+def test_times_per_stage_are_said_as_people_say_them(tmp_path):
+    for rule, seconds in {"score": [2.0, 5.5], "train": [3600.0, 5400.0], "pack": [150.0]}.items():
+        (tmp_path / rule).mkdir()
+        for job, one in enumerate(seconds):
+            (tmp_path / rule / f"{job}.tsv").write_text(f"s\th:m:s\n{one}\t0:00:00\n")
+    assert provenance.time_per_rule(tmp_path) == {
+        "pack": "2 min in 1 job",
+        "score": "7.5 s in 2 jobs",
+        "train": "2.5 h in 2 jobs",
+    }
+
+
+def test_the_page_says_why_there_is_nothing_to_hear(made):
+    reader = Reader(render_page("T", [], [made()[1]], listening={"note": "no run has finished yet"}))
+    assert "Nothing to hear: no run has finished yet." in reader.text
+
+
+def test_a_page_without_any_cell_still_renders():
+    _, table = tabulated([], Study("indexes"))
+    assert "No cell of this study" in Reader(render_page("Empty", [], [Section("indexes", "?", table)])).text
+
+
+def test_every_number_on_the_page_is_one_of_the_per_query_tables(tmp_path):
+    """Rates, intervals, p values, n, mean reciprocal ranks and costs, seeds pooled or not: again by tests/support/recount.py."""
+    plain = write_grid(tmp_path / "plain", [{"aug": "full"}, {"aug": "none"}], ["l2", "ivfpq"], queries=300)
+    seeds = write_grid(
+        tmp_path / "seeds", [{"bsz": 60, "seed": seed} for seed in range(3)], ["l2", "hnsw"], queries=200
+    )
+    sections, expected = [], {}
+    for number, (name, paths, groups) in enumerate(
+        [("costs", plain, [[path] for path in plain]), ("pooled", seeds, [seeds[i::2] for i in range(2)])], start=1
+    ):
+        first = json.loads(groups[0][0].read_text())
+        study = Study(name, ["aug", "index"], "?", ("exact", "near", "song"), baseline=(first["run"], first["index"]))
+        cells, table = tabulated(paths, study)
+        sections.append(Section(name, "?", table))
+        expected[f"study-{number}-table"] = groups
+    page = render_page("T", headline(load_cells(plain)), sections)
+    counted = [check_table(page, table, groups, LENGTHS, ROWS_A_SONG, 0) for table, groups in expected.items()]
+    of_rates = 6 * (3 * 3 + 1)  # six lengths; rate, interval and n of three matches, and a mean reciprocal rank
+    of_tests = 6 * 3  # a p of each number of the other configurations
+    assert counted == [4 * (of_rates + 7) + 3 * of_tests, 2 * (of_rates + 7) + of_tests]
+    assert "300 queries in 40 songs" in page and "over songs and seeds" in page
+    short, long = (
+        {path: recounted([hits_beside(path)], "exact", length, ROWS_A_SONG)["rate"] for path in plain}
+        for length in (1, 19)
+    )
+    best = max(plain[:2], key=lambda path: float(short[path]))  # the first two have augmentation, and the greater skill
+    bare = plain[2 + plain.index(best)]
+    assert float(short[best]) == max(map(float, short.values()))
+    assert re.findall(r"<dd>([\d.]+)\u00a0%</dd>", page) == [short[best], long[best], short[bare]]
+
+
+# ---------------------------------------------------------------- listening
+
+
+def test_test_segments_are_chosen_from_as_many_songs_as_there_are():
+    clips = [np.zeros(5 * SEGMENT, np.int16)] * 4
+    db = Split.of_clips(clips, [f"a/{i}" for i in range(4)])
+    assert sorted(db.segments.clip[listening.choose(db, 4, 0)]) == [0, 1, 2, 3]
+    assert len(listening.choose(db, 9, 0)) == 9
+    assert (listening.choose(db, 4, 0) == listening.choose(db, 4, 0)).all()
+    assert (listening.choose(db, 4, 0) != listening.choose(db, 4, 1)).any()
+
+
+def test_sounds_do_not_clip():
+    tone = np.sin(np.arange(SEGMENT) / 5).astype(np.float32)
+    tone /= np.abs(tone).max()
+    assert media.sound(4 * tone) == media.sound(tone) != media.sound(tone / 4)
+
+
+def test_verdicts():
+    rows = {row: listening.verdict([row, 30], [0.9, 0.8], 10) for row in (9, 10, 11, 12)}
+    assert rows == {9: "near", 10: "hit", 11: "near", 12: "miss"}
+    ties = {other: listening.verdict([10, other], [0.9, 0.9], 10) for other in (11, 12, 30)}
+    assert ties == {11: "near", 12: "miss", 30: "miss"}
+    assert listening.verdict([10, 11], [np.nan, np.nan], 10) == "miss"
+
+
+def test_places_are_named_by_song_and_second():
+    dummy, db = (Split.of_clips([np.arange(2 * SEGMENT, dtype=np.int16)], [f"x/{name}.wav"]) for name in ("d", "t"))
+    songs = listening.Songs(dummy, db)  # three segments each
+    assert songs.place(2) == {"song": "d", "at_s": 1.0}
+    assert songs.place(4) == {"song": "t", "at_s": 0.5}
+    np.testing.assert_allclose(songs.cut(4) * 32768, np.arange(SEGMENT // 2, 3 * SEGMENT // 2))

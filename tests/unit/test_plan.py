@@ -1,0 +1,140 @@
+"""What scripts/plan.py says before anything runs."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from wavs import data_set
+
+from nafp.errors import UserError
+from nafp.model.encoders.separable import Separable
+from nafp.model.model import build_model
+from nafp.model.shapes import head_parameters
+from nafp.plan import cells_of, measured_rates, measured_tflops, plan, rates_of, segments_of, songs_of
+
+ROOT = Path(__file__).parents[2]
+GIVEN = {"tflops": 1.0, "files_per_s": 100, "mb_per_s": 10, "vectors_per_s": 1000, "queries_per_s": 10}
+RATES = rates_of(GIVEN, {})
+
+
+@pytest.fixture
+def config() -> dict:
+    base = yaml.safe_load((ROOT / "config.yaml").read_text())
+    return base | {
+        "dataset": {"name": "mini", "root": "x"},
+        "fingerprint": {"shards": dict(base["fingerprint"]["shards"])},
+    }
+
+
+def stages(config: dict, target: str, device: str = "gpu") -> dict:
+    songs, source = songs_of(config, Path("nowhere"), {})
+    return {stage.stage: stage for stage in plan(config, target, songs, source, RATES, device)}
+
+
+def test_jobs_and_sizes_by_hand(config):
+    config["fingerprint"]["shards"]["dummy"] = 5
+    found = stages(config, "table3")  # two chains, two batch sizes, one index
+    assert {name: stage.jobs for name, stage in found.items()} == {
+        **{"verify": 1, "pack": 11, "train": 4, "fingerprint": 4 * (5 + 1 + 1 + 1), "build_index": 4, "score": 4},
+        "scoreboard": 4,
+    }
+    assert found["pack"].disk_gb == pytest.approx((10_000 + 10_000 + 4 * 500) * 30 * 16_000 / 1e9)
+    assert found["fingerprint"].disk_gb == pytest.approx(4 * 64 * 4 * (10_000 + 2 * 500) * 59 / 1e9)
+    assert found["build_index"].cpu_hours == pytest.approx(4 * (10_000 + 500) * 59 / 1000 / 3600)
+    assert found["verify"].cpu_hours == pytest.approx(22_000 / 100 / 3600)
+
+
+def test_every_index_of_the_config_has_a_size(config):
+    config["studies"] = {name: {"index": name} for name in config["indexes"]}
+    sizes = {name: stages(config, name)["build_index"].disk_gb for name in config["indexes"]}
+    assert min(sizes.values()) > 0
+    assert sizes["ivfpq-release"] == pytest.approx((10_000 + 500) * 59 * (64 + 8) / 1e9)
+
+
+def test_hours_of_training_follow_epochs_and_arithmetic(config):
+    once = stages(config, "table3")["train"].gpu_hours
+    config["train"] = config["train"] | {"epochs": 6}
+    assert stages(config, "table3")["train"].gpu_hours == pytest.approx(2 * once)
+    assert stages(config, "table3", "cpu")["train"].gpu_hours == 0
+    assert stages(config, "table3", "cpu")["train"].cpu_hours == pytest.approx(2 * once)
+
+
+def test_songs_are_measured_published_given_or_asked_for(config, tmp_path):
+    assert segments_of((10, 30)) == 590
+    config["dataset"]["name"] = "mine"
+    with pytest.raises(UserError, match="how many songs has mine.*--songs dummy=1000x30 test=1000x30 train=.* val="):
+        songs_of(config, Path("nowhere"), {})
+    (tmp_path / "manifest.csv").write_text(
+        "split,path,seconds\ntrain,a,30\ntrain,b,10\nval_db,c,4\ntest_db,d,5\ndummy,e,6\nbg_train,f,9\n"
+    )
+    songs, source = songs_of(config, tmp_path / "manifest.csv", {})
+    assert songs == {"train": (2, 20), "val": (1, 4), "test": (1, 5), "dummy": (1, 6)}
+    assert source.startswith("measured")
+    config["dataset"] |= {"root": str(data_set(tmp_path / "music", clips=2, seconds=4.0)), "dummy": 1}
+    songs, source = songs_of(config, Path("nowhere"), {"train": (7, 30.0)})
+    assert songs["train"] == (7, 30.0)
+    assert songs["test"] == (2, pytest.approx(4, abs=0.01))
+    assert songs["dummy"] == (1, pytest.approx(4, abs=0.01))
+    with pytest.raises(UserError, match="unknown target 'table9'; known: all, table3"):
+        cells_of(config, "table9")
+
+
+def test_the_benchmark_of_the_nearest_model_counts():
+    table = """
+## 2026-01-01, a processor, 2 of 4 CPUs, no GPU
+| model | N | precision | piece | data | forward | forward + backward | whole step | roofline |
+| full    | 120 | float32     | whole   | 3,517.5 | 87.2      | 25.5                 | 27.5         | 48         |
+| demo    | 120 | float32     | whole   | 3,740.4 | 1,594.1   | 569.6                | 473.6        | 2,958      |
+"""
+    tflops, source = measured_tflops(table, Separable(100).flops((256, 32)), "cpu")
+    assert tflops == pytest.approx(27.5 * 3.64e9 / 2 / 1e12, rel=0.01)  # train.md says 3.64 GFLOP an anchor
+    assert "full, 27.5 anchors/s on 2 cores" in source
+    assert "demo, 473.6" in measured_tflops(table, Separable(20).flops((256, 32)), "cpu")[1]
+    assert measured_tflops(table, Separable(100).flops((256, 32)), "gpu") is None
+    on_gpu = table.replace("2 of 4 CPUs, no GPU", "16 of 16 CPUs, NVIDIA X").replace("27.5 ", "9,000.5 ")
+    tflops, source = measured_tflops(table + on_gpu, Separable(100).flops((256, 32)), "gpu")
+    assert tflops == pytest.approx(9000.5 * 3.64e9 / 1e12, rel=0.01)
+    assert source.endswith("full, 9000.5 anchors/s")
+    assert measured_tflops("nothing", Separable(16).flops((256, 32)), "cpu") is None
+
+
+def test_long_jobs_of_earlier_runs_are_measurements(tmp_path):
+    """By hand: 400 queries among 1,200 vectors in 40 s of CPU; the jobs of 2 s and those of other indexes do not count."""
+    for job, seconds in {"score/run/l2": 40, "score/run/ivf": 20, "build_index/run/l2": 2, "pack/train": 12.5}.items():
+        path = tmp_path / f"mine/benchmarks/{job}.tsv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"s\tcpu_time\n99\t{seconds}\n")
+    for name in ("scores/run/l2.json", "scores/run/ivf.json", "data/packed/train.npy"):
+        (tmp_path / "mine" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "mine" / name).write_text('{"queries": 400, "database": {"dummy": 1000, "db": 200}}')
+    found = measured_rates(tmp_path, {"l2", "sq8"})
+    assert {name: value for name, (value, _) in found.items()} == {
+        **{"queries_per_s": pytest.approx(400 * 0.0012 / 40), "mb_per_s": pytest.approx(56e-6 / 12.5, rel=0.1)}
+    }
+    assert found["mb_per_s"][1].endswith(f" mb_per_s in {tmp_path / 'mine'}")
+    rates = rates_of(dict.fromkeys(GIVEN) | {"queries_per_s": 5.0}, found)
+    assert rates.sources["queries_per_s"] == "given: 5 queries_per_s"
+    assert rates.sources["mb_per_s"] == found["mb_per_s"][1]
+    assert rates.sources["vectors_per_s"] == "assumed: 10000 vectors_per_s"
+
+
+@pytest.mark.parametrize(("width", "dim", "mels"), [(128, 128, 256), (16, 64, 256), (4, 16, 64), (6, 16, 80)])
+def test_parameters_and_features_are_known_without_building_the_model(width, dim, mels):
+    built = build_model({"n_mels": mels}, {"width": width}, dim)
+    encoder, image = Separable(width), built.features.shape
+    assert encoder.features(image) == built.encoder(torch.zeros(1, *image)).shape[1]
+    heads = head_parameters(encoder.features(image), dim)
+    assert encoder.parameters(image) + heads == sum(p.numel() for p in built.parameters())
+
+
+def test_the_command(tmp_path):
+    command = [sys.executable, ROOT / "scripts/plan.py", "--configfile", ROOT / "config/mini.yaml"]
+    done = subprocess.run([*command, "--target", "table4"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "assumed: 200 files_per_s; sizes published" in done.stdout
+    assert done.stdout.splitlines()[-1].split()[0] == "total"
+    wrong = subprocess.run([*command, "--songs", "dummy=12"], cwd=tmp_path, capture_output=True, text=True)
+    assert wrong.stderr == "error: --songs dummy=12: say SPLIT=SONGSxSECONDS, like dummy=10000x30\n"

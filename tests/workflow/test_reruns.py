@@ -1,0 +1,173 @@
+"""What reruns after which change: the README's table, row by row. Only planned with ``snakemake -n``, never run."""
+
+import os
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from wavs import data_set, write
+from workflow import copy_project, planned, snakemake, tiny
+
+from nafp.datasets.layout import SPLITS
+
+ROOT = Path(__file__).parents[2]
+BOARD = {"scoreboard"}  # tables, plots or page
+FOLLOWS = {"fingerprint", "build_index", "score"} | BOARD  # a training
+ALL = {"compose_demo", "synthesise_queries", "verify", "pack", "train"} | FOLLOWS
+ROWS = {  # the README's row -> file, text, its replacement, what reruns
+    "`train.learning_rate`, a chain, a recipe, the model": [
+        ("config.yaml", "learning_rate: 2.0e-3", "learning_rate: 1.0e-3", {"train"} | FOLLOWS),
+        ("tiny.yaml", "mels: [2, 8]", "mels: [2, 9]", {"train"} | FOLLOWS),
+        ("tiny.yaml", "model: {width: 4}", "model: {width: 2}", {"train"} | FOLLOWS),
+    ],
+    "`fingerprint.shards`": [
+        ("config.yaml", "dummy: 1}", "dummy: 3}", {"gather_fingerprints"} | FOLLOWS),
+    ],
+    "an index's options, or one more index": [
+        ("tiny.yaml", "ivfpq: {nlist: 4", "ivfpq: {nlist: 3", {"build_index", "score"} | BOARD),
+        ("tiny.yaml", "index: [l2, ivfpq,", "index: [l2, ivfpq, hnsw,", {"build_index", "score"} | BOARD),
+    ],
+    "`search.lengths`, `search.protocol`, ...": [
+        ("tiny.yaml", "search: {lengths: [1, 3, 5]}", "search: {lengths: [1, 3]}", {"score"} | BOARD),
+    ],
+    "one more seed, batch size or chain in a study": [
+        ("tiny.yaml", "bsz: 16}", "bsz: 16, seed: [0, 1]}", {"train"} | FOLLOWS),
+    ],
+    "`train.gpus`, the question of a study": [
+        ("config.yaml", "gpus: 1", "gpus: 2", BOARD),
+        ("config.yaml", "What a faster index costs", "What a fast index costs", BOARD),
+    ],
+    "a comment in the config; a profile; threads, memory or time of a rule": [
+        ("config.yaml", "# 100 in the paper", "# a hundred in the paper", set()),
+        ("profiles/default/config.yaml", "rerun-incomplete: true", "rerun-incomplete: true\nretries: 1", set()),
+        ("rules/data.smk", "runtime=growing(60)", "runtime=growing(90)", set()),
+    ],
+    "a comment in a rule, or its message": [
+        ("rules/search.smk", "rule score:", "rule score:  # edited", set()),
+        ("rules/search.smk", '"searching {wildcards.index} for', '"searching in {wildcards.index} for', set()),
+    ],
+    "anything in a rule's script, a comment too": [
+        ("scripts/plot.py", '"""\n', '"""\n# edited\n', BOARD),
+        ("scripts/train.py", '"""\n', '"""\n# edited\n', {"train"} | FOLLOWS),
+    ],
+    "a library module, say `scripts/nafp/search/index.py`": [
+        ("scripts/nafp/search/index.py", '"""\n', '"""\n# edited\n', {"build_index", "score"} | BOARD),
+        ("scripts/nafp/report/figures/plots.py", '"""\n', '"""\n# edited\n', BOARD),
+        ("scripts/nafp/training/losses.py", '"""\n', '"""\n# edited\n', {"train"} | FOLLOWS),
+        ("scripts/nafp/demo/sounds.py", '"""\n', '"""\n# edited\n', ALL),
+    ],
+    "`published/nafp.csv`": [("published/nafp.csv", "Table 3", "Table three", BOARD)],
+    "a package version in `envs/`, without `--use-conda`": [
+        ("envs/search.yaml", "scipy==", "scipy==1.", set()),
+    ],
+    "WAV files in your own folder": [],  # as the next two tests say
+    "a package version in `envs/`, with `--use-conda`": [],
+}
+CASES = [pytest.param(*case, id=f"{case[0]} {case[1][:20]}") for cases in ROWS.values() for case in cases]
+
+
+def test_the_readme_has_these_rows():
+    section = (ROOT / "README.md").read_text().split("## What reruns, and why")[1].split("\n## ")[0]
+    lines = [line for line in section.splitlines() if line.startswith("| ")]
+    assert {line.split("|")[1].strip() for line in lines} - {"you change", "---"} == set(ROWS)
+
+
+def stages(jobs: dict[str, int]) -> set[str]:
+    """The rules of a plan; those of rules/scoreboard.smk as one, with the scale study that the page shows."""
+    board = ["measure_scale"] + re.findall(
+        r"^rule (\w+):", (ROOT / "rules/scoreboard.smk").read_text(), flags=re.MULTILINE
+    )
+    return {"scoreboard" if rule in board else rule for rule in jobs}
+
+
+@pytest.mark.parametrize("name, old, new, reruns", CASES)
+def test_a_change_reruns_what_depends_on_it(edited, name, old, new, reruns):
+    folder, edit = edited
+    edit(name, old, new)
+    assert stages(planned(folder)) == reruns
+
+
+def test_every_rule_has_its_code_as_a_parameter():
+    """But those that bring files whose checksums are known."""
+    text = "\n".join(path.read_text() for path in (ROOT / "rules").glob("*.smk"))
+    rules = re.split(r"^ *rule (?=\w+:)", text, flags=re.MULTILINE)[1:]
+    scripts = [(rule, found[1]) for rule in rules if (found := re.search(r'script:\s*"\.\./scripts/(\w+)\.py"', rule))]
+    without = {script for rule, script in scripts if f'code=code("{script}"),' not in rule.split("params:")[-1]}
+    assert without == {"download", "unpack", "fetch_test_ids"}
+
+
+def make_newer(project: Path) -> None:
+    """Give all files of a workflow the time of now, as a clone has it."""
+    for part in ("scripts", "rules", "published", "envs", "schemas"):
+        for path in (project / part).rglob("*.*"):
+            path.touch()
+
+
+def test_code_that_is_only_newer_reruns_nothing(finished):
+    make_newer(finished)
+    assert planned(finished) == {}
+
+
+def test_results_in_a_fresh_clone_are_up_to_date(finished, tmp_path):
+    """Copied with their times, and with what was recorded of them; or copied without, and declared up to date."""
+    clone = copy_project(tmp_path / "clone")
+    make_newer(clone)
+    shutil.copytree(finished / "results", clone / "results")  # keeps the times
+    assert planned(clone) == {}
+    module = clone / "scripts/nafp/search/index.py"
+    code, changed = module.read_text(), {"build_index", "score"} | BOARD
+    shutil.copytree(finished / ".snakemake/metadata", clone / ".snakemake/metadata", dirs_exist_ok=True)
+    module.write_text(code + "# edited\n")
+    assert stages(planned(clone)) == changed
+    shutil.rmtree(clone / ".snakemake")
+    for i, path in enumerate(sorted((clone / "results").rglob("*"), reverse=True)):
+        os.utime(path, (1e9 + i, 1e9 + i))
+    assert "train" in planned(clone)
+    assert snakemake(clone, "--touch", "--forceall").returncode == 0
+    assert planned(clone) == {}
+    module.write_text(code)
+    assert stages(planned(clone)) == changed
+
+
+def test_files_of_ones_own_folder_are_looked_at_when_asked(finished, tmp_path):
+    folder = copy_project(tmp_path)
+    root = data_set(folder / "music", seconds=8)
+    config = tiny(folder, dataset={"name": "mine", "root": "music"})
+    jobs = {"verify": 1, "pack": 1}
+    target = "results/mine/data/packed/dummy.npy"
+    assert snakemake(folder, target, config=config).returncode == 0
+    write(root / SPLITS["dummy"] / "002.wav")
+    assert planned(folder, target, config=config) == {}
+    assert planned(folder, target, "-R", "verify", config=config) == jobs
+
+
+CONDA = """#!/bin/sh
+case "$*" in
+    "info --json") echo '{{"conda_prefix": "{prefix}", "platform": "linux-64"}}' ;;
+    --version) echo "conda 26.1.0" ;;
+    "config --get"*) echo '{{"get": {{"channel_priority": "strict"}}}}' ;;
+    *create*) for last; do :; done; mkdir -p "$last" ;;
+esac
+"""
+
+
+def test_a_package_version_reruns_its_stage_where_conda_makes_the_environments(tmp_path):
+    """A conda that makes empty environments, in which this one's Python is found: what Snakemake compares is the file."""
+    folder = copy_project(tmp_path / "project")
+    data_set(folder / "music")
+    config = tiny(folder, dataset={"name": "mine", "root": "music"})
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/activate").touch()
+    (tmp_path / "bin/conda").write_text(CONDA.format(prefix=tmp_path))
+    (tmp_path / "bin/conda").chmod(0o755)
+    path = f"{tmp_path}/bin:{Path(sys.executable).parent}:{os.environ['PATH']}"
+    options = {"config": config, "environment": {"PATH": path}}
+    target = ("results/mine/data/packed/dummy.npy", "--sdm", "conda")
+    done = snakemake(folder, *target, **options)
+    assert done.returncode == 0, done.stdout[-3000:]
+    for stage, jobs in (("search", {}), ("data", {"verify": 1, "pack": 1})):
+        file = folder / f"envs/{stage}.yaml"
+        file.write_text(file.read_text().replace("scipy==", "scipy==0.0 # "))
+        assert planned(folder, *target, **options) == jobs
