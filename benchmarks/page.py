@@ -1,6 +1,6 @@
 """How long the scoreboard of a large grid takes, and how heavy its page is: made-up results, one line.
 
-PYTHONPATH=scripts:tests python benchmarks/page.py [--runs 50] [--indexes 8] [--cpu] >> benchmarks/page.md
+PYTHONPATH=scripts:tests/support python benchmarks/page.py [--runs 50] [--indexes 8] [--cpu] >> benchmarks/page.md
 
 Tables with their tests, plots, a sound demo of six networks and the page; the made-up cells are written before.
 """

@@ -16,7 +16,7 @@ def study_of(study):
     }
 
 
-def looked_at():
+def detailed_runs():
     """The runs that are looked at closely: the default one and the first ones of the studies."""
     runs = dict.fromkeys(cell.run for study in STUDIES for cell in CELLS[study])
     return sorted(runs, key=lambda run: run != DEFAULT_RUN)[: config["scoreboard"]["runs"]]
@@ -63,11 +63,11 @@ def history_of(run):
 def closer_of(board="scoreboard"):
     """Figure -> file, for what is drawn of no single study."""
     figures = {}
-    if board == "scoreboard" or any(os.path.exists(cell_of(run)) for run in looked_at()):
+    if board == "scoreboard" or any(os.path.exists(cell_of(run)) for run in detailed_runs()):
         figures["misses"] = f"{RESULTS}/{board}/misses.svg"
     if with_fingerprints(board):
         figures["similarity"] = f"{RESULTS}/{board}/similarity.svg"
-    if DEFAULT_RUN in looked_at() and (board == "scoreboard" or any(map(os.path.exists, scale_tables()))):
+    if DEFAULT_RUN in detailed_runs() and (board == "scoreboard" or any(map(os.path.exists, scale_tables()))):
         figures["scale"] = f"{RESULTS}/{board}/scale.svg"
     return figures
 
@@ -94,7 +94,7 @@ def arrays_of(run):
 
 def with_fingerprints(board):
     """Run -> its ``arrays_of``, of the runs looked at: all, or those that have a cell and all of their fingerprints."""
-    runs = {run: arrays_of(run) for run in looked_at()}
+    runs = {run: arrays_of(run) for run in detailed_runs()}
     if board == "scoreboard":
         return runs
     return {

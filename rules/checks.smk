@@ -61,7 +61,7 @@ def sounds(split):
 @cache
 def own_states():
     """The state of each folder that a data set of one's own is made of: what makes ``import_audio`` run again."""
-    return list(map(state_of, own_sources(DATA["own"])))
+    return list(map(folder_signature, own_sources(DATA["own"])))
 
 
 def is_imported():

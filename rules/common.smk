@@ -28,7 +28,7 @@ from nafp.identify.places import check_places, label, named_folder  # noqa: E402
 from nafp.search.checks import type_of  # noqa: E402
 from nafp.search.gpu import wants_gpu  # noqa: E402
 from nafp.resources import ANCHORS_PER_S, MEMORY, SEGMENTS_PER_S  # noqa: E402
-from nafp.walk import files_below, is_wav, state_of  # noqa: E402
+from nafp.walk import files_below, is_wav, folder_signature  # noqa: E402
 
 if re.search(r"[^\w@%+=:,./-]", sys.executable):
     raise WorkflowError(
@@ -136,7 +136,7 @@ def benchmark_of(job):
     return f"{RESULTS}/benchmarks/{job}.tsv"
 
 
-def growing(base, per_mb=0.0, of=()):
+def scale_with_input(base, per_mb=0.0, of=()):
     """A resource: ``base``, and ``per_mb`` for each MB of the inputs named ``of``; times the attempt: a retry gets more.
 
     Inputs that are made in the same cluster job (an index and its cell are) must not be named: they do not exist yet.

@@ -17,8 +17,8 @@ if IS_DEMO:
             "../envs/data.yaml"
         threads: THREADS
         resources:
-            mem_mb=growing(4000),
-            runtime=growing(60),
+            mem_mb=scale_with_input(4000),
+            runtime=scale_with_input(60),
         params:
             code=code("compose_demo"),
             root=lambda wildcards, output: str(Path(output.aug).parent),
@@ -51,8 +51,8 @@ if DATA["source"] == "own":
             "../envs/data.yaml"
         threads: THREADS
         resources:
-            mem_mb=growing(4000),
-            runtime=growing(1440),
+            mem_mb=scale_with_input(4000),
+            runtime=scale_with_input(1440),
         params:
             code=code("import_audio"),
             root=lambda wildcards, output: str(Path(output.aug).parent),
@@ -83,8 +83,8 @@ if QUERY_CHAINS:
         conda:
             "../envs/train.yaml"
         resources:
-            mem_mb=growing(4000),
-            runtime=growing(60),
+            mem_mb=scale_with_input(4000),
+            runtime=scale_with_input(60),
         params:
             code=code("synthesise_queries"),
             root=lambda wildcards, input: str(Path(input.aug).parent),
@@ -130,8 +130,8 @@ if DATA["source"] in SOURCES:
         conda:
             "../envs/data.yaml"
         resources:
-            mem_mb=growing(4000),
-            runtime=growing(1440),
+            mem_mb=scale_with_input(4000),
+            runtime=scale_with_input(1440),
         params:
             root=CORPUS,
             unpacked_gb=DATA.get("unpacked_gb"),
@@ -157,8 +157,8 @@ rule verify:
         "../envs/data.yaml"
     threads: THREADS
     resources:
-        mem_mb=growing(*MEMORY["verify"]),
-        runtime=growing(360),
+        mem_mb=scale_with_input(*MEMORY["verify"]),
+        runtime=scale_with_input(360),
     params:
         code=code("verify"),
         root=lambda wildcards: CORPUS,
@@ -193,8 +193,8 @@ rule pack:
         "../envs/data.yaml"
     threads: THREADS
     resources:
-        mem_mb=growing(*MEMORY["pack"]),
-        runtime=growing(360),
+        mem_mb=scale_with_input(*MEMORY["pack"]),
+        runtime=scale_with_input(360),
     params:
         code=code("pack"),
         root=lambda wildcards: CORPUS,

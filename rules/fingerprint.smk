@@ -67,8 +67,8 @@ rule import_fingerprints:
     conda:
         "../envs/search.yaml"
     resources:
-        mem_mb=growing(2000),
-        runtime=growing(240),
+        mem_mb=scale_with_input(2000),
+        runtime=scale_with_input(240),
     params:
         code=code("import_fingerprints"),
         folder=lambda wildcards: config["external"][wildcards.name],
@@ -91,8 +91,8 @@ rule export:
     conda:
         "../envs/search.yaml"
     resources:
-        mem_mb=growing(2000),
-        runtime=growing(30, 0.05, of=["dummy", "shards"]),
+        mem_mb=scale_with_input(2000),
+        runtime=scale_with_input(30, 0.05, of=["dummy", "shards"]),
     params:
         code=code("export"),
     message:

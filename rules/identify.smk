@@ -22,8 +22,8 @@ rule calibrate:
     threads: THREADS
     resources:
         gpu=1,
-        mem_mb=growing(4000),
-        runtime=growing(120),
+        mem_mb=scale_with_input(4000),
+        runtime=scale_with_input(120),
     params:
         code=code("calibrate"),
         songs=500,
@@ -52,13 +52,13 @@ rule identify:
     threads: THREADS
     resources:
         gpu=1,
-        mem_mb=growing(8000),
-        runtime=growing(720),
+        mem_mb=scale_with_input(8000),
+        runtime=scale_with_input(720),
     params:
         code=code("identify"),
         task=identify_task,
         paths=identify_paths,
-        states=lambda wildcards: list(map(state_of, own_folders())),
+        states=lambda wildcards: list(map(folder_signature, own_folders())),
     message:
         "identifying the recordings in {params.task[recordings]}"
     script:

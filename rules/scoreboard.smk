@@ -25,8 +25,8 @@ rule make_table:
     conda:
         "../envs/scoreboard.yaml"
     resources:
-        mem_mb=growing(3000),
-        runtime=growing(30),
+        mem_mb=scale_with_input(3000),
+        runtime=scale_with_input(30),
     params:
         code=code("make_table"),
         published=content_of(PUBLISHED),
@@ -63,8 +63,8 @@ rule plot:
     conda:
         "../envs/scoreboard.yaml"
     resources:
-        mem_mb=growing(3000),
-        runtime=growing(30),
+        mem_mb=scale_with_input(3000),
+        runtime=scale_with_input(30),
     params:
         code=code("plot"),
         published=content_of(PUBLISHED),
@@ -97,8 +97,8 @@ rule plot_scale:
     conda:
         "../envs/scoreboard.yaml"
     resources:
-        mem_mb=growing(3000),
-        runtime=growing(30),
+        mem_mb=scale_with_input(3000),
+        runtime=scale_with_input(30),
     params:
         code=code("plot_scale"),
         tables=lambda wildcards: there(wildcards, scale_tables()),
@@ -112,8 +112,8 @@ rule plot_scale:
 rule plot_misses:
     """Where the answers lie: right, next to it, elsewhere in the song, in another song, in silence."""
     input:
-        cells=lambda wildcards: due(wildcards, map(cell_of, looked_at())),
-        hits=lambda wildcards: due(wildcards, hits_of(map(cell_of, looked_at()))),
+        cells=lambda wildcards: due(wildcards, map(cell_of, detailed_runs())),
+        hits=lambda wildcards: due(wildcards, hits_of(map(cell_of, detailed_runs()))),
         packed=lambda wildcards: due(wildcards, map(packed, TEST_SPLITS)),
     output:
         svg=report(
@@ -129,12 +129,12 @@ rule plot_misses:
     conda:
         "../envs/scoreboard.yaml"
     resources:
-        mem_mb=growing(3000),
-        runtime=growing(30),
+        mem_mb=scale_with_input(3000),
+        runtime=scale_with_input(30),
     params:
         code=code("plot_misses"),
-        cells=lambda wildcards: there(wildcards, map(cell_of, looked_at())),
-        age=lambda wildcards: age(wildcards, map(cell_of, looked_at())),
+        cells=lambda wildcards: there(wildcards, map(cell_of, detailed_runs())),
+        age=lambda wildcards: age(wildcards, map(cell_of, detailed_runs())),
         packed={split: packed(split) for split in TEST_SPLITS},
     message:
         "drawing where the misses are"
@@ -145,9 +145,9 @@ rule plot_misses:
 rule plot_similarity:
     """How alike the queries of a song are to its segments."""
     input:
-        cells=lambda wildcards: due(wildcards, map(cell_of, looked_at())),
+        cells=lambda wildcards: due(wildcards, map(cell_of, detailed_runs())),
         vectors=lambda wildcards: due(
-            wildcards, [file for run in looked_at() for part in arrays_of(run) for file in part]
+            wildcards, [file for run in detailed_runs() for part in arrays_of(run) for file in part]
         ),
         clips=lambda wildcards: due(wildcards, [packed("test_db")]),
     output:
@@ -163,12 +163,12 @@ rule plot_similarity:
     conda:
         "../envs/scoreboard.yaml"
     resources:
-        mem_mb=growing(3000),
-        runtime=growing(30),
+        mem_mb=scale_with_input(3000),
+        runtime=scale_with_input(30),
     params:
         code=code("plot_similarity"),
-        cells=lambda wildcards: there(wildcards, map(cell_of, looked_at())),
-        age=lambda wildcards: age(wildcards, map(cell_of, looked_at())),
+        cells=lambda wildcards: there(wildcards, map(cell_of, detailed_runs())),
+        age=lambda wildcards: age(wildcards, map(cell_of, detailed_runs())),
         vectors=lambda wildcards: with_fingerprints(wildcards.board),
         clips=packed("test_db"),
     message:
@@ -180,7 +180,7 @@ rule plot_similarity:
 rule listen:
     """A few test segments, degraded at known levels, and what each run answers: sounds and pictures for the page."""
     input:
-        runs=lambda wildcards: due(wildcards, [file for run in looked_at() for file in files_to_listen_to(run)]),
+        runs=lambda wildcards: due(wildcards, [file for run in detailed_runs() for file in files_to_listen_to(run)]),
         packed=lambda wildcards: due(wildcards, map(packed, listening_splits())),
     output:
         f"{RESULTS}/{{board}}/listening.json",
@@ -192,13 +192,13 @@ rule listen:
         "../envs/listen.yaml"
     threads: 2
     resources:
-        mem_mb=growing(3000),
-        runtime=growing(30),
+        mem_mb=scale_with_input(3000),
+        runtime=scale_with_input(30),
     params:
         code=code("listen"),
         runs=lambda wildcards: {
             run: listening_run(run)
-            for run in looked_at()
+            for run in detailed_runs()
             if len(there(wildcards, files_to_listen_to(run))) == len(files_to_listen_to(run))
         },
         packed=lambda wildcards: {
@@ -206,7 +206,7 @@ rule listen:
             for split in listening_splits()
             if len(there(wildcards, map(packed, listening_splits()))) == len(listening_splits())
         },
-        age=lambda wildcards: age(wildcards, [file for run in looked_at() for file in files_to_listen_to(run)]),
+        age=lambda wildcards: age(wildcards, [file for run in detailed_runs() for file in files_to_listen_to(run)]),
         segments=config["scoreboard"]["listen"]["segments"],
         snr_db=config["scoreboard"]["listen"]["snr_db"],
         chain=config["chains"][config["run"]["aug"]],
@@ -240,8 +240,8 @@ rule build_page:
     conda:
         "../envs/scoreboard.yaml"
     resources:
-        mem_mb=growing(3000),
-        runtime=growing(30),
+        mem_mb=scale_with_input(3000),
+        runtime=scale_with_input(30),
     params:
         code=code("build_page"),
         dataset=DATASET,

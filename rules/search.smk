@@ -50,8 +50,8 @@ rule build_index:
     threads: 2
     resources:
         gpu=gpus_of_search,
-        mem_mb=growing(*MEMORY["build_index"], of=SEARCHED),
-        runtime=growing(60, 0.05, of=SEARCHED),
+        mem_mb=scale_with_input(*MEMORY["build_index"], of=SEARCHED),
+        runtime=scale_with_input(60, 0.05, of=SEARCHED),
     params:
         code=code("build_index"),
         options=lambda wildcards: config["indexes"][wildcards.index],
@@ -88,8 +88,8 @@ rule score:
     threads: 2
     resources:
         gpu=gpus_of_search,
-        mem_mb=growing(*MEMORY["score"], of=SEARCHED),
-        runtime=growing(60, 0.02, of=SEARCHED),
+        mem_mb=scale_with_input(*MEMORY["score"], of=SEARCHED),
+        runtime=scale_with_input(60, 0.02, of=SEARCHED),
     params:
         code=code("score"),
         dataset=DATASET,
@@ -124,8 +124,8 @@ rule measure_scale:
         search_environment
     threads: 2
     resources:
-        mem_mb=growing(3000, 2.5, of=SEARCHED),
-        runtime=growing(60, 0.2, of=SEARCHED),
+        mem_mb=scale_with_input(3000, 2.5, of=SEARCHED),
+        runtime=scale_with_input(60, 0.2, of=SEARCHED),
     params:
         code=code("measure_scale"),
         options=lambda wildcards: config["indexes"][wildcards.index],

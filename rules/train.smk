@@ -17,7 +17,7 @@ rule train:
     threads: of_gpus(THREADS)
     resources:
         gpu=of_gpus(1),
-        mem_mb=growing(*MEMORY["train"], of=["train"]),
+        mem_mb=scale_with_input(*MEMORY["train"], of=["train"]),
         runtime=training_minutes,
     params:
         code=code("train"),

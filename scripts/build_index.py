@@ -6,12 +6,12 @@ from pathlib import Path
 
 import faiss
 
-from nafp.console import logged
+from nafp.console import tee_to_log
 from nafp.jobfacts import device_name, job_facts
 from nafp.search.index import build_index
 from nafp.search.vectors import Database, open_vectors
 
-with logged(snakemake.log[0]):
+with tee_to_log(snakemake.log[0]):
     params, folder = snakemake.params, Path(snakemake.output.index)
     faiss.omp_set_num_threads(snakemake.threads)
     database = Database(open_vectors(snakemake.input.dummy), open_vectors(snakemake.input.db))

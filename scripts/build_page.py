@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
-from nafp.console import logged
-from nafp.files import reading
+from nafp.console import tee_to_log
+from nafp.files import damaged_file_errors
 from nafp.report.page import provenance
 from nafp.report.page.headline import headline
 from nafp.report.page.page import Section, render_page
@@ -31,7 +31,7 @@ def captioned(figures: dict[str, str]) -> list[tuple[str, str]]:
     return [(CAPTIONS[name], Path(path).read_text(encoding="utf-8")) for name, path in figures.items()]
 
 
-with logged(snakemake.log[0]):
+with tee_to_log(snakemake.log[0]):
     params = snakemake.params
     sections = []
     for (name, study), path in zip(params.studies.items(), snakemake.input.tables, strict=True):
@@ -40,7 +40,7 @@ with logged(snakemake.log[0]):
     figures = headline(cells)
     places = Path(params.benchmarks), Path(params.verification)
     origin = provenance.collect(params.config, cells, params.cells, *places, snakemake.threads)
-    with reading(snakemake.input.listening):
+    with damaged_file_errors(snakemake.input.listening):
         listening = json.loads(Path(snakemake.input.listening).read_text(encoding="utf-8"))
     listening["names"] = run_labels(cells)
     missing = params.planned - len(params.cells)

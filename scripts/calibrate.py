@@ -9,15 +9,15 @@ import yaml
 
 from nafp import compute
 from nafp.audio.splits import Split
-from nafp.console import logged
-from nafp.files import written_whole
+from nafp.console import tee_to_log
+from nafp.files import atomic_write
 from nafp.identify.calibration import calibrate
 from nafp.identify.recognise import Limits
 from nafp.model.fingerprint import fingerprint_clips
 from nafp.model.model import on_device
 from nafp.model.weights import load_model
 
-with logged(snakemake.log[0]):
+with tee_to_log(snakemake.log[0]):
     inputs, params = snakemake.input, snakemake.params
     device = compute.set_up(snakemake.threads)
     faiss.omp_set_num_threads(snakemake.threads)
@@ -34,6 +34,6 @@ with logged(snakemake.log[0]):
 
     songs, queries, others = (fingerprints(inputs[name], params.songs) for name in ("songs", "queries", "others"))
     found = calibrate({"clean": songs, "degraded": queries}, songs, others, Limits(windows=params.windows))
-    with written_whole(snakemake.output[0]) as part:
+    with atomic_write(snakemake.output[0]) as part:
         part.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(found["unknown"]))

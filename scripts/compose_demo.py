@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from nafp.console import logged
+from nafp.console import tee_to_log
 from nafp.demo.corpus import write_corpus
 
-with logged(snakemake.log[0]):
+with tee_to_log(snakemake.log[0]):
     params = snakemake.params
     write_corpus(Path(params.root), params.songs, params.seed, params.clip_s, snakemake.threads)

@@ -5,9 +5,9 @@ from pathlib import Path
 from nafp.audio.splits import Split
 from nafp.augment.chain import Chain
 from nafp.augment.queries import held_out_pools, pack_queries
-from nafp.console import logged
+from nafp.console import tee_to_log
 
-with logged(snakemake.log[0]):
+with tee_to_log(snakemake.log[0]):
     inputs, output, params = snakemake.input, snakemake.output, snakemake.params
     sounds = {pool: Split.open(path) for pool, path in zip(params.pools, inputs.sounds, strict=True)}
     chain = Chain(params.steps, held_out_pools(sounds, "test"), for_queries=True)

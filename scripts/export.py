@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from nafp.console import logged
+from nafp.console import tee_to_log
 from nafp.search.checks import EXCHANGED
 from nafp.search.exchange import export_vectors
 
-with logged(snakemake.log[0]):
+with tee_to_log(snakemake.log[0]):
     for split in EXCHANGED:
         export_vectors(snakemake.input[split], Path(snakemake.output.db).parent, split)

@@ -1,7 +1,7 @@
 """Download the list of test ids."""
 
-from nafp.console import logged
+from nafp.console import tee_to_log
 from nafp.datasets.download import fetch
 
-with logged(snakemake.log[0]):
+with tee_to_log(snakemake.log[0]):
     fetch(snakemake.params.url, snakemake.params.sha256, snakemake.output[0])

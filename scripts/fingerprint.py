@@ -4,11 +4,11 @@ from pathlib import Path
 
 from nafp import compute
 from nafp.audio.splits import Split
-from nafp.console import logged
+from nafp.console import tee_to_log
 from nafp.model.fingerprint import fingerprint_to_file
 from nafp.model.weights import load_model
 
-with logged(snakemake.log[0]):
+with tee_to_log(snakemake.log[0]):
     params, device = snakemake.params, compute.set_up(snakemake.threads)
     network = load_model(snakemake.input.weights, params.features, params.model, params.dim)
     split, path = Split.open(snakemake.input.audio), Path(snakemake.output[0])

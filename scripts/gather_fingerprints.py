@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from nafp.console import logged
+from nafp.console import tee_to_log
 from nafp.search.vectors import write_manifest
 
-with logged(snakemake.log[0]):
+with tee_to_log(snakemake.log[0]):
     write_manifest(Path(snakemake.output[0]), [Path(shard) for shard in snakemake.input.shards])

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from nafp.commands.identify import command, main
-from nafp.console import logged
+from nafp.console import tee_to_log
 
 
 def of_rule(rule) -> argparse.Namespace:
@@ -20,7 +20,7 @@ def of_rule(rule) -> argparse.Namespace:
 
 
 if "snakemake" in globals():
-    with logged(snakemake.log[0]):
+    with tee_to_log(snakemake.log[0]):
         main(of_rule(snakemake))
 elif __name__ == "__main__":
     command()

@@ -3,11 +3,11 @@
 import json
 from pathlib import Path
 
-from nafp.console import logged
+from nafp.console import tee_to_log
 from nafp.datasets.own import import_audio
 from nafp.text import for_spreadsheets
 
-with logged(snakemake.log[0]):
+with tee_to_log(snakemake.log[0]):
     params = snakemake.params
     table = import_audio(params.options, Path(params.root), Path(params.cache), snakemake.threads)
     for_spreadsheets(table).to_csv(snakemake.output.table, index=False)

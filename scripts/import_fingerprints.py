@@ -2,9 +2,9 @@
 
 import pandas as pd
 
-from nafp.console import logged
+from nafp.console import tee_to_log
 from nafp.search.exchange import import_vectors
 
-with logged(snakemake.log[0]):
+with tee_to_log(snakemake.log[0]):
     samples = pd.read_csv(snakemake.input.clips)["samples"].to_numpy()
     import_vectors(snakemake.params.folder, snakemake.wildcards.split, snakemake.output[0], samples)

@@ -9,8 +9,8 @@ from nafp import compute
 from nafp.audio.pools import AudioPool
 from nafp.audio.splits import Split
 from nafp.augment.queries import held_out_pools
-from nafp.console import logged
-from nafp.files import written_whole
+from nafp.console import tee_to_log
+from nafp.files import atomic_write
 from nafp.model.features import LogMel
 from nafp.model.weights import load_model
 from nafp.report.page.listening import Run, Songs, chain_steps, choose, listen
@@ -23,7 +23,7 @@ def sounds(packed: dict[str, str], suffix: str) -> dict[str, Split]:
     return {kind: split for kind, split in splits.items() if len(split.clips)}
 
 
-with logged(snakemake.log[0]):
+with tee_to_log(snakemake.log[0]):
     params = snakemake.params
     compute.set_up(snakemake.threads, gpu=False)
     torch.manual_seed(params.seed)
@@ -43,6 +43,6 @@ with logged(snakemake.log[0]):
         train = Split.open(params.packed["train"])
         pools = {kind: AudioPool(split) for kind, split in sounds(params.packed, "_train").items()}
         shown["steps"] = chain_steps(train, params.chain, pools, LogMel(**params.features), params.seed)
-    with written_whole(Path(snakemake.output[0])) as part:
+    with atomic_write(Path(snakemake.output[0])) as part:
         part.write_text(json.dumps(shown), encoding="utf-8")
     print(f"{len(shown['queries'])} segments, {len(params.runs)} runs, {len(shown['media'])} sounds. {shown['note']}")

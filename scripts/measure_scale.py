@@ -3,14 +3,14 @@
 import faiss
 import pandas as pd
 
-from nafp.console import logged
+from nafp.console import tee_to_log
 from nafp.evaluation.scale import measure, predictions
 from nafp.evaluation.starts import choose_starts
 from nafp.search.checks import check_all_rows
 from nafp.search.sequences import songs_of_rows
 from nafp.search.vectors import Database, open_vectors
 
-with logged(snakemake.log[0]):
+with tee_to_log(snakemake.log[0]):
     inputs, params, search = snakemake.input, snakemake.params, snakemake.params.search
     faiss.omp_set_num_threads(snakemake.threads)
     database, query = Database(open_vectors(inputs.dummy), open_vectors(inputs.db)), open_vectors(inputs.query)

@@ -5,11 +5,11 @@ from pathlib import Path
 import pandas as pd
 
 from nafp.audio.packing import pack
-from nafp.console import logged
+from nafp.console import tee_to_log
 from nafp.datasets.checks import check_present
 from nafp.datasets.layout import SPLITS
 
-with logged(snakemake.log[0]):
+with tee_to_log(snakemake.log[0]):
     root, split = Path(snakemake.params.root), snakemake.wildcards.split
     manifest = pd.read_csv(snakemake.input.manifest)
     clips = manifest[manifest["split"] == split]

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from nafp.console import logged
+from nafp.console import tee_to_log
 from nafp.report.figures import pareto, plots
 from nafp.report.tables.cells import load_cells, run_labels
 from nafp.report.tables.published import load_published, of_study
 
-with logged(snakemake.log[0]):
+with tee_to_log(snakemake.log[0]):
     params, path, varied = snakemake.params, snakemake.output.svg, snakemake.params.study["varied"]
     cells, published = load_cells(params.cells), load_published(snakemake.input.published)
     beside = published if len(of_study(published, params.study["name"])) else None

@@ -4,22 +4,22 @@ import numpy as np
 import pandas as pd
 
 from nafp.audio.splits import Split
-from nafp.console import logged
+from nafp.console import tee_to_log
 from nafp.evaluation.answers import hits_beside
-from nafp.files import reading
+from nafp.files import damaged_file_errors
 from nafp.report.figures import misses
 from nafp.report.tables.cells import load_cells, run_labels
 
 COLUMNS = ["query", "length", "truth", "place1", "top1_exact", "top1_near", "top1_song"]
 
-with logged(snakemake.log[0]):
+with tee_to_log(snakemake.log[0]):
     splits = {name: Split.open(path) for name, path in snakemake.params.packed.items()}
     dummy, db, query = (splits[name] for name in ("dummy", "test_db", "test_query"))
     songs = np.concatenate([dummy.segments.clip, db.segments.clip + len(dummy.clips)])
     cells = load_cells(snakemake.params.cells)
     names, counts = run_labels(cells), {}
     for run, path in zip(cells["run"].unique(), snakemake.params.cells, strict=True):
-        with reading(hits_beside(path)):
+        with damaged_file_errors(hits_beside(path)):
             hits = pd.read_parquet(hits_beside(path), columns=COLUMNS)
         hits = hits[hits["length"] == hits["length"].min()]
         rows = len(dummy.segments)

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from nafp.console import logged
+from nafp.console import tee_to_log
 from nafp.report.figures import plots
 
-with logged(snakemake.log[0]):
+with tee_to_log(snakemake.log[0]):
     tables = {Path(path).stem.split(".")[0]: pd.read_csv(path) for path in snakemake.params.tables}
     plots.scale(tables, snakemake.output.svg)

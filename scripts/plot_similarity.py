@@ -3,19 +3,19 @@
 import numpy as np
 
 from nafp.audio.splits import Split
-from nafp.console import logged
-from nafp.files import reading
+from nafp.console import tee_to_log
+from nafp.files import damaged_file_errors
 from nafp.report.figures import similarity
 from nafp.report.tables.cells import load_cells, run_labels
 
 
 def stored(path: str) -> np.ndarray:
     """(n, d) fingerprints of a file."""
-    with reading(path):
+    with damaged_file_errors(path):
         return np.load(path)
 
 
-with logged(snakemake.log[0]):
+with tee_to_log(snakemake.log[0]):
     names = run_labels(load_cells(snakemake.params.cells))
     clips = Split.open(snakemake.params.clips).segments.clip
     matrices = {}

@@ -6,7 +6,7 @@ from pathlib import Path
 import faiss
 import pandas as pd
 
-from nafp.console import logged
+from nafp.console import tee_to_log
 from nafp.evaluation.openset import with_open_set
 from nafp.evaluation.protocol import digest_of_audio, name_of_ids
 from nafp.evaluation.starts import choose_starts
@@ -17,7 +17,7 @@ from nafp.search.sequences import per_query_table, recall, rows_of, search_seque
 from nafp.search.vectors import Database, open_vectors
 from nafp.secrets import without_secrets
 
-with logged(snakemake.log[0]):
+with tee_to_log(snakemake.log[0]):
     inputs, search = snakemake.input, snakemake.params.search
     faiss.omp_set_num_threads(snakemake.threads)
     database = Database(open_vectors(inputs.dummy), open_vectors(inputs.db))

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from nafp.console import logged
+from nafp.console import tee_to_log
 from nafp.training.checkpoints import publish_epoch
 
-with logged(snakemake.log[0]):
+with tee_to_log(snakemake.log[0]):
     publish_epoch(Path(snakemake.input[0]).parent, int(snakemake.wildcards.epoch), Path(snakemake.output[0]))

@@ -1,9 +1,9 @@
 """Train one run."""
 
-from nafp.console import logged
+from nafp.console import tee_to_log
 from nafp.training import job
 
-with logged(snakemake.log[0]):
+with tee_to_log(snakemake.log[0]):
     named = {name: str(path) for name, path in snakemake.input.items()}
     job.run(
         {

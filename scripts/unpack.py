@@ -3,10 +3,10 @@
 import json
 from pathlib import Path
 
-from nafp.console import logged
+from nafp.console import tee_to_log
 from nafp.datasets.sources import Place, unpack_all
 
-with logged(snakemake.log[0]):
+with tee_to_log(snakemake.log[0]):
     archives = json.loads(Path(snakemake.input.archives).read_text(encoding="utf-8"))
     output = Path(snakemake.output[0])
     place = Place(Path(snakemake.params.root), output.parent)

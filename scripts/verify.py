@@ -3,13 +3,13 @@
 import json
 from pathlib import Path
 
-from nafp.console import logged
+from nafp.console import tee_to_log
 from nafp.datasets.digests import Journal, digest_files, directory_md5
 from nafp.datasets.manifest import make_manifest, with_digests
-from nafp.datasets.sources import Place, settle
+from nafp.datasets.sources import Place, record_and_clean_up
 from nafp.datasets.verification import advised, checksum_problems, content_problems, content_warnings, judge, refuse
 
-with logged(snakemake.log[0]):
+with tee_to_log(snakemake.log[0]):
     params, root = snakemake.params, Path(snakemake.params.root)
     folder = Path(snakemake.output.manifest).parent
     report = folder / "problems.txt"
@@ -39,4 +39,4 @@ with logged(snakemake.log[0]):
     print(splits.to_string())
     if params.archives:
         archives = json.loads(Path(params.archives).read_text(encoding="utf-8"))
-        settle(archives, Path(snakemake.output.manifest), place, params.keep_archive)
+        record_and_clean_up(archives, Path(snakemake.output.manifest), place, params.keep_archive)

@@ -8,9 +8,9 @@ from nafp.audio.splits import Split
 from nafp.augment.chain import Chain
 from nafp.augment.queries import write_copies
 from nafp.augment.steps import IMAGE_STEPS
-from nafp.console import logged
+from nafp.console import tee_to_log
 
-with logged(snakemake.log[0]):
+with tee_to_log(snakemake.log[0]):
     inputs, params = snakemake.input, snakemake.params
     pools = {pool: AudioPool(Split.open(path)) for pool, path in zip(params.pools, inputs.sounds, strict=True)}
     every = round(params.every_s * SAMPLE_RATE)

@@ -30,7 +30,7 @@ class Tee:
 
 
 @contextmanager
-def logged(log: str | Path) -> Iterator[None]:
+def tee_to_log(log: str | Path) -> Iterator[None]:
     """Run a script's work with its output copied to ``log``; a UserError ends it with one sentence, not a traceback."""
     with (
         open(log, "w", encoding="utf-8", errors="backslashreplace") as file,

@@ -7,7 +7,7 @@ from pathlib import Path
 from nafp.errors import UserError
 
 
-def check_room(needed: Mapping[Path, int], what: str) -> None:
+def check_free_space(needed: Mapping[Path, int], what: str) -> None:
     """Raise UserError if a disk has less room than ``needed`` (folder -> bytes; folders on the same disk add up)."""
     disks: dict[int, tuple[Path, int]] = {}
     for folder, size in needed.items():

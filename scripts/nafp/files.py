@@ -14,7 +14,7 @@ from nafp.errors import UserError
 
 
 @contextmanager
-def written_whole(path: Path | str) -> Iterator[Path]:
+def atomic_write(path: Path | str) -> Iterator[Path]:
     """Give a temporary name beside ``path`` to write to, and rename it to ``path`` at the end; on error remove it."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -33,7 +33,7 @@ def part_name(name: str) -> str:
 
 
 @contextmanager
-def reading(path: Path | str) -> Iterator[None]:
+def damaged_file_errors(path: Path | str) -> Iterator[None]:
     """Turn what a reader says of a damaged result into a UserError that names it."""
     try:
         yield

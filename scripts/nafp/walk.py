@@ -83,7 +83,7 @@ def is_dangling(path: Path | str) -> bool:
     return os.path.islink(path) and not os.path.exists(path)
 
 
-def state_of(place: Path | str | None) -> str | None:
+def folder_signature(place: Path | str | None) -> str | None:
     """Digest of the paths, sizes and times of change of a folder's audio files (or of one file); None if it is not there.
 
     It changes when a file is added, removed, renamed or replaced, by an older one too.

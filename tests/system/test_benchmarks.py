@@ -10,7 +10,7 @@ from workflow import ROOT
 
 @pytest.mark.parametrize("path", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda path: path.stem)
 def test_a_benchmark_starts(path):
-    environment = os.environ | {"PYTHONPATH": f"{ROOT / 'scripts'}:{ROOT / 'tests'}"}
+    environment = os.environ | {"PYTHONPATH": f"{ROOT / 'scripts'}:{ROOT / 'tests/support'}"}
     done = subprocess.run(
         [sys.executable, path, "--help"], env=environment, capture_output=True, text=True, timeout=120
     )

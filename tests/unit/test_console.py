@@ -8,9 +8,9 @@ import pytest
 from tqdm import tqdm
 from wavs import data_set
 
-from nafp.console import logged
+from nafp.console import tee_to_log
 from nafp.errors import UserError
-from nafp.files import written_whole
+from nafp.files import atomic_write
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 
@@ -24,21 +24,21 @@ SCRIPTS = Path(__file__).parents[2] / "scripts"
     ],
 )
 def test_an_error_the_user_can_mend_is_one_sentence(tmp_path, capsys, error, says):
-    with pytest.raises(SystemExit) as stopped, logged(tmp_path / "log"):
+    with pytest.raises(SystemExit) as stopped, tee_to_log(tmp_path / "log"):
         raise error
     assert stopped.value.code == 1
     assert capsys.readouterr().err == (tmp_path / "log").read_text() == says
 
 
 def test_a_defect_shows_its_traceback(tmp_path, capsys):
-    with pytest.raises(SystemExit), logged(tmp_path / "log"):
+    with pytest.raises(SystemExit), tee_to_log(tmp_path / "log"):
         raise ZeroDivisionError("defect")
     assert "Traceback" in capsys.readouterr().err
     assert "ZeroDivisionError: defect" in (tmp_path / "log").read_text()
 
 
 def test_progress_is_for_the_terminal_and_messages_for_both(tmp_path, capsys):
-    with logged(tmp_path / "log"):
+    with tee_to_log(tmp_path / "log"):
         for _ in tqdm(range(3), desc="working"):
             print("message")
     shown = capsys.readouterr()
@@ -52,8 +52,8 @@ def test_progress_is_for_the_terminal_and_messages_for_both(tmp_path, capsys):
 def test_names_that_are_no_text_can_be_said(tmp_path):
     """On a terminal that shows ASCII alone."""
     program = f"""
-from nafp.console import logged
-with logged({str(tmp_path / "log")!r}):
+from nafp.console import tee_to_log
+with tee_to_log({str(tmp_path / "log")!r}):
     print("caf\\udce9 恋")
     raise OSError(2, "gone", "b\\udce9")
 """
@@ -66,15 +66,15 @@ with logged({str(tmp_path / "log")!r}):
 
 def test_a_file_of_the_longest_name_is_whole_or_not_there(tmp_path):
     path = tmp_path / ("恋" * 85)
-    with written_whole(path) as part:
+    with atomic_write(path) as part:
         part.write_text("whole")
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
 
 
 def test_a_file_is_whole_or_not_there(tmp_path):
-    with written_whole(tmp_path / "new/x") as part:
+    with atomic_write(tmp_path / "new/x") as part:
         part.write_text("whole")
-    with pytest.raises(ZeroDivisionError), written_whole(tmp_path / "new/x") as part:
+    with pytest.raises(ZeroDivisionError), atomic_write(tmp_path / "new/x") as part:
         part.write_text("half")
         raise ZeroDivisionError
     assert [(p.name, p.read_text()) for p in (tmp_path / "new").iterdir()] == [("x", "whole")]
@@ -87,13 +87,13 @@ def test_a_disk_that_fills_up_while_packing(tmp_path):
     program = f"""
 import resource, sys
 from pathlib import Path
-from nafp.console import logged
+from nafp.console import tee_to_log
 from nafp.datasets.manifest import make_manifest
 from nafp.audio.packing import pack
 root = Path({str(tmp_path / "in")!r})
 manifest = make_manifest(root)
 resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
-with logged({str(tmp_path / "log")!r}):
+with tee_to_log({str(tmp_path / "log")!r}):
     out = Path({str(tmp_path / "out")!r})
     pack(root, manifest[manifest["split"] == "train"], out / "a.npy", out / "a.csv")
 """

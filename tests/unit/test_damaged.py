@@ -13,7 +13,7 @@ from nafp.audio.splits import Split
 from nafp.audio.wav import read_wav
 from nafp.errors import UserError
 from nafp.evaluation.answers import read_hits
-from nafp.files import reading
+from nafp.files import damaged_file_errors
 from nafp.model.weights import load_model
 from nafp.report.tables.cells import load_cells
 from nafp.search.vectors import write_manifest
@@ -70,5 +70,5 @@ def test_a_wav_file_that_was_cut_is_named(tmp_path):
 
 
 def test_a_file_is_not_damaged_because_memory_ran_out(tmp_path):
-    with pytest.raises(MemoryError), reading(tmp_path / "a.npy"):
+    with pytest.raises(MemoryError), damaged_file_errors(tmp_path / "a.npy"):
         raise MemoryError

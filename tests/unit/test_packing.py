@@ -159,7 +159,7 @@ def small_disk(folder: Path, size: int):
 
 def test_packing_onto_a_disk_that_fills_up(tmp_path, monkeypatch):
     root = data_set(tmp_path / "in", clips=20)
-    monkeypatch.setattr(packing, "check_room", lambda *_: None)  # somebody else writes in the meantime
+    monkeypatch.setattr(packing, "check_free_space", lambda *_: None)  # somebody else writes in the meantime
     with small_disk(tmp_path / "disk", 500_000) as disk:
         with pytest.raises(OSError, match="No space left on device"):
             pack(root, clips_of(root), disk / "train.npy", disk / "train.csv")

@@ -10,7 +10,7 @@ from workflow import ROOT
 
 from nafp.config import overlay
 from nafp.config.check import check_config
-from nafp.console import logged
+from nafp.console import tee_to_log
 from nafp.errors import UserError
 from nafp.report.page import provenance
 from nafp.report.tables.cells import load_cells
@@ -57,7 +57,7 @@ def test_secrets_of_a_config_and_of_the_environment(monkeypatch):
 
 def test_everything_that_a_job_prints(tmp_path, capsys):
     """Its own lines, and the traceback of a library that repeats an address."""
-    with pytest.raises(SystemExit), logged(tmp_path / "log"):
+    with pytest.raises(SystemExit), tee_to_log(tmp_path / "log"):
         print("asking", "http://user:hunter2@host")
         raise RuntimeError("no answer from http://user:hunter2@host?token=hunter2")
     shown = "".join(capsys.readouterr()) + (tmp_path / "log").read_text()

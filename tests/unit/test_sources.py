@@ -21,7 +21,7 @@ from nafp.datasets import download, manifest, sources
 from nafp.datasets.digests import Hasher, Journal, digest_files, directory_md5
 from nafp.datasets.layout import SPLITS
 from nafp.datasets.manifest import compare, make_manifest, read_manifest, select_dummies, with_digests
-from nafp.datasets.sources import Place, obtain, settle, unpack_all
+from nafp.datasets.sources import Place, obtain, record_and_clean_up, unpack_all
 from nafp.datasets.verification import (
     OTHER_COPY,
     SHOWN,
@@ -68,7 +68,7 @@ def verified(place: Place, archives: list[dict], keep_archive: bool = False) -> 
     digests = digest_files(place.root, Journal(place.journal))
     whole = with_digests(make_manifest(place.root), digests)
     whole.to_csv(place.root.with_name("new.csv"), index=False)
-    settle(archives, place.root.with_name("new.csv"), place, keep_archive)
+    record_and_clean_up(archives, place.root.with_name("new.csv"), place, keep_archive)
     return whole
 
 

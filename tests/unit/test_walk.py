@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from nafp.walk import as_path, as_text, files_below, is_audio, is_wav, state_of
+from nafp.walk import as_path, as_text, files_below, folder_signature, is_audio, is_wav
 
 
 def names(root, wanted=is_audio):
@@ -38,7 +38,11 @@ def test_suffixes_in_any_case(music):
 
 
 def test_a_folder_that_is_not_there(tmp_path):
-    assert files_below(tmp_path / "none") == [] and state_of(tmp_path / "none") is None and state_of(None) is None
+    assert (
+        files_below(tmp_path / "none") == []
+        and folder_signature(tmp_path / "none") is None
+        and folder_signature(None) is None
+    )
 
 
 def replace_by_an_older_one(music):
@@ -57,22 +61,22 @@ def replace_by_an_older_one(music):
     ids=["renamed", "removed", "added", "replaced"],
 )
 def test_every_change_of_an_audio_file_changes_the_state(music, change):
-    before = state_of(music)
-    assert state_of(music) == before
+    before = folder_signature(music)
+    assert folder_signature(music) == before
     change(music)
-    assert state_of(music) != before
+    assert folder_signature(music) != before
 
 
 def test_other_files_and_dangling_links_do_not(music):
-    before = state_of(music)
+    before = folder_signature(music)
     (music / ".#notes.txt").symlink_to("nobody@nowhere")
     (music / "notes.txt").write_text("x")
-    assert state_of(music) == before
+    assert folder_signature(music) == before
 
 
 def test_names_that_are_no_text(music):
     (music / os.fsdecode(b"caf\xe9.wav")).write_bytes(b"x")
-    assert len(files_below(music, is_audio)) == 3 and state_of(music)
+    assert len(files_below(music, is_audio)) == 3 and folder_signature(music)
 
 
 def test_links_that_lead_nowhere_can_be_listed(music):
@@ -81,7 +85,7 @@ def test_links_that_lead_nowhere_can_be_listed(music):
     assert names(music) == ["album/a.MP3", "b.wav"]
     listed = [path.name for path in files_below(music, is_audio, dangling=True)]
     assert listed == ["a.MP3", "b.wav", "gone.wav", "self.wav"]
-    assert state_of(music)
+    assert folder_signature(music)
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ ROWS = {  # the README's row -> file, text, its replacement, what reruns
     "a comment in the config; a profile; threads, memory or time of a rule": [
         ("config.yaml", "# 100 in the paper", "# a hundred in the paper", set()),
         ("profiles/default/config.yaml", "rerun-incomplete: true", "rerun-incomplete: true\nretries: 1", set()),
-        ("rules/data.smk", "runtime=growing(60)", "runtime=growing(90)", set()),
+        ("rules/data.smk", "runtime=scale_with_input(60)", "runtime=scale_with_input(90)", set()),
     ],
     "a comment in a rule, or its message": [
         ("rules/search.smk", "rule score:", "rule score:  # edited", set()),

@@ -15,8 +15,8 @@ AREA = (25, 13)  # bins, frames: a peak is the loudest point of so large a neigh
 AT_ONCE = 2**14  # frames, 9 minutes: 0.1 GB
 PARTNERS = 5  # the peaks that follow one, with which it makes landmarks
 FARTHEST = 63  # frames between the two
-KEPT = 4  # one of so many hashes, the same ones in every song
-CROWD = 16  # a hash that more songs share tells nothing
+KEEP_ONE_IN = 4  # one of so many hashes, the same ones in every song
+MAX_SONGS_PER_HASH = 16  # a hash that more songs share tells nothing
 SIMILAR = (
     0.05  # of the shorter file's landmarks at one place of the other: MP3s of a song 0.15 and more, other songs 0.01
 )
@@ -43,7 +43,7 @@ def landmarks(samples: np.ndarray) -> np.ndarray:
         found.append(np.stack([key, frame[:-k][near]], axis=1))
     marks = np.concatenate(found).astype(np.int32)
     mixed = marks[:, 0].astype(np.uint32) * np.uint32(2654435761) >> np.uint32(16)  # so that the choice is fair
-    return marks[mixed % KEPT == 0]
+    return marks[mixed % KEEP_ONE_IN == 0]
 
 
 def spectral_peaks(samples: np.ndarray, begin: int, end: int, frames: int) -> np.ndarray:
@@ -67,7 +67,7 @@ def similar(songs: Sequence[np.ndarray]) -> pd.DataFrame:
     order = np.lexsort((owner, marks[:, 0]))
     key, frame, owner = marks[order, 0], marks[order, 1].astype(np.int64), owner[order]
     pairs = []
-    for k in range(1, min(CROWD, len(key))):
+    for k in range(1, min(MAX_SONGS_PER_HASH, len(key))):
         same = np.flatnonzero((key[k:] == key[:-k]) & (owner[k:] != owner[:-k]))
         pairs.append(np.stack([owner[same], owner[same + k], frame[same + k] - frame[same]], axis=1))
     agreeing = pd.DataFrame(np.concatenate([np.zeros((0, 3), np.int64), *pairs]), columns=["first", "second", "offset"])

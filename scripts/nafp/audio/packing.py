@@ -17,9 +17,9 @@ from tqdm import tqdm
 
 from nafp.audio.segments import SEGMENT
 from nafp.audio.wav import opened
-from nafp.disk import check_room
+from nafp.disk import check_free_space
 from nafp.errors import UserError
-from nafp.files import written_whole
+from nafp.files import atomic_write
 from nafp.walk import as_path
 
 BLOCK = 2**20  # samples in memory at a time, of each thread
@@ -72,12 +72,12 @@ def pack(root: Path, clips: pd.DataFrame, array_path: Path, table_path: Path, th
     progress = Progress(part.with_name(f"{part.name}.progress"), plan, f"{root.absolute()}\n{clips.to_csv()}")
     waiting = progress.waiting(part)
     written = sum(2 * int(plan.table["samples"].iloc[group.start : group.stop].sum()) for group in waiting)
-    check_room({array_path.parent: written}, f"packing {array_path.name}")
+    check_free_space({array_path.parent: written}, f"packing {array_path.name}")
     array_path.parent.mkdir(parents=True, exist_ok=True)
     begin = time.perf_counter()
     try:
         write_groups(root, plan, waiting, part, progress, threads)
-        with written_whole(table_path) as table_part:
+        with atomic_write(table_path) as table_part:
             plan.table.to_csv(table_part, index=False)
         os.replace(part, array_path)
     except Exception:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from nafp.audio.segments import HOP, SEGMENT, count_segments
 from nafp.audio.wav import read_wav
-from nafp.files import reading
+from nafp.files import damaged_file_errors
 from nafp.walk import as_text, files_below, is_wav
 
 
@@ -43,9 +43,9 @@ class Split:
         Raises UserError if one of them is damaged.
         """
         array_path = Path(array_path)
-        with reading(array_path):
+        with damaged_file_errors(array_path):
             audio = np.load(array_path, mmap_mode="c")
-        with reading(array_path.with_suffix(".csv")):
+        with damaged_file_errors(array_path.with_suffix(".csv")):
             return cls(audio, pd.read_csv(array_path.with_suffix(".csv")))
 
     @classmethod

@@ -12,7 +12,7 @@ import soundfile as sf
 from nafp.audio.containers import Piece, pieces_of, wav_data
 from nafp.audio.segments import SAMPLE_RATE
 from nafp.errors import UserError
-from nafp.files import written_whole
+from nafp.files import atomic_write
 from nafp.walk import is_dangling
 
 ONSET_DB = -20  # of the peak: where ISO 3382-1 lets an impulse response begin
@@ -91,7 +91,7 @@ def onset(response: np.ndarray) -> int:
 
 def write_wav(path: Path, samples: np.ndarray) -> None:
     """Write (T,) int16 samples as a mono 8 kHz WAV file, under a temporary name until it is complete."""
-    with written_whole(path) as part:
+    with atomic_write(path) as part:
         write_blocks(part, [samples])
 
 

@@ -14,7 +14,7 @@ from nafp.audio.segments import SEGMENT
 from nafp.audio.splits import Split
 from nafp.audio.wav import read_wav, write_wav
 from nafp.augment.chain import Chain
-from nafp.files import written_whole
+from nafp.files import atomic_write
 from nafp.walk import as_path, as_text, files_below, is_wav
 
 
@@ -43,7 +43,7 @@ def pack_queries(songs: Split, array_path: Path, table_path: Path, chain: Chain,
     With one seed, chains that differ in a range alone mix in the same excerpts at the same places: what they differ in
     is the level.
     """
-    with written_whole(array_path) as part, written_whole(table_path) as table_part:
+    with atomic_write(array_path) as part, atomic_write(table_path) as table_part:
         out = np.lib.format.open_memmap(part, mode="w+", dtype=np.int16, shape=songs.audio.shape)
         starts = songs.clips["start"]
         for start, (_, query) in zip(starts, degraded(clips_of(songs, "queries"), chain, seed), strict=True):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 from tqdm import tqdm
 
-from nafp.files import written_whole
+from nafp.files import atomic_write
 from nafp.walk import as_text, files_below
 
 BLOCK = 2**20
@@ -96,7 +96,7 @@ class Journal:
     def add(self, digests: Iterable[Digest]) -> None:
         """Keep these too."""
         if not self._whole:
-            with written_whole(self.path) as part:
+            with atomic_write(self.path) as part:
                 part.write_text("".join(f"{line}\n" for line in [HEAD, *map(line_of, self._known.values())]), "ascii")
             self._whole = True
         with open(self.path, "a", encoding="ascii", newline="\n") as file:

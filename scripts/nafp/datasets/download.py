@@ -12,7 +12,7 @@ import requests
 from tqdm import tqdm
 
 from nafp.errors import UserError
-from nafp.files import written_whole
+from nafp.files import atomic_write
 
 TIMEOUT_S = (15, 60)  # to connect, and between bytes
 ATTEMPTS = 5  # in a row that bring nothing
@@ -25,7 +25,7 @@ PASSING = {408, 429, 500, 502, 503, 504}  # states of a server that may be bette
 Locate = Callable[[], requests.PreparedRequest]
 
 
-class Passing(Exception):
+class TransientError(Exception):
     """A failure that another attempt may not meet; ``wait_s``: how long the server asks to wait."""
 
     def __init__(self, reason: str, wait_s: float = 0.0):
@@ -72,7 +72,7 @@ def download(locate: Locate, path: Path, name: str, room: Callable[[int], None] 
         try:
             stated = attempt(locate, path, room)
             break
-        except (Passing, requests.RequestException) as error:
+        except (TransientError, requests.RequestException) as error:
             failures = 1 if size_of(part) > before else failures + 1
             if failures == ATTEMPTS:
                 kept = f"; {size_of(part):,} bytes are kept, run the same command to go on" if size_of(part) else ""
@@ -80,12 +80,12 @@ def download(locate: Locate, path: Path, name: str, room: Callable[[int], None] 
             wait = min(max(getattr(error, "wait_s", 0.0), WAIT_S * 2 ** (failures - 1)), LONGEST_WAIT_S)
             print(f"{name}: {reason_of(error)}; trying again in {wait:.0f} s")
             time.sleep(wait)
-        except Refused as error:
+        except PermanentError as error:
             raise UserError(f"{name}: cannot be downloaded ({error})") from error
     finish(path, name, stated)
 
 
-class Refused(Exception):
+class PermanentError(Exception):
     """A server's answer that another attempt would meet again."""
 
 
@@ -107,17 +107,17 @@ def attempt(locate: Locate, path: Path, room: Callable[[int], None]) -> tuple[st
         stated = stated_hash(answer.headers)
         if have != identity["bytes"]:
             room((identity["bytes"] or have) - have)
-            with written_whole(record) as new:
+            with atomic_write(record) as new:
                 new.write_text(json.dumps(identity), encoding="utf-8")
             receive(answer, part, have, identity["bytes"], path.name)
         answer.close()
     if identity["bytes"] is not None and size_of(part) != identity["bytes"]:
-        raise Passing(f"{size_of(part):,} bytes came, not the {identity['bytes']:,} that the server stated")
+        raise TransientError(f"{size_of(part):,} bytes came, not the {identity['bytes']:,} that the server stated")
     return stated
 
 
 def ask(session: requests.Session, request: requests.PreparedRequest, headers: dict[str, str]) -> requests.Response:
-    """The answer to a request, its body not read yet; Refused or Passing where it is none."""
+    """The answer to a request, its body not read yet; PermanentError or TransientError where it is none."""
     request = request.copy()
     request.headers.update({"Accept-Encoding": "identity", **headers})
     settings = session.merge_environment_settings(request.url, {}, True, None, None)
@@ -127,14 +127,14 @@ def ask(session: requests.Session, request: requests.PreparedRequest, headers: d
 
 
 def check_status(answer: requests.Response) -> None:
-    """Raise Passing for a busy or broken server, Refused for an answer that will not change."""
+    """Raise TransientError for a busy or broken server, PermanentError for an answer that will not change."""
     if answer.status_code < 400:
         return
     reason = f"{answer.status_code} {answer.reason}"
     if answer.status_code in PASSING:
         asked = answer.headers.get("Retry-After", "")
-        raise Passing(reason, float(asked) if asked.isdecimal() else 0.0)
-    raise Refused(reason)
+        raise TransientError(reason, float(asked) if asked.isdecimal() else 0.0)
+    raise PermanentError(reason)
 
 
 def receive(answer: requests.Response, part: Path, have: int, total: int | None, name: str) -> None:
@@ -205,7 +205,7 @@ def stated_hash(headers: requests.structures.CaseInsensitiveDict) -> tuple[str, 
 
 def reason_of(error: Exception) -> str:
     """Why a connection failed, in words and without the address: it may hold a key."""
-    if isinstance(error, Passing):
+    if isinstance(error, TransientError):
         return str(error)
     if isinstance(error, requests.Timeout):
         return "the server does not answer"

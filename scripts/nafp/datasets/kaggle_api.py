@@ -8,7 +8,7 @@ from pathlib import Path
 
 import requests
 
-from nafp.datasets.download import Locate, Passing, check_status
+from nafp.datasets.download import Locate, TransientError, check_status
 from nafp.errors import UserError
 
 NO_CREDENTIALS = (
@@ -82,4 +82,4 @@ def one_sentence_for(handle: str) -> Iterator[None]:
             case 404:
                 raise UserError(f"Kaggle: there is no data set {handle!r} (404)") from None
         check_status(error.response)
-        raise Passing(str(error.response.status_code)) from None
+        raise TransientError(str(error.response.status_code)) from None

@@ -19,7 +19,7 @@ from nafp.datasets.checks import SHARES, Folders, check_folders, folders_of
 from nafp.datasets.digests import Journal, digest_files
 from nafp.datasets.layout import SPLITS
 from nafp.errors import UserError
-from nafp.files import written_whole
+from nafp.files import atomic_write
 from nafp.walk import as_path, as_text, files_below, is_audio, is_dangling
 
 SONG_SPLITS = {"test": "test_db", "val": "val_db", "train": "train", "dummy": "dummy"}  # who keeps a song that two have
@@ -123,7 +123,7 @@ def decode(files: pd.DataFrame, cache: Path, threads: int) -> None:
 
 def write_decoded(source: Path, path: Path) -> None:
     """Decode a file into the cache, block by block. UserError if it cannot be read."""
-    with open_audio(source) as audio, written_whole(path) as part:
+    with open_audio(source) as audio, atomic_write(path) as part:
         write_blocks(part, audio.blocks())
         if audio.note:  # before the file that says that all is there
             path.with_suffix(".txt").write_text(audio.note, encoding="utf-8")
@@ -215,7 +215,7 @@ def require(role: str, files: pd.DataFrame, report: Path) -> None:
     if not missing:
         return
     left_out = ours[ours["problem"] != ""]
-    with written_whole(report) as part:
+    with atomic_write(report) as part:
         files[COLUMNS].to_csv(part, index=False)
     why = "; ".join(
         f"{row.source}: {row.problem}" for row in left_out.drop_duplicates("problem").head(SHOWN).itertuples()

@@ -13,9 +13,9 @@ from nafp.datasets import kaggle_api as kaggle_source
 from nafp.datasets.archive import SUFFIXES, unpack
 from nafp.datasets.digests import BLOCK, Journal
 from nafp.datasets.download import download, partial_files, size_of
-from nafp.disk import check_room
+from nafp.disk import check_free_space
 from nafp.errors import UserError
-from nafp.files import written_whole
+from nafp.files import atomic_write
 
 DRIVE = "https://drive.google.com/uc?id="
 DATAPORT = "https://ieee-dataport.org/open-access/neural-audio-fingerprint-dataset"
@@ -163,17 +163,17 @@ def unpack_all(archives: list[dict], unpacked_gb: float | None, place: Place) ->
             if missing:
                 print(f"{name}: {missing / 1e9:,.2f} GB will be unpacked into {place.root}, beside the archive")
             packed = unpacked_bytes(unpacked_gb, missing)
-            check_room({place.root: missing, place.packed: packed}, "the data set (unpacked and packed)")
+            check_free_space({place.root: missing, place.packed: packed}, "the data set (unpacked and packed)")
 
         unpack(Path(fact["path"]), place.root, journal, ("aug", "music"), limit, room)
     return len(journal)
 
 
-def settle(archives: list[dict], manifest: Path, place: Place, keep_archive: bool) -> None:
+def record_and_clean_up(archives: list[dict], manifest: Path, place: Place, keep_archive: bool) -> None:
     """After a verification that passed: record the first archives and manifest; delete archives that were downloaded."""
     if not place.record.exists():
         shutil.copyfile(manifest, place.manifest)
-        with written_whole(place.record) as part:
+        with atomic_write(place.record) as part:
             part.write_text(json.dumps(archives, indent=2) + "\n", encoding="utf-8")
     for fact in archives:
         if "sha256" in fact and not keep_archive:
@@ -189,7 +189,9 @@ def unpacked_bytes(unpacked_gb: float | None, archive_bytes: int) -> int:
 def check_download_room(options: Mapping, place: Place, left: int, path: Path) -> None:
     """Raise UserError unless the rest of the archive, the unpacked and the packed data set have room."""
     unpacked = unpacked_bytes(options.get("unpacked_gb"), left + size_of(partial_files(path)[0]))
-    check_room({path.parent: left + unpacked, place.packed: unpacked}, "the data set (archive, unpacked and packed)")
+    check_free_space(
+        {path.parent: left + unpacked, place.packed: unpacked}, "the data set (archive, unpacked and packed)"
+    )
 
 
 def checksum_file(archive: Path) -> Path:
@@ -210,6 +212,6 @@ def sha256_of(path: Path) -> str:
         while block := file.read(BLOCK):
             digest.update(block)
             bar.update(len(block))
-    with written_whole(kept) as part:
+    with atomic_write(kept) as part:
         part.write_text(f"{state} {digest.hexdigest()}\n", encoding="utf-8")
     return digest.hexdigest()

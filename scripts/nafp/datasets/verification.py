@@ -11,7 +11,7 @@ from nafp.audio.wav import onset, read_wav
 from nafp.datasets.layout import MUSIC, QUERY_OF, SPLITS
 from nafp.datasets.manifest import DUMMIES, differences, select_dummies
 from nafp.errors import UserError
-from nafp.files import written_whole
+from nafp.files import atomic_write
 from nafp.walk import as_path
 
 VITAL = ("val_db", "val_query", "test_db", "test_query")  # a hole in one of them would shift the answers
@@ -161,7 +161,7 @@ def refuse(problems: list[str], root: Path, report: Path) -> None:
     """Raise UserError if there are problems; all of them are in ``report``, the first ones in the message."""
     report.unlink(missing_ok=True)
     if problems:
-        with written_whole(report) as part:
+        with atomic_write(report) as part:
             part.write_text("\n".join(problems) + "\n", encoding="utf-8", errors="backslashreplace")
         more = f"\n... and {len(problems) - SHOWN} more: all are in {report}" if len(problems) > SHOWN else ""
         shown = "\n".join(problems[:SHOWN])

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from nafp.evaluation.statistics import paired_test
-from nafp.files import reading
+from nafp.files import damaged_file_errors
 
 HIT = {
     **{"exact": "top1_exact", "near": "top1_near", "song": "top1_song", "top3": "top3_exact", "top10": "top10_exact"},
@@ -47,7 +47,7 @@ def hits_beside(cell: str | Path) -> Path:
 @cache
 def read_hits(path: Path) -> SongHits:
     """Count a per-query table (`nafp.search.sequences.per_query_table`) by song; UserError if it is damaged or missing."""
-    with reading(path):
+    with damaged_file_errors(path):
         table = pd.read_parquet(path, columns=["song", "start", "length", *HIT.values()])
         names = table["song"].astype("category").cat.remove_unused_categories().cat
         names = names.reorder_categories(sorted(names.categories)).cat  # one order, whoever wrote it

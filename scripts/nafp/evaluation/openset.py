@@ -14,7 +14,7 @@ from scipy import stats
 from scipy.special import expit
 
 from nafp.evaluation.statistics import FEWEST_FREEDOM
-from nafp.files import reading
+from nafp.files import damaged_file_errors
 
 FALSE_ACCEPTS = 0.01  # of queries whose song is not in the database
 COLUMNS = ["song", "length", "top1_song", "score1", "other_score"]
@@ -55,7 +55,7 @@ def mean_hit_rates(tables: Sequence[Path], seconds: float, shares: np.ndarray) -
 
 def _by_length(path: Path) -> list[tuple[int, pd.DataFrame]]:
     """The rows of a per-query table, length by length; UserError if it is damaged."""
-    with reading(path):
+    with damaged_file_errors(path):
         return list(pd.read_parquet(path, columns=COLUMNS).groupby("length", sort=False))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from nafp.errors import UserError
-from nafp.files import reading
+from nafp.files import damaged_file_errors
 
 
 def name_of_ids(test_ids: str | int) -> str | int:
@@ -24,7 +24,7 @@ def digest_of_audio(clip_tables: Iterable[str | Path]) -> str:
     """The clips of packed splits, by their tables: names, lengths and, where the tables have them, checksums."""
     digest = hashlib.sha256()
     for path in clip_tables:
-        with reading(path):
+        with damaged_file_errors(path):
             clips = pd.read_csv(path)
         columns = [name for name in ("path", "samples", "sha256") if name in clips]
         digest.update(clips[columns].to_csv(index=False).encode())

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from nafp.files import written_whole
+from nafp.files import atomic_write
 from nafp.identify.recognise import COLUMNS
 from nafp.text import cell, printable, shortened
 
@@ -35,7 +35,7 @@ def write_csv(answers: pd.DataFrame, path: Path) -> None:
     table = answers.assign(copies=["; ".join(map(printable, names)) for names in answers["copies"]])
     for name in TEXTS:
         table[name] = [cell(text) if isinstance(text, str) else "" for text in table[name]]
-    with written_whole(path) as part:
+    with atomic_write(path) as part:
         table.to_csv(part, index=False, encoding="utf-8-sig")
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from nafp.files import reading
+from nafp.files import damaged_file_errors
 from nafp.identify.recognise import LONGEST, Catalogue, Exact, Limits, intervals, windows
 from nafp.search.vectors import Database
 
@@ -76,7 +76,7 @@ def learned(path: Path, fingerprints: int, false_positives: float, limits: Limit
             f"limits: the general ones (score {limits.min_score:g}), which fit no model; there is no {path}, "
             "which  snakemake models  makes"
         )
-    with reading(path):
+    with damaged_file_errors(path):
         facts = json.loads(path.read_bytes())
         unknown, known_windows = facts["unknown"].values(), facts["windows"]
         larger = max(1.0, fingerprints / facts["fingerprints"])

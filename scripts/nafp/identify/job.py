@@ -18,7 +18,7 @@ from tqdm import tqdm
 from nafp import compute
 from nafp.audio.segments import SAMPLE_RATE
 from nafp.errors import UserError
-from nafp.files import written_whole
+from nafp.files import atomic_write
 from nafp.identify.answers import clock, gathered, unreadable
 from nafp.identify.calibration import learned
 from nafp.identify.library import Library, hear, model_key
@@ -129,7 +129,7 @@ def update(library: Library, embed) -> None:
     broken = library.update(embed)
     table = library.store / "left_out.csv"
     rows = [{"path": cell(song.path), "problem": cell(song.problem)} for song in broken.itertuples()]
-    with written_whole(table) as part:
+    with atomic_write(table) as part:
         pd.DataFrame(rows, columns=["path", "problem"]).to_csv(part, index=False, encoding="utf-8-sig")
     for song in broken.itertuples():
         print(f"skipped {printable(song.path)}: {printable(song.problem)}", file=sys.stderr)

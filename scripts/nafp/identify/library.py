@@ -16,13 +16,13 @@ from nafp.audio.landmarks import HOP as MARK_HOP
 from nafp.audio.landmarks import landmarks
 from nafp.audio.open import open_audio
 from nafp.errors import UserError
-from nafp.files import lock, written_whole
+from nafp.files import atomic_write, lock
 from nafp.identify.places import find_audio
 from nafp.identify.recognise import Catalogue, Recording, Tally
 from nafp.search.checks import type_of
 from nafp.search.index import Index, read_index, update_index
 from nafp.search.types import MILVUS
-from nafp.search.vectors import CHECKED_ROWS, NORM_TOLERANCE, Database, forget
+from nafp.search.vectors import CHECKED_ROWS, NORM_TOLERANCE, Database, release_pages
 from nafp.text import printable
 
 MARKED = 60 * 8000 // MARK_HOP * MARK_HOP  # samples whose landmarks are computed at a time
@@ -182,7 +182,7 @@ class Library:
         for first in range(0, len(vectors), CHECKED_ROWS):
             norms = np.linalg.norm(vectors[first : first + CHECKED_ROWS], axis=1)
             unit[first : first + CHECKED_ROWS] = np.abs(norms - 1) <= NORM_TOLERANCE
-            forget(vectors)
+            release_pages(vectors)
         wrong = np.concatenate([[0], np.cumsum(~unit)])
         kept = {}
         for row in rows:
@@ -204,7 +204,7 @@ class Library:
                 for part in parts:
                     file.write(part.tobytes())
         write_lines(folder / SONGS, rows)
-        with written_whole(self.store / "library.json") as part:
+        with atomic_write(self.store / "library.json") as part:
             part.write_text(json.dumps(self.facts | {"generation": generation}), encoding="ascii")
 
     def _forget(self, known: Callable[[dict], bool]) -> None:
@@ -350,5 +350,5 @@ def read_lines(path: Path) -> list[dict]:
 
 def write_lines(path: Path, rows: Iterable[dict]) -> None:
     """One JSON object a line, in ASCII: names of any bytes survive, and none of them breaks a line."""
-    with written_whole(path) as part:
+    with atomic_write(path) as part:
         part.write_bytes(b"".join(json.dumps(row).encode("ascii") + b"\n" for row in rows))

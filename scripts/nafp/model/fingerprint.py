@@ -11,7 +11,7 @@ from tqdm import tqdm
 from nafp.audio.pools import AudioPool
 from nafp.audio.segments import HOP, SEGMENT
 from nafp.audio.splits import Split
-from nafp.files import written_whole
+from nafp.files import atomic_write
 from nafp.model.model import Model, on_device
 from nafp.model.model import build_model as build_model
 
@@ -89,7 +89,7 @@ def fingerprint_to_file(
     The file has a temporary name until it is complete.
     """
     rows = shard_rows(len(split.segments), shard, shards)
-    with written_whole(path) as part:
+    with atomic_write(path) as part:
         shape = (rows.stop - rows.start, model.dim)
         out = np.lib.format.open_memmap(part, mode="w+", dtype=np.float32, shape=shape)
         fingerprint(on_device(model, device), split, device, out, rows.start, desc=f"fingerprints of {path.stem}")

@@ -8,7 +8,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from nafp.errors import UserError
-from nafp.files import reading
+from nafp.files import damaged_file_errors
 from nafp.model.model import Model, build_model
 
 OF_A_MODEL = ("features", "model", "dim")
@@ -16,7 +16,7 @@ OF_A_MODEL = ("features", "model", "dim")
 
 def settings_of(weights: Path | str) -> dict:
     """The settings that the weights were trained with, {} in a file that says none; UserError if it is damaged."""
-    with reading(weights), safe_open(weights, "pt") as file:
+    with damaged_file_errors(weights), safe_open(weights, "pt") as file:
         return json.loads((file.metadata() or {}).get("settings", "{}"))
 
 
@@ -36,7 +36,7 @@ def load_model(
     if absent := [name for name in OF_A_MODEL if name not in {**known, **given}]:
         raise UserError(f"{weights}: does not say its {', '.join(absent)}, which the file of a training here does")
     built = build_model(*(({**known, **given})[name] for name in OF_A_MODEL))
-    with reading(weights):
+    with damaged_file_errors(weights):
         built.load_state_dict(load_file(weights))
     return built.eval()
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nafp.files import written_whole
+from nafp.files import atomic_write
 from nafp.search.checks import EXCHANGED, check_exchanged
 from nafp.search.vectors import check_unit, open_vectors
 
@@ -14,7 +14,7 @@ ROWS = 2**18  # copied at a time
 def export_vectors(source: Path | str, folder: Path | str, split: str) -> None:
     """Write a ``.npy`` file of fingerprints as ``{part}.mm`` and ``{part}_shape.npy``."""
     vectors, folder = open_vectors(source), Path(folder)
-    with written_whole(folder / f"{EXCHANGED[split]}.mm") as part, open(part, "wb") as out:
+    with atomic_write(folder / f"{EXCHANGED[split]}.mm") as part, open(part, "wb") as out:
         for first in range(0, len(vectors), ROWS):
             out.write(np.ascontiguousarray(vectors[first : first + ROWS], "<f4").tobytes())
     np.save(folder / f"{EXCHANGED[split]}_shape.npy", np.array(vectors.shape))
@@ -28,7 +28,7 @@ def import_vectors(folder: Path | str, split: str, path: Path | str, samples: np
     """
     source = Path(folder) / f"{EXCHANGED[split]}.mm"
     vectors = np.memmap(source, "<f4", mode="r", shape=check_exchanged(folder, split, samples))
-    with written_whole(path) as part:
+    with atomic_write(path) as part:
         out = np.lib.format.open_memmap(part, mode="w+", dtype=np.float32, shape=vectors.shape)
         for first in range(0, len(vectors), ROWS):
             check_unit(vectors[first : first + ROWS], source, first)

@@ -15,7 +15,7 @@ import numpy as np
 from faiss.contrib.ondisk import merge_ondisk
 
 from nafp.errors import UserError
-from nafp.files import written_whole
+from nafp.files import atomic_write
 from nafp.search.by_list import search_by_list, worth_it
 from nafp.search.checks import check_training, type_of
 from nafp.search.gpu import to_gpu, without_faiss
@@ -157,7 +157,7 @@ def update_index(name: str, options: Mapping, database: Database, folder: Path, 
     if known < len(database):
         for first, vectors in database.chunks(ADD_CHUNK):
             index.add(vectors[max(known - first, 0) :])
-        with written_whole(folder / INDEX_FILE) as part:
+        with atomic_write(folder / INDEX_FILE) as part:
             faiss.write_index(index, str(part))
 
 

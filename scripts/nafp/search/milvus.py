@@ -47,7 +47,7 @@ def refusals(uri: str):
         ) from None
 
 
-def let_go(uri: str) -> None:
+def release_lite(uri: str) -> None:
     """End the Milvus Lite of this process that has a file open, so that the file may move."""
     if not uri.startswith("http"):
         from milvus_lite.server_manager import server_manager_instance
@@ -81,7 +81,7 @@ def build_collection(options: Mapping, database: Database, part: Path, folder: P
         client.flush(name)
         client.load_collection(name)  # returns when the index is complete
         client.close()
-    let_go(uri)
+    release_lite(uri)
     facts = {"collection": name, "rows": len(database), "dim": database.dim}
     (part / "collection.json").write_text(json.dumps(facts) + "\n", encoding="utf-8")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from nafp.errors import UserError
-from nafp.files import reading, written_whole
+from nafp.files import atomic_write, damaged_file_errors
 
 CHECKED_ROWS = 2**16  # looked at together
 NORM_TOLERANCE = 1e-3
@@ -62,11 +62,11 @@ def write_manifest(path: Path, shards: Sequence[Path]) -> None:
     """
     opened = []
     for shard in shards:
-        with reading(shard):
+        with damaged_file_errors(shard):
             opened.append(np.load(shard, mmap_mode="r"))
     files = [os.path.relpath(shard, path.parent) for shard in shards]
     facts = {"dim": opened[0].shape[1], "shards": dict(zip(files, map(len, opened), strict=True))}
-    with written_whole(path) as part:
+    with atomic_write(path) as part:
         part.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
 
 
@@ -101,7 +101,7 @@ def open_vectors(path: Path | str) -> np.ndarray | Shards:
         raise UserError(f"{path}: holds {vectors.dtype} of shape {vectors.shape}, not float32 fingerprints, one a row")
     for first in range(0, len(vectors), CHECKED_ROWS):
         check_unit(vectors[first : first + CHECKED_ROWS], path, first)
-        forget(vectors)
+        release_pages(vectors)
     return vectors
 
 
@@ -116,7 +116,7 @@ def check_unit(vectors: np.ndarray, source: Path | str, first: int = 0) -> None:
         )
 
 
-def forget(vectors: np.ndarray | Shards) -> None:
+def release_pages(vectors: np.ndarray | Shards) -> None:
     """Take what was read of large mapped files out of the process' memory; the system may keep it in its cache."""
     for part in vectors.parts if isinstance(vectors, Shards) else [vectors]:
         mapped = getattr(part, "_mmap", None)
@@ -169,7 +169,7 @@ class Database:
         for start, vectors in ((0, self.dummy), (len(self.dummy), self.db)):
             for first in range(0, len(vectors), rows):
                 yield start + first, np.ascontiguousarray(vectors[first : first + rows], np.float32)
-                forget(vectors)
+                release_pages(vectors)
 
     def inner_products(self, query: np.ndarray, segment: np.ndarray, row: np.ndarray) -> np.ndarray:
         """Query rows ``segment`` (n,) with rows ``row`` (n,) of the database, pair by pair -> (n,) float32.
@@ -204,4 +204,4 @@ class Database:
 
         pointers = (faiss.swig_ptr(x) for x in (query, i, part, j, out))
         faiss.pairwise_indexed_inner_product(self.dim, len(i), *pointers)
-        forget(part)
+        release_pages(part)

@@ -20,7 +20,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save
 
-from nafp.files import reading, written_whole
+from nafp.files import atomic_write, damaged_file_errors
 from nafp.training.checks import check_kept
 
 STATES_KEPT = 2
@@ -44,7 +44,7 @@ class Checkpoints:
         torch.save(dict(state), buffer)
         checksum = hashlib.sha256(buffer.getbuffer()).hexdigest()[:16]
         path = self.folder / f"epoch={epoch}_step={step}.{checksum}.pt"
-        with written_whole(path) as part, open(part, "wb") as out:
+        with atomic_write(path) as part, open(part, "wb") as out:
             out.write(buffer.getbuffer())
             out.flush()
             os.fsync(out.fileno())
@@ -75,7 +75,7 @@ class Checkpoints:
 
     def save_weights(self, weights: Mapping[str, torch.Tensor], epoch: int, settings: Mapping) -> None:
         """Write the weights after an epoch, with the settings they were trained with."""
-        with written_whole(self.weights(epoch)) as part:
+        with atomic_write(self.weights(epoch)) as part:
             part.write_bytes(save(dict(weights), {"settings": json.dumps(settings)}))  # several entries: random order
 
     def epochs(self) -> list[int]:
@@ -89,7 +89,7 @@ class Checkpoints:
 
     def publish(self, epoch: int, path: Path | str) -> None:
         """Make an epoch's weights a result: a copy, for results that shared a file would get each other's times."""
-        with written_whole(path) as part:
+        with atomic_write(path) as part:
             shutil.copyfile(self.weights(epoch), part)
 
     def drop_others(self) -> None:
@@ -104,7 +104,7 @@ def publish_epoch(run: Path, epoch: int, path: Path) -> None:
     folders = [Checkpoints(folder) for folder in sorted(run.glob(".states/*"))]
     check_kept(epoch, {number for folder in folders for number in folder.epochs()}, run.name)
     holder = next(folder for folder in folders if epoch in folder.epochs())
-    with reading(weights := holder.weights(epoch)), safe_open(weights, "pt"):
+    with damaged_file_errors(weights := holder.weights(epoch)), safe_open(weights, "pt"):
         pass  # opening it checks its header and length
     holder.publish(epoch, path)
 

@@ -20,7 +20,7 @@ from nafp import compute
 from nafp.audio.segments import SEGMENT
 from nafp.audio.splits import Split
 from nafp.errors import UserError
-from nafp.files import lock, written_whole
+from nafp.files import atomic_write, lock
 from nafp.jobfacts import device_name, job_facts
 from nafp.training.checkpoints import Checkpoints
 from nafp.training.gradients import world
@@ -78,9 +78,9 @@ def publish(trainer: Trainer, checkpoints: Checkpoints, outputs: Mapping[str, Pa
     """Write the results of a finished training, and drop the states of others."""
     checkpoints.publish(trainer.epoch, outputs["last"])
     checkpoints.publish(trainer.best, outputs["best"])
-    with written_whole(outputs["history"]) as part:
+    with atomic_write(outputs["history"]) as part:
         pd.DataFrame(trainer.history).to_csv(part, index=False)
-    with written_whole(outputs["history"].with_name("provenance.json")) as part:
+    with atomic_write(outputs["history"].with_name("provenance.json")) as part:
         part.write_text(json.dumps({"jobs": trainer.jobs}, indent=1) + "\n", encoding="utf-8")
     outputs["config"].write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
     checkpoints.drop_others()

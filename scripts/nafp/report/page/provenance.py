@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from nafp.files import reading
+from nafp.files import damaged_file_errors
 from nafp.grid import FILES
 from nafp.jobfacts import UNKNOWN, device_name, job_facts
 from nafp.report.tables.cells import run_labels
@@ -57,7 +57,7 @@ def made_by(paths: Iterable[Path], names: Mapping[str, str]) -> dict[str, dict[s
     """
     made: dict[str, dict[str, Facts]] = {"training": {}, "index": {}, "search": {}}
     for path in paths:
-        with reading(path):
+        with damaged_file_errors(path):
             cell = json.loads(path.read_text(encoding="utf-8"))
         queries = cell.get("query_set", FILES)
         run = names.get(cell["run"], cell["run"])
@@ -80,7 +80,7 @@ def training(run: Path) -> Facts:
     path = run / "provenance.json"
     if not path.is_file():
         return {}
-    with reading(path):
+    with damaged_file_errors(path):
         jobs = [flat(job) for job in json.loads(path.read_text(encoding="utf-8"))["jobs"]]
     return {name: ", then ".join(dict.fromkeys(job.get(name, NOT_RECORDED) for job in jobs)) for name in jobs[-1]}
 
@@ -138,7 +138,7 @@ def data(verification: Path) -> dict[str, str | dict[int, str]]:
     """What the check of the data set found: clips and hours of each split, and what was wrong but no reason to stop."""
     if not verification.is_file():
         return {"verification": "has not run yet"}
-    with reading(verification):
+    with damaged_file_errors(verification):
         facts = json.loads(verification.read_text(encoding="utf-8"))
     splits = {name: f"{split['clips']:,} clips, {split['hours']:.2f} h" for name, split in facts["splits"].items()}
     warnings = facts["warnings"]

@@ -17,7 +17,7 @@ from nafp.errors import UserError
 from nafp.evaluation import openset
 from nafp.evaluation.answers import HIT, hits_beside, read_hits
 from nafp.evaluation.statistics import clustered_interval
-from nafp.files import reading
+from nafp.files import damaged_file_errors
 from nafp.grid import FILES
 
 _CELL = ["dataset", "run", "query_set", "epoch", "index", "protocol", "test_ids", "index_options"]
@@ -59,7 +59,7 @@ def load_cells(paths: Iterable[str | Path]) -> pd.DataFrame:
     """
     rows, seen = [], {}
     for path in paths:
-        with reading(path):
+        with damaged_file_errors(path):
             cell = json.loads(Path(path).read_text(encoding="utf-8"))
         identity = tuple(cell.get(key) for key in ("dataset", "run", "epoch", "index", "protocol", "query_set"))
         if identity in seen:

@@ -11,7 +11,7 @@ import pandas as pd
 from nafp.errors import UserError
 from nafp.evaluation.answers import TESTED, SongHits, hits_beside, paired_tests, read_hits
 from nafp.evaluation.statistics import holm
-from nafp.files import reading
+from nafp.files import damaged_file_errors
 
 ALIKE = {  # what two cells must share -> what is said of those that do not
     "dataset": "are of data sets with different names",
@@ -66,7 +66,7 @@ def find_cells(folder: Path) -> dict[str, Path]:
 
 def read_cell(path: Path) -> dict[str, Any]:
     """What a cell says."""
-    with reading(path):
+    with damaged_file_errors(path):
         return json.loads(path.read_text(encoding="utf-8"))
 
 
