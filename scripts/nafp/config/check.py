@@ -12,14 +12,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import yaml
-from jsonschema import Draft202012Validator, ValidationError
 
 from nafp import grid
 from nafp.audio.kinds import check_kinds, kinds_of
 from nafp.audio.segments import SAMPLE_RATE, count_segments
 from nafp.augment.steps import IMAGE_STEPS
 from nafp.config import overlay
+from nafp.config.schema import schema_problems
 from nafp.datasets.checks import check_shares
 from nafp.errors import UserError
 from nafp.evaluation.starts import check_icassp, choose_starts, read_ids
@@ -39,8 +38,7 @@ def check_config(config: Mapping, root: Path) -> None:
 
     ``root``: the folder of the workflow, with its schema and rules.
     """
-    schema = yaml.safe_load((root / "schemas/config.schema.yaml").read_text(encoding="utf-8"))
-    problems = [sentence(error) for error in Draft202012Validator(schema).iter_errors(config)]
+    problems = schema_problems(config, root)
     problems = problems or unknown_names(config) + impossible_names(config, taken_names(root))
     problems = problems or reversed_ranges(config) + said(check_shares, own_of(config).get("shares", {}))
     problems = problems or impossible_cells(config) + lost_baselines(config) + steps_without_effect(config)
@@ -61,48 +59,6 @@ def said(check: Callable, *arguments, **options) -> list[str]:
     except UserError as error:
         return [str(error)]
     return []
-
-
-# ---------------------------------------------------------------- the schema
-
-
-def sentence(error: ValidationError) -> str:
-    """What a schema error means to the person who wrote the config."""
-    where = ".".join(str(part) for part in error.absolute_path) or "config"
-    match error.validator:
-        case "additionalProperties":
-            known = sorted(error.schema.get("properties", {}))
-            unknown = sorted(set(error.instance) - set(known))
-            return f"unknown key {', '.join(map(repr, unknown))} in {where}; known: {', '.join(known)}"
-        case "enum":
-            return f"{where}: {error.instance!r} is not known; known: {', '.join(map(str, error.validator_value))}"
-        case "required":
-            return f"{where}: {error.message.replace(' is a required property', '')} is missing"
-        case "minimum" | "exclusiveMinimum" | "maximum" | "exclusiveMaximum":
-            low = error.schema.get("minimum", error.schema.get("exclusiveMinimum", "any"))
-            high = error.schema.get("maximum", error.schema.get("exclusiveMaximum", "any"))
-            return f"{where}: {error.instance!r} is out of range; allowed: {low} to {high}"
-        case "multipleOf":
-            return f"{where}: {error.instance!r} is not a multiple of {error.validator_value}"
-        case "type":
-            return f"{where}: {error.instance!r} is not of type {error.validator_value}"
-        case "pattern":
-            schemas = [error.schema, *([error.parent.schema] if error.parent else [])]
-            about = next((f": {schema['description']}" for schema in schemas if "description" in schema), "")
-            return f"{where}: {error.instance!r} does not match {error.validator_value!r}{about}"
-        case "anyOf":
-            return sentence_of_alternatives(error, where)
-    return f"{where}: {error.message}"
-
-
-def sentence_of_alternatives(error: ValidationError, where: str) -> str:
-    """The sentence of the alternative that has the value's type; if none has, which types there are."""
-    mistyped = {e.schema_path[0] for e in error.context if e.validator == "type" and not e.path}
-    fitting = [e for e in error.context if e.schema_path[0] not in mistyped]
-    if fitting:
-        return sentence(fitting[0])
-    types = dict.fromkeys(str(e.validator_value) for e in error.context if e.validator == "type" and not e.path)
-    return f"{where}: {error.instance!r} is not of type {' or '.join(types)}"
 
 
 # ---------------------------------------------------------------- names
