@@ -6,7 +6,7 @@ from pathlib import Path
 import yaml
 from jsonschema import Draft202012Validator, ValidationError
 
-# Place in the schema -> options by name, as a registry of the library states them: JSON Schemas of objects. What has an entry here
+# Place in the schema -> options by name, as a registry of the library states them (JSON Schemas). What has an entry here
 # has none in schemas/config.schema.yaml, so that an option is written down once, beside the code that takes it.
 REGISTRIES: dict[tuple[str, ...], Mapping[str, Mapping]] = {}
 
