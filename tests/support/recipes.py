@@ -8,6 +8,7 @@ import torch
 
 from nafp.model.encoders.separable import CHANNEL_FACTORS, TIME_STRIDES
 from nafp.model.model import Model, build_model
+from nafp.model.original_weights import NMFP
 from nafp.model.shapes import same_padding
 
 PARITY = Path(__file__).parents[3] / "shared/parity"
@@ -31,47 +32,49 @@ def synthetic_segment(seed: int) -> np.ndarray:
     return (0.5 * x / np.abs(x).max()).astype(np.float32)
 
 
-def keras_weights(dim: int) -> list[np.ndarray]:
-    """The weights of the reference model, tensor after tensor, in Keras' layouts."""
-    shapes, freq, time, c_in = [], 256, 32, 1
+def keras_weights(dim: int, nmfp: bool = False) -> list[np.ndarray]:
+    """The weights of the reference model of NAFP or NMFP, tensor after tensor, in Keras' layouts."""
+    shapes, freq, time, c_in = [], 256, 33 if nmfp else 32, 1
     for factor, stride in zip(CHANNEL_FACTORS, TIME_STRIDES, strict=True):
         c, time = 128 * factor, same_padding(time, stride)[0]
-        shapes += [(1, 3, c_in, c), (c,), (freq, time, c), (freq, time, c)]
+        shapes += [("kernel", (1, 3, c_in, c)), ("bias", (c,)), ("gamma", (freq, time, c)), ("beta", (freq, time, c))]
         freq //= 2
-        shapes += [(3, 1, c, c), (c,), (freq, time, c), (freq, time, c)]
+        shapes += [("kernel", (3, 1, c, c)), ("bias", (c,)), ("gamma", (freq, time, c)), ("beta", (freq, time, c))]
         c_in = c
-    shapes += [(c_in // dim, 32), (32,), (32, 1), (1,)] * dim
-    return [draw(k, shape) for k, shape in enumerate(shapes)]
+    norm = [("gamma", (32,)), ("beta", (32,))] * nmfp
+    shapes += [("kernel", (c_in // dim, 32)), ("bias", (32,)), *norm, ("kernel", (32, 1)), ("bias", (1,))] * dim
+    return [draw(k, kind, shape) for k, (kind, shape) in enumerate(shapes)]
 
 
-def draw(k: int, shape: tuple[int, ...]) -> np.ndarray:
-    """Tensor number k: a kernel (4 or 2 axes), a norm's scale or offset (3 axes), or a bias."""
+def draw(k: int, kind: str, shape: tuple[int, ...]) -> np.ndarray:
+    """Tensor number k: a kernel, a bias, or the scale (gamma) or offset (beta) of a norm."""
     z = np.random.default_rng(1000 + k).standard_normal(shape).astype(np.float32)
-    match len(shape):
-        case 4:
-            return z * np.float32(1 / np.sqrt(3 * shape[2]))
-        case 2:
-            return z * np.float32(1 / np.sqrt(shape[0]))
-        case 3 if k % 4 == 2:
-            return (1 + 0.1 * z).astype(np.float32)
-    return (0.01 * z).astype(np.float32)
+    if kind == "kernel":
+        return z * np.float32(1 / np.sqrt(np.prod(shape[:-1])))
+    return (1 + 0.1 * z).astype(np.float32) if kind == "gamma" else (0.01 * z).astype(np.float32)
 
 
-def reference_parameters(dim: int) -> dict[str, torch.Tensor]:
+def reference_parameters(dim: int, nmfp: bool = False) -> dict[str, torch.Tensor]:
     """The reference weights in our layouts, by our parameters' names, in the order of the reference's recipe."""
-    model = build_model({}, {}, dim)
-    weights = keras_weights(dim)
+    model, weights = empty_model(dim, nmfp), keras_weights(dim, nmfp)
     names = [name for name, _ in model.encoder.named_parameters(prefix="encoder")]
     ours = {n: w.transpose(3, 2, 0, 1) if w.ndim == 4 else w for n, w in zip(names, weights, strict=False)}
-    heads = weights[len(names) :]
-    for i, name in enumerate(("weight1", "bias1", "weight2", "bias2")):
+    heads, of_heads = weights[len(names) :], ["weight1", "bias1", "weight2", "bias2"]
+    if nmfp:
+        of_heads[2:2] = ["norm_weight", "norm_bias"]
+    for i, name in enumerate(of_heads):
         shape = model.heads.get_parameter(name).shape
-        ours[f"heads.{name}"] = np.stack(heads[i::4]).reshape(shape)
+        ours[f"heads.{name}"] = np.stack(heads[i :: len(of_heads)]).reshape(shape)
     return {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in ours.items()}
 
 
-def reference_model(dim: int = 128) -> Model:
+def empty_model(dim: int, nmfp: bool = False) -> Model:
+    """The fingerprinter of NAFP or NMFP, not trained."""
+    return build_model(NMFP if nmfp else {}, {"head_norm": nmfp}, dim)
+
+
+def reference_model(dim: int = 128, nmfp: bool = False) -> Model:
     """The fingerprinter with the reference weights."""
-    model = build_model({}, {}, dim)
-    model.load_state_dict(reference_parameters(dim))
+    model = empty_model(dim, nmfp)
+    model.load_state_dict(reference_parameters(dim, nmfp))
     return model.eval()

@@ -4,11 +4,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nafp.model.shapes import check_band
+from nafp.model.shapes import check_band, image_shape
 
 AMPLITUDE_FLOOR = 0.06  # added before the logarithm, as in the reference: the layer is not invariant to gain
 MAX_SCOPES = ("segment", "batch")
-SCALES = ("melspec", "melspec_maxnorm")
+SCALES = ("melspec", "melspec_maxnorm", "db80")
+DB80_FLOOR = 1e-5  # of a mel magnitude, under which there is silence
+DB80_RANGE = 80.0  # dB below the maximum
 BANDS = 8  # of mel filters, each multiplied with the bins that it covers only: four times faster than all with all
 
 
@@ -22,10 +24,21 @@ def slaney_mel(hz: float) -> float:
     return hz * 3 / 200 if hz < 1000 else 15 + 27 * np.log(hz / 1000) / np.log(6.4)
 
 
-def mel_filters(sample_rate: int, n_fft: int, n_mels: int, f_min: float, f_max: float) -> np.ndarray:
-    """(mels, n_fft // 2 + 1) triangular filters of unit area, computed in float64 and rounded to float32."""
+def mel_filters(
+    sample_rate: int, n_fft: int, n_mels: int, f_min: float, f_max: float, as_essentia: bool = False
+) -> np.ndarray:
+    """(mels, n_fft // 2 + 1) triangular filters of unit area, computed in float64 and rounded to float32.
+
+    ``as_essentia``: the edges are a running sum of steps in float32, as in the library that NMFP takes its filters from. They are
+    up to 0.008 Hz away from the exact ones, the filters 1.4e-5, an image 4e-4.
+    """
     bins = np.linspace(0, sample_rate / 2, n_fft // 2 + 1)
-    edges = slaney_hz(np.linspace(slaney_mel(f_min), slaney_mel(f_max), n_mels + 2))
+    low, high = slaney_mel(f_min), slaney_mel(f_max)
+    mels = np.linspace(low, high, n_mels + 2)
+    if as_essentia:
+        steps = np.append(low, np.full(n_mels + 1, (high - low) / (n_mels + 1))).astype(np.float32)
+        mels = np.cumsum(steps, dtype=np.float32).astype(np.float64)
+    edges = slaney_hz(mels)
     low, centre, high = edges[:-2, None], edges[1:-1, None], edges[2:, None]
     triangles = np.minimum((bins - low) / (centre - low), (high - bins) / (high - centre))
     return (np.maximum(triangles, 0) * 2 / (high - low)).astype(np.float32)
@@ -50,6 +63,9 @@ class LogMel(nn.Module):
     ``scale="melspec_maxnorm"`` then maps the minimum to -1 and the maximum to 1. ``max_scope="segment"`` takes both per
     segment, so that a fingerprint does not depend on its batch; ``"batch"`` over the whole batch, as the published code
     does.
+
+    ``scale="db80"`` is NMFP's (arXiv 2506.22661): dB below the maximum, -80 dB to 0 mapped to -1 to 1, and one more frame, whose
+    centre lies at or behind the end. Silence, where nothing reaches the floor of 1e-5, is 1 everywhere, as in the original.
     """
 
     def __init__(
@@ -69,23 +85,30 @@ class LogMel(nn.Module):
                 raise ValueError(f"unknown {name} {value!r}; known: {', '.join(known)}")
         check_band(f_min, f_max, sample_rate)
         self.n_fft, self.hop, self.scale, self.max_scope = n_fft, hop, scale, max_scope
-        self.shape = n_mels, sample_rate // hop + 1  # of the image of 1 s
-        filters = mel_filters(sample_rate, n_fft, n_mels, f_min, f_max)
+        self.shape = image_shape({"n_mels": n_mels, "sample_rate": sample_rate, "hop": hop, "scale": scale})  # of 1 s
+        filters = mel_filters(sample_rate, n_fft, n_mels, f_min, f_max, as_essentia=scale == "db80")
         self.register_buffer("filters", torch.from_numpy(filters), persistent=False)  # (mels, bins)
         self.bands = [(rows, covered_bins(filters[rows])) for rows in bands_of(n_mels)]
         self.register_buffer("window", torch.hann_window(n_fft), persistent=False)  # periodic
 
     def magnitude(self, x: Tensor) -> Tensor:
         """(B, T) -> (B, mels, frames) linear mel magnitudes."""
-        padded = nn.functional.pad(x, (self.n_fft // 2, self.n_fft // 2))
+        behind = self.n_fft // 2
+        if self.scale == "db80":
+            behind += -x.shape[-1] % self.hop
+        padded = nn.functional.pad(x, (self.n_fft // 2, behind))
         spectrum = torch.stft(padded, self.n_fft, self.hop, window=self.window, center=False, return_complex=True)
         power = torch.view_as_real(spectrum).square()
         magnitude = (power[..., 0] + power[..., 1]).sqrt()  # half the time of spectrum.abs()
         return torch.cat([self.filters[rows, bins] @ magnitude[:, bins] for rows, bins in self.bands], dim=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        log_mel = torch.log10(self.magnitude(x) + AMPLITUDE_FLOOR)
         over = (1, 2) if self.max_scope == "segment" else (0, 1, 2)
+        if self.scale == "db80":
+            mel = self.magnitude(x).clamp(min=DB80_FLOOR)
+            below_maximum = 20 * torch.log10(mel / mel.amax(dim=over, keepdim=True))
+            return 1 + below_maximum.clamp(min=-DB80_RANGE) / (DB80_RANGE / 2)
+        log_mel = torch.log10(self.magnitude(x) + AMPLITUDE_FLOOR)
         log_mel = log_mel - log_mel.amax(dim=over, keepdim=True)
         if self.scale == "melspec":
             return log_mel

@@ -38,7 +38,7 @@ def build_model(features: Mapping, model: Mapping, dim: int) -> Model:
     log_mel, encoder = LogMel(**features), encoder_of(model)
     count = encoder.features(log_mel.shape)
     check_heads(dim, count, encoder.for_dimension(dim, log_mel.shape))
-    return Model(log_mel, encoder.build(log_mel.shape), DivideAndEncode(count, dim))
+    return Model(log_mel, encoder.build(log_mel.shape), DivideAndEncode(count, dim, model.get("head_norm", False)))
 
 
 def on_device(model: Model, device: torch.device) -> Model:

@@ -7,6 +7,7 @@ from nafp.audio.segments import SAMPLE_RATE
 from nafp.errors import UserError
 
 HEAD_UNITS = 32  # of the hidden layer of a head
+NORM_EPSILON = 1e-3  # of every LayerNorm, as in Keras
 Image = tuple[int, int]  # (mels, frames) of a segment
 
 
@@ -28,7 +29,8 @@ class Block:
 
 def image_shape(features: Mapping) -> Image:
     """(mels, frames) of a segment with these settings of the log-mel layer, whose defaults are the paper's."""
-    return features.get("n_mels", 256), features.get("sample_rate", SAMPLE_RATE) // features.get("hop", 256) + 1
+    samples, hop = features.get("sample_rate", SAMPLE_RATE), features.get("hop", 256)
+    return features.get("n_mels", 256), (-(-samples // hop) if features.get("scale") == "db80" else samples // hop) + 1
 
 
 def same_padding(length: int, stride: int, kernel: int = 3) -> tuple[int, int, int]:
@@ -38,9 +40,9 @@ def same_padding(length: int, stride: int, kernel: int = 3) -> tuple[int, int, i
     return out, total // 2, total - total // 2
 
 
-def head_parameters(features: int, dim: int) -> int:
+def head_parameters(features: int, dim: int, norm: bool = False) -> int:
     """Number of parameters of the divide-and-encode heads."""
-    return features * HEAD_UNITS + dim * (2 * HEAD_UNITS + 1)
+    return features * HEAD_UNITS + dim * ((4 if norm else 2) * HEAD_UNITS + 1)
 
 
 def check_heads(dim: int, features: int, advice: str) -> None:

@@ -14,8 +14,11 @@ ENCODERS = {"separable": Separable}
 
 
 def encoder_of(model: Mapping) -> Separable:
-    """The encoder of the config's ``model``: its name and options; UserError for an unknown name or option."""
-    options = dict(model)
+    """The encoder of the config's ``model``: its name and options; UserError for an unknown name or option.
+
+    ``model.head_norm`` is an option of the heads, whatever the encoder.
+    """
+    options = {name: value for name, value in model.items() if name != "head_norm"}
     name = options.pop("encoder", "separable")
     if name not in ENCODERS:
         raise UserError(f"model.encoder: unknown encoder {name!r}; known: {', '.join(ENCODERS)}")

@@ -10,9 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nafp.model.shapes import Block, same_padding
+from nafp.model.shapes import NORM_EPSILON, Block, same_padding
 
-NORM_EPSILON = 1e-3
 CHANNELS_OF_KERNELS = 16  # a multiple of so many channels can be cut into the tiles of nafp.model.kernels
 MATMUL_CHANNELS = 64  # from here on a bfloat16 convolution on a CPU is faster as a matrix product (benchmarks/train.md)
 
