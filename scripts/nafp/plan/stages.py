@@ -141,7 +141,9 @@ def train(work: Work) -> Stage:
         replicas = grid.positives(work.config["losses"][fields["loss"]])
         anchors = work.songs["train"].segments * options["data"]["fraction"] * options["epochs"]
         flops += step_flops(encoder.flops(image), replicas) * anchors
-        parameters = encoder.parameters(image) + head_parameters(encoder.features(image), fields["dim"])
+        parameters = encoder.parameters(image) + head_parameters(
+            encoder.features(image), fields["dim"], sections["model"].get("head_norm", False)
+        )
         disk_gb += STATE_COPIES * 4 * parameters / 1e9
     return Stage(
         stage="train",
