@@ -4,9 +4,14 @@ from pathlib import Path
 
 import google_crc32c
 import numpy as np
+import torch
+
+from nafp.model.model import Model, build_model
+from nafp.model.original_weights import BLOCK, HEAD, NMFP, VALUE
 
 NUMBERS = {"float32": 1, "float64": 2, "int32": 3, "int64": 9}
 MAGIC = 0xDB4775248B80FB57
+WIDTH, DIM = 4, 16  # of the models
 
 
 def varint(value: int) -> bytes:
@@ -66,3 +71,39 @@ def write_bundle(prefix: Path, tensors: dict[str, np.ndarray], compression: int 
     prefix.with_name(prefix.name + ".index").write_bytes(file)
     prefix.with_name(prefix.name + ".data-00000-of-00001").write_bytes(data)
     return prefix
+
+
+def random_model(norm: bool) -> Model:
+    """A model with random weights: the original NAFP's, with ``norm`` NMFP's, but narrow."""
+    torch.manual_seed(0)
+    model = build_model(NMFP if norm else {}, {"width": WIDTH, "head_norm": norm}, DIM).eval()
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    return model
+
+
+def tensors_of(model: Model, norm: bool) -> dict[str, np.ndarray]:
+    """The parameters of a model here under the original's names."""
+    found = {}
+    for i, (conv, after) in enumerate(model.encoder.layers()):
+        place, length = BLOCK.format(i // 2), ("1x3", "3x1")[i % 2]
+        found[f"{place}/conv2d_{length}/kernel"] = conv.weight.permute(2, 3, 1, 0)
+        found[f"{place}/conv2d_{length}/bias"] = conv.bias
+        found[f"{place}/BN_{length}/gamma"], found[f"{place}/BN_{length}/beta"] = after.norm.weight, after.norm.bias
+    heads, second = model.heads, 2 if norm else 1
+    for q in range(DIM):
+        found[f"{HEAD.format(q)}/layer_with_weights-0/kernel"] = heads.weight1[q]
+        found[f"{HEAD.format(q)}/layer_with_weights-0/bias"] = heads.bias1[q]
+        found[f"{HEAD.format(q)}/layer_with_weights-{second}/kernel"] = heads.weight2[q, :, None]
+        found[f"{HEAD.format(q)}/layer_with_weights-{second}/bias"] = heads.bias2[q, None]
+        if norm:
+            found[f"model/div_enc/BN/{q}/gamma"] = heads.norm_weight[q]
+            found[f"model/div_enc/BN/{q}/beta"] = heads.norm_bias[q]
+    arrays = {name + VALUE: tensor.detach().numpy() for name, tensor in found.items()}
+    return arrays | {f"optimizer/iter{VALUE}": np.array(7)}
+
+
+def write_original(prefix: Path, norm: bool) -> Path:
+    """The checkpoint of ``random_model``, as the originals' code writes them; returns the prefix."""
+    prefix.parent.mkdir(parents=True, exist_ok=True)
+    return write_bundle(prefix, tensors_of(random_model(norm), norm))

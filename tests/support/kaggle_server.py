@@ -132,9 +132,9 @@ class Quiet(ThreadingHTTPServer):
 
 
 @contextmanager
-def serving(remote: Remote) -> Iterator[Remote]:
+def serving(remote: Remote, handler: type[Handler] = Handler) -> Iterator[Remote]:
     """Run the server in a thread."""
-    with Quiet(("127.0.0.1", 0), Handler) as server:
+    with Quiet(("127.0.0.1", 0), handler) as server:
         server.remote, remote.port = remote, server.server_port
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         yield remote

@@ -3,49 +3,20 @@
 import numpy as np
 import pytest
 import torch
-from bundles import write_bundle
+from bundles import DIM, random_model, write_bundle, write_original
 from recipes import PARITY, needs_parity, reference
 
 import nafp
 from nafp.errors import UserError
-from nafp.model.model import build_model
-from nafp.model.original_weights import BLOCK, HEAD, NMFP, VALUE, import_original
+from nafp.model.original_weights import BLOCK, VALUE, import_original
 from nafp.model.tensorflow_bundle import Bundle
 from nafp.model.weights import load_model, settings_of
-
-WIDTH, DIM = 4, 16
-
-
-def tensors_of(model, norm: bool) -> dict[str, np.ndarray]:
-    """The parameters of a model here under the original's names."""
-    found = {}
-    for i, (conv, after) in enumerate(model.encoder.layers()):
-        place, length = BLOCK.format(i // 2), ("1x3", "3x1")[i % 2]
-        found[f"{place}/conv2d_{length}/kernel"] = conv.weight.permute(2, 3, 1, 0)
-        found[f"{place}/conv2d_{length}/bias"] = conv.bias
-        found[f"{place}/BN_{length}/gamma"], found[f"{place}/BN_{length}/beta"] = after.norm.weight, after.norm.bias
-    heads, second = model.heads, 2 if norm else 1
-    for q in range(DIM):
-        found[f"{HEAD.format(q)}/layer_with_weights-0/kernel"] = heads.weight1[q]
-        found[f"{HEAD.format(q)}/layer_with_weights-0/bias"] = heads.bias1[q]
-        found[f"{HEAD.format(q)}/layer_with_weights-{second}/kernel"] = heads.weight2[q, :, None]
-        found[f"{HEAD.format(q)}/layer_with_weights-{second}/bias"] = heads.bias2[q, None]
-        if norm:
-            found[f"model/div_enc/BN/{q}/gamma"] = heads.norm_weight[q]
-            found[f"model/div_enc/BN/{q}/beta"] = heads.norm_bias[q]
-    arrays = {name + VALUE: tensor.detach().numpy() for name, tensor in found.items()}
-    return arrays | {f"optimizer/iter{VALUE}": np.array(7)}
 
 
 @pytest.fixture(params=[False, True], ids=["nafp", "nmfp"])
 def original(request, tmp_path):
     """A model with random weights, and the prefix of a checkpoint that holds it."""
-    torch.manual_seed(0)
-    features = NMFP if request.param else {}
-    model = build_model(features, {"width": WIDTH, "head_norm": request.param}, DIM).eval()
-    for parameter in model.parameters():
-        torch.nn.init.normal_(parameter, std=0.3)
-    return model, write_bundle(tmp_path / "ckpt-3", tensors_of(model, request.param))
+    return random_model(request.param), write_original(tmp_path / "ckpt-3", request.param)
 
 
 def test_a_checkpoint_becomes_a_model_that_says_what_it_is(original, tmp_path):

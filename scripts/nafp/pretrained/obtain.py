@@ -1,0 +1,73 @@
+"""Weights that somebody else trained: brought here, unpacked, and made a run like any other."""
+
+import json
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import yaml
+
+from nafp.datasets.archive import unpack
+from nafp.datasets.digests import Journal
+from nafp.errors import UserError
+from nafp.files import atomic_write
+from nafp.model.original_weights import import_original
+from nafp.pretrained.checks import check_source
+from nafp.pretrained.zenodo import API, check_md5, fetch_from_zenodo
+
+LIMIT = 8 * 2**30  # bytes that an archive of weights may unpack to
+
+
+def obtain(name: str, options: Mapping, folder: Path) -> Path:
+    """The prefix of the checkpoint of a pretrained model, after it was downloaded and unpacked below ``folder`` if need be.
+
+    ``options``: ``checkpoint``, the prefix of one that is there; or ``archive``, a zip or tar that is there; or ``record`` of
+    Zenodo and ``md5`` of its file. UserError if there is none, or several.
+    """
+    check_source(name, options)
+    if "checkpoint" in options:
+        return Path(options["checkpoint"])
+    if "archive" in options:
+        archive = Path(options["archive"])
+        if "md5" in options:
+            check_md5(archive, options["md5"], remove=False)
+    else:
+        archive = folder / f"{name}.zip"
+        fetch_from_zenodo(options["record"], options["md5"], archive, options.get("api", API))
+    unpack(archive, folder / name, Journal(folder / f"{name}.tsv"), limit=LIMIT)
+    return newest_checkpoint(folder / name)
+
+
+def newest_checkpoint(folder: Path) -> Path:
+    """The prefix of the checkpoint with the highest number below a folder; UserError if none or several folders have one."""
+    found = [
+        (int(m[1]), path.with_suffix(""))
+        for path in folder.rglob("*.index")
+        if (m := re.fullmatch(r"ckpt-(\d+)", path.stem))
+    ]
+    if not found:
+        raise UserError(f"{folder}: holds no TensorFlow checkpoint (ckpt-N.index)")
+    if len(places := sorted({str(path.parent) for _, path in found})) > 1:
+        raise UserError(f"{folder}: holds checkpoints of several models ({', '.join(places)}); name one: checkpoint")
+    return max(found)[1]
+
+
+def import_pretrained(name: str, options: Mapping, folder: Path, outputs: Mapping[str, Path], facts: Mapping) -> None:
+    """Make a pretrained model a run: ``last`` and ``best`` weights, which are the same, ``config`` and ``provenance``.
+
+    ``options``: as for ``obtain``, and ``features`` that differ from the original's, and ``licence``. ``facts``: of this job.
+    """
+    prefix = obtain(name, options, folder)
+    settings = import_original(prefix, outputs["last"], options.get("features"))
+    with atomic_write(outputs["best"]) as part:
+        shutil.copyfile(outputs["last"], part)
+    with atomic_write(outputs["config"]) as part:
+        part.write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
+    source = {key: options[key] for key in ("record", "md5", "archive", "licence") if key in options}
+    origin = {"pretrained": name, **source, "checkpoint": prefix.name}
+    with atomic_write(outputs["provenance"]) as part:
+        part.write_text(json.dumps({"jobs": [{**facts, **origin}]}, indent=1) + "\n", encoding="utf-8")
+    print(
+        f"{name}: {settings['dim']} dimensions, width {settings['model']['width']}, images {settings['features']['scale']}"
+    )
