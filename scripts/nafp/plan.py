@@ -186,7 +186,7 @@ def songs_of(config: Mapping, manifest: Path, given: Mapping[str, tuple[int, flo
     return found, "given" if given else "measured: its files" if there else "published"
 
 
-def cells_of(config: Mapping, target: str) -> list[grid.Cell]:
+def cells_of(config: Mapping, target: str) -> list[grid.CellKey]:
     """The cells of a study, or of all; UserError for an unknown one."""
     studies = {name: study for name, study in config["studies"].items() if study}
     if target not in ("all", *studies):
