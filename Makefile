@@ -1,4 +1,4 @@
-# make: the experiment of config.yaml, installed and run. make test: lint and tests.
+# make: the experiment of config.yaml, installed and run. make test: lint and tests. make docs: the site.
 PYTHON ?= python3
 BIN = .venv/bin
 
@@ -30,6 +30,10 @@ lint: install
 
 test: lint
 	$(BIN)/python -m pytest
+
+docs: install
+	$(BIN)/python docs/rulegraph.py
+	$(BIN)/sphinx-build -W --keep-going -q -c docs . docs/_build
 
 lock: install
 	$(BIN)/python scripts/lock.py
