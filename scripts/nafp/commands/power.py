@@ -5,7 +5,6 @@ they tell how much the songs vary. Power is that of the test that the tables mak
 """
 
 import argparse
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -64,11 +63,3 @@ def main(options: argparse.Namespace) -> None:
         print(
             f"{UNKNOWN}: fewer than {FEWEST_DIFFERING} songs of the pilot differ, too few to tell how much songs vary"
         )
-
-
-def command() -> None:
-    """What is typed; an error ends it with one sentence and status 1."""
-    try:
-        main(arguments())
-    except UserError as problem:
-        sys.exit(f"error: {problem}")
