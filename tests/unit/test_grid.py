@@ -183,6 +183,18 @@ def test_a_wrong_config_is_said_in_one_sentence(path, value, says):
     assert "\n" not in str(error.value)
 
 
+def test_a_former_key_is_refused_with_its_present_name(monkeypatch):
+    monkeypatch.setattr("nafp.config.schema.RENAMED", {"*train.data": {"remainder": "rest"}})
+    data = {name: value for name, value in CONFIG["train"]["data"].items() if name != "rest"}
+    with pytest.raises(UserError) as error:  # and nothing of the present one that is missing
+        check_config(changed("train.data", data | {"remainder": "never"}), ROOT)
+    assert str(error.value) == "train.data: 'remainder' is now called 'rest'"
+    recipe = {"train": {"data": {"remainder": "never", "rst": 1}}}
+    says = "recipes.base.train.data: 'remainder' is now called 'rest'; unknown key 'rst' in recipes.base.train.data; known: "
+    with pytest.raises(UserError, match=f"^{re.escape(says)}"):
+        check_config(changed("recipes.base", recipe), ROOT)
+
+
 def test_no_rule_lends_its_name_to_a_study():
     rules = {
         line.split()[1].rstrip(":")

@@ -1,40 +1,83 @@
 """The schema of the config, and what its errors mean to a person."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from fnmatch import fnmatch
 from pathlib import Path
 
 import yaml
 from jsonschema import Draft202012Validator, ValidationError
 
+from nafp.evaluation.metrics import METRICS
+
 # Place in the schema -> options by name, as a registry of the library states them (JSON Schemas). What has an entry here
 # has none in schemas/config.schema.yaml, so that an option is written down once, beside the code that takes it.
 REGISTRIES: dict[tuple[str, ...], Mapping[str, Mapping]] = {}
+
+# Place in the schema -> the names that are allowed there, those of a registry.
+NAMES: dict[tuple[str, ...], Iterable[str]] = {
+    ("properties", "studies", "additionalProperties", "properties", "matches", "items"): METRICS,
+}
+
+# Place in the config (with * and ? as in file names) -> former name of a key: its present name, which the error states.
+RENAMED: dict[str, Mapping[str, str]] = {}
 
 
 def schema(root: Path) -> dict:
     """The schema: ``schemas/config.schema.yaml`` of the workflow in ``root``, with the options of the registries filled in."""
     found = yaml.safe_load((root / "schemas/config.schema.yaml").read_text(encoding="utf-8"))
     for place, options in REGISTRIES.items():
-        part = found
-        for name in place:
-            part = part[name]
-        part.setdefault("properties", {}).update(options)
+        part_at(found, place).setdefault("properties", {}).update(options)
+    for place, names in NAMES.items():
+        part_at(found, place)["enum"] = list(names)
+    return found
+
+
+def part_at(found: dict, place: Iterable[str]) -> dict:
+    """The part of a schema at a place."""
+    for name in place:
+        found = found[name]
     return found
 
 
 def schema_problems(config: Mapping, root: Path) -> list[str]:
     """What in the config does not fit the schema, one sentence each."""
-    return [sentence(error) for error in Draft202012Validator(schema(root)).iter_errors(config)]
+    errors = Draft202012Validator(schema(root)).iter_errors(config)
+    return [sentence(error) for error in errors if not follows_from_a_former_name(error)]
+
+
+def place_of(error: ValidationError) -> str:
+    """Where in the config an error is, as a dotted path."""
+    return ".".join(str(part) for part in error.absolute_path) or "config"
+
+
+def renamed_at(place: str) -> dict[str, str]:
+    """Former name of a key -> its present one, for the keys of a place in the config."""
+    return {old: new for pattern, names in RENAMED.items() if fnmatch(place, pattern) for old, new in names.items()}
+
+
+def follows_from_a_former_name(error: ValidationError) -> bool:
+    """Whether a key is missing because it is there by its former name, which is an error of its own."""
+    missing = error.message.removesuffix(" is a required property").strip("'")
+    renamed = renamed_at(place_of(error)).items() if error.validator == "required" else ()
+    return any(new == missing and old in error.instance for old, new in renamed)
+
+
+def sentence_of_unknown_keys(error: ValidationError, where: str) -> str:
+    """The sentence for keys that the schema does not know: the present names of former ones, or which keys there are."""
+    known = sorted(error.schema.get("properties", {}))
+    unknown, renamed = sorted(set(error.instance) - set(known)), renamed_at(where)
+    sentences = [f"{where}: {old!r} is now called {renamed[old]!r}" for old in unknown if old in renamed]
+    if others := [name for name in unknown if name not in renamed]:
+        sentences.append(f"unknown key {', '.join(map(repr, others))} in {where}; known: {', '.join(known)}")
+    return "; ".join(sentences)
 
 
 def sentence(error: ValidationError) -> str:
     """What a schema error means to the person who wrote the config."""
-    where = ".".join(str(part) for part in error.absolute_path) or "config"
+    where = place_of(error)
     match error.validator:
         case "additionalProperties":
-            known = sorted(error.schema.get("properties", {}))
-            unknown = sorted(set(error.instance) - set(known))
-            return f"unknown key {', '.join(map(repr, unknown))} in {where}; known: {', '.join(known)}"
+            return sentence_of_unknown_keys(error, where)
         case "enum":
             return f"{where}: {error.instance!r} is not known; known: {', '.join(map(str, error.validator_value))}"
         case "required":
