@@ -46,7 +46,7 @@ class Stage:
     source: str
 
 
-def target_cells(config: Mapping, target: str) -> list[grid.Cell]:
+def target_cells(config: Mapping, target: str) -> list[grid.CellKey]:
     """The cells of a study, or of all; UserError for an unknown one."""
     studies = {name: study for name, study in config["studies"].items() if study}
     if target not in ("all", *studies):
@@ -60,7 +60,7 @@ class Work:
     """What is to be done: cells on songs, at known rates. ``songs_source``: where the numbers of songs are from."""
 
     config: Mapping
-    cells: Sequence[grid.Cell]
+    cells: Sequence[grid.CellKey]
     songs: Mapping[str, Songs]
     songs_source: str
     rates: Rates
