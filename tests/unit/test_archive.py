@@ -191,7 +191,7 @@ def test_room_is_asked_for_once_more_before_unpacking(tmp_path):
         raise UserError("no room")
 
     with pytest.raises(UserError, match="no room"):
-        unpacked(zipped(tmp_path / "a.zip", FILES), tmp_path / "out", room=room)
+        unpacked(zipped(tmp_path / "a.zip", FILES), tmp_path / "out", check_room=room)
     assert not (tmp_path / "out").exists()
 
 

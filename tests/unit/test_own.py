@@ -353,6 +353,14 @@ def test_sounds_that_cannot_be_used_are_noticed_before_the_music_is_read(folders
     assert len(listed) == 6 and listed["problem"].str.startswith("cannot be read (it is a").all()
 
 
+def test_names_in_the_report_are_no_formulas(tmp_path):
+    """The report is for people and their spreadsheets, and nothing reads it back."""
+    row = dict.fromkeys(own.COLUMNS, "") | {"role": "noise", "source": "=cmd()/a.wav", "problem": "a link"}
+    with pytest.raises(UserError):
+        own.require("noise", pd.DataFrame([row]), tmp_path / "left_out.csv")
+    assert pd.read_csv(tmp_path / "left_out.csv")["source"].tolist() == ["'=cmd()/a.wav"]
+
+
 def test_one_file_that_cannot_be_opened_ends_nothing(folders, tmp_path, monkeypatch):
     locked = Path(folders["music"], "album 0/0a.wav")
 

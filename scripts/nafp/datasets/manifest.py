@@ -1,4 +1,4 @@
-"""What a data set in the paper's layout holds, file by file, as a table; and what differs between two of them."""
+"""What a data set in the paper's layout holds, file by file, as a table; and the differences between two of them."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -68,8 +68,8 @@ def read_manifest(path: Path) -> pd.DataFrame:
     return manifest
 
 
-def compare(one: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
-    """What differs between two manifests: columns path, difference (missing, added, changed), bytes of both (Int64)."""
+def changed_files(one: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
+    """Files that differ between two manifests: columns path, difference (missing, added, changed), bytes of both (Int64)."""
     both = one[["path", "bytes", "sha256"]].merge(
         other[["path", "bytes", "sha256"]], on="path", how="outer", suffixes=("_one", "_other"), indicator=True
     )
@@ -81,8 +81,8 @@ def compare(one: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
 
 
 def differences(manifest: pd.DataFrame, expected: Path) -> list[str]:
-    """How a copy differs from the manifest that it should have, one sentence a file."""
+    """Differences of a copy from the manifest that it should have, one sentence a file."""
     says = {"missing": "is missing", "changed": "is not the file of {}"}
-    found = compare(read_manifest(expected), manifest)
-    found = found[found["difference"] != "added"]  # more files, a README say, do no harm
+    found = changed_files(read_manifest(expected), manifest)
+    found = found[found["difference"] != "added"]  # additional files, such as a README, do no harm
     return [f"{row.path}: {says[row.difference].format(expected)}" for row in found.itertuples()]
