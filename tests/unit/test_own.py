@@ -21,7 +21,7 @@ from nafp.datasets.verification import judge
 from nafp.demo.band import render
 from nafp.demo.song import plan_song
 from nafp.errors import UserError
-from nafp.walk import as_path
+from nafp.walk import unescaped_path
 
 
 @pytest.fixture(scope="module")
@@ -239,7 +239,7 @@ def test_songs_of_any_name(folders, tmp_path):
     assert len((tmp_path / "imported.csv").read_text("utf-8").splitlines()) == 25
     again = pd.read_csv(tmp_path / "imported.csv", keep_default_na=False)
     assert again["source"].tolist() == table["source"].tolist()
-    sources = {as_path(source) for source in again["source"]}
+    sources = {unescaped_path(source) for source in again["source"]}
     assert {str(odd / name) for name in NAMES} <= sources and all(map(os.path.isfile, sources))
     checked = make_manifest(tmp_path / "out/corpus")
     assert (checked["problem"] == "").all() and sorted(checked["path"]) == sorted(table["path"])

@@ -12,7 +12,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from nafp.files import atomic_write
-from nafp.walk import as_text, files_below
+from nafp.walk import escaped_path, files_below
 
 BLOCK = 2**20
 COLUMNS = ["path", "bytes", "mtime_ns", "md5", "sha256"]
@@ -140,7 +140,7 @@ def digest_files(
     """Checksums of the files below ``root``, hidden and linked ones too: columns path, bytes, mtime_ns, md5, sha256, by path.
 
     ``wanted``: only of files with such names. Only files that the journal does not know are read. Paths are relative to
-    ``root``, as text (see ``nafp.walk.as_text``). ``unreadable`` takes the files that cannot be read, by path, and why;
+    ``root``, as text (see ``nafp.walk.escaped_path``). ``unreadable`` takes the files that cannot be read, by path, and why;
     without it the first one is an OSError.
     """
     paths = sorted(path.relative_to(root).as_posix() for path in files_below(root, wanted))
@@ -168,9 +168,9 @@ def digest_files(
             elif unreadable is None:
                 raise found
             else:
-                unreadable[as_text(path)] = found.strerror or str(found)
+                unreadable[escaped_path(path)] = found.strerror or str(found)
     found = [digest for digest in known.values() if digest]
-    rows = [(as_text(one.path), one.bytes, one.mtime_ns, one.md5, one.sha256) for one in found]
+    rows = [(escaped_path(one.path), one.bytes, one.mtime_ns, one.md5, one.sha256) for one in found]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 

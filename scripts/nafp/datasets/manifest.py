@@ -10,7 +10,7 @@ from nafp.audio.segments import SAMPLE_RATE
 from nafp.audio.wav import check_wav
 from nafp.datasets.layout import SPLITS
 from nafp.errors import UserError
-from nafp.walk import as_path, as_text, files_below, is_dangling, is_wav
+from nafp.walk import escaped_path, files_below, is_dangling, is_wav, unescaped_path
 
 DUMMIES = {"10k_30s": (10_000, 30), "100k_full": (100_000, None)}  # name -> songs, seconds of each (None: any)
 
@@ -18,7 +18,7 @@ DUMMIES = {"10k_30s": (10_000, 30), "100k_full": (100_000, None)}  # name -> son
 def find_files(root: Path) -> pd.DataFrame:
     """Every WAV file of every split under ``root``, in a fixed order: columns split, path (relative to root, as text)."""
     rows = [
-        (split, as_text(path.relative_to(root).as_posix()))
+        (split, escaped_path(path.relative_to(root).as_posix()))
         for split, folder in SPLITS.items()
         for path in files_below(root / folder, is_wav, dangling=True)
     ]
@@ -28,7 +28,7 @@ def find_files(root: Path) -> pd.DataFrame:
 def make_manifest(root: Path, threads: int = 8) -> pd.DataFrame:
     """Check every file's header: columns split, path, bytes, samples, seconds, problem ('' if none)."""
     manifest = find_files(root)
-    paths = [root / as_path(path) for path in manifest["path"]]
+    paths = [root / unescaped_path(path) for path in manifest["path"]]
     with ThreadPoolExecutor(threads) as pool:
         checked = list(tqdm(pool.map(check_wav, paths), total=len(paths), desc="checking", unit="file"))
     manifest["bytes"] = [0 if is_dangling(path) else path.stat().st_size for path in paths]

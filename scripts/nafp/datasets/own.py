@@ -21,7 +21,7 @@ from nafp.datasets.layout import SPLITS
 from nafp.errors import UserError
 from nafp.files import atomic_write
 from nafp.text import for_spreadsheets
-from nafp.walk import as_path, as_text, files_below, is_audio, is_dangling
+from nafp.walk import escaped_path, files_below, is_audio, is_dangling, unescaped_path
 
 # part -> split, in order of priority: the first one keeps a song that several of them hold
 SONG_SPLITS = {"test": "test_db", "val": "val_db", "train": "train", "dummy": "dummy"}
@@ -40,7 +40,7 @@ def import_audio(options: Mapping, root: Path, cache: Path, threads: int) -> pd.
     """Build the data set's folder from the folders of ``options`` (the config's ``dataset.own``), queries excepted.
 
     Returns a row for each source file: source, split, path (below ``root``; '' if left out), problem, same_as (the file
-    that was taken instead), note (what is odd about a file that was taken), sha256. Names are as ``nafp.walk.as_text`` has
+    that was taken instead), note (what is odd about a file that was taken), sha256. Names are as ``nafp.walk.escaped_path`` has
     them. Files are decoded once, even if they are renamed: ``cache`` holds them by their content. Raises UserError if a
     split stays empty, after writing the table of the files found so far to LEFT_OUT beside the cache; sounds, which are
     few, are checked before the music is.
@@ -83,11 +83,11 @@ def listed(role: str, folders: Folders, cache: Path, threads: int) -> pd.DataFra
         problems = {name: f"cannot be read ({reason})" for name, reason in problems.items()}
         for path in files_below(folder, is_audio, dangling=True):
             if is_dangling(path):
-                problems[as_text(path.relative_to(folder).as_posix())] = "a link to a file that is not there"
+                problems[escaped_path(path.relative_to(folder).as_posix())] = "a link to a file that is not there"
         known = dict(zip(digests["path"], digests["sha256"], strict=True))
         for name in sorted({**known, **problems}):
-            file = folder / as_path(name)
-            rows.append((role, part, file, as_text(file), name, known.get(name, ""), problems.get(name, "")))
+            file = folder / unescaped_path(name)
+            rows.append((role, part, file, escaped_path(file), name, known.get(name, ""), problems.get(name, "")))
     return pd.DataFrame(rows, columns=["role", "part", "file", "source", "name", "sha256", "problem"])
 
 

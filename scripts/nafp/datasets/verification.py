@@ -12,7 +12,7 @@ from nafp.datasets.layout import MUSIC, QUERY_OF, SPLITS
 from nafp.datasets.manifest import DUMMIES, differences, select_dummies
 from nafp.errors import UserError
 from nafp.files import atomic_write
-from nafp.walk import as_path
+from nafp.walk import unescaped_path
 
 VITAL = ("val_db", "val_query", "test_db", "test_query")  # splits whose segments are matched by number
 SHOWN = 30  # problems in a message; the report has all
@@ -102,7 +102,7 @@ def same_audio(manifest: pd.DataFrame) -> list[str]:
 def late_responses(manifest: pd.DataFrame, root: Path) -> list[str]:
     """The impulse responses that begin with silence, which delays what is convolved with them: one sentence, or none."""
     paths = manifest.loc[manifest["split"].isin(("ir_train", "ir_test")) & (manifest["problem"] == ""), "path"]
-    onsets_ms = {path: 1000 * onset(read_wav(root / as_path(path))) / SAMPLE_RATE for path in paths}
+    onsets_ms = {path: 1000 * onset(read_wav(root / unescaped_path(path))) / SAMPLE_RATE for path in paths}
     late = {path: ms for path, ms in onsets_ms.items() if ms > LATE_MS}
     if not late:
         return []
