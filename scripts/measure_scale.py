@@ -5,6 +5,7 @@ import pandas as pd
 
 from nafp.console import tee_to_log
 from nafp.evaluation.hits import songs_of_rows
+from nafp.evaluation.protocols import PROTOCOLS
 from nafp.evaluation.scale import measure, predictions
 from nafp.evaluation.starts import choose_starts
 from nafp.search.checks import check_all_rows
@@ -18,12 +19,23 @@ with tee_to_log(snakemake.log[0]):
     check_all_rows([database.dummy, database.db, query], samples, [inputs.dummy, inputs.db, inputs.query])
     starts = choose_starts(samples[-1], search["test_ids"], search["protocol"], search["lengths"], search["seed"])
     building = {"seed": search["seed"], "train_max": search["train_max"]}
-    partial_mean = search["protocol"] == "release"
+    protocol = PROTOCOLS[search["protocol"]]
     name, lengths = snakemake.wildcards.index, search["lengths"]
     songs = songs_of_rows(samples[-1])
-    found = measure(
-        name, params.options, database, query, songs, starts, lengths, params.fractions, partial_mean, **building
+    within = songs_of_rows(*samples[:-1]) if protocol.within_song else None
+    asked = (
+        name,
+        params.options,
+        database,
+        query,
+        songs,
+        starts,
+        lengths,
+        params.fractions,
+        protocol.partial_mean,
+        within,
     )
+    found = measure(*asked, **building)
     found.to_parquet(snakemake.output.hits, index=False)
     table = predictions(found, seed=search["seed"])
     table.round(4).to_csv(snakemake.output.table, index=False)

@@ -10,6 +10,7 @@ from nafp.console import tee_to_log
 from nafp.evaluation.cell import Cell
 from nafp.evaluation.hits import per_query_table, rows_of, songs_of_rows
 from nafp.evaluation.protocol import digest_of_audio, name_of_ids
+from nafp.evaluation.protocols import PROTOCOLS
 from nafp.evaluation.starts import choose_starts
 from nafp.jobfacts import device_name, job_facts
 from nafp.search.checks import check_all_rows
@@ -31,8 +32,10 @@ with tee_to_log(snakemake.log[0]):
     starts = choose_starts(samples[-1], search["test_ids"], search["protocol"], lengths, search["seed"])
     clips, truth = pd.concat(tables[:-1]), starts + len(database.dummy)
     songs = songs_of_rows(clips["samples"])
-    own, partial_mean = rows_of(songs, songs[truth]), search["protocol"] == "release"
-    results = search_sequences(index, database, query, starts, lengths, own=own, partial_mean=partial_mean)
+    protocol = PROTOCOLS[search["protocol"]]
+    asked = {"own": rows_of(songs, songs[truth]), "partial_mean": protocol.partial_mean}
+    asked["songs"] = songs if protocol.within_song else None
+    results = search_sequences(index, database, query, starts, lengths, **asked)
     table = per_query_table(results, starts, truth, songs, clips["path"])
     facts = json.loads(Path(inputs.facts).read_text(encoding="utf-8"))
     made = job_facts(device_name(index.gpu), snakemake.threads)

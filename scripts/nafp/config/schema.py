@@ -8,6 +8,7 @@ import yaml
 from jsonschema import Draft202012Validator, ValidationError
 
 from nafp.evaluation.metrics import METRICS
+from nafp.evaluation.protocols import PROTOCOLS
 
 # Place in the schema -> options by name, as a registry of the library states them (JSON Schemas). What has an entry here
 # has none in schemas/config.schema.yaml, so that an option is written down once, beside the code that takes it.
@@ -16,6 +17,7 @@ REGISTRIES: dict[tuple[str, ...], Mapping[str, Mapping]] = {}
 # Place in the schema -> the names that are allowed there, those of a registry.
 NAMES: dict[tuple[str, ...], Iterable[str]] = {
     ("properties", "studies", "additionalProperties", "properties", "matches", "items"): METRICS,
+    ("properties", "search", "properties", "protocol"): PROTOCOLS,
 }
 
 # Place in the config (with * and ? as in file names) -> former name of a key: its present name, which the error states.

@@ -29,13 +29,15 @@ def measure(
     lengths: Sequence[int],
     fractions: Sequence[float],
     partial_mean: bool = False,
+    within: np.ndarray | None = None,
     **building,
 ) -> pd.DataFrame:
     """Search with the first part of the dummy fingerprints, for each fraction of them.
 
-    ``query``: (n, d), ``songs``: (n,) their songs, ``starts``: (q,) where the sequences start. Fractions that are the same number
-    of fingerprints are measured once. One row a fraction, length and query: fraction, segments (of the database), length, query,
-    song, hit (exact), ms (a query). Raises UserError where the fractions are not at least two sizes.
+    ``query``: (n, d), ``songs``: (n,) their songs, ``starts``: (q,) where the sequences start, ``within``: (rows,) the songs of
+    the database, if an answer must lie inside one. Fractions that are the same number of fingerprints are measured once. One
+    row a fraction, length and query: fraction, segments (of the database), length, query, song, hit (exact), ms (a query).
+    Raises UserError where the fractions are not at least two sizes.
     """
     tables = []
     for rows, fraction in sizes_of(fractions, len(database.dummy)).items():
@@ -43,7 +45,9 @@ def measure(
         with tempfile.TemporaryDirectory() as folder:
             build_index(name, options, part, Path(folder) / name, **building)
             index = read_index(name, options, Path(folder) / name, part)
-            for result in search_sequences(index, part, query, starts, lengths, partial_mean=partial_mean):
+            inside = None if within is None else np.concatenate([within[:rows], within[len(database.dummy) :]])
+            how = {"partial_mean": partial_mean, "songs": inside}
+            for result in search_sequences(index, part, query, starts, lengths, **how):
                 hit = rank_of_truth(result.place, result.score, starts + rows) == 1
                 columns = {"fraction": fraction, "segments": len(part), "length": result.length, "query": starts}
                 tables.append(pd.DataFrame(columns | {"song": songs[starts], "hit": hit, "ms": result.ms}))

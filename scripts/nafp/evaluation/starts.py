@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from nafp.audio.segments import SAMPLE_RATE, segments_of
 from nafp.errors import UserError
+from nafp.evaluation.protocols import PROTOCOLS
 from nafp.npy import read_npy
 
 if TYPE_CHECKING:
@@ -33,9 +34,7 @@ def possible_starts(
     """Numbers of the query segments where a test sequence starts, or may start if ``test_ids`` is a count to be drawn.
 
     ``samples``: length of each query clip. ``test_ids``: "all", a count drawn with a seed, or a file (.npy or one number a
-    line). Protocol ``clip``: the longest sequence stays inside its clip, so that all lengths have the same starts. Protocol
-    ``release``: any segment, as in the published evaluation, where sequences run across clip borders and the last ones are
-    cut short. UserError if there are none, or too few.
+    line). ``protocol``: of PROTOCOLS. UserError if there are none, or too few.
     """
     allowed = allowed_starts(samples, protocol, lengths)
     if test_ids == "all":
@@ -49,12 +48,10 @@ def possible_starts(
 
 def allowed_starts(samples: Sequence[int], protocol: str, lengths: Sequence[int]) -> Sequence[int]:
     """Numbers of all query segments where a protocol lets a sequence start; UserError if there are none."""
-    counts = [segments_of(length) for length in samples]
-    if protocol != "clip":
-        return range(sum(counts))
-    allowed, first = [], 0
-    for count in counts:
-        allowed += range(first, first + count - max(lengths) + 1)
+    rule, allowed, first = PROTOCOLS[protocol], [], 0
+    for count in map(segments_of, samples):
+        last = count - max(lengths) if rule.within_clip else count - 1
+        allowed += range(first, first + last + 1, rule.every)
         first += count
     if not allowed:
         raise UserError(

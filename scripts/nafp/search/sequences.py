@@ -51,6 +51,7 @@ def search_sequences(
     own: tuple[np.ndarray, np.ndarray] | None = None,
     partial_mean: bool = False,
     kept: int = KEPT,
+    songs: np.ndarray | None = None,
 ) -> list[Result]:
     """Search the sequences query[start : start + length] for every start and length: one Result a length.
 
@@ -58,7 +59,7 @@ def search_sequences(
     without, no candidate counts as its own. What a window lacks, because it runs past the end of the database or of
     ``query``, counts as 0. ``partial_mean``: a score is the mean over what is there, as in the original's evaluation
     (protocol ``release``); the end of a database then answers any sequence of which one segment resembles its last one.
-    ``kept``: places a sequence.
+    ``kept``: places a sequence. ``songs``: (rows,) the song of each row of the database; with them, an answer lies inside one.
 
     A candidate of a short sequence is one of every longer sequence from the same start, with the same inner products
     first. So the longest length is computed, and the others are read from its partial sums.
@@ -81,7 +82,7 @@ def search_sequences(
 
     def score(some: slice) -> list[tuple[np.ndarray, ...]]:
         own_rows = first[some], last[some]
-        return score_sequences(neighbours, database, query, starts[some], lengths, *own_rows, partial_mean, kept)
+        return score_sequences(neighbours, database, query, starts[some], lengths, *own_rows, partial_mean, kept, songs)
 
     with one_thread_each() as pool:
         bar = tqdm(pool.map(score, chunks), total=len(chunks), desc="scoring", unit="chunk", disable=not progress)
@@ -133,12 +134,13 @@ def score_sequences(
     last: np.ndarray,
     partial_mean: bool,
     kept: int,
+    songs: np.ndarray | None,
 ) -> list[tuple[np.ndarray, ...]]:
     """For every length the first four arrays of a ``Result``, of the sequences at ``starts`` (q,).
 
     ``neighbours``: (n, k) rows of the database for each query segment, -1 for none. Each proposes a place where the
     sequence may begin: its row, moved back by its segment's position in the sequence. ``first``, ``last``: (q,) rows of the
-    database that are the sequence's own song.
+    database that are the sequence's own song; the other options are those of ``search_sequences``.
     """
     position = np.arange(max(lengths))
     segment = starts[:, None] + position
@@ -153,10 +155,19 @@ def score_sequences(
         score.put(candidate, total / (np.minimum(n, left) if partial_mean else n))
         columns = n * neighbours.shape[1]
         places, scores = place[:, :columns], score[:, :columns]
+        if songs is not None:
+            scores = np.where(inside_a_song(places, n, songs), scores, -np.inf)
         elsewhere = (places + n <= first[:, None]) | (places > last[:, None])
         others = keep_best(places, np.where(elsewhere, scores, -np.inf), 1)
         best.append((*keep_best(places, scores, kept), *(one[:, 0] for one in others)))
     return best
+
+
+def inside_a_song(places: np.ndarray, length: int, songs: np.ndarray) -> np.ndarray:
+    """Whether windows of ``length`` rows that begin at ``places`` lie inside one song; ``songs``: (rows,) of each row."""
+    last = places + length - 1
+    within = (places >= 0) & (last < len(songs))
+    return within & (songs[np.where(within, places, 0)] == songs[np.where(within, last, 0)])
 
 
 def diagonal_sums(
