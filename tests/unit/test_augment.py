@@ -18,7 +18,7 @@ from nafp.augment.codec import Codec
 from nafp.augment.crop import TimeOffset
 from nafp.augment.filters import HighPass, LowPass
 from nafp.augment.level import Gain, PeakNormalize, scale_peak
-from nafp.augment.noise import mix_at_snr
+from nafp.augment.noise import Noise, mix_at_snr
 from nafp.augment.response import ImpulseResponse
 from nafp.errors import UserError
 
@@ -313,11 +313,33 @@ def test_chain_without_steps_changes_nothing():
     assert chain.draw_offsets(torch.tensor([-5]), torch.tensor([5]), 1, rng(), torch.tensor([0])).tolist() == [[0, 0]]
 
 
+def test_a_dropped_context_does_not_reverberate():
+    x = torch.zeros(1, 16000)
+    x[0, 7990], x[0, 12000] = 1, 0.5
+    echo = np.zeros(200, np.int16)
+    echo[[0, 100]] = 16384
+    chain = Chain([{"drop_context": {}}, {"impulse_response": {"max_samples": None}}], {"ir": pool(echo)})
+    after = chain.degrade(x, chain.draw_wave(1, 16000, rng()))
+    assert np.flatnonzero(after[0].abs() > 0.01).tolist() == [12000, 12100]
+
+
+def test_levels_over_the_segment_or_the_context_too():
+    x, hum, sounds = torch.zeros(1, 16000), torch.ones(1, 16000), pool(np.full(20000, 1000, np.int16))
+    x[0, 8000:] = 1  # a song that begins with the segment: over both seconds it is 3 dB softer
+    for over, expected in (("segment", 0.5), ("context", 0.5 / 2**0.5)):
+        step = Noise(snr_db=(6.0206, 6.0206), over=over)
+        added = step.apply(
+            x, step.draw(1, 16000, pool(np.full(20000, 1000, np.int16)), rng()), pool(np.full(20000, 1000, np.int16))
+        )
+        torch.testing.assert_close(added - x, expected * hum, atol=1e-3, rtol=0)
+
+
 STEPS = [
     {"background": {"p": 0.5}},
     {"impulse_response": {}},
     {"peak_normalize": {}},
     {"gain": {"db": [-6, 6]}},
+    {"drop_context": {"p": 0.5}},
     {"low_pass": {}},
     {"codec": {"p": 0.5}},
     {"cutout": {"fill": "random"}},

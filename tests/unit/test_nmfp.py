@@ -7,6 +7,9 @@ import pytest
 import torch
 from recipes import needs_parity, reference, reference_model, reference_parameters, synthetic_segment
 
+from nafp.augment.level import scale_peak
+from nafp.augment.noise import mix_at_snr
+from nafp.augment.response import DropContext, ImpulseResponse, fft_length
 from nafp.model.features import LogMel, mel_filters
 from nafp.model.heads import DivideAndEncode
 from nafp.model.original_weights import NMFP
@@ -157,3 +160,23 @@ def test_other_losses_of_more_batches(name, batch):
     loss, gradient = value_and_gradient(OTHERS[name], vectors[f"emb_{batch}"])
     close(loss, vectors[f"{name}_{batch}_loss"], 2e-6)
     close(gradient, vectors[f"{name}_{batch}_grad"], 2e-6)
+
+
+@needs_parity
+def test_degradations_of_real_music():
+    """Noise over two seconds, a room that hears both, a microphone that hears the last one."""
+    vectors = reference("nmfp_loader")
+    x, noise, room, mic = (torch.from_numpy(vectors[name]).float() for name in ("x", "noise", "room_ir", "mic_ir"))
+    mixed = scale_peak(mix_at_snr(x, noise, torch.full((3, 1), 5.0), 16000), 1.0, 16000)
+    close(mixed, vectors["mix_5db"], 1e-6)
+    close(scale_peak(convolved(mixed, room), 1.0, 16000), vectors["mix_then_room"], 1e-6)
+    heard = DropContext().apply(torch.from_numpy(vectors["mix_then_room"]).float(), {}, None)
+    close(scale_peak(convolved(heard, mic), 1.0)[:, -8000:], vectors["cropped_then_mic"], 1e-6)
+
+
+def convolved(x: torch.Tensor, responses: torch.Tensor) -> torch.Tensor:
+    """Each row by its response, by the step that training takes."""
+    step = ImpulseResponse()
+    bank = torch.fft.rfft(responses, fft_length(x.shape[1], responses.shape[1], "linear"))
+    step.bank = lambda pool, samples: bank
+    return step.apply(x, {"response": torch.arange(len(x))}, None)

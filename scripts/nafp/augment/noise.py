@@ -11,16 +11,21 @@ from nafp.augment.base import Range, WaveStep, rms, uniform
 
 @dataclass
 class Noise(WaveStep):
-    """Add an excerpt of the pool at a signal-to-noise ratio uniform in ``snr_db``; the signal keeps its level."""
+    """Add an excerpt of the pool at a signal-to-noise ratio uniform in ``snr_db``; the signal keeps its level.
+
+    ``over``: what the levels are measured over, the ``segment`` or, as NMFP does, the ``context`` before it too.
+    """
 
     snr_db: Range = (0, 10)
+    over: str = "segment"
 
     def draw(self, count, length, pool, rng):
         starts = pool.random_starts(count, length, rng)
         return {"start": pool.places(starts), "snr_db": uniform((count, 1), *self.snr_db, rng)}
 
     def apply(self, x, draws, pool):
-        return mix_at_snr(x, pool.cut(draws["start"], x.shape[1]), draws["snr_db"].to(x.device), self.samples)
+        samples = self.samples if self.over == "segment" else x.shape[1]
+        return mix_at_snr(x, pool.cut(draws["start"], x.shape[1]), draws["snr_db"].to(x.device), samples)
 
 
 def mix_at_snr(x: Tensor, noise: Tensor, snr_db: Tensor, samples: int = SEGMENT) -> Tensor:

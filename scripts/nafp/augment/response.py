@@ -1,4 +1,4 @@
-"""Impulse responses of rooms and microphones."""
+"""Impulse responses of rooms and microphones, and what they hear of the context."""
 
 import math
 from collections.abc import Sequence
@@ -47,6 +47,14 @@ class ImpulseResponse(WaveStep):
         n = 2 * (bank.shape[1] - 1)
         spectrum = torch.fft.rfft(x, n) * bank[draws["response"].to(bank.device)]
         return torch.fft.irfft(spectrum, n)[:, : x.shape[1]]
+
+
+@dataclass
+class DropContext(WaveStep):
+    """Silence the context before the segment, so that later steps do not hear it: a microphone in NMFP."""
+
+    def apply(self, x, draws, pool):
+        return torch.nn.functional.pad(x[:, -self.samples :], (x.shape[1] - self.samples, 0))
 
 
 def fft_length(samples: int, taps: int, mode: str) -> int:

@@ -15,7 +15,13 @@ HERTZ = {"type": "number", "exclusiveMinimum": 0, "maximum": 4000}
 COUNT = {"type": "integer", "minimum": 1}
 PROBABILITY = {"type": "number", "minimum": 0, "maximum": 1}
 DB = "range of the gain in dB; the step that sets the peak is now called peak_normalize"
-SNR = {"snr_db": RANGE | {"default": [0, 10]}}
+SNR = {
+    "snr_db": RANGE | {"default": [0, 10]},
+    "over": {
+        "enum": ["segment", "context"],
+        "description": "what levels are measured over; context: what precedes it too",
+    },
+}
 FILTER = {"cutoff_hz": RANGE | {"items": HERTZ}, "order": COUNT | {"maximum": 16}}
 MASK = {
     "fill": {"anyOf": [{"type": "string", "enum": ["min", "mean", "batch_mean", "zeros", "random"]}, RANGE]},
@@ -92,6 +98,7 @@ STEPS = {
         },
         pool="ir",
     ),
+    "drop_context": StepType("nafp.augment.response:DropContext", "wave", {}),
     "peak_normalize": StepType("nafp.augment.level:PeakNormalize", "wave", {"peak_db": RANGE}),
     "gain": StepType("nafp.augment.level:Gain", "wave", {"db": RANGE | {"description": DB}}, required=["db"]),
     "low_pass": StepType("nafp.augment.filters:LowPass", "wave", FILTER),
