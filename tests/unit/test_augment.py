@@ -328,9 +328,7 @@ def test_levels_over_the_segment_or_the_context_too():
     x[0, 8000:] = 1  # a song that begins with the segment: over both seconds it is 3 dB softer
     for over, expected in (("segment", 0.5), ("context", 0.5 / 2**0.5)):
         step = Noise(snr_db=(6.0206, 6.0206), over=over)
-        added = step.apply(
-            x, step.draw(1, 16000, pool(np.full(20000, 1000, np.int16)), rng()), pool(np.full(20000, 1000, np.int16))
-        )
+        added = step.apply(x, step.draw(1, 16000, sounds, rng()), sounds)
         torch.testing.assert_close(added - x, expected * hum, atol=1e-3, rtol=0)
 
 
