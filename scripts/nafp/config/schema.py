@@ -7,11 +7,14 @@ from pathlib import Path
 import yaml
 from jsonschema import Draft202012Validator, ValidationError
 
+from nafp.datasets.sources import dataset_schema
 from nafp.evaluation.metrics import METRICS
 
 # Place in the schema -> options by name, as a registry of the library states them (JSON Schemas). What has an entry here
 # has none in schemas/config.schema.yaml, so that an option is written down once, beside the code that takes it.
 REGISTRIES: dict[tuple[str, ...], Mapping[str, Mapping]] = {}
+
+DATASET = ("properties", "dataset", "anyOf", 1)  # a data set that is described, to which its sources add their options
 
 # Place in the schema -> the names that are allowed there, those of a registry.
 NAMES: dict[tuple[str, ...], Iterable[str]] = {
@@ -27,12 +30,15 @@ def schema(root: Path) -> dict:
     found = yaml.safe_load((root / "schemas/config.schema.yaml").read_text(encoding="utf-8"))
     for place, options in REGISTRIES.items():
         part_at(found, place).setdefault("properties", {}).update(options)
+    dataset, sources = part_at(found, DATASET), dataset_schema()
+    dataset["properties"] |= sources["properties"]
+    dataset["allOf"] = sources["allOf"]
     for place, names in NAMES.items():
         part_at(found, place)["enum"] = list(names)
     return found
 
 
-def part_at(found: dict, place: Iterable[str]) -> dict:
+def part_at(found: dict, place: Iterable[str | int]) -> dict:
     """The part of a schema at a place."""
     for name in place:
         found = found[name]
