@@ -18,10 +18,10 @@ from nafp.files import atomic_write
 
 
 def obtain(options: Mapping, place: Place) -> list[dict]:
-    """Bring the archives of a data set here, unless it lies unpacked and verified; returns path and bytes of each.
+    """Bring the archives of a data set here, unless it is unpacked and verified already; returns path and bytes of each.
 
-    Those of downloaded ones have their sha256 too. ``options``: the config's ``dataset``. Raises UserError where they
-    cannot be had, or are not those of the record.
+    Downloaded ones have their sha256 too. ``options``: the config's ``dataset``. Raises UserError if they cannot be had, or
+    differ from the record.
     """
     recorded = json.loads(place.record.read_text(encoding="utf-8")) if place.record.exists() else []
     if recorded and Journal(place.journal).all_there(place.root):
@@ -47,7 +47,7 @@ def compare_with_record(facts: list[dict], recorded: list[dict], place: Place) -
 
 
 def unpack_all(archives: list[dict], unpacked_gb: float | None, place: Place) -> int:
-    """Unpack what ``obtain`` brought into the data set's folder; returns the number of files in it."""
+    """Unpack the archives of ``obtain`` into the data set's folder; returns the number of files in it."""
     journal = Journal(place.journal)
     if not any(Path(fact["path"]).exists() for fact in archives) and journal.all_there(place.root):
         return len(journal)
@@ -90,7 +90,7 @@ def remove_archives(archives: Sequence[Mapping]) -> list[Path]:
 
 
 def checksum_file(archive: Path) -> Path:
-    """Where an archive's checksum is kept."""
+    """Path of the file that keeps an archive's checksum."""
     return archive.with_name(f".{archive.name}.sha256")
 
 

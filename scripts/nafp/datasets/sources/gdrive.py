@@ -27,7 +27,7 @@ def bring(dataset: Mapping, place: Place) -> list[Path]:
         except (DownloadError, requests.RequestException) as error:
             reason = " ".join(str(error).split())
             raise UserError(
-                f"gdrive {dataset['drive_id']}: cannot be downloaded ({reason}); what came is kept, try again later, or "
+                f"gdrive {dataset['drive_id']}: cannot be downloaded ({reason}); the part that came is kept, try again later, or "
                 "download it with a browser and use source: local"
             ) from error
     return [path]

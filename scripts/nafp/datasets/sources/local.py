@@ -7,7 +7,7 @@ from nafp.datasets.sources.source import ARCHIVE, ARCHIVE_OPTIONS, Place, Source
 from nafp.errors import UserError
 
 DATAPORT_PAGE = "https://ieee-dataport.org/open-access/neural-audio-fingerprint-dataset"
-UNFINISHED = (".crdownload", ".part", ".partial", ".download", ".aria2")  # of browsers and downloaders
+UNFINISHED = (".crdownload", ".part", ".partial", ".download", ".aria2")  # suffixes of unfinished downloads
 OPTIONS = {"archive": ARCHIVE, **ARCHIVE_OPTIONS}
 
 
@@ -17,21 +17,21 @@ def from_local(dataset: Mapping, place: Place) -> list[Path]:
 
 
 def from_dataport(dataset: Mapping, place: Place) -> list[Path]:
-    """The tar of IEEE DataPort: it needs a login, so the user places it."""
+    """The tar of IEEE DataPort, which needs a login: the user downloads it."""
     return archives_in(
         Path(dataset["archive"]), f"log in at {DATAPORT_PAGE}, download the tar (443 GB) and put it there"
     )
 
 
 def archives_in(place: Path, advice: str) -> list[Path]:
-    """The archive, or those in the folder; UserError if there is none, or one whose download is not finished."""
+    """The archive, or those in the folder; UserError if there is none, or an unfinished download."""
     from nafp.datasets.archive import SUFFIXES
 
     if place.is_file():
         return [place]
     files = sorted(place.iterdir()) if place.is_dir() else []
     if unfinished := [path for path in files if path.suffix in UNFINISHED]:
-        raise UserError(f"{unfinished[0]}: is not downloaded to its end; wait for it, or delete it")
+        raise UserError(f"{unfinished[0]}: is an unfinished download; wait for it, or delete it")
     archives = [path for path in files if path.name.lower().endswith(SUFFIXES)]
     if not archives:
         holds = f"holds no archive ({', '.join(SUFFIXES)})" if place.is_dir() else "is not there"

@@ -23,9 +23,9 @@ ARCHIVE = {"type": "string", "minLength": 1, "description": "a zip or tar, or th
 
 @dataclass(frozen=True)
 class Place:
-    """Where a data set lies (``root``) and where the files are that tell about it, beside it.
+    """Folder of a data set (``root``) and the files about it, which are beside it.
 
-    ``packed``: the folder that the packed splits will be written to; only its disk matters here.
+    ``packed``: folder of the packed splits; only the disk that it is on matters here.
     """
 
     root: Path
@@ -36,7 +36,7 @@ class Place:
 
     @property
     def record(self) -> Path:
-        """What the first verified archives were: written when verification passed, and never again."""
+        """Record of the first verified archives: written once, when verification passed."""
         return self.beside("archives.json")
 
     @property
@@ -46,7 +46,7 @@ class Place:
 
     @property
     def journal(self) -> Path:
-        """The digests of the files that are unpacked."""
+        """The digests of the unpacked files."""
         return self.beside("files.tsv")
 
 
