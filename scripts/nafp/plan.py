@@ -19,24 +19,12 @@ from nafp.model.encoders import encoder_of
 from nafp.model.encoders.separable import Separable
 from nafp.model.shapes import head_parameters, image_shape
 from nafp.resources import MEMORY
-from nafp.search.checks import codes_of
+from nafp.search.types import index_type_of
 from nafp.walk import files_below, is_wav
 
 PUBLISHED = {  # split -> songs and seconds of each (the dummy songs of full: on average)
     "mini": {"train": (10_000, 30), "val": (500, 30), "test": (500, 30), "dummy": (10_000, 30)},
     "full": {"train": (10_000, 30), "val": (500, 30), "test": (500, 30), "dummy": (100_000, 270)},
-}
-BYTES_PER_VECTOR = {  # of an index, by its options o and the dimension d
-    "l2": lambda o, d: 4 * d,
-    "sq8": lambda o, d: d,
-    "ivf": lambda o, d: 4 * d + 8,
-    "ivfpq": lambda o, d: codes_of(o["codes"], d) * o["bits"] / 8 + 8,
-    "ivfpq-rr": lambda o, d: codes_of(o["codes"], d) * o["bits"] / 8 + 8 + 4 * d,
-    "ivfpq-rr-ondisk": lambda o, d: codes_of(o["codes"], d) * o["bits"] / 8 + 8,
-    "ivfpq-fastscan": lambda o, d: codes_of(o["codes"], d) / 2 + 8,
-    "ivf-rabitq": lambda o, d: d / 8 + 16,
-    "hnsw": lambda o, d: 4 * d + 8 * o["links"] + 8,
-    "milvus": lambda o, d: 12 * d,  # Milvus Lite, measured: rows, its log and the index
 }
 BENCHMARKED = 256, 32  # mels and frames of benchmarks/train.md
 STATE_COPIES = 8  # weights kept of a run: best, last, and two states with Adam's two moments
@@ -250,9 +238,8 @@ def plan(config: Mapping, target: str, songs: Mapping, songs_source: str, rates:
         embed_mb += 4 * fields["dim"] * fingerprinted / 1e6
         searched_mb = max(searched_mb, 4 * fields["dim"] * searched / 1e6)
     for cell in cells:
-        options = config["indexes"][cell.index]
-        size = BYTES_PER_VECTOR[options.get("type", cell.index)](options, grid.parse_run(cell.run)["dim"])
-        index_gb += size * searched / 1e9
+        index_type = index_type_of(cell.index, config["indexes"][cell.index])
+        index_gb += index_type.bytes_per_vector(grid.parse_run(cell.run)["dim"]) * searched / 1e9
     piece_mb = max(audio_mb["dummy"] / shards["dummy"], audio_mb["test"] / shards["test_db"])
     queries = config["search"]["test_ids"]
     queries = {"icassp": 2000, "all": counts["test"]}.get(

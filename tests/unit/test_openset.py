@@ -10,7 +10,7 @@ from nafp.evaluation import openset
 from nafp.evaluation.statistics import clustered_interval
 from nafp.report.figures import plots
 from nafp.report.tables.cells import load_cells, pool_seeds, with_intervals
-from nafp.search.index import Index
+from nafp.search.faiss_index import FaissIndex
 from nafp.search.sequences import per_query_table, rows_of, search_sequences
 from nafp.search.vectors import Database
 
@@ -18,7 +18,7 @@ from nafp.search.vectors import Database
 def exact(db):
     flat = faiss.IndexFlatIP(db.shape[1])
     flat.add(db)
-    return Index(flat)
+    return FaissIndex(flat)
 
 
 def unit(rng, *shape):

@@ -7,12 +7,29 @@ from pathlib import Path
 import yaml
 from jsonschema import Draft202012Validator, ValidationError
 
+from nafp.options import options_schema
+from nafp.search.types import INDEX_TYPES
+
 # Place in the schema -> options by name, as a registry of the library states them (JSON Schemas). What has an entry here
 # has none in schemas/config.schema.yaml, so that an option is written down once, beside the code that takes it.
-REGISTRIES: dict[tuple[str, ...], Mapping[str, Mapping]] = {}
+REGISTRIES: dict[tuple[str, ...], Mapping[str, Mapping]] = {
+    ("properties", "indexes"): {name: options_schema(each) for name, each in INDEX_TYPES.items()},
+}
+
+# Places whose entries are called by a name of the registry, or otherwise and state that name as ``type``.
+TYPED = {("properties", "indexes")}
 
 # Place in the config (with * and ? as in file names) -> former name of a key: its present name, which the error states.
-RENAMED: dict[str, Mapping[str, str]] = {}
+RENAMED: dict[str, Mapping[str, str]] = {
+    "indexes.*": {
+        "codes": "m",
+        "bits": "nbits",
+        "links": "M",
+        "ef_construction": "efConstruction",
+        "ef_search": "efSearch",
+        "factor": "k_factor",
+    },
+}
 
 
 def schema(root: Path) -> dict:
@@ -22,8 +39,22 @@ def schema(root: Path) -> dict:
         part = found
         for name in place:
             part = part[name]
+        if place in TYPED:
+            options = {name: with_type(name, each) for name, each in options.items()}
+            part["additionalProperties"] = of_stated_type(options)
         part.setdefault("properties", {}).update(options)
     return found
+
+
+def with_type(name: str, options: Mapping) -> dict:
+    """The schema of an entry's options, which may state its type too."""
+    return {**options, "properties": {"type": {"const": name}, **options["properties"]}}
+
+
+def of_stated_type(options: Mapping[str, Mapping]) -> dict:
+    """The schema of an entry that must state its type, which decides on its other options."""
+    by_type = [{"if": {"properties": {"type": {"const": name}}}, "then": dict(each)} for name, each in options.items()]
+    return {"type": "object", "required": ["type"], "properties": {"type": {"enum": [*options]}}, "allOf": by_type}
 
 
 def schema_problems(config: Mapping, root: Path) -> list[str]:
