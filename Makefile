@@ -1,4 +1,4 @@
-# make: the experiment of config.yaml, installed and run. make test: lint and tests.
+# make: the experiment of config.yaml, installed and run. make test: lint and tests. make docs: the site.
 PYTHON ?= python3
 BIN = .venv/bin
 
@@ -7,7 +7,7 @@ ifneq ($(shell pwd | LC_ALL=C tr -d 'A-Za-z0-9@%+=:,./_\200-\377\n-' | wc -c | t
 $(error The path of this folder has spaces or other characters that a shell does not take as they are: $(CURDIR); rename or move it)
 endif
 
-.PHONY: all install test lint lock clean
+.PHONY: all install test lint docs lock clean
 
 all: install
 	$(BIN)/snakemake --cores all
@@ -24,14 +24,20 @@ lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile rules
+	$(BIN)/codespell
+	$(BIN)/mypy
 	$(BIN)/snakemake --lint
 
 test: lint
 	$(BIN)/python -m pytest
 
+docs: install
+	$(BIN)/python docs/rulegraph.py
+	$(BIN)/sphinx-build -W --keep-going -q -c docs . docs/_build
+
 lock: install
 	$(BIN)/python scripts/lock.py
 
 clean:
-	rm -rf .venv .snakemake .pytest_cache .ruff_cache .hypothesis results/*/
+	rm -rf .venv .snakemake .pytest_cache .ruff_cache .mypy_cache docs/_build .hypothesis results/*/
 	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from boards import FIELDS, PUBLISHED, heard, tabulated, write_grid
 
-from nafp.evaluation.answers import read_hits
+from nafp.evaluation.song_hits import read_hits
 from nafp.grid import run_name
 from nafp.jobfacts import processor
 from nafp.report.figures import pareto, plots

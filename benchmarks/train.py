@@ -1,11 +1,11 @@
 """How fast training is, and how fast this machine lets it be: one table.
 
-PYTHONPATH=scripts python benchmarks/train.py [--seconds 5] [--threads N] [--only full] >> benchmarks/train.md
+PYTHONPATH=scripts python benchmarks/train.py [--seconds 5] [--threads N] [--only full] [--record] >> benchmarks/train.md
 
 Rows are a model, a batch size N and a precision. Columns are anchors/s of the data alone (cut, chain, log-mel, masks), of
 the forward pass, of forward and backward, and of the whole step with the optimizer. The roofline is the whole step's
 arithmetic (three forward passes) at the rate of this machine's own large matrix product in the same precision. The peak of
-memory on a CPU is that of the process so far.
+memory on a CPU is that of the process so far. --record writes the whole steps in float32 to rates.json, which nafp plan reads.
 """
 
 import argparse
@@ -17,6 +17,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -27,6 +28,7 @@ from nafp.audio.splits import Split
 from nafp.compute import PRECISIONS
 from nafp.jobfacts import processor
 from nafp.model.encoders.separable import Separable
+from nafp.plan.rates import TrainingSpeed, write_speeds
 from nafp.training.batches import generator
 from nafp.training.gradients import backward
 from nafp.training.settings import Settings
@@ -40,6 +42,7 @@ FULL_CHAIN = [
     {"cutout": {}},
     {"frequency_mask": {}},
 ]
+IMAGE = 256, 32  # mels and frames of the paper's segments
 MODELS = {"full": {"width": 128, "dim": 128}, "corpus": {"width": 32, "dim": 128}, "demo": {"width": 16, "dim": 64}}
 
 
@@ -129,7 +132,7 @@ def measure(
     }
     found = {name: anchors / seconds_of(call, options.seconds, device) for name, call in work.items()}
     flops = (
-        2 * 3 * Separable(MODELS[model]["width"]).flops((256, 32))
+        2 * 3 * Separable(MODELS[model]["width"]).flops(IMAGE)
     )  # anchor and replica, forward and twice that backward
     roofline = peak / flops
     if device.type == "cuda":
@@ -155,6 +158,24 @@ def machine(device: torch.device, threads: int) -> str:
     return f"{datetime.date.today()}, {processor()}, {threads} of {os.cpu_count()} CPUs{gpu}, torch {torch.__version__}"
 
 
+def speeds_of(rows: list[dict], device: torch.device, threads: int) -> list[TrainingSpeed]:
+    """What ``nafp plan`` reads of the table: whole steps in float32, in one piece."""
+    facts = {"device": "gpu", "cores": 1} if device.type == "cuda" else {"device": "cpu", "cores": threads}
+    return [
+        TrainingSpeed(
+            model=row["model"],
+            flops=Separable(MODELS[row["model"]]["width"]).flops(IMAGE),
+            batch=row["N"],
+            **facts,
+            anchors_per_s=float(row["whole step"].replace(",", "")),
+            source="benchmarks/train.md",
+            machine=machine(device, threads),
+        )
+        for row in rows
+        if (row["precision"], row["piece"]) == ("float32", "whole")
+    ]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=5, help="for each measurement")
@@ -163,12 +184,13 @@ def main() -> None:
     parser.add_argument("--bsz", type=int, nargs="+", default=[120, 640], help="batch sizes")
     parser.add_argument("--precision", nargs="+", choices=PRECISIONS, default=list(PRECISIONS))
     parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--record", action="store_true", help="write rates.json, in place of this device's rates")
     options = parser.parse_args()
     device = compute.set_up(options.threads, tf32=True)
     print(f"\n## {machine(device, options.threads)}\n")
     peaks = {name: peak_flops(name, options.seconds, device) for name in options.precision}
     print("Matrix product: " + ", ".join(f"{name} {peak / 1e9:,.0f} GFLOP/s" for name, peak in peaks.items()))
-    gflop = Separable().flops((256, 32)) / 1e9
+    gflop = Separable().flops(IMAGE) / 1e9
     print(
         f"Arithmetic of the full model: {gflop:.2f} GFLOP a segment forward, so {6 * gflop:.2f} GFLOP an anchor and step.\n"
     )
@@ -179,6 +201,8 @@ def main() -> None:
                 rows.append(measure(model, bsz, precision, peaks[precision], options, device))
                 print(rows[-1], file=sys.stderr, flush=True)
     print(pd.DataFrame(rows).to_markdown(index=False, disable_numparse=True))
+    if options.record:
+        write_speeds(Path(__file__).with_name("rates.json"), speeds_of(rows, device, options.threads))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Which cells of two result folders differ beyond chance: python scripts/compare.py --help"""
 
-from nafp.commands.compare import command
+from nafp.commands import run_command
 
 if __name__ == "__main__":
-    command()
+    run_command("compare")

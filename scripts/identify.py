@@ -3,7 +3,8 @@
 import argparse
 from pathlib import Path
 
-from nafp.commands.identify import command, main
+from nafp.commands import run_command
+from nafp.commands.identify import main
 from nafp.console import tee_to_log
 
 
@@ -23,4 +24,4 @@ if "snakemake" in globals():
     with tee_to_log(snakemake.log[0]):
         main(of_rule(snakemake))
 elif __name__ == "__main__":
-    command()
+    run_command("identify")

@@ -4,10 +4,10 @@ import faiss
 import pandas as pd
 
 from nafp.console import tee_to_log
+from nafp.evaluation.hits import songs_of_rows
 from nafp.evaluation.scale import measure, predictions
 from nafp.evaluation.starts import choose_starts
 from nafp.search.checks import check_all_rows
-from nafp.search.sequences import songs_of_rows
 from nafp.search.vectors import Database, open_vectors
 
 with tee_to_log(snakemake.log[0]):

@@ -1,6 +1,6 @@
 """What a target would cost: python scripts/plan.py --help"""
 
-from nafp.commands.plan import command
+from nafp.commands import run_command
 
 if __name__ == "__main__":
-    command()
+    run_command("plan")

@@ -5,7 +5,7 @@ import pandas as pd
 
 from nafp.audio.splits import Split
 from nafp.console import tee_to_log
-from nafp.evaluation.answers import hits_beside
+from nafp.evaluation.cell import table_beside
 from nafp.files import damaged_file_errors
 from nafp.report.figures import misses
 from nafp.report.tables.cells import load_cells, run_labels
@@ -19,8 +19,8 @@ with tee_to_log(snakemake.log[0]):
     cells = load_cells(snakemake.params.cells)
     names, counts = run_labels(cells), {}
     for run, path in zip(cells["run"].unique(), snakemake.params.cells, strict=True):
-        with damaged_file_errors(hits_beside(path)):
-            hits = pd.read_parquet(hits_beside(path), columns=COLUMNS)
+        with damaged_file_errors(table_beside(path)):
+            hits = pd.read_parquet(table_beside(path), columns=COLUMNS)
         hits = hits[hits["length"] == hits["length"].min()]
         rows = len(dummy.segments)
         quiet = misses.silent(query, hits["query"]) | misses.silent(db, hits["truth"] - rows)

@@ -1,6 +1,6 @@
 """How many test songs a difference needs to be seen: python scripts/power.py --help"""
 
-from nafp.commands.power import command
+from nafp.commands import run_command
 
 if __name__ == "__main__":
-    command()
+    run_command("power")

@@ -32,8 +32,8 @@ class Fingerprinter:
     def fingerprint(self, sound: str | Path | np.ndarray) -> np.ndarray:
         """(n, dim) float32 unit vectors: one for each second, every half second.
 
-        ``sound``: a file of any format that can be read (docs/audio.md), or (T,) int16 samples at 8 kHz, mono. UserError for a
-        file that cannot be read, or samples that are something else.
+        ``sound``: a file of any format that can be read (docs/sound-files.md), or (T,) int16 samples at 8 kHz, mono. UserError
+        for a file that cannot be read, or samples that are something else.
         """
         if isinstance(sound, np.ndarray):
             if sound.dtype != np.int16 or sound.ndim != 1:

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Sequence
 from math import prod
 from pathlib import Path
+from typing import IO
 
 import torch
 from torch import Tensor
@@ -18,7 +19,7 @@ from nafp.errors import UserError
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 KERNELS = ("auto", "eager")
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of malloc.h
-CLAIMS = []  # open files whose locks are this process's GPUs
+CLAIMS: list[IO] = []  # open files whose locks are this process's GPUs
 GIVEN = "NAFP_GPUS"  # environment variable: the GPUs that a job of several processes has claimed for them
 ALIGNMENT = 16  # bytes, of a tensor among others in one buffer
 OLDEST_GPU = (8, 0)  # compute capability that Triton's kernels are used from
@@ -58,7 +59,7 @@ def claim_gpus(count: int) -> list[int]:
     there = torch.cuda.device_count()
     if count > there:
         raise UserError(f"train.gpus asks for {count} GPUs, but this machine has {there}; lower it")
-    free = []
+    free: list[int] = []
     for number in range(there):
         if len(free) < count and _claimed(number):
             free.append(number)

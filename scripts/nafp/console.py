@@ -5,7 +5,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from nafp.errors import UserError
 from nafp.secrets import hidden
@@ -25,7 +25,7 @@ class Tee:
         encoding = self.terminal.encoding or "utf-8"  # names of files may be no text, or none that the terminal shows
         return self.terminal.write(text.encode(encoding, "backslashreplace").decode(encoding))
 
-    def __getattr__(self, name: str):
+    def __getattr__(self, name: str) -> Any:
         return getattr(self.terminal, name)
 
 

@@ -7,8 +7,8 @@ A *run* is a model to train and is named by its fields, ``aug=full_bsz=120_dim=6
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import product
+from typing import NamedTuple
 
 from nafp.errors import UserError
 
@@ -17,9 +17,8 @@ FILES = "files"  # the query set that the data set brings
 NOISY = {"background": (0, 10), "speech": (0, 10)}  # steps that add noise -> their range of SNR if a chain names none
 
 
-@dataclass(frozen=True)
-class Cell:
-    """A run's name, the index type it is searched with, and the query set that it is searched for."""
+class CellKey(NamedTuple):
+    """Which cell: a run's name, the index type it is searched with, and the query set that it is searched for."""
 
     run: str
     index: str
@@ -46,9 +45,9 @@ def default_fields(config: Mapping) -> dict:
     return {**config["run"], "index": config["search"]["index"], "query_set": FILES}
 
 
-def cell_of(fields: Mapping) -> Cell:
-    """The fields of a cell -> the cell."""
-    return Cell(run_name(fields), fields["index"], fields["query_set"])
+def key_of(fields: Mapping) -> CellKey:
+    """The fields of a cell -> which cell it is."""
+    return CellKey(run_name(fields), fields["index"], fields["query_set"])
 
 
 def combinations(study: Mapping, config: Mapping) -> list[dict]:
@@ -64,9 +63,9 @@ def combinations(study: Mapping, config: Mapping) -> list[dict]:
     return found
 
 
-def study_cells(study: Mapping, config: Mapping) -> list[Cell]:
+def study_cells(study: Mapping, config: Mapping) -> list[CellKey]:
     """The cells of a study, in its order, each once."""
-    return list(dict.fromkeys(map(cell_of, combinations(study, config))))
+    return list(dict.fromkeys(map(key_of, combinations(study, config))))
 
 
 def varied_fields(study: Mapping, config: Mapping) -> list[str]:
@@ -81,17 +80,17 @@ def varied_fields(study: Mapping, config: Mapping) -> list[str]:
     return [name for name in names if name in cells[0] and len({cell[name] for cell in cells}) > 1]
 
 
-def baseline(study: Mapping, config: Mapping) -> Cell:
+def baseline(study: Mapping, config: Mapping) -> CellKey:
     """The cell that a study's others are compared with: the first with the fields of ``baseline``, else of ``run``."""
     default = default_fields(config)
     cells = combinations(study, config)
     named = study.get("baseline", default)
     for fields in cells:
         if all(fields[name] == value for name, value in named.items()):
-            return cell_of(fields)
+            return key_of(fields)
     if "baseline" in study:
         raise UserError(f"baseline {named} is none of the study's cells")
-    return cell_of(cells[0])
+    return key_of(cells[0])
 
 
 def snr_of(chain: Sequence[Mapping[str, Mapping | None]]) -> float | None:

@@ -1,4 +1,4 @@
-"""What jobs ask of a cluster. scripts/plan.py reads it too."""
+"""What jobs ask of a cluster. nafp plan reads it too."""
 
 MEMORY = {  # rule -> MB, and MB for each MB of the inputs that decide
     "verify": (4000, 0),

@@ -1,7 +1,7 @@
 """Made-up results: cells with the per-query tables beside them, and pages built of them, without any training."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -11,8 +11,8 @@ import torch
 
 from nafp.audio.pools import AudioPool
 from nafp.audio.splits import Split
-from nafp.evaluation.answers import hits_beside
-from nafp.evaluation.openset import with_open_set
+from nafp.evaluation.cell import Cell
+from nafp.evaluation.hits import per_query_table
 from nafp.grid import run_name
 from nafp.model.fingerprint import fingerprint_clips
 from nafp.model.model import build_model
@@ -20,7 +20,7 @@ from nafp.report.page import listening
 from nafp.report.tables.cells import load_cells
 from nafp.report.tables.published import load_published
 from nafp.report.tables.study import Study, study_table
-from nafp.search.sequences import KEPT, Result, per_query_table
+from nafp.search.sequences import KEPT, Result
 from nafp.search.vectors import Database
 
 PUBLISHED = Path(__file__).parents[2] / "published/nafp.csv"
@@ -57,46 +57,39 @@ def made_up_hits(queries: int, skill: float, seed: int, lengths: Sequence[int] =
         other = rng.integers(0, DUMMY_ROWS, queries), 0.9 * rng.random(queries)
         results.append(Result(length, place, score, *other, 0.1 * length, 0.05))
     names = [f"song {i}" for i in range(DUMMY_SONGS + SONGS)]
-    return with_open_set(per_query_table(results, starts, truth, songs, names))
+    return per_query_table(results, starts, truth, songs, names)
 
 
 def write_cell(
     folder: Path, fields: Mapping, index: str = "l2", queries: int = 500, skill: float = 0.0, seed: int = 0, **over
 ) -> Path:
-    """A cell and its per-query table; ``over`` replaces keys of the cell."""
+    """A cell and its per-query table; ``over`` replaces fields of the cell."""
     fields = FIELDS | dict(fields)
     run = over.pop("run", run_name(fields))
     path = folder / run.replace("/", "-")[:120] / "epoch=best" / f"{index[:40].replace('/', '-')}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     table = made_up_hits(queries, skill, seed)
-    table.to_parquet(hits_beside(path), index=False)
-    measures = ["top1_exact", "top1_near", "top3_exact", "top10_exact", "top1_song", "open_set"]
-    counts = table.groupby("length", sort=False)[measures].sum()
-    cell = {
-        "dataset": "demo",
-        "run": run,
-        "fields": fields,
-        "epoch": "best",
-        "index": index,
-        "index_options": {},
-        "protocol": "clip",
-        "test_ids": queries,
-        "audio": "made up",
-        "database": {"dummy": DUMMY_ROWS, "db": SONGS * ROWS_A_SONG},
-        "songs": int(table["song"].nunique()),
-        "queries": queries,
-        "lengths": LENGTHS,
-        "seconds": [(length + 1) / 2 for length in LENGTHS],
-        "hits": {name: counts[name].tolist() for name in measures},
-        "mrr": table.groupby("length", sort=False)["rr"].mean().round(4).tolist(),
-        "recall": {"nearest": 0.9 + 0.01 * (seed % 10)},
-        "build_s": 0.5 + seed % 7,
-        "index_bytes": (DUMMY_ROWS + SONGS * ROWS_A_SONG) * (32 + 16 * (seed % 13)),
-        "memory_bytes": (DUMMY_ROWS + SONGS * ROWS_A_SONG) * (40 + 16 * (seed % 13)),
-        "ms_per_segment": round(0.05 * (1 + seed % 5), 4),
-        "ms_per_query": [round(0.05 * (1 + seed % 5) * length, 4) for length in LENGTHS],
-    }
-    path.write_text(json.dumps(cell | over), encoding="utf-8")
+    size = DUMMY_ROWS + SONGS * ROWS_A_SONG
+    cell = Cell.count(
+        table,
+        dataset="demo",
+        run=run,
+        fields=fields,
+        epoch="best",
+        index=index,
+        index_options={},
+        protocol="clip",
+        test_ids=queries,
+        audio="made up",
+        database={"dummy": DUMMY_ROWS, "db": SONGS * ROWS_A_SONG},
+        recall={"nearest": 0.9 + 0.01 * (seed % 10)},
+        build_s=0.5 + seed % 7,
+        index_bytes=size * (32 + 16 * (seed % 13)),
+        memory_bytes=size * (40 + 16 * (seed % 13)),
+        ms_per_segment=round(0.05 * (1 + seed % 5), 4),
+        ms_per_query=[round(0.05 * (1 + seed % 5) * length, 4) for length in LENGTHS],
+    )
+    replace(cell, **over).write(path, table)
     return path
 
 

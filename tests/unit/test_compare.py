@@ -12,7 +12,7 @@ import pytest
 from boards import write_cell
 
 from nafp.errors import UserError
-from nafp.evaluation.answers import hits_beside
+from nafp.evaluation.cell import table_beside
 from nafp.evaluation.protocol import digest_of_audio, name_of_ids
 from nafp.report.tables.comparison import compare
 
@@ -118,7 +118,7 @@ def test_the_command_line(folders):
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "of 12 numbers in 2 cells differ beyond chance (p < 0.05)." in done.stdout
-    assert hits_beside("x/l2.json").name == "l2.hits.parquet"
+    assert table_beside("x/l2.json").name == "l2.hits.parquet"
     wrong = subprocess.run([*command[:3], "nowhere"], capture_output=True, text=True)
     assert wrong.returncode == 1
     assert "error: nowhere: no cells there" in wrong.stderr

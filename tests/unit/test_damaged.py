@@ -12,7 +12,7 @@ from wavs import write
 from nafp.audio.splits import Split
 from nafp.audio.wav import read_wav
 from nafp.errors import UserError
-from nafp.evaluation.answers import read_hits
+from nafp.evaluation.song_hits import read_hits
 from nafp.files import damaged_file_errors
 from nafp.model.weights import load_model
 from nafp.report.tables.cells import load_cells

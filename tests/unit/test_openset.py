@@ -7,12 +7,19 @@ import pytest
 from boards import made_up_hits, write_grid
 
 from nafp.evaluation import openset
+from nafp.evaluation.hits import per_query_table, rows_of
 from nafp.evaluation.statistics import clustered_interval
 from nafp.report.figures import plots
 from nafp.report.tables.cells import load_cells, pool_seeds, with_intervals
 from nafp.search.faiss_index import FaissIndex
-from nafp.search.sequences import per_query_table, rows_of, search_sequences
+from nafp.search.sequences import search_sequences
 from nafp.search.vectors import Database
+
+
+def with_open_set(table):
+    """A per-query table of one length with the column open_set."""
+    accepted = openset.accepted(table["score1"].to_numpy(), table["other_score"].to_numpy())
+    return table.assign(open_set=table["top1_song"] & accepted)
 
 
 def exact(db):
@@ -64,7 +71,7 @@ def test_without_songs_nothing_is_ones_own(searched):
 
 def test_a_copy_under_another_name_costs_the_open_set_hits_of_a_song(searched):
     _, _, songs, starts, results = searched
-    table = openset.with_open_set(per_query_table(results, starts, starts, songs, list("abcd")))
+    table = per_query_table(results, starts, starts, songs, list("abcd"))
     assert table.loc[table["song"] == "c", "top1_song"].all()
     assert table["open_set"].sum() < table["top1_song"].sum()
     for _, rows in table.groupby("length"):  # of 24 queries none may pass without its song
@@ -81,11 +88,11 @@ def test_another_query_without_its_song_passes_once_in_a_hundred_times(queries, 
 
 def test_ties_and_nan_are_no_hits():
     rows = pd.DataFrame({"length": 1, "top1_song": True, "score1": [0.5] * 4, "other_score": [0.5] * 4})
-    assert not openset.with_open_set(rows)["open_set"].any()
+    assert not with_open_set(rows)["open_set"].any()
     rows["other_score"] = np.nan
-    assert openset.with_open_set(rows)["open_set"].all()
+    assert with_open_set(rows)["open_set"].all()
     rows["score1"] = np.nan
-    assert not openset.with_open_set(rows)["open_set"].any()
+    assert not with_open_set(rows)["open_set"].any()
 
 
 def test_hit_rates_rise_with_the_false_accepts_and_end_at_the_closed_set():
@@ -109,9 +116,9 @@ def draw_songs(rng, songs, queries):
 def test_the_interval_covers_the_truth_with_the_threshold_unknown(tmp_path, shape):
     rng = np.random.default_rng(3)
     many = draw_songs(rng, 40_000, 5)
-    truth, covered, fixed = openset.with_open_set(many)["open_set"].mean(), [], []
+    truth, covered, fixed = with_open_set(many)["open_set"].mean(), [], []
     for i in range(200):
-        table = openset.with_open_set(draw_songs(rng, *shape))
+        table = with_open_set(draw_songs(rng, *shape))
         table.to_parquet(tmp_path / f"{i}.parquet")
         (sampled,) = openset.intervals([tmp_path / f"{i}.parquet"])
         of_songs = table.groupby("song")["open_set"].sum().to_numpy()

@@ -15,7 +15,7 @@ from recount import check_table, recounted
 
 from nafp.audio.segments import SEGMENT
 from nafp.audio.splits import Split
-from nafp.evaluation.answers import hits_beside
+from nafp.evaluation.cell import table_beside
 from nafp.grid import run_name
 from nafp.report.figures import misses, pareto, plots, similarity
 from nafp.report.page import listening, media, provenance
@@ -408,7 +408,7 @@ def test_every_number_on_the_page_is_one_of_the_per_query_tables(tmp_path):
     assert counted == [4 * (of_rates + 7) + 3 * of_tests, 2 * (of_rates + 7) + of_tests]
     assert "300 queries in 40 songs" in page and "over songs and seeds" in page
     short, long = (
-        {path: recounted([hits_beside(path)], "exact", length, ROWS_A_SONG)["rate"] for path in plain}
+        {path: recounted([table_beside(path)], "exact", length, ROWS_A_SONG)["rate"] for path in plain}
         for length in (1, 19)
     )
     best = max(plain[:2], key=lambda path: float(short[path]))  # the first two have augmentation, and the greater skill

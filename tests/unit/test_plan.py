@@ -12,12 +12,14 @@ from wavs import data_set
 from nafp.errors import UserError
 from nafp.model.encoders.separable import Separable
 from nafp.model.model import build_model
-from nafp.model.shapes import head_parameters
-from nafp.plan import cells_of, measured_rates, measured_tflops, plan, rates_of, segments_of, songs_of
+from nafp.model.shapes import head_parameters, image_shape
+from nafp.plan.rates import TrainingSpeed, choose_rates, measured_rates, measured_tflops, read_speeds, write_speeds
+from nafp.plan.songs import Songs, count_songs
+from nafp.plan.stages import Work, as_table, plan, target_cells
 
 ROOT = Path(__file__).parents[2]
 GIVEN = {"tflops": 1.0, "files_per_s": 100, "mb_per_s": 10, "vectors_per_s": 1000, "queries_per_s": 10}
-RATES = rates_of(GIVEN, {})
+RATES = choose_rates(GIVEN, {})
 
 
 @pytest.fixture
@@ -30,8 +32,9 @@ def config() -> dict:
 
 
 def stages(config: dict, target: str, device: str = "gpu") -> dict:
-    songs, source = songs_of(config, Path("nowhere"), {})
-    return {stage.stage: stage for stage in plan(config, target, songs, source, RATES, device)}
+    songs, source = count_songs(config, Path("nowhere"), {})
+    work = Work(config, target_cells(config, target), songs, source, RATES, device)
+    return {stage.stage: stage for stage in plan(work)}
 
 
 def test_jobs_and_sizes_by_hand(config):
@@ -63,42 +66,78 @@ def test_hours_of_training_follow_epochs_and_arithmetic(config):
 
 
 def test_songs_are_measured_published_given_or_asked_for(config, tmp_path):
-    assert segments_of((10, 30)) == 590
+    assert Songs(10, 30).segments == 590
     config["dataset"]["name"] = "mine"
-    with pytest.raises(UserError, match="how many songs has mine.*--songs dummy=1000x30 test=1000x30 train=.* val="):
-        songs_of(config, Path("nowhere"), {})
+    with pytest.raises(
+        UserError, match="mine: number of songs unknown.*pass --songs dummy=1000x30 test=1000x30 train=.* val="
+    ):
+        count_songs(config, Path("nowhere"), {})
     (tmp_path / "manifest.csv").write_text(
         "split,path,seconds\ntrain,a,30\ntrain,b,10\nval_db,c,4\ntest_db,d,5\ndummy,e,6\nbg_train,f,9\n"
     )
-    songs, source = songs_of(config, tmp_path / "manifest.csv", {})
+    songs, source = count_songs(config, tmp_path / "manifest.csv", {})
     assert songs == {"train": (2, 20), "val": (1, 4), "test": (1, 5), "dummy": (1, 6)}
     assert source.startswith("measured")
     config["dataset"] |= {"root": str(data_set(tmp_path / "music", clips=2, seconds=4.0)), "dummy": 1}
-    songs, source = songs_of(config, Path("nowhere"), {"train": (7, 30.0)})
+    songs, source = count_songs(config, Path("nowhere"), {"train": Songs(7, 30.0)})
     assert songs["train"] == (7, 30.0)
     assert songs["test"] == (2, pytest.approx(4, abs=0.01))
     assert songs["dummy"] == (1, pytest.approx(4, abs=0.01))
     with pytest.raises(UserError, match="unknown target 'table9'; known: all, table3"):
-        cells_of(config, "table9")
+        target_cells(config, "table9")
 
 
-def test_the_benchmark_of_the_nearest_model_counts():
-    table = """
-## 2026-01-01, a processor, 2 of 4 CPUs, no GPU
-| model | N | precision | piece | data | forward | forward + backward | whole step | roofline |
-| full    | 120 | float32     | whole   | 3,517.5 | 87.2      | 25.5                 | 27.5         | 48         |
-| demo    | 120 | float32     | whole   | 3,740.4 | 1,594.1   | 569.6                | 473.6        | 2,958      |
-"""
-    tflops, source = measured_tflops(table, Separable(100).flops((256, 32)), "cpu")
+def speed(model: str, width: int, device: str, cores: int, anchors_per_s: float) -> TrainingSpeed:
+    return TrainingSpeed(
+        model, Separable(width).flops((256, 32)), 120, device, cores, anchors_per_s, "benchmarks/train.md", "a machine"
+    )
+
+
+def test_the_benchmark_of_the_nearest_model_counts(tmp_path):
+    speeds = [speed("full", 128, "cpu", 2, 27.5), speed("demo", 16, "cpu", 2, 473.6)]
+    tflops, source = measured_tflops(speeds, Separable(100).flops((256, 32)), "cpu")
     assert tflops == pytest.approx(27.5 * 3.64e9 / 2 / 1e12, rel=0.01)  # train.md says 3.64 GFLOP an anchor
     assert "full, 27.5 anchors/s on 2 cores" in source
-    assert "demo, 473.6" in measured_tflops(table, Separable(20).flops((256, 32)), "cpu")[1]
-    assert measured_tflops(table, Separable(100).flops((256, 32)), "gpu") is None
-    on_gpu = table.replace("2 of 4 CPUs, no GPU", "16 of 16 CPUs, NVIDIA X").replace("27.5 ", "9,000.5 ")
-    tflops, source = measured_tflops(table + on_gpu, Separable(100).flops((256, 32)), "gpu")
+    assert "demo, 473.6" in measured_tflops(speeds, Separable(20).flops((256, 32)), "cpu")[1]
+    assert measured_tflops(speeds, Separable(100).flops((256, 32)), "gpu") is None
+    speeds.append(speed("full", 128, "gpu", 1, 9000.5))
+    tflops, source = measured_tflops(speeds, Separable(100).flops((256, 32)), "gpu")
     assert tflops == pytest.approx(9000.5 * 3.64e9 / 1e12, rel=0.01)
     assert source.endswith("full, 9000.5 anchors/s")
-    assert measured_tflops("nothing", Separable(16).flops((256, 32)), "cpu") is None
+
+
+def test_a_benchmark_replaces_what_was_recorded_of_its_device(tmp_path):
+    path = tmp_path / "rates.json"
+    assert read_speeds(path) == []
+    write_speeds(path, [speed("full", 128, "cpu", 2, 1), speed("demo", 16, "cpu", 2, 2)])
+    write_speeds(path, [speed("full", 128, "gpu", 1, 3)])
+    write_speeds(path, [speed("full", 128, "cpu", 4, 4)])
+    assert [one.anchors_per_s for one in read_speeds(path)] == [3, 4]
+    path.write_text('{"training": [{"model": "full"}]}')
+    with pytest.raises(UserError, match=r"rates.json: cannot be read, it is damaged"):
+        read_speeds(path)
+
+
+def test_recorded_rates_are_those_of_the_benchmark(config):
+    """Each is a row of the first section of train.md, at the arithmetic that the model's encoder counts."""
+    text = (ROOT / "benchmarks/train.md").read_text(encoding="utf-8").split("\n## ")[1]
+    widths = {"full": 128, "corpus": 32, "demo": 16}
+    recorded = [one for one in read_speeds(ROOT / "benchmarks/rates.json") if one.device == "cpu"]
+    assert {one.model for one in recorded} == set(widths)
+    rows = [line.replace(" ", "").split("|") for line in text.splitlines() if line.startswith("|")]
+    of_row = {(row[1], row[2], row[4]): row[8] for row in rows if row[3] == "float32"}
+    for one in recorded:
+        assert one.flops == Separable(widths[one.model]).flops(image_shape({}))
+        assert of_row[one.model, str(one.batch), "whole"] == f"{one.anchors_per_s:,.1f}"
+        assert one.machine == text.splitlines()[0]
+
+
+def test_a_table_has_a_line_a_stage_and_totals(config):
+    lines = as_table(list(stages(config, "table3").values())).splitlines()
+    assert lines[0].split() == ["stage", "jobs", "gpu_hours", "cpu_hours", "disk_gb", "memory_gb", "source"]
+    assert [line.split()[0] for line in lines[1:]] == [*stages(config, "table3"), "total"]
+    assert {len(line) for line in lines} == {len(lines[0])}
+    assert lines[-1].split()[1] == str(sum(stage.jobs for stage in stages(config, "table3").values()))
 
 
 def test_long_jobs_of_earlier_runs_are_measurements(tmp_path):
@@ -115,7 +154,7 @@ def test_long_jobs_of_earlier_runs_are_measurements(tmp_path):
         **{"queries_per_s": pytest.approx(400 * 0.0012 / 40), "mb_per_s": pytest.approx(56e-6 / 12.5, rel=0.1)}
     }
     assert found["mb_per_s"][1].endswith(f" mb_per_s in {tmp_path / 'mine'}")
-    rates = rates_of(dict.fromkeys(GIVEN) | {"queries_per_s": 5.0}, found)
+    rates = choose_rates(dict.fromkeys(GIVEN) | {"queries_per_s": 5.0}, found)
     assert rates.sources["queries_per_s"] == "given: 5 queries_per_s"
     assert rates.sources["mb_per_s"] == found["mb_per_s"][1]
     assert rates.sources["vectors_per_s"] == "assumed: 10000 vectors_per_s"

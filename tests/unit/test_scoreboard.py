@@ -13,7 +13,9 @@ from boards import FIELDS, tabulated, write_grid
 from boards import write_cell as write_measured_cell
 
 from nafp.errors import UserError
-from nafp.evaluation.answers import HIT, TESTED, hits_beside, read_hits
+from nafp.evaluation.cell import table_beside
+from nafp.evaluation.metrics import METRICS, columns, with_paired_tests
+from nafp.evaluation.song_hits import read_hits
 from nafp.evaluation.starts import ICASSP_IDS_SHA256
 from nafp.grid import run_name
 from nafp.report.page.headline import headline
@@ -93,11 +95,11 @@ def write_cell(path, *, exact=(250, 400), near=(300, 410), seed=0, index="ivfpq"
     songs = {"song": [f"song {i:03}" for i in range(cell["queries"])], "start": 0.0}
     per_query = [
         pd.DataFrame({**songs, "length": round(2 * seconds - 1)}).assign(
-            **{column: np.arange(cell["queries"]) < cell["hits"].get(column, [0] * 9)[i] for column in HIT.values()}
+            **{column: np.arange(cell["queries"]) < cell["hits"].get(column, [0] * 9)[i] for column in columns()}
         )
         for i, seconds in enumerate(cell["seconds"])
     ]  # songs of one query each, so that all is as if queries were independent
-    pd.concat(per_query).to_parquet(hits_beside(path), index=False)
+    pd.concat(per_query).to_parquet(table_beside(path), index=False)
     return path
 
 
@@ -205,17 +207,17 @@ def test_the_songs_of_a_table_make_its_intervals(tmp_path):
     """The same hits in 40 songs of 12 queries and in 480 songs of one: 40 songs say less."""
     path = write_measured_cell(tmp_path, {}, queries=480)
     of_songs = with_intervals(pool_seeds(load_cells([path])))
-    table = pd.read_parquet(hits_beside(path))
+    table = pd.read_parquet(table_beside(path))
     table["song"] = np.tile(np.arange(480), 6).astype(str)
     (tmp_path / "apart").mkdir()
     shutil.copy(path, tmp_path / "apart/l2.json")
     table.to_parquet(tmp_path / "apart/l2.hits.parquet")
     apart = with_intervals(pool_seeds(load_cells([tmp_path / "apart/l2.json"])))
-    tested = of_songs["match"].isin(TESTED)  # the open set's interval is of another kind
-    width, narrow = (one.loc[tested, "high_pct"] - one.loc[tested, "low_pct"] for one in (of_songs, apart))
+    paired = of_songs["match"].isin(with_paired_tests())  # the open set's interval is of another kind
+    width, narrow = (one.loc[paired, "high_pct"] - one.loc[paired, "low_pct"] for one in (of_songs, apart))
     assert (width > narrow - 1e-9).all()
     assert width.iloc[0] > 1.3 * narrow.iloc[0]
-    hits_beside(path).unlink()
+    table_beside(path).unlink()
     with pytest.raises(UserError, match="l2.hits.parquet: cannot be read, it is damaged or missing"):
         read_hits.cache_clear()
         with_intervals(pool_seeds(load_cells([path])))
@@ -454,8 +456,8 @@ def test_query_sets_of_different_noise_are_rows_of_their_own(cells_of, published
 
 def song_sums(path, match, length):
     """Hits of each song, from a per-query table."""
-    rows = pd.read_parquet(hits_beside(path)).query("length == @length")
-    return rows.groupby("song", observed=True)[HIT[match]].sum()
+    rows = pd.read_parquet(table_beside(path)).query("length == @length")
+    return rows.groupby("song", observed=True)[METRICS[match].column].sum()
 
 
 def flipped_p(differences):
@@ -537,9 +539,9 @@ def test_other_queries_are_not_paired(tmp_path):
 
 def test_seeds_that_answered_other_queries_are_not_pooled(tmp_path):
     paths = [write_measured_cell(tmp_path, {"seed": seed}, seed=seed, queries=300) for seed in range(2)]
-    table = pd.read_parquet(hits_beside(paths[1]))
+    table = pd.read_parquet(table_beside(paths[1]))
     table["start"] += 0.5
-    table.to_parquet(hits_beside(paths[1]))
+    table.to_parquet(table_beside(paths[1]))
     with pytest.raises(UserError, match="were asked different queries; delete both"):
         tabulated(paths, Study("mine"))
 
@@ -550,7 +552,9 @@ def test_query_sets_are_paired_by_song_and_time(tmp_path):
         write_measured_cell(tmp_path / name, {}, skill=skill, seed=seed, queries=300, query_set=name, snr_db=snr)
         for seed, (name, skill, snr) in enumerate([("loud", -0.5, 0), ("soft", 0.5, 20)])
     )
-    study = Study("noise", ["query_set", "snr_db"], matches=TESTED, baseline=(run_name(FIELDS), "l2", "soft"))
+    study = Study(
+        "noise", ["query_set", "snr_db"], matches=with_paired_tests(), baseline=(run_name(FIELDS), "l2", "soft")
+    )
     _, table = tabulated([loud, soft], study)
     shown = printed(table).set_index("method")
     assert shown.index.unique()[1] == "nafp, queries soft, SNR 20 dB (baseline)"

@@ -6,6 +6,7 @@ from pathlib import Path
 import faiss
 import numpy as np
 import pytest
+from answers import exact, hits_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from indexes import OPTIONS, unit, vectors
@@ -18,20 +19,14 @@ from nafp.search.index import build_index, read_index, update_index
 from nafp.search.sequences import (
     KEPT,
     exact_neighbours,
-    hits,
     keep_best,
-    offset_error_ms,
-    per_query_table,
-    rank_of_truth,
     recall,
     search_sequences,
-    songs_of_rows,
 )
 from nafp.search.types import INDEX_TYPES, index_type_of
 from nafp.search.vectors import Database, Shards, open_vectors, write_manifest
 
 FILES_OF_FAISS = [name for name, each in INDEX_TYPES.items() if each.backend == "Faiss"]
-FALLING = np.linspace(1, 0.1, KEPT)[None].astype(np.float32)  # scores without ties
 
 
 @pytest.fixture
@@ -44,13 +39,6 @@ def built(tmp_path):
         return read_index(name, options, tmp_path / name, database), database
 
     return build
-
-
-def exact(dummy: np.ndarray, db: np.ndarray) -> tuple[FaissIndex, Database]:
-    """Exact search, in memory."""
-    flat = faiss.IndexFlatL2(dummy.shape[1])
-    flat.add(np.concatenate([dummy, db]))
-    return FaissIndex(flat), Database(dummy, db)
 
 
 def brute_force(database: np.ndarray, query: np.ndarray, start: int, length: int, partial_mean: bool) -> list:
@@ -120,109 +108,13 @@ def test_chunks_do_not_change_the_result(monkeypatch):
         np.testing.assert_allclose(a.score, b.score, atol=1e-6)
 
 
-def test_hits_by_hand():
-    place = np.full((4, KEPT), -1)
-    place[0, 0], place[1, 0], place[2, 2], place[3, 9] = 7, 6, 7, 7
-    found = hits(place, FALLING, np.array([7, 7, 7, 7]))
-    assert found["top1_exact"].tolist() == [True, False, False, False]
-    assert found["top1_near"].tolist() == [True, True, False, False]
-    assert found["top3_exact"].tolist() == [True, False, True, False]
-    assert found["top10_exact"].tolist() == [True, False, True, True]
-    nothing = np.full((1, KEPT), -1), np.full((1, KEPT), -np.inf)
-    assert not any(level.any() for level in hits(*nothing, np.array([0])).values())  # -1 is no neighbour of 0
-
-
-@pytest.mark.parametrize("other, level", [(9, "top1_exact"), (8, "top1_exact"), (9, "top1_near"), (20, "top1_song")])
-def test_a_tie_is_no_hit(other, level):
-    """Row 7 is right, and another one has the same score, whichever of them comes first."""
-    songs = np.repeat([0, 1], 15)
-    for place in ([[7, other, 3, *[-1] * 7]], [[other, 7, 3, *[-1] * 7]]):
-        score = np.array([[0.9, 0.9, 0.5, *[-np.inf] * 7]], np.float32)
-        assert not hits(np.array(place), score, np.array([7]), songs)[level][0]
-        found = hits(np.array(place), np.nextafter(score, [[2, -2] + [0] * 8]), np.array([7]), songs)
-        assert found[level][0] == (place[0][0] == 7 or (other == 8 and level == "top1_near"))
-
-
-def test_what_holds_for_all_best_places_is_a_hit():
-    """Places 6 and 7 tie: not exact, but near, and the right song; the right one's rank is 2."""
-    place, score = np.array([[7, 6, *[-1] * 8]]), np.array([[0.9, 0.9, *[-np.inf] * 8]])
-    found = hits(place, score, np.array([7]), np.zeros(20, int))
-    assert {name: one[0] for name, one in found.items()} == {
-        **{"top1_exact": False, "top1_near": True, "top1_song": True, "top3_exact": True, "top10_exact": True}
-    }
-    assert rank_of_truth(place, score, np.array([7])) == 2
-
-
-def test_a_model_that_collapsed_finds_nothing():
-    """All fingerprints are the same, so all scores are: the first rows are the right ones, by no merit."""
-    vectors_ = np.tile(unit(np.ones((1, 16))), (40, 1))
-    starts = np.arange(30)
-    (result,) = search_sequences(*exact(vectors_[:0], vectors_), vectors_, starts, [1])
-    assert (result.place == starts[:, None]).any()
-    songs = np.repeat(np.arange(4), 10)
-    assert not any(level.any() for level in hits(result.place, result.score, starts, songs).values())
-    assert np.isinf(rank_of_truth(result.place, result.score, starts)).all()
-    table = per_query_table([result], starts, starts, songs, list("abcd"))
-    assert table["rr"].eq(0).all() and table["offset_ms"].isna().all()
-
-
-def test_a_song_that_is_there_twice_is_no_hit():
-    dummy, db = vectors(0, 30), vectors(1, 20)
-    database = np.concatenate([dummy, db])  # the distractors hold the test song, too
-    results = search_sequences(*exact(database, db), db, np.arange(15), [1, 3])
-    for result in results:
-        assert not hits(result.place, result.score, np.arange(15) + 50)["top1_exact"].any()
-
-
-def test_a_nan_is_no_hit_and_spoils_no_other_query():
-    dummy, db = vectors(0, 30), vectors(1, 20)
-    index, database = exact(dummy, db)
-    query = db.copy()
-    query[4] = np.nan
-    index.nearest = lambda query, k: np.tile(np.arange(30, 50), (len(query), 1))  # an index that answers all the same
-    for result in search_sequences(index, database, query, np.arange(15), [1, 3]):
-        found = hits(result.place, result.score, np.arange(15) + 30)
-        lost = np.isin(np.arange(15), np.arange(5 - result.length, 5))
-        for level in found.values():
-            assert level.tolist() == (~lost).tolist()
-        assert not np.isnan(result.score).any()
-
-
 def test_nan_scores_are_the_last_to_be_kept():
     scores = np.array([[np.nan, 0.1, 0.3, np.nan, *np.linspace(0.2, 0.25, 9)]])
     places, best = keep_best(np.arange(13)[None], scores)
     assert places[0, 0] == 2 and not np.isin([0, 3], places).any()
     assert (np.diff(best) <= 0).all()
     nan = np.full((1, KEPT), np.nan)
-    assert not any(level.any() for level in hits(np.full((1, KEPT), 5), nan, np.array([5]), np.zeros(9, int)).values())
-
-
-def test_song_level_rank_and_offset_by_hand():
-    songs = songs_of_rows([12000, 8000], [16000])  # 2, 1 and 3 segments
-    assert songs.tolist() == [0, 0, 1, 2, 2, 2]
-    place = np.full((4, KEPT), -1)
-    place[0, :2], place[1, 0], place[2, :3] = (3, 5), 2, (5, 4, 3)
-    truth = np.array([5, 5, 3, 3])
-    score = np.where(place >= 0, FALLING, -np.inf)
-    assert hits(place, score, truth, songs)["top1_song"].tolist() == [True, False, True, False]
-    assert rank_of_truth(place, score, truth).tolist() == [2, np.inf, 3, np.inf]
-    np.testing.assert_array_equal(offset_error_ms(place, truth, songs), [1000, np.nan, 1000, np.nan])
-
-
-def test_per_query_table_holds_every_hit():
-    dummy, db = vectors(0, 200), vectors(1, 50)
-    starts = np.arange(40)
-    results = search_sequences(*exact(dummy, db), db, starts, [1, 3])
-    table = per_query_table(results, starts, starts + 200, np.repeat(np.arange(10), 25), [f"s{i}" for i in range(10)])
-    assert len(table) == 80
-    assert table["top1_exact"].all()
-    assert table["top1_song"].all()
-    assert (table["rr"] == 1).all()
-    assert (table["offset_ms"] == 0).all()
-    assert (table["place1"] == table["truth"]).all()
-    assert table["song"].tolist() == 2 * (25 * ["s8"] + 15 * ["s9"])
-    assert table["start"].tolist() == 2 * [*np.arange(25) / 2, *np.arange(15) / 2]  # seconds into the song
-    assert list(table["song"].cat.categories) == ["s8", "s9"]  # not the songs that nobody asked for
+    assert not any(level.any() for level in hits_of(np.full((1, KEPT), 5), nan, np.array([5])).values())
 
 
 @pytest.mark.parametrize("name", INDEX_TYPES)
@@ -591,7 +483,7 @@ def test_reference_scores(recipe, name, options, points, built):
     lengths = [int(n) for n in theirs["test_seq_len"]]
     found = built(name, options and {"nlist": 256, "nprobe": 40, **options}, dummy, db)
     results = search_sequences(*found, query, theirs["test_ids"], lengths, partial_mean=True)
-    found = [hits(r.place, r.score, theirs["test_ids"] + len(dummy)) for r in results]
+    found = [hits_of(r.place, r.score, theirs["test_ids"] + len(dummy)) for r in results]
     measures = ("top1_exact", "top1_near", "top3_exact", "top10_exact")
     ours = np.stack([one[measure] for measure in measures for one in found], axis=1)
     if points == 0:

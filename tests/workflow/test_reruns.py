@@ -1,4 +1,4 @@
-"""What reruns after which change: the README's table, row by row. Only planned with ``snakemake -n``, never run."""
+"""What reruns after which change: the table of docs/reruns.md, row by row. Only planned with ``snakemake -n``, never run."""
 
 import os
 import re
@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 BOARD = {"scoreboard"}  # tables, plots or page
 FOLLOWS = {"fingerprint", "build_index", "score"} | BOARD  # a training
 ALL = {"compose_demo", "synthesise_queries", "verify", "pack", "train"} | FOLLOWS
-ROWS = {  # the README's row -> file, text, its replacement, what reruns
+ROWS = {  # the page's row -> file, text, its replacement, what reruns
     "`train.learning_rate`, a chain, a recipe, the model": [
         ("config.yaml", "learning_rate: 2.0e-3", "learning_rate: 1.0e-3", {"train"} | FOLLOWS),
         ("tiny.yaml", "mels: [2, 8]", "mels: [2, 9]", {"train"} | FOLLOWS),
@@ -68,8 +68,8 @@ ROWS = {  # the README's row -> file, text, its replacement, what reruns
 CASES = [pytest.param(*case, id=f"{case[0]} {case[1][:20]}") for cases in ROWS.values() for case in cases]
 
 
-def test_the_readme_has_these_rows():
-    section = (ROOT / "README.md").read_text().split("## What reruns, and why")[1].split("\n## ")[0]
+def test_the_page_has_these_rows():
+    section = (ROOT / "docs/reruns.md").read_text().split("\n## ")[0]
     lines = [line for line in section.splitlines() if line.startswith("| ")]
     assert {line.split("|")[1].strip() for line in lines} - {"you change", "---"} == set(ROWS)
 

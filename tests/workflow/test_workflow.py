@@ -24,7 +24,7 @@ from nafp.audio.wav import read_wav
 from nafp.augment.chain import Chain
 from nafp.augment.queries import degrade_clip, generator, held_out_pools
 from nafp.datasets.layout import SPLITS
-from nafp.evaluation.answers import HIT
+from nafp.evaluation.metrics import METRICS
 from nafp.search.vectors import open_vectors
 
 # ---------------------------------------------------------------- end to end
@@ -74,7 +74,7 @@ def test_cells_can_be_counted_again_from_the_per_query_table(finished):
             rows = table[table["length"] == length]
             again = answers(path.with_suffix(".hits.parquet"), length, rows_a_song=15)
             for match in ("exact", "near", "song", "open set"):
-                assert cell["hits"][HIT[match]][i] == again[match].sum()
+                assert cell["hits"][METRICS[match].column][i] == again[match].sum()
             assert cell["hits"]["top1_song"][i] == rows["offset_ms"].notna().sum()
             assert again["rr"].mean() == pytest.approx(rows["rr"].mean())
             assert cell["mrr"][i] == pytest.approx(rows["rr"].mean(), abs=1e-4)

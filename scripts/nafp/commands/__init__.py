@@ -1,7 +1,14 @@
-"""What a person types: ``nafp identify``, ``compare``, ``plan``, ``power``; not installed, ``python scripts/identify.py``, ..."""
+"""What a person types: ``nafp identify``, ``compare``, ``plan``, ``power``; not installed, ``python scripts/identify.py``, ...
+
+A command is a module with ``arguments()``, which parses them, and ``main(options)``, which returns the exit status or None.
+"""
 
 import sys
 from importlib import import_module
+from typing import NoReturn
+
+from nafp.errors import UserError
+from nafp.text import printable
 
 COMMANDS = {
     "identify": "find which song a recording is",
@@ -19,4 +26,16 @@ def main() -> None:
         print("usage: nafp COMMAND ...; nafp COMMAND --help says more", *lines, sep="\n")
         sys.exit(0 if name in ("-h", "--help") else f"error: nafp {name}: unknown command")
     sys.argv = [f"nafp {name}", *sys.argv[2:]]
-    import_module(f"nafp.commands.{name}").command()
+    run_command(name)
+
+
+def run_command(name: str) -> NoReturn:
+    """Run one of COMMANDS and exit: an error is one sentence and status 1, or what the command's ERROR_STATUS says."""
+    command = import_module(f"nafp.commands.{name}")
+    try:
+        sys.exit(command.main(command.arguments()))
+    except UserError as problem:
+        print(f"error: {printable(str(problem))}", file=sys.stderr)
+    except BrokenPipeError:  # ``nafp compare ... | head``
+        pass
+    sys.exit(getattr(command, "ERROR_STATUS", 1))

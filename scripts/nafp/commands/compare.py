@@ -1,14 +1,12 @@
 """Which cells of two result folders differ beyond chance: nafp compare --help"""
 
 import argparse
-import sys
 from pathlib import Path
 
-from nafp.errors import UserError
 from nafp.report.tables.comparison import compare
 
 
-def main() -> None:
+def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description="Compare two result folders cell by cell, where both answered the same queries, by an exact permutation "
         "test of songs, corrected for the number of tests by Holm's method."
@@ -23,7 +21,10 @@ def main() -> None:
     parser.add_argument("--level", type=float, default=0.05, help="of the corrected p (%(default)s)")
     parser.add_argument("--all", action="store_true", help="show cells that do not differ, too")
     parser.add_argument("--csv", type=Path, help="write the whole comparison to this file")
-    options = parser.parse_args()
+    return parser.parse_args()
+
+
+def main(options: argparse.Namespace) -> None:
     found = compare(options.a, options.b, options.match)
     if options.csv:
         found.table.to_csv(options.csv, index=False)
@@ -36,11 +37,3 @@ def main() -> None:
     )
     for line in found.remarks:
         print(line)
-
-
-def command() -> None:
-    """What is typed; an error ends it with one sentence and status 1."""
-    try:
-        main()
-    except UserError as problem:
-        sys.exit(f"error: {problem}")

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import yaml
 
-from nafp.errors import UserError
 from nafp.identify.answers import filled, summary, to_json, to_text, write_csv
 from nafp.identify.job import Task, run
 from nafp.identify.recognise import Limits
 from nafp.text import printable
 
 USUAL = "ivfpq-rr"
+ERROR_STATUS = 2  # as grep has it: 0 for a match, 1 for none
 CONFIG = Path(__file__).parents[3] / "config.yaml"  # the checkout's, if this is one
 
 
@@ -109,16 +109,5 @@ def main(options: argparse.Namespace) -> int:
     if options.json:
         print(said, file=sys.stderr)
     if answers["from_s"].isna().all():
-        return 2
+        return ERROR_STATUS
     return 0 if answers["song"].notna().any() else 1
-
-
-def command() -> None:
-    """What is typed; the exit status is 0 for a match, 1 for none, 2 for an error."""
-    try:
-        sys.exit(main(arguments()))
-    except UserError as problem:
-        print(f"error: {printable(str(problem))}", file=sys.stderr)
-        sys.exit(2)
-    except BrokenPipeError:
-        sys.exit(2)

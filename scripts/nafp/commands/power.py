@@ -5,14 +5,13 @@ they tell how much the songs vary. Power is that of the test that the tables mak
 """
 
 import argparse
-import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from nafp.errors import UserError
-from nafp.evaluation.answers import TESTED
+from nafp.evaluation.metrics import with_paired_tests
 from nafp.evaluation.power import MOST, songs_needed
 from nafp.evaluation.statistics import LEVEL
 from nafp.report.tables.comparison import answers_of, why_not_paired
@@ -25,7 +24,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("a", type=Path, help="a cell, results/NAME/scores/RUN/epoch=best/INDEX.json")
     parser.add_argument("b", type=Path, help="another one")
     parser.add_argument("--points", nargs="+", type=float, default=[1, 2, 5], help="differences to be seen (1 2 5)")
-    parser.add_argument("--match", choices=TESTED, default="exact", help="kind of hits (%(default)s)")
+    parser.add_argument("--match", choices=with_paired_tests(), default="exact", help="kind of hits (%(default)s)")
     parser.add_argument("--power", type=float, default=0.8, help="probability to see it (%(default)s)")
     parser.add_argument("--tests", type=int, default=1, help="in the table, of which p is corrected for (%(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the simulation (%(default)s)")
@@ -64,11 +63,3 @@ def main(options: argparse.Namespace) -> None:
         print(
             f"{UNKNOWN}: fewer than {FEWEST_DIFFERING} songs of the pilot differ, too few to tell how much songs vary"
         )
-
-
-def command() -> None:
-    """What is typed; an error ends it with one sentence and status 1."""
-    try:
-        main(arguments())
-    except UserError as problem:
-        sys.exit(f"error: {problem}")

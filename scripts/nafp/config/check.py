@@ -51,7 +51,7 @@ def check_model(model: Mapping, dim: int, image: Image) -> None:
     check_heads(dim, encoder.features(image), encoder.for_dimension(dim, image))
 
 
-def said(check: Callable, *arguments, **options) -> list[str]:
+def said(check: Callable, *arguments: object, **options: object) -> list[str]:
     """The sentence that a check raises, or nothing."""
     try:
         check(*arguments, **options)

@@ -1,12 +1,13 @@
 """The schema of the config, and what its errors mean to a person."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from fnmatch import fnmatch
 from pathlib import Path
 
 import yaml
 from jsonschema import Draft202012Validator, ValidationError
 
+from nafp.evaluation.metrics import METRICS
 from nafp.options import options_schema
 from nafp.search.types import INDEX_TYPES
 
@@ -18,6 +19,11 @@ REGISTRIES: dict[tuple[str, ...], Mapping[str, Mapping]] = {
 
 # Places whose entries are called by a name of the registry, or otherwise and state that name as ``type``.
 TYPED = {("properties", "indexes")}
+
+# Place in the schema -> the names that are allowed there, those of a registry.
+NAMES: dict[tuple[str, ...], Iterable[str]] = {
+    ("properties", "studies", "additionalProperties", "properties", "matches", "items"): METRICS,
+}
 
 # Place in the config (with * and ? as in file names) -> former name of a key: its present name, which the error states.
 RENAMED: dict[str, Mapping[str, str]] = {
@@ -36,13 +42,20 @@ def schema(root: Path) -> dict:
     """The schema: ``schemas/config.schema.yaml`` of the workflow in ``root``, with the options of the registries filled in."""
     found = yaml.safe_load((root / "schemas/config.schema.yaml").read_text(encoding="utf-8"))
     for place, options in REGISTRIES.items():
-        part = found
-        for name in place:
-            part = part[name]
+        part = part_at(found, place)
         if place in TYPED:
             options = {name: with_type(name, each) for name, each in options.items()}
             part["additionalProperties"] = of_stated_type(options)
         part.setdefault("properties", {}).update(options)
+    for place, names in NAMES.items():
+        part_at(found, place)["enum"] = list(names)
+    return found
+
+
+def part_at(found: dict, place: Iterable[str]) -> dict:
+    """The part of a schema at a place."""
+    for name in place:
+        found = found[name]
     return found
 
 

@@ -22,13 +22,9 @@ RESAMPLES = 1000
 TAIL = 128  # highest scores looked at first
 
 
-def with_open_set(table: pd.DataFrame) -> pd.DataFrame:
-    """A per-query table with the column open_set: the right song is first and its score is accepted at FALSE_ACCEPTS.
-
-    The threshold (`threshold`) is that of the queries of the same length.
-    """
-    accepted = [rows["score1"] > threshold(_others(rows)) for _, rows in table.groupby("length", sort=False)]
-    return table.assign(open_set=pd.concat(accepted) & table["top1_song"])
+def accepted(scores: np.ndarray, other_scores: np.ndarray) -> np.ndarray:
+    """(n,) booleans: which best scores pass the `threshold` at FALSE_ACCEPTS of (n,) scores without the query's song."""
+    return scores.astype(np.float32) > threshold(_known(other_scores))
 
 
 def threshold(other_scores: np.ndarray, shares: float | np.ndarray = FALSE_ACCEPTS) -> np.ndarray:
@@ -66,7 +62,11 @@ def _right(rows: pd.DataFrame) -> np.ndarray:
 
 def _others(rows: pd.DataFrame) -> np.ndarray:
     """(n,) scores of the answers without the query's song, -inf where there is none."""
-    return np.nan_to_num(rows["other_score"].to_numpy(np.float32), nan=-np.inf, neginf=-np.inf)
+    return _known(rows["other_score"].to_numpy())
+
+
+def _known(scores: np.ndarray) -> np.ndarray:
+    return np.nan_to_num(scores.astype(np.float32), nan=-np.inf, neginf=-np.inf)
 
 
 def intervals(tables: Sequence[Path], seed: int = 0) -> np.ndarray:

@@ -10,8 +10,9 @@ import pandas as pd
 from scipy.special import expit
 
 from nafp.errors import UserError
+from nafp.evaluation.hits import rank_of_truth
 from nafp.search.index import build_index, read_index
-from nafp.search.sequences import hits, search_sequences
+from nafp.search.sequences import search_sequences
 from nafp.search.vectors import Database
 
 RESAMPLES = 500
@@ -43,7 +44,7 @@ def measure(
             build_index(name, options, part, Path(folder) / name, **building)
             index = read_index(name, options, Path(folder) / name, part)
             for result in search_sequences(index, part, query, starts, lengths, partial_mean=partial_mean):
-                hit = hits(result.place, result.score, starts + rows)["top1_exact"]
+                hit = rank_of_truth(result.place, result.score, starts + rows) == 1
                 columns = {"fraction": fraction, "segments": len(part), "length": result.length, "query": starts}
                 tables.append(pd.DataFrame(columns | {"song": songs[starts], "hit": hit, "ms": result.ms}))
         print(f"{name}: {len(part):,} segments, {100 * hit.mean():.1f} % of the longest sequences")

@@ -10,6 +10,7 @@ from math import comb
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from scipy import stats
 from scipy.signal import fftconvolve
 
@@ -19,7 +20,7 @@ FEWEST_FREEDOM = 3  # degrees of freedom of a design effect that one or two song
 DIRECT = 2**22  # multiplications up to which a convolution is direct, so that tiny probabilities keep their digits
 
 
-def wilson_interval(rate, n, quantile=NORMAL) -> tuple[np.ndarray, np.ndarray]:
+def wilson_interval(rate: ArrayLike, n: ArrayLike, quantile: ArrayLike = NORMAL) -> tuple[np.ndarray, np.ndarray]:
     """Wilson score interval of a proportion: rates 0..1 and (effective) counts, arrays that broadcast -> (low, high), 0..1.
 
     ``quantile``: of the normal distribution, or of Student's where ``n`` rests on an estimated variance. NaN where ``n`` is 0.

@@ -10,10 +10,8 @@ from dataclasses import dataclass
 
 import faiss
 import numpy as np
-import pandas as pd
 from tqdm import tqdm
 
-from nafp.audio.segments import HOP, SAMPLE_RATE, count_segments
 from nafp.search.types.base import SearchableIndex
 from nafp.search.vectors import NO_ROW, Database, single_threaded_workers
 
@@ -209,84 +207,3 @@ def keep_best(places: np.ndarray, scores: np.ndarray, count: int = KEPT) -> tupl
     order = np.argsort(-best, axis=1, kind="stable")
     best, kept = np.take_along_axis(best, order, axis=1), np.take_along_axis(kept, order, axis=1)
     return np.where(np.isneginf(best), NO_ROW, np.take_along_axis(places, kept, axis=1)), best
-
-
-def songs_of_rows(*samples: np.ndarray) -> np.ndarray:
-    """Lengths of the clips of each split of a database, in samples -> (rows,) the number of each row's song."""
-    counts = count_segments(np.concatenate(samples))
-    return np.repeat(np.arange(len(counts)), counts)
-
-
-def rows_of(songs: np.ndarray, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The first and the last row of the database, (q,) each, of the chosen (q,) songs; ``songs``: (rows,) of each row."""
-    return np.searchsorted(songs, chosen), np.searchsorted(songs, chosen, "right") - 1
-
-
-def hits(
-    place: np.ndarray, score: np.ndarray, truth: np.ndarray, songs: np.ndarray | None = None
-) -> dict[str, np.ndarray]:
-    """(q, KEPT) places with their scores, best first, and (q,) right places -> (q,) booleans.
-
-    top1_exact, top1_near (within a segment), top3_exact, top10_exact, and with ``songs`` (rows,) of the database
-    top1_song: the right song at any place (paper 4.1). A tie is no hit: among equal scores the wrong places come first, and
-    what is said of the best place must hold for all that share its score; if all KEPT do, there may be more. Neither is a NaN.
-    """
-    best = (score == score[:, :1]) & (place >= 0)
-    found = best[:, 0] & ~best[:, 1:].all(axis=1)
-    rank = rank_of_truth(place, score, truth)
-    levels = {
-        "top1_exact": rank == 1,
-        "top1_near": found & ((np.abs(place - truth[:, None]) <= 1) | ~best).all(axis=1),
-        "top3_exact": rank <= 3,
-        "top10_exact": rank <= 10,
-    }
-    if songs is not None:
-        levels["top1_song"] = found & ((songs[place] == songs[truth][:, None]) | ~best).all(axis=1)
-    return levels
-
-
-def rank_of_truth(place: np.ndarray, score: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """(q, KEPT) places and scores, (q,) right places -> (q,) ranks of the right place, inf where it has none.
-
-    Of places with one score the right one comes last; if they reach the last kept place, there may be more of them, so it
-    has no rank.
-    """
-    right = (place == truth[:, None]) & ~np.isnan(score)
-    own = np.where(right, score, -np.inf).max(axis=1, keepdims=True)
-    equal = score == own
-    endless = equal[:, -1] & (equal.sum(axis=1) > 1)
-    return np.where(right.any(axis=1) & ~endless, (score >= own).sum(axis=1), np.inf)
-
-
-def offset_error_ms(place: np.ndarray, truth: np.ndarray, songs: np.ndarray) -> np.ndarray:
-    """(q,) milliseconds between the best place and the right one in the right song; NaN in another song."""
-    same = (place[:, 0] >= 0) & (songs[place[:, 0]] == songs[truth])
-    return np.where(same, np.abs(place[:, 0] - truth) * HOP / SAMPLE_RATE * 1e3, np.nan)
-
-
-def per_query_table(
-    results: Sequence[Result], starts: np.ndarray, truth: np.ndarray, songs: np.ndarray, names: Sequence[str]
-) -> pd.DataFrame:
-    """One row a query and length, from which everything that is said of the search can be counted again.
-
-    ``songs``: (rows,) the song of each row of the database, ``names`` (songs,) theirs. Columns: query (segment), song, start
-    (seconds into it), length (segments), truth (row), the hits, rr (reciprocal rank), offset_ms, best places and scores, and
-    the best place and score of another song.
-    """
-    asked = songs[truth]
-    of_query = {
-        "query": starts,
-        "song": pd.Categorical(np.asarray(names, object)[asked]),
-        "start": (truth - rows_of(songs, asked)[0]) * HOP / SAMPLE_RATE,
-    }
-    tables = []
-    for result in results:
-        found = hits(result.place, result.score, truth, songs)
-        offset = np.where(found["top1_song"], offset_error_ms(result.place, truth, songs), np.nan)
-        columns = {**of_query, "length": result.length, "truth": truth, **found}
-        columns |= {"rr": 1 / rank_of_truth(result.place, result.score, truth), "offset_ms": offset}
-        columns |= {f"place{i + 1}": result.place[:, i] for i in range(KEPT)}
-        columns |= {f"score{i + 1}": result.score[:, i].astype(np.float32) for i in range(KEPT)}
-        columns |= {"other_place": result.other_place, "other_score": result.other_score.astype(np.float32)}
-        tables.append(pd.DataFrame(columns))
-    return pd.concat(tables, ignore_index=True)

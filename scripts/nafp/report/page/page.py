@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from nafp.evaluation.metrics import METRICS
 from nafp.report.tables.cells import plain
 from nafp.report.tables.formats import caption
 from nafp.report.tables.layout import MISSING, Entry, Group, layout
@@ -60,11 +61,13 @@ def render_page(
     environment.filters["plain"] = _plain
     environment.filters["bind"] = _bind
     environment.filters["folded"] = _folded
+    shown = {match for section in sections for match in section.table["match"]}
     return environment.get_template("page.html.j2").render(
         title=title,
         headline=headline,
         state=state,
         studies=[_study(section, number) for number, section in enumerate(sections, start=1)],
+        meanings={name: METRICS[name].meaning for name in METRICS if name in shown},
         closer=[(text, _data_uri(svg)) for text, svg in closer],
         listening=_heard(listening or {}),
         published=any((section.table["source"] != OURS).any() for section in sections),

@@ -8,17 +8,18 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from nafp.errors import UserError
 from nafp.evaluation import openset
-from nafp.evaluation.answers import HIT, hits_beside, read_hits
+from nafp.evaluation.cell import Cell, table_beside
+from nafp.evaluation.metrics import METRICS
+from nafp.evaluation.song_hits import read_hits
 from nafp.evaluation.statistics import clustered_interval
-from nafp.files import damaged_file_errors
-from nafp.grid import FILES
+from nafp.grid import FILES, CellKey
 
 _CELL = ["dataset", "run", "query_set", "epoch", "index", "protocol", "test_ids", "index_options"]
 _CELL += ["songs", "queries", "database_segments", "seconds", "match", "hits"]
@@ -36,15 +37,6 @@ NO_FIELDS = {
     "index_options",
 }  # that name no configuration
 OF_QUERIES = ("query_set", "snr_db")  # what tells query sets apart
-_MATCH = {column: match for match, column in HIT.items()}
-
-
-class Key(NamedTuple):
-    """Which cell of a scoreboard."""
-
-    run: str
-    index: str
-    query_set: str = FILES
 
 
 def load_cells(paths: Iterable[str | Path]) -> pd.DataFrame:
@@ -52,16 +44,15 @@ def load_cells(paths: Iterable[str | Path]) -> pd.DataFrame:
 
     Columns: dataset, run, the run's fields (aug, bsz, ...), query_set, snr_db if a cell has it (the level of its query set's
     noise counts as one of its fields), epoch, index, protocol, test_ids, index_options (as JSON), songs and queries (their
-    numbers), database_segments, seconds, match (of HIT), hits, hit_rate_pct, mrr (mean reciprocal rank of the right segment,
+    numbers), database_segments, seconds, match (of METRICS), hits, hit_rate_pct, mrr (mean reciprocal rank of the right segment,
     on the rows of exact hits), ms_per_query, build_s (seconds), index_bytes (on disk), memory_bytes, ms_per_segment,
     recall_pct (nearest neighbours found, percent), answers (the per-query table beside the cell).
     Raises UserError for a damaged file, ValueError for a malformed cell or one that is given twice.
     """
     rows, seen = [], {}
     for path in paths:
-        with damaged_file_errors(path):
-            cell = json.loads(Path(path).read_text(encoding="utf-8"))
-        identity = tuple(cell.get(key) for key in ("dataset", "run", "epoch", "index", "protocol", "query_set"))
+        cell = Cell.read(path)
+        identity = (cell.dataset, cell.run, cell.epoch, cell.index, cell.protocol, cell.query_set)
         if identity in seen:
             raise ValueError(f"{path}: the same cell as {seen[identity]}; seeds would be counted twice")
         seen[identity] = path
@@ -74,50 +65,42 @@ def load_cells(paths: Iterable[str | Path]) -> pd.DataFrame:
     return cells[[*_CELL[:2], *fields, *_COLUMNS[2:]]]
 
 
-def _cell_rows(cell: Mapping[str, Any], path: str | Path) -> list[dict[str, Any]]:
-    absent = {"dataset", "run", "fields", "index", "database", "songs", "queries", "seconds", "hits"} - set(cell)
-    if absent:
-        raise ValueError(f"{path}: no {', '.join(sorted(absent))} in this cell")
-    clash = set(cell["fields"]) & set(_COLUMNS)
+def _cell_rows(cell: Cell, path: str | Path) -> list[dict[str, Any]]:
+    clash = set(cell.fields) & set(_COLUMNS)
     if clash:
         raise ValueError(f"{path}: a run field may not be called {', '.join(sorted(clash))}")
-    seconds, queries = cell["seconds"], cell["queries"]
-    times, ranks = (cell.get(name) or [np.nan] * len(seconds) for name in ("ms_per_query", "mrr"))
-    for name, values in {**cell["hits"], "ms_per_query": times, "mrr": ranks}.items():
-        if len(values) != len(seconds):
-            raise ValueError(f"{path}: {name} has {len(values)} values for {len(seconds)} query lengths")
-    if any(not 0 <= hit <= queries for hits in cell["hits"].values() for hit in hits) or queries < 1:
-        raise ValueError(f"{path}: hits must lie between 0 and the {queries} queries")
+    times, ranks = (values or [np.nan] * len(cell.seconds) for values in (cell.ms_per_query, cell.mrr))
+    matches = {metric.column: match for match, metric in METRICS.items()}
     shared = {
-        "dataset": cell["dataset"],
-        "run": cell["run"],
-        **cell["fields"],
-        "query_set": cell.get("query_set", FILES),
-        **({"snr_db": cell["snr_db"]} if "snr_db" in cell else {}),
-        **{name: cell.get(name) for name in ("epoch", "index", "protocol", "test_ids", "songs", "queries")},
-        "index_options": json.dumps(cell.get("index_options"), sort_keys=True),
-        **{name: np.nan if cell.get(name) is None else cell[name] for name in _OF_INDEX},
-        "recall_pct": 100 * cell["recall"]["nearest"] if "recall" in cell else np.nan,
-        "database_segments": sum(cell["database"].values()),
-        "answers": hits_beside(path),
+        "dataset": cell.dataset,
+        "run": cell.run,
+        **cell.fields,
+        "query_set": cell.query_set or FILES,
+        **({"snr_db": cell.snr_db} if cell.query_set else {}),
+        **{name: getattr(cell, name) for name in ("epoch", "index", "protocol", "test_ids", "songs", "queries")},
+        "index_options": json.dumps(cell.index_options, sort_keys=True),
+        **{name: np.nan if getattr(cell, name) is None else getattr(cell, name) for name in _OF_INDEX},
+        "recall_pct": 100 * cell.recall["nearest"] if cell.recall else np.nan,
+        "database_segments": sum(cell.database.values()),
+        "answers": table_beside(path),
     }
     return [
         {
             **shared,
-            "match": _MATCH[name],
+            "match": matches[column],
             "seconds": s,
             "hits": hit,
             "ms_per_query": ms,
-            "mrr": rank if name == "top1_exact" else np.nan,
+            "mrr": rank if matches[column] == "exact" else np.nan,
         }
-        for name, hits in cell["hits"].items()
-        for s, hit, ms, rank in zip(seconds, hits, times, ranks, strict=True)
+        for column, hits in cell.hits.items()
+        for s, hit, ms, rank in zip(cell.seconds, hits, times, ranks, strict=True)
     ]
 
 
-def keys_of(cells: pd.DataFrame) -> list[Key]:
+def keys_of(cells: pd.DataFrame) -> list[CellKey]:
     """The cells of `load_cells`, in the order of its files."""
-    return list(map(Key._make, cells[list(Key._fields)].drop_duplicates().itertuples(index=False, name=None)))
+    return list(map(CellKey._make, cells[list(CellKey._fields)].drop_duplicates().itertuples(index=False, name=None)))
 
 
 def pool_seeds(cells: pd.DataFrame, keep_seeds: bool = False) -> pd.DataFrame:
@@ -161,10 +144,12 @@ def _intervals(tables: Sequence[Path], open_set: bool) -> dict[tuple[str, float]
             )
     bounds = clustered_interval(np.stack([one.hits for one in seeds], axis=-2), seeds[0].queries)
     if open_set:
-        low, high = (one[list(HIT).index("open set")] for one in bounds)  # at this threshold; others have another one
+        low, high = (
+            one[list(METRICS).index("open set")] for one in bounds
+        )  # at this threshold; others have another one
         sampled_low, sampled_high = openset.intervals(tables).T
         low[:], high[:] = np.minimum(low, sampled_low), np.maximum(high, sampled_high)
-    numbers = product(HIT, seeds[0].seconds)
+    numbers = product(METRICS, seeds[0].seconds)
     return dict(zip(numbers, zip(*(one.ravel().tolist() for one in bounds), strict=True), strict=True))
 
 

@@ -1,17 +1,16 @@
 """Two result folders, cell by cell."""
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from nafp.errors import UserError
-from nafp.evaluation.answers import TESTED, SongHits, hits_beside, paired_tests, read_hits
+from nafp.evaluation.cell import Cell, table_beside
+from nafp.evaluation.metrics import with_paired_tests
+from nafp.evaluation.song_hits import SongHits, paired_tests, read_hits
 from nafp.evaluation.statistics import holm
-from nafp.files import damaged_file_errors
 
 ALIKE = {  # what two cells must share -> what is said of those that do not
     "dataset": "are of data sets with different names",
@@ -38,8 +37,8 @@ def compare(a: Path, b: Path, match: str = "exact") -> Comparison:
     The table's columns: run, index, epoch, match, query_s, songs, queries, a_pct, b_pct, difference (b - a, points), p (of
     `paired_test`), p_holm. Raises UserError for a folder without cells, and for two of which no cells can be compared.
     """
-    if match not in (*TESTED, "all"):
-        raise UserError(f"--match {match}: known are {', '.join(TESTED)} and all")
+    if match not in (*with_paired_tests(), "all"):
+        raise UserError(f"--match {match}: known are {', '.join(with_paired_tests())} and all")
     cells_a, cells_b = find_cells(a), find_cells(b)
     shared = [name for name in cells_a if name in cells_b]
     if not shared:
@@ -64,32 +63,26 @@ def find_cells(folder: Path) -> dict[str, Path]:
     return cells
 
 
-def read_cell(path: Path) -> dict[str, Any]:
-    """What a cell says."""
-    with damaged_file_errors(path):
-        return json.loads(path.read_text(encoding="utf-8"))
-
-
 def why_not_paired(a: Path, b: Path) -> str:
     """Why the queries of two cells are not the same ones, in a few words; nothing if they are."""
-    if not all(hits_beside(path).is_file() for path in (a, b)):
+    if not all(table_beside(path).is_file() for path in (a, b)):
         return "lack a per-query table (.hits.parquet)"
-    ours, theirs = read_cell(a), read_cell(b)
-    for key, words in ALIKE.items():
-        if ours.get(key) != theirs.get(key):
+    ours, theirs = Cell.read(a), Cell.read(b)
+    for name, words in ALIKE.items():
+        if getattr(ours, name) != getattr(theirs, name):
             return words
     return "" if answers_of(a).asked == answers_of(b).asked else "are of different songs or times (search.test_ids)"
 
 
 def answers_of(cell: Path) -> SongHits:
     """The hits of a cell, by song."""
-    return read_hits(hits_beside(cell))
+    return read_hits(table_beside(cell))
 
 
 def of_cell(a: Path, b: Path) -> pd.DataFrame:
     """The rows of one cell."""
-    cell, ours, theirs = read_cell(a), answers_of(a), answers_of(b)
-    shared: Mapping[str, Any] = {name: cell.get(name) for name in ("run", "index", "epoch")}
+    cell, ours, theirs = Cell.read(a), answers_of(a), answers_of(b)
+    shared = {"run": cell.run, "index": cell.index, "epoch": cell.epoch}
     songs, queries = len(ours.queries), int(ours.queries.sum())
     rows = []
     for (match, seconds), (p, _) in paired_tests([theirs], [ours]).items():

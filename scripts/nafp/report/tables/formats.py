@@ -6,6 +6,7 @@ from itertools import zip_longest
 
 import pandas as pd
 
+from nafp.evaluation.metrics import METRICS
 from nafp.report.tables.layout import Entry, Layout, layout
 from nafp.report.tables.study import NOT_RUN, OURS
 
@@ -32,11 +33,7 @@ def caption(table: pd.DataFrame) -> str:
             f"segments, epoch {names['epoch']}. Top-1 hit rate in % with its 95 % interval over {_sampled(done)}; bold: our best "
             "per match."
         )
-    if done["match"].eq("open set").any():
-        parts.append(
-            "Open set: the right song is named, with a score that is accepted; at most 1 % of the queries are answered once "
-            "their song is out of the database."
-        )
+    parts += [metric.caption for name, metric in METRICS.items() if metric.caption and done["match"].eq(name).any()]
     if done["p"].notna().any():
         parts.append(
             "▲ better, ▼ worse than the baseline: exact permutation test, song by song, p < 0.05 after Holm's correction over "

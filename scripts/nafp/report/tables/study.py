@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nafp.evaluation.answers import paired_tests, read_hits
+from nafp.evaluation.song_hits import paired_tests, read_hits
 from nafp.evaluation.statistics import LEVEL, holm
-from nafp.grid import FILES
-from nafp.report.tables.cells import MEASURED, NO_FIELDS, Key, keys_of, label, pool_seeds, shown_fields, with_intervals
+from nafp.grid import FILES, CellKey
+from nafp.report.tables.cells import MEASURED, NO_FIELDS, keys_of, label, pool_seeds, shown_fields, with_intervals
 from nafp.report.tables.published import PAPER, RERUN, counterparts, of_study, why_not_comparable
 
 OURS = "this run"
@@ -170,9 +170,9 @@ def _measured(row: Mapping[str, Any], published: pd.DataFrame) -> dict[str, Any]
 
 
 def _tested(ours: pd.DataFrame, study: Study, cells: pd.DataFrame) -> pd.DataFrame:
-    chosen = Key(*study.baseline)
+    chosen = CellKey(*study.baseline)
     configurations = [
-        tuple(Key(run, row.index, row.query_set) for run in row.runs) if isinstance(row.runs, tuple) else ()
+        tuple(CellKey(run, row.index, row.query_set) for run in row.runs) if isinstance(row.runs, tuple) else ()
         for row in ours[["runs", "index", "query_set"]].itertuples(index=False, name="Row")
     ]
     is_baseline = [chosen in keys for keys in configurations]

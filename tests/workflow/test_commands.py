@@ -1,4 +1,4 @@
-"""The README's commands, on a finished experiment: whatever is typed, what another command made stays as it is."""
+"""The commands of README.md and docs/, on a finished experiment: whatever is typed, what another command made stays."""
 
 import re
 import shutil
@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 from workflow import FULL, ROOT, planned, snakemake
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 RUNS = "results/demo/runs/aug=full_bsz=120_dim=64_loss=ntxent_recipe=base_seed=0"
 SCORES = RUNS.replace("/runs/", "/scores/")
@@ -56,27 +58,29 @@ ELSEWHERE = (
     "results/copy",
     "mine.yaml",
 )  # another data set's folder
-ALLOWED = (  # what the README says of them
+ALLOWED = (  # what the pages say of them
     ("--use-conda", "--sdm "),  # other packages: what they made is made again
     ("--config 'train=",),  # another experiment in the place of this one
-    ("make", "docker ", "apptainer build", "tensorboard ", "python benchmarks/"),  # nothing of the workflow
+    ("make", "pip install", "docker ", "apptainer build", "tensorboard ", "python benchmarks/"),  # not the workflow
+    ("python docs/", "python tests/"),  # they have tests of their own
     ("snakemake --cores all ablation_augmentation",),  # a study that the tiny experiment takes out
     ("--profile profiles/slurm", "python scripts/power.py", "python scripts/plan.py"),  # they have tests of their own
 )
 
 
 def commands(text: str) -> list[str]:
-    """What the README gives to type, each once: lines of its shell blocks, and commands inside of sentences."""
+    """What a page gives to type, each once: lines of its shell blocks, and commands inside of sentences."""
     blocks = "\n".join(re.findall(r"```bash\n(.*?)```", text, flags=re.DOTALL)).splitlines()
     inside = re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
     lines = dict.fromkeys(re.sub(r"\s+#.*", "", line).strip() for line in [*blocks, *inside])
-    return [line for line in lines if re.match(r"(snakemake|python|make|docker|apptainer|tensorboard)\b", line)]
+    programs = r"([A-Z]+=\S+ )?(snakemake|python|pip|make|docker|apptainer|tensorboard)\b"
+    return [line for line in lines if re.match(programs, line)]
 
 
-def test_every_command_of_the_readme_is_looked_at():
-    """It is one of those below, or of a kind of which the README says what it changes."""
+def test_every_command_of_the_documentation_is_looked_at():
+    """It is one of those below, or of a kind of which the pages say what it changes."""
     others = [part for parts in (ELSEWHERE, *ALLOWED) for part in parts]
-    found = commands((ROOT / "README.md").read_text(encoding="utf-8"))
+    found = [command for page in PAGES for command in commands(page.read_text(encoding="utf-8"))]
     known = RUN | PLANNED | READ
     assert [c for c in found if c not in known and not any(part in c for part in others)] == []
     assert known.keys() <= set(found)
@@ -95,7 +99,7 @@ def results(folder: Path) -> dict[str, tuple[int, ...]]:
 
 @pytest.fixture(scope="module")
 def project(finished, tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("readme") / "project"
+    folder = tmp_path_factory.mktemp("commands") / "project"
     shutil.copytree(finished, folder)
     shutil.copytree(ROOT / "config", folder / "config")
     return folder

@@ -1,4 +1,4 @@
-"""The per-query tables beside the cells: hits by song, and tests of two systems that were asked the same."""
+"""Hits counted by song, from the per-query tables beside cells, and tests of two systems that were asked the same."""
 
 import hashlib
 from collections.abc import Iterable, Sequence
@@ -9,24 +9,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from nafp.evaluation.metrics import METRICS, columns, with_paired_tests
 from nafp.evaluation.statistics import paired_test
 from nafp.files import damaged_file_errors
-
-HIT = {
-    **{"exact": "top1_exact", "near": "top1_near", "song": "top1_song", "top3": "top3_exact", "top10": "top10_exact"},
-    "open set": "open_set",  # `nafp.evaluation.openset`
-}
-TESTED = tuple(
-    match for match in HIT if match != "open set"
-)  # whose threshold is chance too, which the tests cannot see
 
 
 @dataclass(frozen=True)
 class SongHits:
     """Hits of a cell, counted by song.
 
-    ``seconds``: of the query lengths. ``queries``: (songs,) how many each song has, of every length. ``hits``: (matches of HIT,
-    lengths, songs). ``asked``: a digest of the songs and times that the queries are from, in their order.
+    ``seconds``: of the query lengths. ``queries``: (songs,) how many each song has, of every length. ``hits``: (metrics, lengths,
+    songs), in the order of METRICS. ``asked``: a digest of the songs and times that the queries are from, in their order.
     """
 
     seconds: tuple[float, ...]
@@ -36,26 +29,21 @@ class SongHits:
 
     def of(self, match: str, seconds: float) -> np.ndarray:
         """(songs,) hits of one kind and query length."""
-        return self.hits[list(HIT).index(match), self.seconds.index(seconds)]
-
-
-def hits_beside(cell: str | Path) -> Path:
-    """The per-query table of a cell file."""
-    return Path(cell).with_suffix(".hits.parquet")
+        return self.hits[list(METRICS).index(match), self.seconds.index(seconds)]
 
 
 @cache
 def read_hits(path: Path) -> SongHits:
-    """Count a per-query table (`nafp.search.sequences.per_query_table`) by song; UserError if it is damaged or missing."""
+    """Count a per-query table (`nafp.evaluation.hits.per_query_table`) by song; UserError if it is damaged or missing."""
     with damaged_file_errors(path):
-        table = pd.read_parquet(path, columns=["song", "start", "length", *HIT.values()])
+        table = pd.read_parquet(path, columns=["song", "start", "length", *columns()])
         names = table["song"].astype("category").cat.remove_unused_categories().cat
         names = names.reorder_categories(sorted(names.categories)).cat  # one order, whoever wrote it
-        columns = names.codes, table["start"], table["length"]
-        songs, starts, lengths = (one.to_numpy().reshape(table["length"].nunique(), -1) for one in columns)
+        queries = names.codes, table["start"], table["length"]
+        songs, starts, lengths = (one.to_numpy().reshape(table["length"].nunique(), -1) for one in queries)
         if (songs != songs[0]).any() or (starts != starts[0]).any() or (lengths != lengths[:, :1]).any():
             raise ValueError("its query lengths are not of the same songs and times")
-    found = table[list(HIT.values())].to_numpy(bool).T.reshape(-1, songs.shape[1])
+    found = table[columns()].to_numpy(bool).T.reshape(-1, songs.shape[1])
     count = len(names.categories)
     counted = np.stack([np.bincount(songs[0], weights=one, minlength=count) for one in found]).astype(np.int64)
     asked = hashlib.sha256(
@@ -64,25 +52,26 @@ def read_hits(path: Path) -> SongHits:
     return SongHits(
         tuple(((lengths[:, 0] + 1) / 2).tolist()),
         np.bincount(songs[0], minlength=count),
-        counted.reshape(len(HIT), len(lengths), count),
+        counted.reshape(len(METRICS), len(lengths), count),
         asked.hexdigest(),
     )
 
 
 def paired_tests(
-    a: Sequence[SongHits], b: Sequence[SongHits], matches: Iterable[str] = TESTED
+    a: Sequence[SongHits], b: Sequence[SongHits], matches: Iterable[str] | None = None
 ) -> dict[tuple[str, float], tuple[float, int]]:
     """(match, seconds) -> p and direction (`paired_test`) of one system against another, each a list of its seeds.
 
-    For the query lengths that all have. Empty if they were not asked the same songs at the same times; two query sets may be
-    compared, too: a query of one is the same second of the same song as the other's, degraded otherwise.
+    For the query lengths that all have; ``matches``: all if not given. Empty if they were not asked the same songs at the same
+    times; two query sets may be compared, too: a query of one is the same second of the same song as the other's, degraded
+    otherwise.
     """
     if len({one.asked for one in (*a, *b)}) > 1:
         return {}
     shared = [s for s in a[0].seconds if all(s in one.seconds for one in (*a, *b))]
     return {
         (match, s): paired_test(*(np.stack([one.of(match, s) for one in side]) for side in (a, b)), a[0].queries)
-        for match in matches
-        if match in TESTED
+        for match in (METRICS if matches is None else matches)
+        if match in with_paired_tests()
         for s in shared
     }

@@ -1,0 +1,116 @@
+"""A cell: a method's answers to a query set, counted: its JSON file and the per-query table beside it, written and read."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from nafp.evaluation.metrics import METRICS
+from nafp.files import atomic_write, damaged_file_errors
+
+REQUIRED = ("dataset", "run", "fields", "index", "database", "songs", "queries", "seconds", "hits")
+NULLS = ("memory_bytes",)  # null in the file where it is not known
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """What one method answered; None where it does not apply or was not recorded.
+
+    ``fields``: those of the run. ``query_set``, ``snr_db``, ``query_chain``: of other queries than the data set's own.
+    ``database``: part -> its number of segments. ``songs``, ``queries``: how many were asked, at each length. ``lengths``: in
+    segments; ``seconds``: the same. ``hits``: column of a metric -> number of hits, one a length. ``recall``: share of nearest
+    neighbours that the index finds. ``mrr``: mean reciprocal rank of the right segment, ``offset_ms``: mean error of the answers
+    in the right song, one a length each. ``ms_per_segment``: of the neighbour search. ``provenance``: facts of the jobs that
+    built and searched. ``index_bytes``: on disk.
+    """
+
+    dataset: str
+    run: str
+    fields: Mapping[str, Any]
+    query_set: str | None = None
+    snr_db: float | None = None
+    query_chain: Sequence[Mapping] | None = None
+    epoch: str | None = None
+    index: str
+    index_options: Mapping[str, Any] | None = None
+    protocol: str | None = None
+    test_ids: str | int | None = None
+    audio: str | None = None
+    database: Mapping[str, int]
+    songs: int
+    queries: int
+    lengths: Sequence[int] | None = None
+    seconds: Sequence[float]
+    hits: Mapping[str, Sequence[int]]
+    recall: Mapping[str, float] | None = None
+    mrr: Sequence[float] | None = None
+    offset_ms: Sequence[float | None] | None = None
+    memory_bytes: int | None = None
+    ms_per_segment: float | None = None
+    ms_per_query: Sequence[float] | None = None
+    provenance: Mapping[str, Mapping] | None = None
+    build_s: float | None = None
+    index_bytes: int | None = None
+
+    @classmethod
+    def count(cls, table: pd.DataFrame, **facts: Any) -> "Cell":
+        """A cell with what can be counted from its per-query table (`nafp.evaluation.hits.per_query_table`)."""
+        by_length = table.groupby("length", sort=False)
+        offset_ms, lengths = by_length["offset_ms"].mean().round(1), table["length"].unique().tolist()
+        return cls(
+            songs=int(table["song"].nunique()),
+            queries=len(table) // len(lengths),
+            lengths=lengths,
+            seconds=[(length + 1) / 2 for length in lengths],
+            hits={metric.column: by_length[metric.column].sum().tolist() for metric in METRICS.values()},
+            mrr=by_length["rr"].mean().round(6).tolist(),  # 3 digits are shown, so 4 would be rounded twice
+            offset_ms=[ms if pd.notna(ms) else None for ms in offset_ms],
+            **facts,
+        )
+
+    @classmethod
+    def read(cls, path: str | Path) -> "Cell":
+        """Read a cell's file. UserError if it is damaged, ValueError if it is no cell."""
+        with damaged_file_errors(path):
+            stated = json.loads(Path(path).read_text(encoding="utf-8"))
+        if absent := set(REQUIRED) - set(stated):
+            raise ValueError(f"{path}: no {', '.join(sorted(absent))} in this cell")
+        cell = cls(**{field.name: stated[field.name] for field in fields(cls) if field.name in stated})
+        cell.check(path)
+        return cell
+
+    def check(self, path: str | Path) -> None:
+        """Raise ValueError where numbers cannot be: of another count than lengths, or more hits than queries."""
+        lengthwise = {**self.hits, "ms_per_query": self.ms_per_query, "mrr": self.mrr}
+        for name, values in lengthwise.items():
+            if values is not None and len(values) != len(self.seconds):
+                raise ValueError(f"{path}: {name} has {len(values)} values for {len(self.seconds)} query lengths")
+        if any(not 0 <= hit <= self.queries for hits in self.hits.values() for hit in hits) or self.queries < 1:
+            raise ValueError(f"{path}: hits must lie between 0 and the {self.queries} queries")
+
+    def write(self, path: str | Path, table: pd.DataFrame) -> None:
+        """Write the cell's file and its per-query table beside it."""
+        self.check(path)
+        with atomic_write(table_beside(path)) as part:
+            table.to_parquet(part, index=False)
+        with atomic_write(path) as part:
+            part.write_text(json.dumps(self.stated(), indent=1) + "\n", encoding="utf-8")
+
+    def summary(self) -> str:
+        """The hit rates in percent, a row a query length and a column a metric."""
+        rates = 100 * pd.DataFrame(self.hits, index=pd.Index(self.lengths, name="length")) / self.queries
+        return rates.round(1).to_string()
+
+    def stated(self) -> dict[str, Any]:
+        """What the file says, in its order."""
+        kept = (*NULLS, *(("snr_db",) if self.query_set else ()))
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in values.items() if value is not None or name in kept}
+
+
+def table_beside(cell: str | Path) -> Path:
+    """The per-query table of a cell's file."""
+    return Path(cell).with_suffix(".hits.parquet")

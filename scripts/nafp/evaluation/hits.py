@@ -1,0 +1,139 @@
+"""Which answers are hits: places in the database, held against the right ones, query by query.
+
+A tie is no hit: among equal scores the wrong places come first, and what is said of the best place must hold for all that share
+its score; if all kept places do, there may be more. Neither is a NaN.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+import pandas as pd
+
+from nafp.audio.segments import HOP, SAMPLE_RATE, count_segments
+from nafp.evaluation import openset
+from nafp.evaluation.metrics import METRICS
+
+
+class Answers(Protocol):
+    """Answers to q queries of one length (in segments), like `nafp.search.sequences.Result`.
+
+    ``place``: (q, kept) rows of the database, best first, -1 where there are fewer; ``score``: (q, kept) theirs, -inf there;
+    ``other_place``, ``other_score``: (q,) the best of another song than the query's.
+    """
+
+    length: int
+    place: np.ndarray
+    score: np.ndarray
+    other_place: np.ndarray
+    other_score: np.ndarray
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Answers (see `Answers`), the right rows, ``truth`` (q,), and the song of each row of the database, ``songs`` (rows,)."""
+
+    place: np.ndarray
+    score: np.ndarray
+    other_score: np.ndarray
+    truth: np.ndarray
+    songs: np.ndarray
+
+    @classmethod
+    def of(cls, answers: Answers, truth: np.ndarray, songs: np.ndarray) -> "Judged":
+        return cls(answers.place, answers.score, answers.other_score, truth, songs)
+
+    @cached_property
+    def rank(self) -> np.ndarray:
+        """(q,) ranks of the right place, see `rank_of_truth`."""
+        return rank_of_truth(self.place, self.score, self.truth)
+
+    @cached_property
+    def off(self) -> np.ndarray:
+        """(q, kept) segments between each place and the right one."""
+        return np.abs(self.place - self.truth[:, None])
+
+    @cached_property
+    def in_song(self) -> np.ndarray:
+        """(q, kept) booleans: which places are in the right song."""
+        return self.songs[self.place] == self.songs[self.truth][:, None]
+
+    @cached_property
+    def accepted(self) -> np.ndarray:
+        """(q,) booleans: whose best score is accepted in the open set."""
+        return openset.accepted(self.score[:, 0], self.other_score)
+
+    def first(self, right: np.ndarray) -> np.ndarray:
+        """(q, kept) booleans -> (q,): true of the best place, and of all that share its score."""
+        best = (self.score == self.score[:, :1]) & (self.place >= 0)
+        return best[:, 0] & ~best[:, 1:].all(axis=1) & (right | ~best).all(axis=1)
+
+    @cached_property
+    def offset_ms(self) -> np.ndarray:
+        """(q,) milliseconds between the best place and the right one; NaN where the right song is no hit."""
+        error = offset_error_ms(self.place, self.truth, self.songs)
+        return np.where(METRICS["song"].hits(self), error, np.nan)
+
+
+def hits(judged: Judged) -> dict[str, np.ndarray]:
+    """The hits of every metric, by its column: (q,) booleans."""
+    return {metric.column: metric.hits(judged) for metric in METRICS.values()}
+
+
+def rank_of_truth(place: np.ndarray, score: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """(q, kept) places and scores, (q,) right places -> (q,) ranks of the right place, inf where it has none.
+
+    Of places with one score the right one comes last; if they reach the last kept place, there may be more of them, so it
+    has no rank.
+    """
+    right = (place == truth[:, None]) & ~np.isnan(score)
+    own = np.where(right, score, -np.inf).max(axis=1, keepdims=True)
+    equal = score == own
+    endless = equal[:, -1] & (equal.sum(axis=1) > 1)
+    return np.where(right.any(axis=1) & ~endless, (score >= own).sum(axis=1), np.inf)
+
+
+def offset_error_ms(place: np.ndarray, truth: np.ndarray, songs: np.ndarray) -> np.ndarray:
+    """(q,) milliseconds between the best place and the right one in the right song; NaN in another song."""
+    same = (place[:, 0] >= 0) & (songs[place[:, 0]] == songs[truth])
+    return np.where(same, np.abs(place[:, 0] - truth) * HOP / SAMPLE_RATE * 1e3, np.nan)
+
+
+def songs_of_rows(*samples: np.ndarray) -> np.ndarray:
+    """Lengths of the clips of each split of a database, in samples -> (rows,) the number of each row's song."""
+    counts = count_segments(np.concatenate(samples))
+    return np.repeat(np.arange(len(counts)), counts)
+
+
+def rows_of(songs: np.ndarray, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The first and the last row of the database, (q,) each, of the chosen (q,) songs; ``songs``: (rows,) of each row."""
+    return np.searchsorted(songs, chosen), np.searchsorted(songs, chosen, "right") - 1
+
+
+def per_query_table(
+    answers: Sequence[Answers], starts: np.ndarray, truth: np.ndarray, songs: np.ndarray, names: Sequence[str]
+) -> pd.DataFrame:
+    """One row a query and length, from which everything that is said of the answers can be counted again.
+
+    ``songs``: (rows,) the song of each row of the database, ``names`` (songs,) theirs. Columns: query (segment), song, start
+    (seconds into it), length (segments), truth (row), the hits of METRICS, rr (reciprocal rank), offset_ms, best places and
+    scores, and the best place and score of another song.
+    """
+    asked = songs[truth]
+    of_query = {
+        "query": starts,
+        "song": pd.Categorical(np.asarray(names, object)[asked]),
+        "start": (truth - rows_of(songs, asked)[0]) * HOP / SAMPLE_RATE,
+    }
+    tables = []
+    for one in answers:
+        judged, kept = Judged.of(one, truth, songs), range(one.place.shape[1])
+        columns = {**of_query, "length": one.length, "truth": truth, **hits(judged)}
+        columns |= {"rr": 1 / judged.rank, "offset_ms": judged.offset_ms}
+        columns |= {f"place{i + 1}": one.place[:, i] for i in kept}
+        columns |= {f"score{i + 1}": one.score[:, i].astype(np.float32) for i in kept}
+        columns |= {"other_place": one.other_place, "other_score": one.other_score.astype(np.float32)}
+        tables.append(pd.DataFrame(columns))
+    return pd.concat(tables, ignore_index=True)

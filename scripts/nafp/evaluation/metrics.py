@@ -1,0 +1,58 @@
+"""The kinds of hits: a row of METRICS each; a new metric is a new row. Without NumPy: planning reads their names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nafp.evaluation.hits import Judged
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One kind of hit.
+
+    ``column``: its name in cells and per-query tables. ``hits``: answers to q queries -> (q,) booleans. ``meaning``: what a hit
+    is, for the page. ``tested``: whether the paired tests apply (not to a metric whose threshold varies too: they cannot see
+    that). ``caption``: what is said under tables that show it.
+    """
+
+    column: str
+    hits: Callable[[Judged], Any]
+    meaning: str
+    tested: bool = True
+    caption: str = ""
+
+
+METRICS = {
+    "exact": Metric("top1_exact", lambda judged: judged.rank == 1, "the right segment"),
+    "near": Metric(
+        "top1_near", lambda judged: judged.first(judged.off <= 1), "at most one segment (500 ms) from the right one"
+    ),
+    "top3": Metric("top3_exact", lambda judged: judged.rank <= 3, "the right segment among the best three"),
+    "top10": Metric("top10_exact", lambda judged: judged.rank <= 10, "the right segment among the best ten"),
+    "song": Metric(
+        "top1_song", lambda judged: judged.first(judged.in_song), "the right song, wherever in it (paper, 4.1)"
+    ),
+    "open set": Metric(
+        "open_set",
+        lambda judged: judged.first(judged.in_song) & judged.accepted,
+        "the right song with a score that is accepted, where at most 1 % of the queries are answered once their song is out of "
+        "the database",
+        tested=False,
+        caption="Open set: the right song is named, with a score that is accepted; at most 1 % of the queries are answered once "
+        "their song is out of the database.",
+    ),
+}
+
+
+def columns() -> list[str]:
+    """The columns of all metrics."""
+    return [metric.column for metric in METRICS.values()]
+
+
+def with_paired_tests() -> list[str]:
+    """The metrics that paired tests apply to."""
+    return [name for name, metric in METRICS.items() if metric.tested]

@@ -1,0 +1,155 @@
+"""How fast things go: as given, else as measured by earlier jobs and by the benchmarks, else as assumed."""
+
+import csv
+import json
+import math
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from math import prod
+from pathlib import Path
+
+from nafp.files import atomic_write, damaged_file_errors
+
+SHORTEST_JOB_S = 10  # seconds of CPU; in shorter jobs, starting Python is most of it
+ASSUMED = {  # rate -> its value unless something else is known, and what it counts
+    "tflops": (30, "TFLOP/s sustained by training and fingerprinting, of a GPU or of a CPU core"),
+    "files_per_s": (200, "files checked by a core"),
+    "mb_per_s": (50, "MB packed by a core"),
+    "vectors_per_s": (10_000, "vectors added to an index by a core"),
+    "queries_per_s": (20, "queries (of all lengths) searched for among a million vectors by a core"),
+}
+Measured = Mapping[str, tuple[float, str]]  # rate -> its value, and a sentence on its source
+
+
+@dataclass(frozen=True)
+class Rates:
+    """The rates of ASSUMED; ``sources``: rate -> "measured: ...", "given: ..." or "assumed: ..."."""
+
+    tflops: float
+    files_per_s: float
+    mb_per_s: float
+    vectors_per_s: float
+    queries_per_s: float
+    sources: Mapping[str, str]
+
+
+def choose_rates(given: Mapping[str, float | None], measured: Measured) -> Rates:
+    """Each rate as given; if it was not, as measured; otherwise as assumed."""
+    values, sources = {}, {}
+    for name, (assumed, _) in ASSUMED.items():
+        values[name], sources[name] = measured.get(name, (assumed, f"assumed: {assumed:g} {name}"))
+        if given[name] is not None:
+            values[name], sources[name] = given[name], f"given: {given[name]:g} {name}"
+    return Rates(**values, sources=sources)
+
+
+# ---------------------------------------------------------------- earlier jobs
+
+
+def clips_in(manifest: Path) -> int:
+    """Rows of a manifest; FileNotFoundError if it is not there."""
+    with open(manifest, encoding="utf-8", newline="") as file:
+        return sum(1 for _ in csv.DictReader(file))
+
+
+def queries_and_vectors(results: Path, job: str) -> tuple[int, int]:
+    """(queries, fingerprints in the database) of a cell; FileNotFoundError if it has not run."""
+    cell = json.loads((results / f"scores/{job}.json").read_text(encoding="utf-8"))
+    return cell["queries"], sum(cell["database"].values())
+
+
+WORK = {  # rule -> its rate, and the work of a job, by its results folder and wildcards
+    "verify": ("files_per_s", lambda results, job: clips_in(results / "data/manifest.csv")),
+    "pack": ("mb_per_s", lambda results, job: (results / f"data/packed/{job}.npy").stat().st_size / 1e6),
+    "build_index": ("vectors_per_s", lambda results, job: queries_and_vectors(results, job)[1]),
+    "score": ("queries_per_s", lambda results, job: prod(queries_and_vectors(results, job)) / 1e6),
+}
+
+
+def cpu_seconds(benchmark: Path) -> float:
+    """Seconds of CPU in a benchmark file of Snakemake, repetitions added up; what it could not measure counts as 0."""
+    total = 0.0
+    with open(benchmark, encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file, delimiter="\t"):
+            with suppress(ValueError):
+                seconds = float(row["cpu_time"])
+                total += 0.0 if math.isnan(seconds) else seconds
+    return total
+
+
+def measured_rates(results: Path, indexes: Collection[str]) -> dict[str, tuple[float, str]]:
+    """Rate -> work per second of CPU of earlier jobs, and where they ran.
+
+    ``results``: the folder with a folder a data set. Jobs that are too short do not count, nor those of other ``indexes``.
+    """
+    found = {}
+    for rule, (rate, work_of) in WORK.items():
+        work, seconds, places = 0.0, 0.0, set()
+        for path in sorted([*results.glob(f"*/benchmarks/{rule}.tsv"), *results.glob(f"*/benchmarks/{rule}/**/*.tsv")]):
+            folder = results / path.relative_to(results).parts[0]
+            job = path.relative_to(folder / "benchmarks").with_suffix("").as_posix().removeprefix(f"{rule}/")
+            took = cpu_seconds(path)
+            wanted = rule in ("verify", "pack") or Path(job).name in indexes
+            if took >= SHORTEST_JOB_S and wanted:
+                with suppress(FileNotFoundError):
+                    work, seconds, places = work + work_of(folder, job), seconds + took, places | {str(folder)}
+        if work:
+            found[rate] = work / seconds, f"measured: {work / seconds:,.4g} {rate} in {', '.join(sorted(places))}"
+    return found
+
+
+# ---------------------------------------------------------------- benchmarks
+
+
+@dataclass(frozen=True)
+class TrainingSpeed:
+    """Anchors/s of whole training steps in float32, as a benchmark measured them.
+
+    ``flops``: forward, of one image; ``device``: cpu or gpu; ``cores``: CPU cores used, 1 for a GPU; ``source``: file with
+    the whole benchmark; ``machine``: date, processor and versions.
+    """
+
+    model: str
+    flops: int
+    batch: int
+    device: str
+    cores: int
+    anchors_per_s: float
+    source: str
+    machine: str
+
+
+def read_speeds(path: Path) -> list[TrainingSpeed]:
+    """The speeds in a rates file; none if there is no such file, UserError if it is damaged."""
+    if not path.is_file():
+        return []
+    with damaged_file_errors(path):
+        return [TrainingSpeed(**speed) for speed in json.loads(path.read_text(encoding="utf-8"))["training"]]
+
+
+def write_speeds(path: Path, speeds: Sequence[TrainingSpeed]) -> None:
+    """Write speeds into a rates file, in place of those that it has of the same devices."""
+    devices = {speed.device for speed in speeds}
+    kept = [speed for speed in read_speeds(path) if speed.device not in devices]
+    with atomic_write(path) as part:
+        part.write_text(json.dumps({"training": [asdict(s) for s in [*kept, *speeds]]}, indent=2) + "\n", "utf-8")
+
+
+def step_flops(flops: int, replicas: int) -> float:
+    """FLOPs of an anchor and its replicas in a training step: forward (``flops`` an image), and twice that backward."""
+    return 3 * (1 + replicas) * flops
+
+
+def measured_tflops(speeds: Sequence[TrainingSpeed], flops: int, device: str) -> tuple[float, str] | None:
+    """Sustained TFLOP/s of training on a GPU or a CPU core, and their source; None if no speed is of this device.
+
+    ``flops``: of an image. Of several models, the one whose arithmetic is nearest counts; of its batch sizes, the first.
+    """
+    ours = [speed for speed in speeds if speed.device == device]
+    if not ours:
+        return None
+    nearest = min(ours, key=lambda speed: abs(speed.flops - flops))
+    on_cores = f" on {nearest.cores} cores" if device == "cpu" else ""
+    source = f"measured: {nearest.source}, {nearest.model}, {nearest.anchors_per_s:g} anchors/s{on_cores}"
+    return nearest.anchors_per_s * step_flops(nearest.flops, 1) / nearest.cores / 1e12, source

@@ -1,0 +1,91 @@
+"""How much audio a data set has, split by split, before or after it was verified."""
+
+import csv
+from collections.abc import Mapping
+from math import fsum
+from pathlib import Path
+from typing import NamedTuple
+
+from nafp.audio.segments import SAMPLE_RATE, count_segments
+from nafp.datasets.layout import MUSIC, SPLITS
+from nafp.errors import UserError
+from nafp.walk import files_below, is_wav
+
+PLANNED_SPLITS = ("train", "val", "test", "dummy")  # a query split has as many songs as its database
+
+
+class Songs(NamedTuple):
+    """Number of songs of a split, and their mean length in seconds."""
+
+    count: int
+    seconds: float
+
+    @property
+    def segments(self) -> int:
+        """Number of 1 s segments, if all songs have the mean length."""
+        return int(self.count * count_segments(int(self.seconds * SAMPLE_RATE)))
+
+    @property
+    def megabytes(self) -> float:
+        """Size as 16-bit samples."""
+        return self.count * self.seconds * SAMPLE_RATE * 2 / 1e6
+
+
+PUBLISHED = {  # data set -> its splits (dummy songs of full: mean length)
+    "mini": {
+        "train": Songs(10_000, 30),
+        "val": Songs(500, 30),
+        "test": Songs(500, 30),
+        "dummy": Songs(10_000, 30),
+    },
+    "full": {
+        "train": Songs(10_000, 30),
+        "val": Songs(500, 30),
+        "test": Songs(500, 30),
+        "dummy": Songs(100_000, 270),
+    },
+}
+
+
+def songs_in_manifest(manifest: Path) -> dict[str, Songs]:
+    """Split -> songs, of a verified data set."""
+    seconds: dict[str, list[float]] = {}
+    with open(manifest, encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            if row["split"] in MUSIC:
+                seconds.setdefault(row["split"].removesuffix("_db"), []).append(float(row["seconds"]))
+    return {split: Songs(len(found), fsum(found) / len(found)) for split, found in seconds.items()}
+
+
+def songs_in_folder(root: Path) -> dict[str, Songs]:
+    """Split -> songs of a folder in the paper's layout, by the sizes of its WAV files."""
+    found = {}
+    for split in ("train", "val_db", "test_db", "dummy"):
+        sizes = [path.stat().st_size for path in files_below(root / SPLITS[split], is_wav)]
+        if sizes:
+            found[split.removesuffix("_db")] = Songs(len(sizes), sum(sizes) / len(sizes) / (2 * SAMPLE_RATE))
+    return found
+
+
+def count_songs(config: Mapping, manifest: Path, given: Mapping[str, Songs]) -> tuple[dict[str, Songs], str]:
+    """Split -> songs, and the source of these numbers; UserError if there is none.
+
+    Sources, the first that there is: the manifest of a verified data set; numbers ``given``, the files in the data set's
+    folder, and what was published, the former before the latter split by split.
+    """
+    if config["dataset"] == "demo":
+        clip_s = config["demo"]["clip_s"]
+        return {split: Songs(count, clip_s) for split, count in config["demo"]["songs"].items()}, "config"
+    name = config["dataset"]["name"]
+    if manifest.is_file():
+        return songs_in_manifest(manifest), f"measured: {manifest}"
+    in_folder = songs_in_folder(Path(config["dataset"].get("root", f"data/{name}")))
+    found = PUBLISHED.get(name, {}) | in_folder | dict(given)
+    if lacking := sorted(set(PLANNED_SPLITS) - set(found)):
+        examples = " ".join(f"{split}=1000x30" for split in lacking)
+        raise UserError(
+            f"{name}: number of songs unknown, it was not verified yet; pass --songs {examples} (songs x seconds of each)"
+        )
+    if isinstance(most := config["dataset"].get("dummy"), int):
+        found["dummy"] = Songs(min(most, found["dummy"].count), found["dummy"].seconds)
+    return found, "given" if given else "measured: its files" if in_folder else "published"

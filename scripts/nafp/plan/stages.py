@@ -1,0 +1,208 @@
+"""What a target costs before it runs: jobs, hours, disk and memory of each stage, each with the source of its figures."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple, dataclass, fields
+from functools import cached_property
+
+from nafp import grid
+from nafp.config import overlay
+from nafp.errors import UserError
+from nafp.model.encoders import encoder_of
+from nafp.model.shapes import head_parameters, image_shape
+from nafp.plan.rates import Rates, step_flops
+from nafp.plan.songs import Songs
+from nafp.resources import MEMORY
+from nafp.search.types import index_type_of
+
+DEVICES = ("gpu", "cpu")
+PACK_JOBS = 11  # a job a split
+STATE_COPIES = 8  # weights kept of a run: best, last, and two states with Adam's two moments
+GB_PER_QUERY = 6e-7  # in a cell's per-query table
+SCOREBOARD = {"jobs": 4, "cpu_hours": 0.01, "disk_gb": 0.01, "memory_gb": 3.0}
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One line of the plan: hours of GPUs and of CPU cores over all jobs, memory of the largest job."""
+
+    stage: str
+    jobs: int
+    gpu_hours: float
+    cpu_hours: float
+    disk_gb: float
+    memory_gb: float
+    source: str
+
+
+def target_cells(config: Mapping, target: str) -> list[grid.CellKey]:
+    """The cells of a study, or of all; UserError for an unknown one."""
+    studies = {name: study for name, study in config["studies"].items() if study}
+    if target not in ("all", *studies):
+        raise UserError(f"unknown target {target!r}; known: all, {', '.join(studies)}")
+    chosen = studies.values() if target == "all" else [studies[target]]
+    return list(dict.fromkeys(cell for study in chosen for cell in grid.study_cells(study, config)))
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is to be done: cells on songs, at known rates. ``songs_source``: where the numbers of songs are from."""
+
+    config: Mapping
+    cells: Sequence[grid.CellKey]
+    songs: Mapping[str, Songs]
+    songs_source: str
+    rates: Rates
+    device: str
+
+    @cached_property
+    def runs(self) -> list[str]:
+        """Runs to train, in the order of the cells."""
+        return list(dict.fromkeys(cell.run for cell in self.cells))
+
+    @property
+    def clips(self) -> int:
+        """Files of the data set: songs, and the queries of validation and test."""
+        return sum(songs.count for songs in self.songs.values()) + self.songs["val"].count + self.songs["test"].count
+
+    @property
+    def audio_mb(self) -> float:
+        """MB of all these files."""
+        megabytes = {split: songs.megabytes for split, songs in self.songs.items()}
+        return sum(megabytes.values()) + megabytes["val"] + megabytes["test"]
+
+    @property
+    def database(self) -> int:
+        """Fingerprints in the database of a cell."""
+        return self.songs["dummy"].segments + self.songs["test"].segments
+
+    @property
+    def fingerprints(self) -> int:
+        """Fingerprints made by a run: the database and the queries."""
+        return self.database + self.songs["test"].segments
+
+    @property
+    def queries(self) -> int:
+        """Queries of a cell, by the config's ``test_ids``."""
+        ids, all_of_them = self.config["search"]["test_ids"], self.songs["test"].segments
+        return {"icassp": 2000, "all": all_of_them}.get(ids, ids if isinstance(ids, int) else all_of_them)
+
+    def hours_on_device(self, flops: float) -> dict[str, float]:
+        """Hours of the device that trains and fingerprints."""
+        hours = flops / (self.rates.tflops * 1e12) / 3600
+        return {
+            "gpu_hours": hours if self.device == "gpu" else 0.0,
+            "cpu_hours": hours if self.device == "cpu" else 0.0,
+        }
+
+    def largest_vectors_mb(self) -> float:
+        """MB of the largest database of fingerprints."""
+        return max(4 * grid.parse_run(run)["dim"] * self.database / 1e6 for run in self.runs)
+
+
+def memory_gb(rule: str, input_mb: float = 0.0) -> float:
+    """Memory that a job asks for."""
+    base, per_mb = MEMORY[rule]
+    return (base + per_mb * input_mb) / 1e3
+
+
+def verify(work: Work) -> Stage:
+    """Check every file's header and checksum."""
+    source = f"{work.rates.sources['files_per_s']}; sizes {work.songs_source}"
+    hours = work.clips / work.rates.files_per_s / 3600
+    return Stage("verify", 1, 0.0, hours, 0.02, memory_gb("verify"), source)
+
+
+def pack(work: Work) -> Stage:
+    """Pack the splits."""
+    source = f"{work.rates.sources['mb_per_s']}; sizes {work.songs_source}"
+    hours = work.audio_mb / work.rates.mb_per_s / 3600
+    return Stage("pack", PACK_JOBS, 0.0, hours, work.audio_mb / 1e3, memory_gb("pack"), source)
+
+
+def train(work: Work) -> Stage:
+    """Train every run."""
+    flops = disk_gb = 0.0
+    for run in work.runs:
+        fields = grid.parse_run(run)
+        sections = overlay.of_recipe(work.config, fields["recipe"])
+        options, image, encoder = sections["train"], image_shape(sections["features"]), encoder_of(sections["model"])
+        replicas = grid.positives(work.config["losses"][fields["loss"]])
+        anchors = work.songs["train"].segments * options["data"]["fraction"] * options["epochs"]
+        flops += step_flops(encoder.flops(image), replicas) * anchors
+        parameters = encoder.parameters(image) + head_parameters(encoder.features(image), fields["dim"])
+        disk_gb += STATE_COPIES * 4 * parameters / 1e9
+    return Stage(
+        stage="train",
+        jobs=len(work.runs),
+        **work.hours_on_device(flops),
+        disk_gb=disk_gb,
+        memory_gb=memory_gb("train", work.songs["train"].megabytes),
+        source=work.rates.sources["tflops"],
+    )
+
+
+def fingerprint(work: Work) -> Stage:
+    """Fingerprint database and queries by every run, in shards that are gathered afterwards."""
+    flops = disk_gb = 0.0
+    for run in work.runs:
+        fields = grid.parse_run(run)
+        sections = overlay.of_recipe(work.config, fields["recipe"])
+        flops += encoder_of(sections["model"]).flops(image_shape(sections["features"])) * work.fingerprints
+        disk_gb += 4 * fields["dim"] * work.fingerprints / 1e9
+    shards = work.config["fingerprint"]["shards"]
+    shard_mb = max(work.songs["dummy"].megabytes / shards["dummy"], work.songs["test"].megabytes / shards["test_db"])
+    gathers = sum(count > 1 for count in shards.values())
+    return Stage(
+        stage="fingerprint",
+        jobs=len(work.runs) * (sum(shards.values()) + gathers),
+        **work.hours_on_device(flops),
+        disk_gb=disk_gb,
+        memory_gb=memory_gb("fingerprint", shard_mb),
+        source=work.rates.sources["tflops"],
+    )
+
+
+def build_index(work: Work) -> Stage:
+    """Build the index of every cell."""
+    disk_gb = 0.0
+    for cell in work.cells:
+        index_type = index_type_of(cell.index, work.config["indexes"][cell.index])
+        disk_gb += index_type.bytes_per_vector(grid.parse_run(cell.run)["dim"]) * work.database / 1e9
+    hours = len(work.cells) * work.database / work.rates.vectors_per_s / 3600
+    memory = memory_gb("build_index", work.largest_vectors_mb())
+    return Stage("build_index", len(work.cells), 0.0, hours, disk_gb, memory, work.rates.sources["vectors_per_s"])
+
+
+def score(work: Work) -> Stage:
+    """Search for the queries of every cell; no search takes less time than one among 10,000 fingerprints."""
+    answers = len(work.cells) * work.queries
+    hours = answers * max(work.database / 1e6, 0.01) / work.rates.queries_per_s / 3600
+    memory = memory_gb("score", work.largest_vectors_mb())
+    return Stage(
+        "score", len(work.cells), 0.0, hours, answers * GB_PER_QUERY, memory, work.rates.sources["queries_per_s"]
+    )
+
+
+def scoreboard(work: Work) -> Stage:
+    """Write tables, figures and the page."""
+    return Stage("scoreboard", gpu_hours=0.0, source=f"assumed: {SCOREBOARD['cpu_hours']:g} hours", **SCOREBOARD)
+
+
+STAGES = (verify, pack, train, fingerprint, build_index, score, scoreboard)
+
+
+def plan(work: Work) -> list[Stage]:
+    """The stages of a target, in their order."""
+    return [stage(work) for stage in STAGES]
+
+
+def as_table(stages: Sequence[Stage]) -> str:
+    """The plan as text, a line a stage and one with the totals; memory is not added up but that of the largest job."""
+    summed = {
+        name: sum(getattr(stage, name) for stage in stages) for name in ("jobs", "gpu_hours", "cpu_hours", "disk_gb")
+    }
+    total = Stage("total", **summed, memory_gb=max(stage.memory_gb for stage in stages), source="")
+    rows = [[f"{x:,.2f}" if isinstance(x, float) else str(x) for x in astuple(stage)] for stage in (*stages, total)]
+    columns = list(zip([field.name for field in fields(Stage)], *rows, strict=True))
+    padded = [[text.rjust(max(map(len, column))) for text in column] for column in columns]
+    return "\n".join(f"{'  '.join(row)} {source}" for *row, source in zip(*padded, strict=True))

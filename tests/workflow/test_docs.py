@@ -1,0 +1,51 @@
+"""The pages: a site without a broken link, and a rule graph that is the workflow's."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+from workflow import ROOT, copy_project
+
+sys.path.insert(0, str(ROOT / "docs"))
+import rulegraph  # noqa: E402
+
+
+def test_the_site_builds_without_a_warning(tmp_path):
+    """Sphinx warns of links to pages and headings that are not there, and of pages that no other one leads to."""
+    pytest.importorskip("sphinx", reason="Sphinx is not installed: make install")
+    command = [
+        sys.executable,
+        "-m",
+        "sphinx",
+        "-W",
+        "--keep-going",
+        "-q",
+        "-c",
+        "docs",
+        "-d",
+        str(tmp_path / "doctrees"),
+    ]
+    done = subprocess.run([*command, ".", str(tmp_path / "site")], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "README.html" in (tmp_path / "site/index.html").read_text()
+    assert 'class="mermaid' in (tmp_path / "site/docs/rule-graph.html").read_text()
+
+
+def test_the_readme_is_short_and_leads_to_every_page():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 150
+    pages = {f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")}
+    assert pages | {"CONTRIBUTING.md", "CHANGELOG.md"} <= set(re.findall(r"\]\(([^)#]+)", text))
+
+
+def test_files_that_the_pages_link_to_are_there():
+    """Those that are no pages, which Sphinx copies, and what GitHub would not find."""
+    for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]:
+        links = re.findall(r"\]\(((?!https?://|#)[^)#]+)", page.read_text(encoding="utf-8"))
+        assert [link for link in links if not (page.parent / link).exists()] == [], page.name
+
+
+def test_the_rule_graph_is_that_of_the_workflow(tmp_path):
+    """`python docs/rulegraph.py` draws it again."""
+    assert rulegraph.written_graph() == rulegraph.planned_graph(copy_project(tmp_path))
