@@ -1,13 +1,12 @@
 """Where a scoreboard comes from: what made its runs and cells, and where that differs; data, time, the page, the config."""
 
-import json
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 
 import pandas as pd
 
-from nafp.files import damaged_file_errors
+from nafp.files import read_json
 from nafp.grid import FILES
 from nafp.jobfacts import UNKNOWN, device_name, job_facts
 from nafp.report.tables.cells import run_labels
@@ -57,8 +56,7 @@ def made_by(paths: Iterable[Path], names: Mapping[str, str]) -> dict[str, dict[s
     """
     made: dict[str, dict[str, Facts]] = {"training": {}, "index": {}, "search": {}}
     for path in paths:
-        with damaged_file_errors(path):
-            cell = json.loads(path.read_text(encoding="utf-8"))
+        cell = read_json(path, "run", "index", "fields")
         queries = cell.get("query_set", FILES)
         run = names.get(cell["run"], cell["run"])
         name = f"{run}, {cell['index']}" + f", queries {queries}" * (queries != FILES)
@@ -80,8 +78,7 @@ def training(run: Path) -> Facts:
     path = run / "provenance.json"
     if not path.is_file():
         return {}
-    with damaged_file_errors(path):
-        jobs = [flat(job) for job in json.loads(path.read_text(encoding="utf-8"))["jobs"]]
+    jobs = [flat(job) for job in read_json(path, "jobs")["jobs"]]
     return {name: ", then ".join(dict.fromkeys(job.get(name, NOT_RECORDED) for job in jobs)) for name in jobs[-1]}
 
 
@@ -138,8 +135,7 @@ def data(verification: Path) -> dict[str, str | dict[int, str]]:
     """What the check of the data set found: clips and hours of each split, and what was wrong but no reason to stop."""
     if not verification.is_file():
         return {"verification": "has not run yet"}
-    with damaged_file_errors(verification):
-        facts = json.loads(verification.read_text(encoding="utf-8"))
+    facts = read_json(verification, "splits", "warnings", "root", "md5", "published_md5")
     splits = {name: f"{split['clips']:,} clips, {split['hours']:.2f} h" for name, split in facts["splits"].items()}
     warnings = facts["warnings"]
     more = [f"and {len(warnings) - WARNINGS} more"] * (len(warnings) > WARNINGS)
