@@ -7,6 +7,7 @@ from pathlib import Path
 import yaml
 from jsonschema import Draft202012Validator, ValidationError
 
+from nafp.augment.steps import STEPS
 from nafp.evaluation.metrics import METRICS
 from nafp.options import options_schema
 from nafp.search.types import INDEX_TYPES
@@ -15,6 +16,7 @@ from nafp.search.types import INDEX_TYPES
 # has none in schemas/config.schema.yaml, so that an option is written down once, beside the code that takes it.
 REGISTRIES: dict[tuple[str, ...], Mapping[str, Mapping]] = {
     ("properties", "indexes"): {name: options_schema(each) for name, each in INDEX_TYPES.items()},
+    ("$defs", "chain", "items"): {name: step.schema for name, step in STEPS.items()},
 }
 
 # Places whose entries are called by a name of the registry, or otherwise and state that name as ``type``.
@@ -35,6 +37,11 @@ RENAMED: dict[str, Mapping[str, str]] = {
         "ef_search": "efSearch",
         "factor": "k_factor",
     },
+    **dict.fromkeys(("train", "recipes.*.train"), {"start": "init_from", "micro_batch": "micro_batch_size"}),
+    **dict.fromkeys(
+        ("train.data", "recipes.*.train.data"),
+        {"past_s": "context_s", "neighbours": "shuffle_run_length", "rest": "drop_last"},
+    ),
 }
 
 
@@ -112,7 +119,9 @@ def sentence(error: ValidationError) -> str:
         case "enum":
             return f"{where}: {error.instance!r} is not known; known: {', '.join(map(str, error.validator_value))}"
         case "required":
-            return f"{where}: {error.message.replace(' is a required property', '')} is missing"
+            missing = error.message.removesuffix(" is a required property")
+            about = error.schema.get("properties", {}).get(missing.strip("'"), {}).get("description")
+            return f"{where}: {missing} is missing" + (f": {about}" if about else "")
         case "minimum" | "exclusiveMinimum" | "maximum" | "exclusiveMaximum":
             low = error.schema.get("minimum", error.schema.get("exclusiveMinimum", "any"))
             high = error.schema.get("maximum", error.schema.get("exclusiveMaximum", "any"))
