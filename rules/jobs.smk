@@ -103,16 +103,15 @@ def fingerprint_minutes():
 
 def search_environment(wildcards):
     """The conda environment of a job that uses an index: Milvus Lite comes with a Faiss for the CPU only."""
-    kind = type_of(wildcards.index, config["indexes"][wildcards.index])[0]
-    return f"../envs/{'milvus' if kind == 'milvus' else 'search'}.yaml"
+    return f"../envs/{index_type_of(wildcards.index, config['indexes'][wildcards.index]).environment}.yaml"
 
 
 def gpus_of_search(wildcards):
     """GPUs of a job that searches: one where it uses one; on a cluster, where only its nodes know, if the config says so."""
-    kind, options = type_of(wildcards.index, config["indexes"][wildcards.index])
+    index_type = index_type_of(wildcards.index, config["indexes"][wildcards.index])
     device = config["search"]["device"]
     local = workflow.resource_settings.nodes is None
-    return int(wants_gpu(kind, options, device) if local else device == "gpu")
+    return int(wants_gpu(index_type, device) if local else device == "gpu")
 
 
 def query_set_of(wildcards):

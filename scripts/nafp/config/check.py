@@ -24,8 +24,7 @@ from nafp.evaluation.starts import check_icassp, possible_starts, read_ids
 from nafp.grid import FILES
 from nafp.model.encoders import encoder_of
 from nafp.model.shapes import Image, check_band, check_heads, image_shape
-from nafp.search.checks import check_milvus, check_training, codes_of, type_of
-from nafp.search.gpu import refusal
+from nafp.search.types import index_type_of
 from nafp.training.checks import check_batch, check_processes, check_supply, most_items
 
 Table = Mapping[str, Sequence]  # columns of a clip table: path, samples
@@ -225,15 +224,14 @@ def problems_of_chain(steps: Sequence[Mapping], part: str, clips: Clips) -> list
 
 def problems_of_index(name: str, dim: int, config: Mapping, clips: Clips, fraction: float = 1.0) -> list[str]:
     """Why an index could not be built of fingerprints of ``dim`` dimensions, and of a ``fraction`` of the dummy ones."""
-    kind, options = type_of(name, config["indexes"][name])
-    problems = said(codes_of, options["codes"], dim) if "codes" in options else []
-    problems += said(check_milvus, options) if kind == "milvus" else []
-    if config["search"]["device"] == "gpu" and (reason := refusal(kind, options)):
+    index_type = index_type_of(name, config["indexes"][name])
+    problems = said(index_type.check, dim)
+    if config["search"]["device"] == "gpu" and (reason := index_type.gpu_refusal()):
         problems.append(f"search.device: gpu cannot be used: {reason}; use auto or cpu")
     dummy = clips("dummy")
     rows = inf if dummy is None else max(round(fraction * sum(map(segments_of, dummy["samples"]))), 1)
-    problems += said(check_training, kind, min(rows, config["search"]["train_max"]))
-    return [f"index {name!r}: {problem.removeprefix(f'{kind}: ')}" for problem in problems]
+    problems += said(index_type.check_training, min(rows, config["search"]["train_max"]))
+    return [f"index {name!r}: {problem.removeprefix(f'{index_type.name}: ')}" for problem in problems]
 
 
 def problems_of_queries(search: Mapping, clips: Clips) -> list[str]:
