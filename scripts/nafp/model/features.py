@@ -1,4 +1,4 @@
-"""The log-mel layer: one second of audio becomes a small image (paper 3.1)."""
+"""The log-mel layer, from one second of audio to a small image (paper 3.1)."""
 
 import numpy as np
 import torch
@@ -9,7 +9,9 @@ from nafp.model.shapes import check_band
 AMPLITUDE_FLOOR = 0.06  # added before the logarithm, as in the reference: the layer is not invariant to gain
 MAX_SCOPES = ("segment", "batch")
 SCALES = ("melspec", "melspec_maxnorm")
-BANDS = 8  # of mel filters, each multiplied with the bins that it covers only: four times faster than all with all
+BANDS = (
+    8  # groups of mel filters, each multiplied with only the bins that it covers: four times faster than one product
+)
 
 
 def slaney_hz(mel: np.ndarray) -> np.ndarray:
@@ -48,8 +50,7 @@ class LogMel(nn.Module):
 
     Magnitude (not power) of a zero-padded STFT, Slaney mel filters, ``log10(mel + 0.06)``, minus the maximum.
     ``scale="melspec_maxnorm"`` then maps the minimum to -1 and the maximum to 1. ``max_scope="segment"`` takes both per
-    segment, so that a fingerprint does not depend on its batch; ``"batch"`` over the whole batch, as the published code
-    does.
+    segment, so that a fingerprint does not depend on its batch; ``"batch"`` over the whole batch, as the original does.
     """
 
     def __init__(
@@ -69,7 +70,7 @@ class LogMel(nn.Module):
                 raise ValueError(f"unknown {name} {value!r}; known: {', '.join(known)}")
         check_band(f_min, f_max, sample_rate)
         self.n_fft, self.hop, self.scale, self.max_scope = n_fft, hop, scale, max_scope
-        self.shape = n_mels, sample_rate // hop + 1  # of the image of 1 s
+        self.shape = n_mels, sample_rate // hop + 1  # (mels, frames) of a segment of 1 s
         filters = mel_filters(sample_rate, n_fft, n_mels, f_min, f_max)
         self.register_buffer("filters", torch.from_numpy(filters), persistent=False)  # (mels, bins)
         self.bands = [(rows, covered_bins(filters[rows])) for rows in bands_of(n_mels)]
