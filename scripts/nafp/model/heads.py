@@ -1,4 +1,4 @@
-"""What makes a fingerprint of an encoder's features."""
+"""The heads, from an encoder's features to a fingerprint."""
 
 import torch
 import torch.nn.functional as F
@@ -8,7 +8,7 @@ from nafp.model.shapes import HEAD_UNITS, NORM_EPSILON
 
 
 class DivideAndEncode(nn.Module):
-    """Each of ``dim`` outputs is encoded from its own slice of the features by a two-layer perceptron (paper 3.2).
+    """(B, features) -> (B, dim): each output from its own slice of the features by a two-layer perceptron (paper 3.2).
 
     ``norm``: LayerNorm of the hidden layer of each, behind its activation, as NMFP has it (arXiv 2506.22661).
     """

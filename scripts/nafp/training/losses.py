@@ -176,4 +176,4 @@ LOSSES = {
     "align_uniform": align_uniform,
     "dcl": decoupled,
 }
-WAITING_LOSSES = {"triplet"}  # the host waits for the GPU to choose triplets, so no CUDA graph can hold them
+WAITING_LOSSES = {"triplet"}  # losses that choose triplets on the host, which a CUDA graph cannot record
