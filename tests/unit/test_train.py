@@ -109,6 +109,35 @@ def test_one_random_segment_of_each_clip():
     assert {i for order in orders for i in order.flat} == set(range(15))
 
 
+@given(counts=st.lists(st.integers(1, 9), min_size=4, max_size=12), anchors=st.integers(2, 4), epoch=st.integers(0, 3))
+def test_batches_of_distinct_clips(counts, anchors, epoch):
+    """Every segment is used but for a remainder, none twice, and no two of a clip are in one batch."""
+    clips = Split.of_clips(
+        [np.zeros(4000 * (count + 1), np.int16) for count in counts], [f"x/{i}.wav" for i in range(len(counts))]
+    )
+
+    def batches() -> Batches:
+        return Batches(
+            clips, LogMel(**FEATURES), Chain([]), 2 * anchors, 1, 0, torch.device("cpu"), distinct_clips=True
+        )
+
+    if max(counts) > sum(counts) // anchors:
+        with pytest.raises(UserError, match="distinct_clips: a clip has|needs .* anchors"):
+            batches()
+        return
+    order = batches().order(epoch)
+    assert order.shape == (sum(counts) // anchors, anchors) and len(set(order.flat)) == order.size
+    assert all(len(set(clips.segments.clip[row])) == anchors for row in order)
+    assert np.array_equal(order, batches().order(epoch))
+    assert order.size < 9 or not np.array_equal(order, batches().order(epoch + 1))
+
+
+def test_distinct_clips_and_another_order_contradict():
+    for other in ({"one_per_clip": True}, {"shuffle_run_length": 2}):
+        with pytest.raises(UserError, match="are two orders of an epoch; choose one"):
+            trainer(bsz=6, data={"distinct_clips": True, **other})
+
+
 @given(fraction=st.floats(0.05, 1))
 def test_a_fraction_of_the_songs_is_part_of_every_larger_one(fraction):
     data = split(3, clips=20, samples=12000)

@@ -25,7 +25,7 @@ from nafp.grid import FILES
 from nafp.model.encoders import encoder_of
 from nafp.model.shapes import Image, check_band, check_heads, image_shape
 from nafp.search.types import index_type_of
-from nafp.training.checks import check_batch, check_processes, check_supply, most_items
+from nafp.training.checks import check_batch, check_distinct, check_orders, check_processes, check_supply, most_items
 
 Table = Mapping[str, Sequence]  # columns of a clip table: path, samples
 Clips = Callable[[str], Table | None]  # split -> its clip table as far as it is known; else None
@@ -202,7 +202,10 @@ def problems_of_run(fields: Mapping, config: Mapping, clips: Clips) -> list[str]
     problems += said(check_model, sections["model"], fields["dim"], image_shape(features))
     problems += said(check_batch, bsz, replicas)
     problems += said(check_processes, bsz, train["gpus"], features["max_scope"])
+    problems += said(check_orders, data["one_per_clip"], data["shuffle_run_length"], data["distinct_clips"])
     if (songs := clips("train")) is not None:
+        if data["distinct_clips"] and data["fraction"] == 1:
+            problems += said(check_distinct, bsz, replicas, list(map(segments_of, songs["samples"])))
         items = most_items(songs["samples"], data["fraction"], data["one_per_clip"])
         problems += said(check_supply, bsz, replicas, items, data["one_per_clip"])
     validation = config["chains"].get(train["validation"]["queries"], [])

@@ -13,7 +13,14 @@ from nafp.audio.segments import SAMPLE_RATE, SEGMENT
 from nafp.audio.splits import Segments, Split
 from nafp.augment.base import Draws
 from nafp.augment.chain import Chain, rows_of
-from nafp.training.checks import check_batch, check_supply, count_items, kept_clips
+from nafp.training.checks import (
+    check_batch,
+    check_distinct,
+    check_orders,
+    check_supply,
+    count_items,
+    kept_clips,
+)
 from nafp.training.gradients import mean_over_processes
 
 ROWS_AT_A_TIME = 1024  # rows transformed at a time, in about 200 MB of memory
@@ -87,7 +94,7 @@ class Batches:
     """The batches of a split: an order for each epoch, a plan for each step, images for the rows of a plan.
 
     ``fraction``: share of the clips that is used. ``one_per_clip``: one random segment a clip and epoch. ``context_s``: seconds
-    before a segment that reverberation carries into it. ``drop_last``, ``shuffle_run_length``: see ``order``.
+    before a segment that reverberation carries into it. ``drop_last``, ``shuffle_run_length``, ``distinct_clips``: see ``order``.
     """
 
     def __init__(
@@ -104,10 +111,11 @@ class Batches:
         context_s: float = 0.0,
         drop_last: bool = False,
         shuffle_run_length: int = 1,
+        distinct_clips: bool = False,
     ):
         self.log_mel, self.chain, self.seed = log_mel, chain, seed
         self.positives, self.one_per_clip = positives, one_per_clip
-        self.drop_last, self.shuffle_run_length = drop_last, shuffle_run_length
+        self.drop_last, self.shuffle_run_length, self.distinct_clips = drop_last, shuffle_run_length, distinct_clips
         self.context = round(context_s * SAMPLE_RATE)
         self.split, self.audio = split, AudioPool(split, device)
         self.clip_start = torch.from_numpy(split.clips["start"].to_numpy().copy())
@@ -116,6 +124,9 @@ class Batches:
         items = count_items(split.clips["samples"], fraction, one_per_clip)
         check_batch(bsz, positives)
         check_supply(bsz, positives, items, one_per_clip)
+        check_orders(one_per_clip, shuffle_run_length, distinct_clips)
+        if distinct_clips:
+            check_distinct(bsz, positives, np.bincount(self.segments.clip).tolist())
         self.steps = items // self.anchors  # steps of an epoch; the remainder of its shuffle is left out
 
     def order(self, epoch: int) -> np.ndarray:
@@ -123,10 +134,13 @@ class Batches:
 
         They are shuffled in runs of ``shuffle_run_length``, whose segments are then each other's negatives; where runs begin
         changes from epoch to epoch. ``drop_last``: segments beyond a whole number of batches are left out before shuffling,
-        as in the original code, so that the last ones are never trained on; otherwise after it.
+        as in the original code, so that the last ones are never trained on; otherwise after it. ``distinct_clips``: no batch
+        has two segments of a clip.
         """
         rng = generator_for(self.seed, epoch)
         count = self.steps * self.anchors
+        if self.distinct_clips:
+            return self.dealt(count, rng)
         if self.one_per_clip:
             _, first, counts = np.unique(self.segments.clip, return_index=True, return_counts=True)
             chosen = first + (torch.rand(len(first), generator=rng, dtype=torch.float64).numpy() * counts).astype(int)
@@ -136,6 +150,17 @@ class Batches:
         run -= run[0]
         place = torch.randperm(run[-1] + 1, generator=rng).numpy()[run]
         return chosen[np.argsort(place, kind="stable")][:count].reshape(self.steps, self.anchors)
+
+    def dealt(self, count: int, rng: torch.Generator) -> np.ndarray:
+        """(steps, anchors) numbers of ``count`` segments, no two of a clip in one batch.
+
+        The clips come in a random order, the segments of each too, and are dealt to the batches in turn: those of a clip go to
+        different ones, since no clip has more of them than there are batches (`check_distinct`).
+        """
+        chosen = torch.randperm(len(self.segments), generator=rng).numpy()[:count]
+        turn = torch.randperm(len(self.split.clips), generator=rng).numpy()[self.segments.clip[chosen]]
+        in_turn = chosen[np.argsort(turn, kind="stable")]
+        return in_turn.reshape(self.anchors, self.steps).T[torch.randperm(self.steps, generator=rng).numpy()]
 
     def plan(self, chosen: np.ndarray, rng: torch.Generator) -> BatchPlan:
         """Numbers (n,) of segments -> all random numbers of their batch."""

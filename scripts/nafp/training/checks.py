@@ -38,6 +38,23 @@ def check_supply(bsz: int, positives: int, items: int, one_per_clip: bool = Fals
         )
 
 
+def check_orders(one_per_clip: bool, shuffle_run_length: int, distinct_clips: bool) -> None:
+    """Refuse options of the order of an epoch that contradict each other."""
+    other = "one_per_clip" if one_per_clip else "shuffle_run_length" if shuffle_run_length > 1 else ""
+    if distinct_clips and other:
+        raise UserError(f"train.data: distinct_clips and {other} are two orders of an epoch; choose one")
+
+
+def check_distinct(bsz: int, positives: int, counts: Sequence[int]) -> None:
+    """Refuse batches of distinct clips where a clip has more segments than an epoch has batches; ``counts``: each clip's."""
+    steps = sum(counts) // (bsz // (1 + positives))
+    if max(counts) > steps:
+        raise UserError(
+            f"train.data.distinct_clips: a clip has {max(counts)} segments, but an epoch of bsz {bsz} only {steps} batches "
+            "to deal them to; use a smaller batch size, or more clips"
+        )
+
+
 def count_kept(clips: int, fraction: float) -> int:
     """How many clips a fraction of them is: one at least."""
     return max(round(fraction * clips), 1)
