@@ -398,7 +398,7 @@ def test_a_recipe_replaces_keys_at_any_depth():
     assert overlay.of_recipe(config, "base")["features"] == CONFIG["features"]
 
 
-OVER = {"full": ["mini"], "paper": ["mini"], "release": ["mini"]}  # overlay -> what it is laid over, as it says itself
+OVER = {"full": ["mini"], "paper": ["mini"], "release": ["mini"], "nmfp": ["mini"]}  # overlay -> what it is laid over, as it says itself
 
 
 def laid_over(*names: str) -> dict:
