@@ -28,6 +28,13 @@ def load_model(
     What is not given is read from the file, which our trainings write their settings into. UserError if the file is damaged,
     says something else than what is given, or neither says what it is of.
     """
+    return load_with_settings(weights, features, model, dim)[0]
+
+
+def load_with_settings(
+    weights: Path | str, features: Mapping | None = None, model: Mapping | None = None, dim: int | None = None
+) -> tuple[Model, dict]:
+    """``load_model``, and the settings that the file states."""
     known = settings_of(weights)
     given = {name: value for name, value in zip(OF_A_MODEL, (features, model, dim), strict=True) if value is not None}
     for name, value in given.items():
@@ -38,7 +45,7 @@ def load_model(
     built = build_model(*(({**known, **given})[name] for name in OF_A_MODEL))
     with damaged_file_errors(weights):
         built.load_state_dict(load_file(weights))
-    return built.eval()
+    return built.eval(), known
 
 
 def _apart(theirs: object, ours: object) -> str:

@@ -6,7 +6,7 @@ from math import fsum
 from pathlib import Path
 from typing import NamedTuple
 
-from nafp.audio.segments import SAMPLE_RATE, count_segments
+from nafp.audio.segments import SAMPLE_RATE, segments_of
 from nafp.datasets.layout import MUSIC, SPLITS
 from nafp.errors import UserError
 from nafp.walk import files_below, is_wav
@@ -23,7 +23,7 @@ class Songs(NamedTuple):
     @property
     def segments(self) -> int:
         """Number of 1 s segments, if all songs have the mean length."""
-        return int(self.count * count_segments(int(self.seconds * SAMPLE_RATE)))
+        return self.count * segments_of(int(self.seconds * SAMPLE_RATE))
 
     @property
     def megabytes(self) -> float:
