@@ -361,7 +361,7 @@ def step_facts(s: Settings, splits: dict[str, Split], device: torch.device) -> d
         for i in range(steps):
             t.step = 0
             t.train_step(order[i % len(order)])
-        asked.append(time.perf_counter() - began)  # for all of them; the GPU may still have to do them
+        asked.append(time.perf_counter() - began)  # the launches; the GPU may still be working
 
     seconds = seconds_of(some_steps, 0.6, device) / steps
     data = seconds_of(lambda: t.batches.images(t.plan(order[0])), 0.1, device)

@@ -211,7 +211,7 @@ def test_another_library_forgets_nothing(place, identify):
     assert matches()["song"].tolist() == ["0.wav"]
     before = {path: path.stat().st_mtime_ns for path in place.glob("store/*/*/*/fingerprints.f32")}
     assert len(before) == 2
-    identify("recordings", library=str(place / "songs"))  # by its absolute path too
+    identify("recordings", library=str(place / "songs"))  # its absolute path too
     assert matches()["song"].tolist() == ["1.wav"]
     assert {path: path.stat().st_mtime_ns for path in place.glob("store/*/*/*/fingerprints.f32")} == before
 

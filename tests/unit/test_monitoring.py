@@ -95,7 +95,7 @@ def test_a_song_that_noise_covers_for_a_while_is_one_interval():
     query = library[4 * 60 : 5 * 60].copy()
     query[20:40] = unit(g.standard_normal((20, 64)))
     assert heard(library, query) == [["4", 0.0, 30.5, 0.0]]
-    query[45:] = library[4 * 60 : 4 * 60 + 15]  # from its beginning again: another interval
+    query[45:] = library[4 * 60 : 4 * 60 + 15]  # the song's beginning again: another interval
     assert heard(library, query) == [["4", 0.0, 23.0, 0.0], ["4", 22.5, 30.5, 0.0]]
 
 

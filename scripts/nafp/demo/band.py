@@ -17,7 +17,7 @@ from nafp.demo.song import Part, Section, Song, calm_or_full, material, pick, re
 from nafp.demo.sounds import DRUMS, INSTRUMENTS, SAMPLE_RATE, unit_rms
 
 PEAK = 0.97
-HISS = 0.004  # of the music's RMS: the floor of a good tape, so that not even a rest is digital silence
+HISS = 0.004  # RMS relative to the music's: the noise floor of a good tape, so that rests are not digital silence
 
 
 @dataclass(frozen=True)

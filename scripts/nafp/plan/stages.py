@@ -29,7 +29,7 @@ BYTES_PER_VECTOR = {  # of an index, by its options o and the dimension d
 DEVICES = ("gpu", "cpu")
 PACK_JOBS = 11  # a job a split
 STATE_COPIES = 8  # weights kept of a run: best, last, and two states with Adam's two moments
-GB_PER_QUERY = 6e-7  # in a cell's per-query table
+GB_PER_QUERY = 6e-7  # disk space of a query in a cell's per-query table
 SCOREBOARD = {"jobs": 4, "cpu_hours": 0.01, "disk_gb": 0.01, "memory_gb": 3.0}
 
 

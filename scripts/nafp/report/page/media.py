@@ -11,7 +11,7 @@ from scipy.signal import spectrogram
 from nafp.audio.segments import SAMPLE_RATE
 
 WINDOW, STEP = 256, 64  # samples of the spectrogram
-RANGE_DB = 65  # from white to black
+RANGE_DB = 65  # range of the spectrogram, white to black
 _QUALITY = 72  # WebP quality of the spectrograms
 
 
