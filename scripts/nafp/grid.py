@@ -21,7 +21,7 @@ class CellKey(NamedTuple):
     """Which cell: a run's name, the index type it is searched with, and the query set that it is searched for."""
 
     run: str
-    index: str
+    index: str  # type: ignore[assignment]  # instead of tuple's method
     query_set: str = FILES
 
 

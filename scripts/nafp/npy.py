@@ -29,7 +29,7 @@ class Array:
 
     def tolist(self) -> object:
         """The numbers as lists in lists, like those of NumPy."""
-        found = self.numbers
+        found: list = self.numbers
         for length in reversed(self.shape):
             found = [found[i : i + length] for i in range(0, len(found), max(length, 1))]
         return found[0] if found else []
