@@ -9,7 +9,7 @@ import pandas as pd
 
 from nafp.files import atomic_write
 from nafp.identify.recognise import COLUMNS
-from nafp.text import cell, printable, shortened
+from nafp.text import printable, shortened, spreadsheet_cell
 
 WIDTH = 100  # columns of a terminal
 SHOWN = 50  # rows printed on a terminal
@@ -34,7 +34,7 @@ def write_csv(answers: pd.DataFrame, path: Path) -> None:
     """A table that spreadsheets open as it is: UTF-8 with a byte order mark, names on one line, no formulas."""
     table = answers.assign(copies=["; ".join(map(printable, names)) for names in answers["copies"]])
     for name in TEXTS:
-        table[name] = [cell(text) if isinstance(text, str) else "" for text in table[name]]
+        table[name] = [spreadsheet_cell(text) if isinstance(text, str) else "" for text in table[name]]
     with atomic_write(path) as part:
         table.to_csv(part, index=False, encoding="utf-8-sig")
 

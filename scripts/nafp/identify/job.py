@@ -29,7 +29,7 @@ from nafp.identify.store import model_key
 from nafp.model.fingerprint import fingerprint_blocks
 from nafp.model.model import on_device
 from nafp.model.weights import load_model
-from nafp.text import cell, printable
+from nafp.text import printable, spreadsheet_cell
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,9 @@ def update(library: Library, embed) -> None:
     """Bring a library up to date; files that could not be read are printed, and listed in the store. UserError if none could."""
     broken = library.update(embed)
     table = library.store / "left_out.csv"
-    rows = [{"path": cell(song.path), "problem": cell(song.problem)} for song in broken.itertuples()]
+    rows = [
+        {"path": spreadsheet_cell(song.path), "problem": spreadsheet_cell(song.problem)} for song in broken.itertuples()
+    ]
     with atomic_write(table) as part:
         pd.DataFrame(rows, columns=["path", "problem"]).to_csv(part, index=False, encoding="utf-8-sig")
     for song in broken.itertuples():

@@ -141,11 +141,14 @@ def data(verification: Path) -> dict[str, str | dict[int, str]]:
     more = [f"and {len(warnings) - WARNINGS} more"] * (len(warnings) > WARNINGS)
     first = dict(enumerate([*warnings[:WARNINGS], *more], start=1))
     return (
-        {"verification": verdict(facts)} | ({"warnings": first} if first else {}) | {"folder": facts["root"]} | splits
+        {"verification": verification_result(facts)}
+        | ({"warnings": first} if first else {})
+        | {"folder": facts["root"]}
+        | splits
     )
 
 
-def verdict(facts: Mapping) -> str:
+def verification_result(facts: Mapping) -> str:
     """One sentence on what was checked of a data set, and the result."""
     clips = sum(split["clips"] for split in facts["splits"].values())
     published = facts["published_md5"]
