@@ -198,7 +198,7 @@ def _groove(song: Song, moment: Moment, rng: Generator) -> dict[str, str]:
 
 
 def _add(track: np.ndarray, sound: np.ndarray, at_s: float, gain: float) -> None:
-    """Add a sound into the track, in place; what lies outside the track is cut off."""
+    """Add a sound into the track, in place; the part outside the track is cut off."""
     start = round(at_s * SAMPLE_RATE)
     sound = sound[max(-start, 0) :]
     start = max(start, 0)

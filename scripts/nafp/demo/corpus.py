@@ -145,7 +145,7 @@ def _song_jobs(root: Path, songs: dict[str, int], seed: int, clip_s: float) -> I
 
 
 def _pool(workers: int) -> Executor | nullcontext:
-    """Forked workers; none where one is asked for, or where the system cannot fork.
+    """Forked workers; none if one is enough, or the system cannot fork.
 
     Spawned ones would import the calling script anew, and the scripts of a workflow do their work on import.
     """

@@ -31,7 +31,7 @@ def gathered(rows: Sequence[dict]) -> pd.DataFrame:
 
 
 def write_csv(answers: pd.DataFrame, path: Path) -> None:
-    """A table that spreadsheets open as it is: UTF-8 with a byte order mark, names on one line, no formulas."""
+    """Write a CSV table for spreadsheets: UTF-8 with a byte order mark, names on one line, no formulas."""
     table = answers.assign(copies=["; ".join(map(printable, names)) for names in answers["copies"]])
     for name in TEXTS:
         table[name] = [spreadsheet_cell(text) if isinstance(text, str) else "" for text in table[name]]

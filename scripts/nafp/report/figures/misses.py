@@ -40,8 +40,8 @@ def kinds_of_answers(hits: pd.DataFrame, songs: np.ndarray, dummy_rows: int, qui
 
     ``hits``: per-query table with truth, place1, top1_exact, top1_near, top1_song. ``songs``: (rows,) song of each row of the
     database, whose first ``dummy_rows`` are distractors. ``quiet``: (n,) whether a test segment is silent. A miss where the
-    query's first segment or the right one is silent counts as silence, wherever the answer lies; a right answer that is no hit,
-    because another place has the same score, as several equally good.
+    query's first segment or the right one is silent counts as silence, whatever the answer is; a right answer that is not a hit,
+    because another place has the same score, counts as several equally good.
     """
     place, truth = hits["place1"].to_numpy(), hits["truth"].to_numpy()
     found = place >= 0
