@@ -22,9 +22,7 @@ class Tee:
         if not text.startswith("\r"):
             self.log.write(text)
             self.log.flush()
-        encoding = (
-            self.terminal.encoding or "utf-8"
-        )  # file names may be undecodable, or unknown to the terminal's encoding
+        encoding = self.terminal.encoding or "utf-8"  # an encoding may lack characters of a file's name
         return self.terminal.write(text.encode(encoding, "backslashreplace").decode(encoding))
 
     def __getattr__(self, name: str) -> Any:

@@ -82,9 +82,7 @@ def answers(run: Run, heard: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def verdict(rows: Sequence[int], scores: Sequence[float], truth: int) -> str:
     """hit: the best row is the right segment; near: its neighbour; miss. Of rows with equal scores, the wrong one counts."""
-    best = [
-        int(row) for row, score in zip(rows, scores, strict=True) if score == scores[0]
-    ]  # empty if the score is NaN
+    best = [int(row) for row, score in zip(rows, scores, strict=True) if score == scores[0]]  # empty: NaN
     off = max((abs(row - truth) for row in best), default=np.inf)
     return "hit" if off == 0 else "near" if off == 1 else "miss"
 
