@@ -22,7 +22,7 @@ from nafp.search.checks import EXCHANGED  # noqa: E402
 from nafp.audio.segments import HOP  # noqa: E402
 from nafp.evaluation.starts import ICASSP_IDS_SHA256  # noqa: E402
 from nafp.datasets.layout import MUSIC, SPLITS  # noqa: E402
-from nafp.augment.steps import POOL_OF_STEP  # noqa: E402
+from nafp.augment.steps import chain_pools  # noqa: E402
 from nafp.datasets.sources import SOURCES  # noqa: E402
 from nafp.identify.places import check_places, label, named_folder  # noqa: E402
 from nafp.search.checks import type_of  # noqa: E402
@@ -90,9 +90,14 @@ wildcard_constraints:
 
 @cache
 def imported(path):
-    """The library modules that a file imports, packages too, but for the library itself, which every import loads."""
+    """The library modules that a file imports, packages too, but for the library itself, which every import loads.
+
+    Modules that a registry names, as "module:class", count too.
+    """
     modules = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Constant) and re.fullmatch(r"nafp(\.\w+)+:\w+", str(node.value)):
+            modules.add(SCRIPTS / f"{node.value.partition(':')[0].replace('.', '/')}.py")
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("nafp"):
             names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
             places = [SCRIPTS / name.replace(".", "/") for name in names if name != "nafp"]
@@ -179,11 +184,6 @@ def sections_of(recipe):
 def recipe(wildcards):
     """The sections features, model and train of the config, as the job's run has them."""
     return sections_of(run_fields(wildcards)["recipe"])
-
-
-def chain_pools(steps):
-    """The kinds of sound that a chain's steps mix in: bg, ir, speech."""
-    return sorted({POOL_OF_STEP[name] for step in steps for name in step if name in POOL_OF_STEP})
 
 
 def shards_asked(split):

@@ -40,7 +40,7 @@ def training_splits(wildcards):
     splits = {name: packed(name) for name in ("train", "val_db", "val_query")}
     splits |= {pool: sounds(f"{pool}_train") for pool in chain_pools(settings["chain"])}
     splits |= {f"val_{pool}": sounds(f"{pool}_test") for pool in chain_pools(settings["validation"]["chain"] or [])}
-    return splits | ({"start": settings["start"]} if settings["start"] else {})
+    return splits | ({"init_from": settings["init_from"]} if settings["init_from"] else {})
 
 
 def largest_piece_mb():

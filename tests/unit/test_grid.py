@@ -13,10 +13,7 @@ import pytest
 import yaml
 
 from nafp import compute, grid
-from nafp.audio.codecs import CODECS
-from nafp.audio.kinds import RESPONSE_KINDS
-from nafp.augment import chain as augment
-from nafp.augment.steps import IMAGE_STEPS
+from nafp.augment.steps import STEPS
 from nafp.config import overlay
 from nafp.config.check import check_config, problems_of_index, problems_of_queries, problems_of_run, taken_names
 from nafp.errors import UserError
@@ -49,12 +46,12 @@ def test_numbers_of_the_command_line_and_with_exponents():
     """Given on the command line: text inside braces. In a file: as YAML reads it, but for exponents."""
     given = {"dataset": {"dummy": "10", "strict": "false", "root": "2024-01-01"}, "search": {"lengths": ["1", "3"]}}
     config = overlay.with_changes(
-        {"search": {"test_ids": "7"}, "train": {"learning_rate": "1e-3", "start": "1e"}}, given
+        {"search": {"test_ids": "7"}, "train": {"learning_rate": "1e-3", "init_from": "1e"}}, given
     )
     assert overlay.typed(config, given) == {
         "dataset": {"dummy": 10, "strict": False, "root": "2024-01-01"},
         "search": {"lengths": [1, 3], "test_ids": "7"},
-        "train": {"learning_rate": 0.001, "start": "1e"},
+        "train": {"learning_rate": 0.001, "init_from": "1e"},
     }
 
 
@@ -93,7 +90,7 @@ IMPOSSIBLE = [  # path and value of what no run or cell could do, and what is sa
     ("features.f_min", 4000, "features.f_min: 4000, f_max: 4000: f_min must be below f_max"),
     ("recipes.base", {"features": {"f_max": 200}}, "features.f_min: 300, f_max: 200: f_min must be below f_max"),
     ("chains.full", [{"cutout": {"mels": [9, 5]}}], r"chains.full.0.cutout.mels: \[9, 5\] ends below its beginning"),
-    ("demo.queries.test", [{"gain": {"peak_db": [0, -3]}}], r"demo.queries.test.0.gain.peak_db: \[0, -3\] ends below"),
+    ("demo.queries.test", [{"gain": {"db": [0, -3]}}], r"demo.queries.test.0.gain.db: \[0, -3\] ends below"),
     ("query_sets", {"a": [{"speech": {"snr_db": [9, 0]}}]}, r"query_sets.a.0.speech.snr_db: \[9, 0\] ends below"),
     ("train.schedule.first", 1e-9, "train.schedule.first: 1e-09 is out of range"),
     *(
@@ -126,6 +123,27 @@ IMPOSSIBLE = [  # path and value of what no run or cell could do, and what is sa
         ),
         ("studies.table3.baseline", {"bsz": 60}, "study 'table3': baseline {'bsz': 60} is none of the study's cells"),
         ("train.epoch", 3, "unknown key 'epoch' in train; known: checkpoints, compile, data, epochs,"),
+        (
+            "train.data",
+            {"past_s": 0, "rest": "later"},
+            "train.data: 'past_s' is now called 'context_s'; train.data: 'rest' is",
+        ),
+        (
+            "recipes.base",
+            {"train": {"micro_batch": 4}},
+            "recipes.base.train: 'micro_batch' is now called 'micro_batch_size'",
+        ),
+        ("recipes.base", {"train": {"data": {"neighbours": 4}}}, ".*'neighbours' is now called 'shuffle_run_length'"),
+        (
+            "chains.full",
+            [{"gain": {}}],
+            "chains.full.0.gain: 'db' is missing: .* the step that sets the peak is now called",
+        ),
+        (
+            "chains.full",
+            [{"gain": {"peak_db": [0, 0]}}],
+            "unknown key 'peak_db' in .*; .* is now called peak_normalize",
+        ),
         ("train.epochs", 0, "train.epochs: 0 is out of range; allowed: 1 to any"),
         ("train.learning_rate", "fast", "train.learning_rate: 'fast' is not of type number"),
         ("run.bsz", 121, "run.bsz: 121 is not a multiple of 2"),
@@ -302,7 +320,7 @@ def test_a_study_is_all_combinations_of_what_it_varies():
 
 
 def test_a_study_may_list_its_runs():
-    config = changed("recipes.exact", {"train": {"data": {"rest": "never"}}})
+    config = changed("recipes.exact", {"train": {"data": {"drop_last": True}}})
     study = {"seed": [0, 1], "runs": [{"aug": "none"}, {"recipe": "exact"}, {"aug": "none"}]}
     cells = [grid.parse_run(cell.run) for cell in grid.study_cells(study, config)]
     assert [(c["aug"], c["recipe"], c["seed"]) for c in cells] == [
@@ -315,12 +333,12 @@ def test_a_study_may_list_its_runs():
 
 
 def test_a_recipe_replaces_keys_at_any_depth():
-    config = changed("recipes.exact", {"model": {"width": 8}, "train": {"data": {"rest": "never"}}})
+    config = changed("recipes.exact", {"model": {"width": 8}, "train": {"data": {"drop_last": True}}})
     sections = overlay.of_recipe(config, "exact")
     assert sections["model"] == CONFIG["model"] | {"width": 8}
-    assert sections["train"]["data"] == CONFIG["train"]["data"] | {"rest": "never"}
+    assert sections["train"]["data"] == CONFIG["train"]["data"] | {"drop_last": True}
     assert sections["train"]["epochs"] == CONFIG["train"]["epochs"]
-    assert config["train"]["data"]["rest"] == "later"
+    assert config["train"]["data"]["drop_last"] is False
     assert overlay.of_recipe(config, "base")["features"] == CONFIG["features"]
 
 
@@ -343,12 +361,11 @@ def test_overlays_are_right(name):
 def test_the_schema_knows_the_registries():
     """Every step, index and loss that the code offers can be configured, with exactly its settings."""
     schema = yaml.safe_load(SCHEMA.read_text())
-    steps = schema["$defs"]["chain"]["items"]["properties"]
-    assert set(steps) == set(augment.STEPS)
-    for name, step in augment.STEPS.items():
-        fields = {field.name for field in step.__dataclass_fields__.values() if field.init}
-        assert set(steps[name]["properties"]) == fields - ({"p"} if name == "time_offset" else set())
-    assert set(IMAGE_STEPS) == {name for name, step in augment.STEPS.items() if step.stage == "image"}
+    for step in STEPS.values():
+        defaults = {field.name: field.default for field in dataclasses.fields(step.load()) if field.init}
+        options = step.schema["properties"]
+        assert set(options) == set(defaults)
+        assert all(tuple(one["default"]) == defaults[name] for name, one in options.items() if "default" in one)
     assert set(schema["properties"]["indexes"]["properties"]) == {*types.INDEXES, "milvus"}
     assert set(schema["properties"]["losses"]["properties"]) == set(losses.LOSSES)
     known = schema["$defs"]["train"]["properties"]
@@ -357,6 +374,3 @@ def test_the_schema_knows_the_registries():
     assert set(known["precision"]["enum"]) == set(compute.PRECISIONS)
     assert set(known) - {"gpus"} <= {field.name for field in dataclasses.fields(Settings)}
     assert schema["properties"]["search"]["properties"]["device"]["enum"] == list(types.DEVICES)
-    assert steps["impulse_response"]["properties"]["kinds"]["items"]["enum"] == list(RESPONSE_KINDS)
-    codecs = steps["codec"]["properties"]["names"]["items"]["enum"]
-    assert set(codecs) == set(CODECS)

@@ -22,7 +22,7 @@ from workflow import FULL, NONE, copy_project, planned, snakemake, tiny
 from nafp.audio.splits import Split
 from nafp.audio.wav import read_wav
 from nafp.augment.chain import Chain
-from nafp.augment.queries import degrade_clip, generator, held_out_pools
+from nafp.augment.queries import degrade_clip, generator_of_song, held_out_pools
 from nafp.datasets.layout import SPLITS
 from nafp.evaluation.metrics import METRICS
 from nafp.search.vectors import open_vectors
@@ -116,7 +116,7 @@ def test_queries_are_made_with_their_parts_half_of_the_held_out_sounds(finished,
     songs = corpus / SPLITS[f"{part}_db"]
     for path in sorted(songs.rglob("*.wav")):
         name = path.relative_to(songs).as_posix()
-        expected, gain_db = degrade_clip(read_wav(path), chain, generator(0, name))
+        expected, gain_db = degrade_clip(read_wav(path), chain, generator_of_song(0, name))
         np.testing.assert_array_equal(read_wav(corpus / SPLITS[f"{part}_query"] / name), expected)
         assert gain_db == 0  # their chain sets the level
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from nafp import grid
 from nafp.audio.kinds import check_kinds, kinds_of
 from nafp.audio.segments import SAMPLE_RATE, segments_of
-from nafp.augment.steps import IMAGE_STEPS
+from nafp.augment.steps import STEPS, names_of
 from nafp.config import overlay
 from nafp.config.schema import schema_problems
 from nafp.datasets.checks import check_shares
@@ -153,11 +153,11 @@ def steps_without_effect(config: Mapping) -> list[str]:
     """Steps of chains that could do nothing where they are, one sentence each."""
     problems = []
     for place, steps in chains_of(config).items():
-        names = [name for step in steps for name in step]
-        masks = [name for name in names if name in IMAGE_STEPS]
+        names = names_of(steps)
+        masks = [name for name in names if STEPS[name].stage == "image"]
         if masks and not place.startswith("chains."):
             problems.append(f"{place}: take out {', '.join(masks)}: masks act on log-mel images, but queries are sound")
-        twice = [name for name in ("time_offset", "splice") if names.count(name) > 1]
+        twice = [name for name in dict.fromkeys(names) if STEPS[name].unique and names.count(name) > 1]
         problems += [f"{place}: {name} acts once, but is there {names.count(name)} times" for name in twice]
     return problems
 

@@ -7,11 +7,14 @@ from pathlib import Path
 import yaml
 from jsonschema import Draft202012Validator, ValidationError
 
+from nafp.augment.steps import STEPS
 from nafp.evaluation.metrics import METRICS
 
 # Place in the schema -> options by name, as a registry of the library states them (JSON Schemas). What has an entry here
 # has none in schemas/config.schema.yaml, so that an option is written down once, beside the code that takes it.
-REGISTRIES: dict[tuple[str, ...], Mapping[str, Mapping]] = {}
+REGISTRIES: dict[tuple[str, ...], Mapping[str, Mapping]] = {
+    ("$defs", "chain", "items"): {name: step.schema for name, step in STEPS.items()},
+}
 
 # Place in the schema -> the names that are allowed there, those of a registry.
 NAMES: dict[tuple[str, ...], Iterable[str]] = {
@@ -19,7 +22,13 @@ NAMES: dict[tuple[str, ...], Iterable[str]] = {
 }
 
 # Place in the config (with * and ? as in file names) -> former name of a key: its present name, which the error states.
-RENAMED: dict[str, Mapping[str, str]] = {}
+RENAMED: dict[str, Mapping[str, str]] = {
+    **dict.fromkeys(("train", "recipes.*.train"), {"start": "init_from", "micro_batch": "micro_batch_size"}),
+    **dict.fromkeys(
+        ("train.data", "recipes.*.train.data"),
+        {"past_s": "context_s", "neighbours": "shuffle_run_length", "rest": "drop_last"},
+    ),
+}
 
 
 def schema(root: Path) -> dict:
@@ -81,7 +90,9 @@ def sentence(error: ValidationError) -> str:
         case "enum":
             return f"{where}: {error.instance!r} is not known; known: {', '.join(map(str, error.validator_value))}"
         case "required":
-            return f"{where}: {error.message.replace(' is a required property', '')} is missing"
+            missing = error.message.removesuffix(" is a required property")
+            about = error.schema.get("properties", {}).get(missing.strip("'"), {}).get("description")
+            return f"{where}: {missing} is missing" + (f": {about}" if about else "")
         case "minimum" | "exclusiveMinimum" | "maximum" | "exclusiveMaximum":
             low = error.schema.get("minimum", error.schema.get("exclusiveMinimum", "any"))
             high = error.schema.get("maximum", error.schema.get("exclusiveMaximum", "any"))
