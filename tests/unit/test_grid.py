@@ -16,13 +16,14 @@ from nafp import compute, grid
 from nafp.augment.steps import STEPS
 from nafp.config import overlay
 from nafp.config.check import check_config, problems_of_index, problems_of_queries, problems_of_run, taken_names
+from nafp.config.schema import schema as config_schema
 from nafp.errors import UserError
-from nafp.search import types
+from nafp.search import gpu
+from nafp.search.types import INDEX_TYPES
 from nafp.training import losses, optim
 from nafp.training.settings import Settings
 
 ROOT = Path(__file__).parents[2]
-SCHEMA = ROOT / "schemas/config.schema.yaml"
 RULES = "\n".join(path.read_text() for path in (ROOT / "Snakefile", *sorted((ROOT / "rules").glob("*.smk"))))
 CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
 
@@ -57,12 +58,12 @@ def test_numbers_of_the_command_line_and_with_exponents():
 
 IMPOSSIBLE = [  # path and value of what no run or cell could do, and what is said of it
     (
-        "indexes.ivfpq.codes",
+        "indexes.ivfpq.m",
         6,
-        "index 'ivfpq': codes: 6 does not divide the fingerprint's 64 dimensions; use one of 1, 2, 4,",
+        "index 'ivfpq': m: 6 does not divide the fingerprint's 64 dimensions; use one of 1, 2, 4,",
     ),
-    ("indexes.ivfpq-fastscan.codes", 48, "index 'ivfpq-fastscan': codes: 48 does not divide"),
-    ("indexes.hnsw.links", 1, "indexes.hnsw.links: 1 is out of range; allowed: 2 to any"),
+    ("indexes.ivfpq-fastscan.m", 48, "index 'ivfpq-fastscan': m: 48 does not divide"),
+    ("indexes.hnsw.M", 1, "indexes.hnsw.M: 1 is out of range; allowed: 2 to any"),
     (
         "indexes.milvus.index_type",
         "IVF_PQ",
@@ -201,16 +202,55 @@ def test_a_wrong_config_is_said_in_one_sentence(path, value, says):
     assert "\n" not in str(error.value)
 
 
-def test_a_former_key_is_refused_with_its_present_name(monkeypatch):
-    monkeypatch.setattr("nafp.config.schema.RENAMED", {"*train.data": {"remainder": "rest"}})
-    data = {name: value for name, value in CONFIG["train"]["data"].items() if name != "rest"}
+def test_a_former_key_is_refused_with_its_present_name():
+    data = {name: value for name, value in CONFIG["train"]["data"].items() if name != "drop_last"}
     with pytest.raises(UserError) as error:  # and nothing of the present one that is missing
-        check_config(changed("train.data", data | {"remainder": "never"}), ROOT)
-    assert str(error.value) == "train.data: 'remainder' is now called 'rest'"
-    recipe = {"train": {"data": {"remainder": "never", "rst": 1}}}
-    says = "recipes.base.train.data: 'remainder' is now called 'rest'; unknown key 'rst' in recipes.base.train.data; known: "
+        check_config(changed("train.data", data | {"rest": "never"}), ROOT)
+    assert str(error.value) == "train.data: 'rest' is now called 'drop_last'"
+    recipe = {"train": {"data": {"rest": "never", "rst": 1}}}
+    says = "recipes.base.train.data: 'rest' is now called 'drop_last'; unknown key 'rst' in recipes.base.train.data; known: "
     with pytest.raises(UserError, match=f"^{re.escape(says)}"):
         check_config(changed("recipes.base", recipe), ROOT)
+
+
+@pytest.mark.parametrize(
+    "name, options, says",
+    [
+        ("ivfpq", {"nlist": 4, "nprobe": 4, "codes": 8, "bits": 8}, {"codes": "m", "bits": "nbits"}),
+        (
+            "mine",
+            {"type": "ivfpq-rr", "nlist": 4, "nprobe": 4, "m": 8, "nbits": 8, "factor": 4},
+            {"factor": "k_factor"},
+        ),
+        (
+            "hnsw",
+            {"links": 16, "ef_construction": 80, "ef_search": 64},
+            {"ef_construction": "efConstruction", "ef_search": "efSearch", "links": "M"},
+        ),
+    ],
+)
+def test_options_of_an_index_are_called_as_in_faiss(name, options, says):
+    with pytest.raises(UserError) as error:
+        check_config(changed(f"indexes.{name}", options), ROOT)
+    found = sorted(str(error.value).split("; "))
+    assert found == sorted(f"indexes.{name}: {old!r} is now called {new!r}" for old, new in says.items())
+
+
+@pytest.mark.parametrize(
+    "name, options, says",
+    [
+        ("mine", {"nlist": 4, "nprobe": 4}, "indexes.mine: 'type' is missing"),
+        ("mine", {"type": "ivfp"}, "indexes.mine.type: 'ivfp' is not known; known: l2, ivf, ivfpq, ivfpq-rr, "),
+        ("mine", {"type": "ivf", "nlist": 4}, "indexes.mine: 'nprobe' is missing"),
+        ("mine", {"type": "l2", "nlist": 4}, "unknown key 'nlist' in indexes.mine; known: type"),
+        ("ivf", {"nlist": 4, "nprobe": 0}, "indexes.ivf.nprobe: 0 is out of range; allowed: 1 to any"),
+        ("l2", {"nlist": 4}, "unknown key 'nlist' in indexes.l2; known: type"),
+    ],
+)
+def test_wrong_options_of_an_index(name, options, says):
+    check_config(changed("indexes.mine", {"type": "ivf", "nlist": 4, "nprobe": 4}), ROOT)
+    with pytest.raises(UserError, match=f"^{re.escape(says)}"):
+        check_config(changed(f"indexes.{name}", options), ROOT)
 
 
 def test_no_rule_lends_its_name_to_a_study():
@@ -287,10 +327,10 @@ def test_the_papers_test_ids():
         assert problems_of_queries(icassp, clips) != []  # protocol clip
 
 
-def test_planning_loads_neither_pytorch_nor_faiss():
-    """What the rules import, in a process of its own."""
+def test_planning_loads_little():
+    """What the rules import, in a process of its own: of what is installed for jobs, nothing."""
     imports = "\n".join(re.findall(r"^(?:import|from) (?:[^(\n]*\([^)]*\)|[^#\n]*)", RULES, flags=re.MULTILINE))
-    heavy = {"torch", "faiss", "scipy", "soundfile"}
+    heavy = {"torch", "faiss", "scipy", "soundfile", "numpy", "pandas", "tqdm", "requests", "google_crc32c", "pyarrow"}
     code = (
         f"import sys\n{imports}\nassert 'nafp.config.check' in sys.modules\nprint(sorted({heavy} & set(sys.modules)))"
     )
@@ -360,17 +400,17 @@ def test_overlays_are_right(name):
 
 def test_the_schema_knows_the_registries():
     """Every step, index and loss that the code offers can be configured, with exactly its settings."""
-    schema = yaml.safe_load(SCHEMA.read_text())
+    schema = config_schema(ROOT)
     for step in STEPS.values():
         defaults = {field.name: field.default for field in dataclasses.fields(step.load()) if field.init}
         options = step.schema["properties"]
         assert set(options) == set(defaults)
         assert all(tuple(one["default"]) == defaults[name] for name, one in options.items() if "default" in one)
-    assert set(schema["properties"]["indexes"]["properties"]) == {*types.INDEXES, "milvus"}
+    assert set(schema["properties"]["indexes"]["properties"]) == set(INDEX_TYPES)
     assert set(schema["properties"]["losses"]["properties"]) == set(losses.LOSSES)
     known = schema["$defs"]["train"]["properties"]
     assert set(known["optimizer"]["properties"]["name"]["enum"]) == set(optim.OPTIMIZERS)
     assert set(known["schedule"]["properties"]["name"]["enum"]) == set(optim.SCHEDULES)
     assert set(known["precision"]["enum"]) == set(compute.PRECISIONS)
     assert set(known) - {"gpus"} <= {field.name for field in dataclasses.fields(Settings)}
-    assert schema["properties"]["search"]["properties"]["device"]["enum"] == list(types.DEVICES)
+    assert schema["properties"]["search"]["properties"]["device"]["enum"] == list(gpu.DEVICES)

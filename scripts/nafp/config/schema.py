@@ -8,13 +8,22 @@ import yaml
 from jsonschema import Draft202012Validator, ValidationError
 
 from nafp.augment.steps import STEPS
+from nafp.datasets.sources import dataset_schema
 from nafp.evaluation.metrics import METRICS
+from nafp.options import options_schema
+from nafp.search.types import INDEX_TYPES
 
 # Place in the schema -> options by name, as a registry of the library states them (JSON Schemas). What has an entry here
 # has none in schemas/config.schema.yaml, so that an option is written down once, beside the code that takes it.
 REGISTRIES: dict[tuple[str, ...], Mapping[str, Mapping]] = {
+    ("properties", "indexes"): {name: options_schema(each) for name, each in INDEX_TYPES.items()},
     ("$defs", "chain", "items"): {name: step.schema for name, step in STEPS.items()},
 }
+
+DATASET = ("properties", "dataset", "anyOf", 1)  # a data set that is described, to which its sources add their options
+
+# Places whose entries are called by a name of the registry, or otherwise and state that name as ``type``.
+TYPED = {("properties", "indexes")}
 
 # Place in the schema -> the names that are allowed there, those of a registry.
 NAMES: dict[tuple[str, ...], Iterable[str]] = {
@@ -23,6 +32,14 @@ NAMES: dict[tuple[str, ...], Iterable[str]] = {
 
 # Place in the config (with * and ? as in file names) -> former name of a key: its present name, which the error states.
 RENAMED: dict[str, Mapping[str, str]] = {
+    "indexes.*": {
+        "codes": "m",
+        "bits": "nbits",
+        "links": "M",
+        "ef_construction": "efConstruction",
+        "ef_search": "efSearch",
+        "factor": "k_factor",
+    },
     **dict.fromkeys(("train", "recipes.*.train"), {"start": "init_from", "micro_batch": "micro_batch_size"}),
     **dict.fromkeys(
         ("train.data", "recipes.*.train.data"),
@@ -35,17 +52,35 @@ def schema(root: Path) -> dict:
     """The schema: ``schemas/config.schema.yaml`` of the workflow in ``root``, with the options of the registries filled in."""
     found = yaml.safe_load((root / "schemas/config.schema.yaml").read_text(encoding="utf-8"))
     for place, options in REGISTRIES.items():
-        part_at(found, place).setdefault("properties", {}).update(options)
+        part = part_at(found, place)
+        if place in TYPED:
+            options = {name: with_type(name, each) for name, each in options.items()}
+            part["additionalProperties"] = of_stated_type(options)
+        part.setdefault("properties", {}).update(options)
+    dataset, sources = part_at(found, DATASET), dataset_schema()
+    dataset["properties"] |= sources["properties"]
+    dataset["allOf"] = sources["allOf"]
     for place, names in NAMES.items():
         part_at(found, place)["enum"] = list(names)
     return found
 
 
-def part_at(found: dict, place: Iterable[str]) -> dict:
+def part_at(found: dict, place: Iterable[str | int]) -> dict:
     """The part of a schema at a place."""
     for name in place:
         found = found[name]
     return found
+
+
+def with_type(name: str, options: Mapping) -> dict:
+    """The schema of an entry's options, which may state its type too."""
+    return {**options, "properties": {"type": {"const": name}, **options["properties"]}}
+
+
+def of_stated_type(options: Mapping[str, Mapping]) -> dict:
+    """The schema of an entry that must state its type, which decides on its other options."""
+    by_type = [{"if": {"properties": {"type": {"const": name}}}, "then": dict(each)} for name, each in options.items()]
+    return {"type": "object", "required": ["type"], "properties": {"type": {"enum": [*options]}}, "allOf": by_type}
 
 
 def schema_problems(config: Mapping, root: Path) -> list[str]:
