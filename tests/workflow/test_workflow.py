@@ -203,65 +203,6 @@ def test_the_scoreboard_of_what_has_finished(finished, tmp_path):
     assert {"make_table", "build_page"} <= planned(folder, "scoreboard").keys()
 
 
-# ---------------------------------------------------------------- what reruns
-
-
-def test_nothing_is_left_to_do(finished):
-    assert planned(finished) == {}
-
-
-def test_learning_rate_reruns_training_and_what_follows(edited):
-    folder, edit = edited
-    edit("config.yaml", "learning_rate: 2.0e-3", "learning_rate: 1.0e-3")
-    jobs = planned(folder)
-    assert jobs["train"] == 2
-    assert jobs["fingerprint"] == 6
-    assert not jobs.keys() & {"compose_demo", "synthesise_queries", "verify", "pack"}
-
-
-def test_one_more_index_runs_its_cells_only(edited):
-    folder, edit = edited
-    edit("tiny.yaml", "index: [l2, ivfpq,", "index: [l2, ivfpq, hnsw,")
-    jobs = planned(folder)
-    assert (jobs.pop("build_index"), jobs.pop("score")) == (1, 1)
-    assert jobs.keys() == {"make_table", "plot", "build_page"}
-
-
-def test_a_recipe_runs_its_runs_only(edited):
-    folder, edit = edited
-    edit("tiny.yaml", "  table3: {", "  recipes_compared: {recipe: [base, narrow]}\n  table3: {")
-    edit("tiny.yaml", "run: {bsz: 16", "recipes: {narrow: {model: {width: 2}, train: {epochs: 1}}}\nrun: {bsz: 16")
-    jobs = planned(folder)
-    assert (jobs["train"], jobs["fingerprint"], jobs["score"]) == (1, 3, 1)
-
-
-def test_one_more_seed_runs_its_runs_only(edited):
-    folder, edit = edited
-    edit("tiny.yaml", "table3: {aug: [full, none], bsz: 16}", "table3: {aug: [full, none], bsz: 16, seed: [0, 1]}")
-    jobs = planned(folder)
-    assert jobs["train"] == 2
-    assert jobs["fingerprint"] == 6
-    assert jobs["score"] == 2
-    assert "pack" not in jobs
-
-
-@pytest.mark.parametrize(
-    "module, reruns, spares",
-    [
-        ("search/index", {"build_index", "score"}, {"train", "fingerprint", "pack"}),
-        ("report/figures/plots", {"plot"}, {"train", "score", "make_table"}),
-        ("training/losses", {"train", "fingerprint"}, {"pack", "verify"}),
-        ("demo/sounds", {"compose_demo", "pack", "train"}, set()),
-    ],
-)
-def test_a_library_module_reruns_what_imports_it(edited, module, reruns, spares):
-    folder, edit = edited
-    edit(f"scripts/nafp/{module}.py", '"""\n', '"""\n# edited\n')
-    jobs = planned(folder).keys()
-    assert reruns <= jobs
-    assert not spares & jobs
-
-
 def test_one_cell_by_its_path(finished):
     other = "aug=tb_bsz=32_dim=16_loss=ntxent_recipe=base_seed=5"  # in no study
     jobs = planned(finished, f"results/demo/scores/{other}/epoch=last/ivf.json")
