@@ -1,4 +1,4 @@
-"""Fingerprints in the published code's format: there and back, and what is wrong with a folder."""
+"""Fingerprints in the original code's format: there and back, and what is wrong with a folder."""
 
 import numpy as np
 import pytest
