@@ -286,7 +286,7 @@ def search(device: torch.device, options: argparse.Namespace) -> pd.DataFrame:
     database = Database(np.tile(few.dummy, (copies, 1)), few.db)
     exact, size = ExactSearch(database, device), len(database)
     seconds = seconds_of(lambda: exact.nearest(query, 20), 1, device)
-    exact.kept = None
+    exact.resident = None
     sent = seconds_of(lambda: exact.nearest(query, 20), 0, device)
     what = {
         "same neighbours as NumPy": f"{same:.2%} of 1,000",
