@@ -1,6 +1,46 @@
 # What single rules ask for and are told. No rules.
 
 
+def corpus(wildcards):
+    """The folder of the data set's files; a function, so that braces in its name are no wildcards."""
+    return CORPUS
+
+
+def states_of_sources(wildcards):
+    """The states of the folders that a data set of one's own is made of."""
+    return own_states()
+
+
+def steps_of_part(wildcards):
+    """The chain that degrades the validation or test songs."""
+    return QUERY_CHAINS[wildcards.part]
+
+
+def pools_of_part(wildcards):
+    """The kinds of sound that it mixes in."""
+    return chain_pools(steps_of_part(wildcards))
+
+
+def steps_of_set(wildcards):
+    """The chain of a query set."""
+    return config["query_sets"][wildcards.query_set]
+
+
+def pools_of_set(wildcards):
+    """The kinds of sound that it mixes in."""
+    return chain_pools(steps_of_set(wildcards))
+
+
+def sounds_of_set(wildcards):
+    """The held-out sounds that it mixes in, as input."""
+    return degrading_sounds(steps_of_set(wildcards))
+
+
+def sounds_of_copies(wildcards):
+    """The held-out sounds that augmented copies are made with, as input."""
+    return degrading_sounds(config["chains"][config["augmented"]["aug"]])
+
+
 def of_gpus(each):
     """``each`` times the GPUs of the job's training."""
     return lambda wildcards: each * recipe(wildcards)["train"]["gpus"]

@@ -17,4 +17,4 @@ with tee_to_log(snakemake.log[0]):
     if masks := [name for name in names_of(params.steps) if STEPS[name].stage == "image"]:
         print(f"left out, because they act on log-mel images: {', '.join(masks)}")
     chain = Chain(params.steps, pools, every, for_queries=True)
-    write_copies(Split.open(inputs.songs), Path(snakemake.output[0]), chain, params.seed, every)
+    write_copies(Split.open(inputs.songs), Path(snakemake.output.copies), chain, params.seed, every)

@@ -4,8 +4,6 @@ import json
 import os
 import re
 import shutil
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
@@ -17,7 +15,7 @@ import soundfile as sf
 import yaml
 from recount import answers, check_table
 from wavs import data_set, write
-from workflow import FULL, NONE, copy_project, planned, snakemake, tiny
+from workflow import FULL, NONE, copy_project, planned, run_snakemake, snakemake, tiny
 
 from nafp.audio.splits import Split
 from nafp.audio.wav import read_wav
@@ -339,10 +337,8 @@ def test_identify_runs_again_when_its_folders_change(finished, tmp_path):
 
 def test_commands_that_run_no_job_need_no_number_of_cores(finished):
     for command in (["--unlock"], ["--list-rules"], ["-n"]):
-        done = subprocess.run(
-            [sys.executable, "-m", "snakemake", *command], cwd=finished, capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stderr
+        done = run_snakemake(finished, *command)
+        assert done.returncode == 0, done.stdout
 
 
 # ---------------------------------------------------------------- interruption

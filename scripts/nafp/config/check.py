@@ -18,6 +18,7 @@ from nafp.augment.steps import STEPS, names_of
 from nafp.config import overlay
 from nafp.config.schema import schema_problems
 from nafp.datasets.checks import check_shares
+from nafp.datasets.sources import SOURCES, dataset_of
 from nafp.errors import UserError
 from nafp.evaluation.starts import check_icassp, possible_starts, read_ids
 from nafp.grid import FILES
@@ -133,7 +134,7 @@ def chains_of(config: Mapping) -> dict[str, Sequence[Mapping]]:
 
 def own_of(config: Mapping) -> Mapping:
     """The folders of somebody's own music that a data set is made of; empty for every other source."""
-    return {} if config["dataset"] == "demo" else config["dataset"].get("own", {})
+    return dataset_of(config).get("own", {})
 
 
 def reversed_ranges(config: Mapping) -> list[str]:
@@ -169,21 +170,21 @@ def is_range(value: object) -> bool:
 # ---------------------------------------------------------------- runs and cells
 
 
-def demo_clips(config: Mapping) -> Clips:
-    """What is known of the data set from the config alone: the songs of the demo, and nothing of any other."""
-    songs, samples = config["demo"]["songs"], round(config["demo"]["clip_s"] * SAMPLE_RATE)
+def planned_clips(config: Mapping) -> Clips:
+    """What is known of the data set from the config alone: all songs of one that is composed, nothing of others."""
+    planned = SOURCES[dataset_of(config)["source"]].clips(config)
 
     @cache
     def clips(split: str) -> Table | None:
-        count = songs.get(split.removesuffix("_db").removesuffix("_query")) if config["dataset"] == "demo" else None
-        return {"samples": [samples] * count} if count else None
+        count, seconds = planned.get(split, (0, 0))
+        return {"samples": [round(seconds * SAMPLE_RATE)] * count} if count else None
 
     return clips
 
 
 def impossible_cells(config: Mapping) -> list[str]:
     """Cells of the studies that could not be trained or searched, as far as the config says, one sentence each."""
-    clips = demo_clips(config)
+    clips = planned_clips(config)
     cells = {cell for study in config["studies"].values() if study for cell in grid.study_cells(study, config)}
     fields = {run: grid.parse_run(run) for run in sorted({cell.run for cell in cells})}
     problems = [problem for run in fields.values() for problem in problems_of_run(run, config, clips)]

@@ -8,6 +8,7 @@ import yaml
 from jsonschema import Draft202012Validator, ValidationError
 
 from nafp.augment.steps import STEPS
+from nafp.datasets.sources import dataset_schema
 from nafp.evaluation.metrics import METRICS
 from nafp.model.encoders import ENCODERS, options_of_all
 from nafp.options import options_schema
@@ -20,6 +21,8 @@ REGISTRIES: dict[tuple[str, ...], Mapping[str, Mapping]] = {
     ("$defs", "chain", "items"): {name: step.schema for name, step in STEPS.items()},
     ("$defs", "model"): options_of_all(),
 }
+
+DATASET = ("properties", "dataset", "anyOf", 1)  # a data set that is described, to which its sources add their options
 
 # Places whose entries are called by a name of the registry, or otherwise and state that name as ``type``.
 TYPED = {("properties", "indexes")}
@@ -57,12 +60,15 @@ def schema(root: Path) -> dict:
             options = {name: with_type(name, each) for name, each in options.items()}
             part["additionalProperties"] = of_stated_type(options)
         part.setdefault("properties", {}).update(options)
+    dataset, sources = part_at(found, DATASET), dataset_schema()
+    dataset["properties"] |= sources["properties"]
+    dataset["allOf"] = sources["allOf"]
     for place, names in NAMES.items():
         part_at(found, place)["enum"] = list(names)
     return found
 
 
-def part_at(found: dict, place: Iterable[str]) -> dict:
+def part_at(found: dict, place: Iterable[str | int]) -> dict:
     """The part of a schema at a place."""
     for name in place:
         found = found[name]

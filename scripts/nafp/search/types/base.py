@@ -17,10 +17,15 @@ FLOAT_BYTES = 4
 
 
 class SearchableIndex(Protocol):
-    """An open index. ``gpu``: number of the GPU that holds it; ``memory_bytes``: what it keeps in memory. None if unknown."""
+    """An index that is open for searching."""
 
-    memory_bytes: int | None
-    gpu: int | None
+    @property
+    def memory_bytes(self) -> int | None:
+        """Bytes that it keeps in memory, by its structure; None if unknown."""
+
+    @property
+    def gpu(self) -> int | None:
+        """Number of the GPU that holds it; None on the CPU."""
 
     def __len__(self) -> int:
         """Number of fingerprints."""
