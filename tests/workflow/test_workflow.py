@@ -85,7 +85,7 @@ def test_cells_and_runs_say_what_made_them(finished):
         assert made.keys() == {"index", "search"}
         for facts in made.values():
             assert facts["packages"]["faiss"] == faiss.__version__
-            assert "torch" not in facts["packages"]  # which these jobs do not load
+            assert "torch" not in facts["packages"]  # these jobs do not load it
             assert facts["device"] == "CPU" or faiss.get_num_gpus()
             assert facts["threads"] == 2
     for run in (FULL, NONE):
@@ -202,7 +202,7 @@ def test_the_scoreboard_of_what_has_finished(finished, tmp_path):
 
 
 def test_one_cell_by_its_path(finished):
-    other = "aug=tb_bsz=32_dim=16_loss=ntxent_recipe=base_seed=5"  # in no study
+    other = "aug=tb_bsz=32_dim=16_loss=ntxent_recipe=base_seed=5"  # a run of no study
     jobs = planned(finished, f"results/demo/scores/{other}/epoch=last/ivf.json")
     assert jobs == {"train": 1, "fingerprint": 3, "build_index": 1, "score": 1}
 

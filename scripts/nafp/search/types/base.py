@@ -47,10 +47,12 @@ class Building:
 class IndexType(ABC):
     """An index type with its options: the fields of the subclass, each made by ``nafp.options.option``."""
 
-    name: ClassVar[str]  # in the config
-    backend: ClassVar[str]  # library that it is of
+    name: ClassVar[str]  # name in the config
+    backend: ClassVar[str]  # library that implements it
     environment: ClassVar[str] = "search"  # file in envs/ with the packages that it needs
-    takes_additions: ClassVar[bool] = False  # to its finished folder; otherwise it is rebuilt when its database grows
+    takes_additions: ClassVar[bool] = (
+        False  # additions to a finished index; otherwise it is rebuilt when its database grows
+    )
     min_training_vectors: ClassVar[int] = 0
 
     @abstractmethod
