@@ -66,7 +66,7 @@ VARIED = {name: grid.varied_fields(study, config) for name, study in STUDIES.ite
 EPOCH = config["search"]["epoch"]
 DEFAULT_RUN = grid.run_name(config["run"])
 TEST_SPLITS = ("test_db", "test_query", "dummy")
-THREADS = 8  # of the jobs that can use them; Snakemake gives fewer where there are fewer
+THREADS = 8  # threads of jobs that can use them; on a smaller machine Snakemake gives fewer
 
 # Jobs that run here share this machine's GPUs: one, unless --resources says more. A cluster counts its own.
 if workflow.resource_settings.nodes is None:
@@ -80,7 +80,7 @@ RUNS = (
 )
 EPOCHS = r"best|last|\d+"
 INDEXES = "|".join(config["indexes"])
-QUERIES = f"(queries=({'|'.join(config['query_sets']) or 'none'})/)?"  # of a cell; nothing: the data set's own
+QUERIES = f"(queries=({'|'.join(config['query_sets']) or 'none'})/)?"  # query set of a cell; empty: the data set's own
 
 
 wildcard_constraints:
@@ -222,7 +222,7 @@ def vectors(split):
 def shards(*splits):
     """The shards of splits, as input, so that a lost one is made again; a split may be a function of the wildcards."""
     if set(config["fingerprint"]["shards"].values()) == {1}:
-        return []  # in a grid of thousands of jobs, what Snakemake does around a call of an input function adds up
+        return []  # a call of an input function is slow in a grid of thousands of jobs
 
     def files(wildcards):
         names = [split(wildcards) if callable(split) else split for split in splits]

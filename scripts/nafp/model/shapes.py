@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from nafp.audio.segments import SAMPLE_RATE
 from nafp.errors import UserError
 
-HEAD_UNITS = 32  # of the hidden layer of a head
+HEAD_UNITS = 32  # units of the hidden layer of a head
 Image = tuple[int, int]  # (mels, frames) of a segment
 
 

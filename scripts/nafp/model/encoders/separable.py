@@ -11,7 +11,16 @@ if TYPE_CHECKING:
     from torch import nn
 
 CHANNEL_FACTORS = (1, 1, 2, 2, 4, 4, 8, 8)  # times the width, block by block
-TIME_STRIDES = (2, 2, 2, 2, 1, 2, 1, 2)  # of the 1x3 convolution; the 3x1 convolution always strides frequency by 2
+TIME_STRIDES = (
+    2,
+    2,
+    2,
+    2,
+    1,
+    2,
+    1,
+    2,
+)  # strides of the 1x3 convolutions; the 3x1 convolutions always stride frequency by 2
 KERNEL = 3
 VARIANTS = ("release", "paper")
 
