@@ -10,6 +10,7 @@ from jsonschema import Draft202012Validator, ValidationError
 from nafp.augment.steps import STEPS
 from nafp.datasets.sources import dataset_schema
 from nafp.evaluation.metrics import METRICS
+from nafp.model.encoders import ENCODERS, options_of_all
 from nafp.options import options_schema
 from nafp.search.types import INDEX_TYPES
 
@@ -18,6 +19,7 @@ from nafp.search.types import INDEX_TYPES
 REGISTRIES: dict[tuple[str, ...], Mapping[str, Mapping]] = {
     ("properties", "indexes"): {name: options_schema(each) for name, each in INDEX_TYPES.items()},
     ("$defs", "chain", "items"): {name: step.schema for name, step in STEPS.items()},
+    ("$defs", "model"): options_of_all(),
 }
 
 DATASET = ("properties", "dataset", "anyOf", 1)  # a data set that is described, to which its sources add their options
@@ -28,6 +30,7 @@ TYPED = {("properties", "indexes")}
 # Place in the schema -> the names that are allowed there, those of a registry.
 NAMES: dict[tuple[str, ...], Iterable[str]] = {
     ("properties", "studies", "additionalProperties", "properties", "matches", "items"): METRICS,
+    ("$defs", "model", "properties", "encoder"): ENCODERS,
 }
 
 # Place in the config (with * and ? as in file names) -> former name of a key: its present name, which the error states.

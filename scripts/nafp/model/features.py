@@ -1,4 +1,4 @@
-"""The log-mel layer: one second of audio becomes a small image (paper 3.1)."""
+"""The log-mel layer, from one second of audio to a small image (paper 3.1)."""
 
 import numpy as np
 import torch
@@ -69,7 +69,7 @@ class LogMel(nn.Module):
                 raise ValueError(f"unknown {name} {value!r}; known: {', '.join(known)}")
         check_band(f_min, f_max, sample_rate)
         self.n_fft, self.hop, self.scale, self.max_scope = n_fft, hop, scale, max_scope
-        self.shape = n_mels, sample_rate // hop + 1  # shape of the image of 1 s
+        self.shape = n_mels, sample_rate // hop + 1  # (mels, frames) of a segment of 1 s
         filters = mel_filters(sample_rate, n_fft, n_mels, f_min, f_max)
         self.register_buffer("filters", torch.from_numpy(filters), persistent=False)  # (mels, bins)
         self.bands = [(rows, covered_bins(filters[rows])) for rows in bands_of(n_mels)]
