@@ -250,7 +250,9 @@ def memory(device: torch.device, options: argparse.Namespace) -> pd.DataFrame:
     splits, said = sounds(), io.StringIO()
     if device.type == "cpu":
         t = trainer(settings(width, bsz, "float32", micro_batch_size="auto"), splits, device)
-        return pd.DataFrame([{"what": "micro_batch_size: auto", "found": f"micro-batches of {t.micro_batch_size}"}])
+        return pd.DataFrame(
+            [{"what": "micro_batch_size: auto", "found": f"micro-batches of {t.micro_batch_size or 'the whole batch'}"}]
+        )
     held = torch.empty(max(torch.cuda.mem_get_info(device)[0] - 14 * 2**30, 0), dtype=torch.uint8, device=device)
     with contextlib.redirect_stdout(said):
         t = trainer(settings(width, bsz, "float32", micro_batch_size="auto"), splits, device)
@@ -286,7 +288,7 @@ def search(device: torch.device, options: argparse.Namespace) -> pd.DataFrame:
     database = Database(np.tile(few.dummy, (copies, 1)), few.db)
     exact, size = ExactSearch(database, device), len(database)
     seconds = seconds_of(lambda: exact.nearest(query, 20), 1, device)
-    exact.kept = None
+    exact.resident = None
     sent = seconds_of(lambda: exact.nearest(query, 20), 0, device)
     what = {
         "same neighbours as NumPy": f"{same:.2%} of 1,000",
@@ -362,7 +364,7 @@ def step_facts(s: Settings, splits: dict[str, Split], device: torch.device) -> d
         for i in range(steps):
             t.step = 0
             t.train_step(order[i % len(order)])
-        asked.append(time.perf_counter() - began)  # for all of them; the GPU may still have to do them
+        asked.append(time.perf_counter() - began)  # the launches; the GPU may still be working
 
     seconds = seconds_of(some_steps, 0.6, device) / steps
     data = seconds_of(lambda: t.batches.images(t.plan(order[0])), 0.1, device)

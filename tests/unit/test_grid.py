@@ -124,7 +124,11 @@ IMPOSSIBLE = [  # path and value of what no run or cell could do, and what is sa
             "unknown key 'batch' in studies.table3; known: aug, baseline, bsz, dim, index, loss, matches, query_set, question, "
             "recipe, runs, seed",
         ),
-        ("studies.table3.baseline", {"bsz": 60}, "study 'table3': baseline {'bsz': 60} is none of the study's cells"),
+        (
+            "studies.table3.baseline",
+            {"bsz": 60},
+            "study 'table3': baseline {'bsz': 60} is not one of the study's cells",
+        ),
         ("train.epoch", 3, "unknown key 'epoch' in train; known: checkpoints, compile, data, epochs,"),
         (
             "train.data",
@@ -398,7 +402,12 @@ def test_a_recipe_replaces_keys_at_any_depth():
     assert overlay.of_recipe(config, "base")["features"] == CONFIG["features"]
 
 
-OVER = {"full": ["mini"], "paper": ["mini"], "release": ["mini"], "nmfp": ["mini"]}  # overlay -> what it is laid over, as it says itself
+OVER = {
+    "full": ["mini"],
+    "paper": ["mini"],
+    "release": ["mini"],
+    "nmfp": ["mini"],
+}  # overlay -> what it is laid over, as it says itself
 
 
 def laid_over(*names: str) -> dict:

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from nafp.augment.steps import STEPS
+
 ROOT = Path(__file__).parents[2]
 ENVIRONMENTS = [*sorted((ROOT / "envs").glob("*.yaml")), ROOT / "environment.yaml"]
 # import name -> distribution, where they differ
@@ -95,6 +97,17 @@ def test_every_script_has_an_environment_with_its_imports():
             assert needed - OPTIONAL - WITH_A_GPU.get(environment, set()) <= pinned, (script, environment)
 
 
+def test_environments_hold_what_augmentation_steps_import():
+    """Scripts that use a chain load the classes of its steps by the names in the registry."""
+    steps = {ROOT / f"scripts/{step.cls.partition(':')[0].replace('.', '/')}.py" for step in STEPS.values()}
+    needed = set().union(*(third_party(step, set()) for step in steps))
+    for script, environments in rule_environments().items():
+        third_party(ROOT / f"scripts/{script}.py", seen := set())
+        if ROOT / "scripts/nafp/augment/chain.py" in seen:
+            for environment in environments:
+                assert needed <= set(environment_pins(ROOT / f"envs/{environment}.yaml")), (script, environment)
+
+
 def test_a_node_that_only_searches_needs_no_training_stack():
     training = {"torch", "triton", "tensorboard", "safetensors", "nvidia-cudnn-cu13", "nvidia-nccl-cu13"}
     assert training <= set(environment_pins(ROOT / "envs/train.yaml"))
@@ -110,12 +123,12 @@ def test_a_rule_whose_job_takes_a_gpu_asks_for_one():
         script: bool(re.search(r"^ *gpu=", body.rsplit("rule ", 1)[-1], flags=re.MULTILINE)) for body, script in rules
     }
     assert len(asking) > 20
-    library = {
+    library = {  # scripts that leave claiming a GPU to a module
         "train": "training/job.py",
         "build_index": "search/gpu.py",
         "score": "search/gpu.py",
         "identify": "identify/job.py",
-    }  # that takes one for them
+    }
     calls = {script: [(ROOT / "scripts/nafp" / module).read_text()] for script, module in library.items()}
     for script, asks in asking.items():
         sources = [*calls.get(script, []), (ROOT / f"scripts/{script}.py").read_text()]

@@ -11,7 +11,7 @@ MAX_SCOPES = ("segment", "batch")
 SCALES = ("melspec", "melspec_maxnorm", "db80")
 DB80_FLOOR = 1e-5  # mel magnitude below which there is silence
 DB80_RANGE = 80.0  # dB below the maximum
-BANDS = 8  # groups of mel filters, each multiplied with only the bins that it covers: a quarter of the time
+BANDS = 8  # groups of mel filters, each multiplied with its own bins only: four times faster than the full matrix
 
 
 def slaney_hz(mel: np.ndarray) -> np.ndarray:

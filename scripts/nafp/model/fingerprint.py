@@ -16,7 +16,7 @@ from nafp.model.model import Model, on_device
 from nafp.model.model import build_model as build_model
 
 BATCH = 256  # segments
-BATCH_ON_CPU = 32  # segments of a recording, on a CPU, where larger batches are not faster
+BATCH_ON_CPU = 32  # segments of a recording; larger batches only take more memory
 
 
 def shard_rows(segments: int, shard: int, shards: int) -> slice:

@@ -1,4 +1,4 @@
-"""The similarity matrix: how alike the queries of one song are to its segments."""
+"""Similarity matrices: inner products of the queries of one song and its segments."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,7 +7,7 @@ import numpy as np
 import seaborn as sns
 
 from nafp.audio.segments import HOP, SAMPLE_RATE
-from nafp.report.figures.style import drawn, short
+from nafp.report.figures.style import plotted, short
 
 MOST_SEGMENTS, MOST_RUNS = 59, 4
 
@@ -22,12 +22,12 @@ def matrix(db: np.ndarray, query: np.ndarray, clips: np.ndarray) -> np.ndarray:
     return query[rows] @ db[rows].T
 
 
-def draw(matrices: Mapping[str, np.ndarray], path: str | Path) -> None:
-    """Draw the first MOST_RUNS matrices, two in a row, on one scale. Writes an SVG to `path`, and a PNG."""
+def plot_matrices(matrices: Mapping[str, np.ndarray], path: str | Path) -> None:
+    """Plot the first MOST_RUNS matrices, two in a row, on one scale. Writes an SVG to `path`, and a PNG."""
     chosen = list(matrices.items())[:MOST_RUNS]
     columns = min(len(chosen), 2)
     rows = -(-len(chosen) // columns)
-    with drawn(path, rows, columns, height=2.8 * rows, squeeze=False) as (figure, panels):
+    with plotted(path, rows, columns, height=2.8 * rows, squeeze=False) as (figure, panels):
         for axes in panels.flat[len(chosen) :]:
             axes.remove()
         for axes, (name, values) in zip(panels.flat, chosen, strict=False):
