@@ -407,7 +407,7 @@ OVER = {
     "paper": ["mini"],
     "release": ["mini"],
     "nmfp": ["mini"],
-}  # overlay -> what it is laid over, as it says itself
+}  # overlay -> what it lies on
 
 
 def laid_over(*names: str) -> dict:
