@@ -121,10 +121,14 @@ IMPOSSIBLE = [  # path and value of what no run or cell could do, and what is sa
         (
             "studies.table3.batch",
             [120],
-            "unknown key 'batch' in studies.table3; known: aug, baseline, bsz, dim, index, loss, matches, query_set, question, "
-            "recipe, runs, seed",
+            "unknown key 'batch' in studies.table3; known: aug, baseline, bsz, dim, external, index, loss, matches, method, "
+            "query_set, question, recipe, runs, seed",
         ),
-        ("studies.table3.baseline", {"bsz": 60}, "study 'table3': baseline {'bsz': 60} is none of the study's cells"),
+        (
+            "studies.table3.baseline",
+            {"bsz": 60},
+            "study 'table3': baseline {'bsz': 60} is not one of the study's cells",
+        ),
         ("train.epoch", 3, "unknown key 'epoch' in train; known: checkpoints, compile, data, epochs,"),
         ("train.epochs", 0, "train.epochs: 0 is out of range; allowed: 1 to any"),
         ("train.learning_rate", "fast", "train.learning_rate: 'fast' is not of type number"),

@@ -8,10 +8,17 @@ import yaml
 from jsonschema import Draft202012Validator, ValidationError
 
 from nafp.evaluation.metrics import METRICS
+from nafp.methods import METHODS
+from nafp.options import options_schema
 
 # Place in the schema -> options by name, as a registry of the library states them (JSON Schemas). What has an entry here
 # has none in schemas/config.schema.yaml, so that an option is written down once, beside the code that takes it.
-REGISTRIES: dict[tuple[str, ...], Mapping[str, Mapping]] = {}
+REGISTRIES: dict[tuple[str, ...], Mapping[str, Mapping]] = {
+    ("properties", "methods"): {name: options_schema(each) for name, each in METHODS.items()},
+}
+
+# Places whose entries are called by a name of the registry, or otherwise and state that name as ``type``.
+TYPED = {("properties", "methods")}
 
 # Place in the schema -> the names that are allowed there, those of a registry.
 NAMES: dict[tuple[str, ...], Iterable[str]] = {
@@ -26,7 +33,11 @@ def schema(root: Path) -> dict:
     """The schema: ``schemas/config.schema.yaml`` of the workflow in ``root``, with the options of the registries filled in."""
     found = yaml.safe_load((root / "schemas/config.schema.yaml").read_text(encoding="utf-8"))
     for place, options in REGISTRIES.items():
-        part_at(found, place).setdefault("properties", {}).update(options)
+        part = part_at(found, place)
+        if place in TYPED:
+            options = {name: with_type(name, each) for name, each in options.items()}
+            part["additionalProperties"] = of_stated_type(options)
+        part.setdefault("properties", {}).update(options)
     for place, names in NAMES.items():
         part_at(found, place)["enum"] = list(names)
     return found
@@ -37,6 +48,17 @@ def part_at(found: dict, place: Iterable[str]) -> dict:
     for name in place:
         found = found[name]
     return found
+
+
+def with_type(name: str, options: Mapping) -> dict:
+    """The schema of an entry's options, which may state its type too."""
+    return {**options, "properties": {"type": {"const": name}, **options["properties"]}}
+
+
+def of_stated_type(options: Mapping[str, Mapping]) -> dict:
+    """The schema of an entry that must state its type, which decides on its other options."""
+    by_type = [{"if": {"properties": {"type": {"const": name}}}, "then": dict(each)} for name, each in options.items()]
+    return {"type": "object", "required": ["type"], "properties": {"type": {"enum": [*options]}}, "allOf": by_type}
 
 
 def schema_problems(config: Mapping, root: Path) -> list[str]:

@@ -19,7 +19,8 @@ NULLS = ("memory_bytes",)  # null in the file where it is not known
 class Cell:
     """What one method answered; None where it does not apply or was not recorded.
 
-    ``fields``: those of the run. ``query_set``, ``snr_db``, ``query_chain``: of other queries than the data set's own.
+    ``fields``: those of the run. ``index``: empty of a method that needs none. ``query_set``, ``snr_db``, ``query_chain``: of
+    other queries than the data set's own.
     ``database``: part -> its number of segments. ``songs``, ``queries``: how many were asked, at each length. ``lengths``: in
     segments; ``seconds``: the same. ``hits``: column of a metric -> number of hits, one a length. ``recall``: share of nearest
     neighbours that the index finds. ``mrr``: mean reciprocal rank of the right segment, ``offset_ms``: mean error of the answers
@@ -36,6 +37,7 @@ class Cell:
     epoch: str | None = None
     index: str
     index_options: Mapping[str, Any] | None = None
+    method_options: Mapping[str, Any] | None = None
     protocol: str | None = None
     test_ids: str | int | None = None
     audio: str | None = None
