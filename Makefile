@@ -1,6 +1,8 @@
 # make: the experiment of config.yaml, installed and run. make test: lint and tests. make docs: the site.
 PYTHON ?= python3
 BIN = .venv/bin
+# Processes of tests.
+WORKERS ?= 2
 
 # Snakemake gives the path of its Python, which is put here, to a shell as it is.
 ifneq ($(shell pwd | LC_ALL=C tr -d 'A-Za-z0-9@%+=:,./_\200-\377\n-' | wc -c | tr -d ' '),0)
@@ -29,7 +31,7 @@ lint: install
 	$(BIN)/snakemake --lint
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 docs: install
 	$(BIN)/python docs/rulegraph.py

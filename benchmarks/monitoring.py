@@ -1,6 +1,6 @@
 """A radio programme with known cues: how many songs are found, how many intervals are false, how precise their ends are.
 
-PYTHONPATH=scripts python benchmarks/monitoring.py --run RUN --corpus FOLDER >> benchmarks/monitoring.md
+PYTHONPATH=scripts:tests/support python benchmarks/monitoring.py --run RUN --corpus FOLDER >> benchmarks/monitoring.md
 
 RUN is the folder of a trained run, FOLDER one in the layout of the paper's data set. The programme: excerpts of 10 to 30 s
 of test songs, each followed by 5 to 10 s of a validation song that the library does not hold, crossfaded; then one
@@ -15,13 +15,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import yaml
+from programme import Piece, crossfaded, degraded, match_cues
 
 from nafp import compute
 from nafp.audio.open import read_any
 from nafp.audio.segments import SAMPLE_RATE, count_segments
 from nafp.datasets.layout import SPLITS
-from nafp.identify.monitoring import Piece, compare, crossfaded, degraded
-from nafp.identify.recognise import Catalogue, Limits, Recording, identify
+from nafp.identify.recognise import Catalogue, Limits, identify
+from nafp.identify.recordings import Recording
 from nafp.jobfacts import processor
 from nafp.model.fingerprint import fingerprint_clips
 from nafp.model.weights import load_model
@@ -74,11 +75,11 @@ def main() -> None:
     lines = []
     for snr in SNRS_DB:
         loud = np.round(mix / np.abs(mix).max() * 0.9 * 32767).astype(np.int16)
-        heard = loud if snr is None else degraded(mix, noise, response, snr)
-        query = fingerprint_clips(network, [heard], device)
-        recording = Recording("programme", query, len(heard), int(np.abs(heard.astype(np.int32)).max()))
+        mixed = loud if snr is None else degraded(mix, noise, response, snr)
+        query = fingerprint_clips(network, [mixed], device)
+        recording = Recording("programme", query, len(mixed), int(np.abs(mixed.astype(np.int32)).max()))
         found = identify(recording, Catalogue(Database(vectors, vectors[:0]), names, first, owner), Limits())
-        rows = compare(found, cues)
+        rows = match_cues(found, cues)
         of_cues = rows[rows["found"].notna()]
         errors = of_cues[["onset_s", "offset_s"]].abs().median()
         lines.append(

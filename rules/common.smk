@@ -91,12 +91,13 @@ wildcard_constraints:
 
 @cache
 def imported(path):
-    """The library modules that a file imports."""
+    """The library modules that a file imports, packages too, but for the library itself, which every import loads."""
     modules = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "nafp":
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("nafp"):
             names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-            modules |= {SCRIPTS / f"{name.replace('.', '/')}.py" for name in names}
+            places = [SCRIPTS / name.replace(".", "/") for name in names if name != "nafp"]
+            modules |= {file for place in places for file in (place.with_suffix(".py"), place / "__init__.py")}
     return {module for module in modules if module.is_file()}
 
 

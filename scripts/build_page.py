@@ -1,10 +1,9 @@
 """Build the scoreboard page and the summary."""
 
-import json
 from pathlib import Path
 
 from nafp.console import tee_to_log
-from nafp.files import damaged_file_errors
+from nafp.files import read_json
 from nafp.report.page import provenance
 from nafp.report.page.headline import headline
 from nafp.report.page.page import Section, render_page
@@ -40,8 +39,7 @@ with tee_to_log(snakemake.log[0]):
     figures = headline(cells)
     places = Path(params.benchmarks), Path(params.verification)
     origin = provenance.collect(params.config, cells, params.cells, *places, snakemake.threads)
-    with damaged_file_errors(snakemake.input.listening):
-        listening = json.loads(Path(snakemake.input.listening).read_text(encoding="utf-8"))
+    listening = read_json(snakemake.input.listening)
     listening["names"] = run_labels(cells)
     missing = params.planned - len(params.cells)
     state = f"{missing} of {params.planned} cells {'has' if missing == 1 else 'have'} not run yet." if missing else ""

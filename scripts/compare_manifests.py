@@ -7,7 +7,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from nafp.datasets.manifest import compare, read_manifest
+from nafp.datasets.manifest import changed_files, read_manifest
 from nafp.errors import UserError
 
 
@@ -17,7 +17,7 @@ def main() -> int:
     parser.add_argument("other", type=Path, help="manifest of the copy that you suspect")
     arguments = parser.parse_args()
     one, other = read_manifest(arguments.one), read_manifest(arguments.other)
-    found = compare(one, other)
+    found = changed_files(one, other)
     if found.empty:
         print(f"the same: {len(one):,} files")
         return 0

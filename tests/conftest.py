@@ -1,10 +1,12 @@
-"""Fixtures that several test files use, and what holds for all tests."""
+"""Fixtures that several test files use, marks by folder, and what holds for all tests."""
 
 import os
+from pathlib import Path
 
 os.environ["CUDA_VISIBLE_DEVICES"] = ""  # tests compute on the CPU everywhere; what a GPU does, benchmarks/gpu.py shows
 os.environ["TRITON_INTERPRET"] = "1"  # before anything imports Triton: tests/unit/test_kernels.py
 
+import pytest  # noqa: E402
 from hypothesis import settings  # noqa: E402
 from workflow import edited, finished  # noqa: E402
 
@@ -12,3 +14,20 @@ __all__ = ["edited", "finished"]
 
 settings.register_profile("any machine", deadline=None)  # a slow machine is no error
 settings.load_profile("any machine")
+
+FOLDERS = (
+    "workflow",
+    "system",
+    "unit",
+)  # the longest first, so that of several processes none has a long one left at the end
+
+
+def folder_of(item: pytest.Item) -> str:
+    """The folder of tests/ that a test is in, which is a mark of it too: pytest -m unit."""
+    return item.path.relative_to(Path(__file__).parent).parts[0]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        item.add_marker(folder_of(item))
+    items.sort(key=lambda item: FOLDERS.index(folder_of(item)))

@@ -1,4 +1,4 @@
-"""What a rule's script shows: everything on the terminal, and in the rule's log file too."""
+"""Output of a rule's script: on the terminal, and in the rule's log file."""
 
 import sys
 import traceback

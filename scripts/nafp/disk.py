@@ -1,4 +1,4 @@
-"""Room on disk, asked for before anything is written."""
+"""Free space on disk, checked before anything is written."""
 
 import shutil
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from nafp.errors import UserError
 
 
 def check_free_space(needed: Mapping[Path, int], what: str) -> None:
-    """Raise UserError if a disk has less room than ``needed`` (folder -> bytes; folders on the same disk add up)."""
+    """Raise UserError if a disk has less free space than ``needed`` (folder -> bytes; summed over folders on one disk)."""
     disks: dict[int, tuple[Path, int]] = {}
     for folder, size in needed.items():
         folder = existing(folder)
@@ -23,7 +23,7 @@ def check_free_space(needed: Mapping[Path, int], what: str) -> None:
 
 
 def existing(folder: Path) -> Path:
-    """The folder, or the nearest one above it that is there."""
+    """The folder, or its nearest parent that exists."""
     folder = folder.absolute()
     while not folder.is_dir():
         folder = folder.parent

@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import json
 import os
 import socket
 from collections.abc import Iterator
@@ -11,6 +12,18 @@ from pathlib import Path
 from typing import IO
 
 from nafp.errors import UserError
+
+# Errors of a program, which no reader raises for a damaged file
+OUR_BUGS = (
+    LookupError,
+    TypeError,
+    AttributeError,
+    NameError,
+    AssertionError,
+    ArithmeticError,
+    ImportError,
+    MemoryError,
+)
 
 
 @contextmanager
@@ -34,16 +47,32 @@ def part_name(name: str) -> str:
 
 @contextmanager
 def damaged_file_errors(path: Path | str) -> Iterator[None]:
-    """Turn what a reader says of a damaged result into a UserError that names it."""
+    """Turn what a reader says of a damaged file into a UserError that names it; a bug of ours (OUR_BUGS) stays one.
+
+    Readers have exceptions of their own without a common base (safetensors, Arrow, zip, pickle), so bugs are what is listed.
+    """
     try:
         yield
+    except OUR_BUGS:
+        raise
     except Exception as error:
-        if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
+        if getattr(error, "errno", None) == errno.ENOMEM:
             raise
         reason = " ".join(str(error).split())
         raise UserError(
             f"{path}: cannot be read, it is damaged or missing ({reason}); delete it and run the same command again"
         ) from error
+
+
+def read_json(path: Path | str, *keys: str) -> dict:
+    """A JSON object with at least these keys; UserError if the file is missing or damaged, or holds something else."""
+    with damaged_file_errors(path):
+        found = json.loads(Path(path).read_bytes())
+        if not isinstance(found, dict):
+            raise ValueError("not a JSON object")
+        if absent := [key for key in keys if key not in found]:
+            raise ValueError(f"no {', '.join(absent)} in it")
+    return found
 
 
 def lock(path: Path, problem: str) -> IO:

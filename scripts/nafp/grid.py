@@ -22,7 +22,7 @@ class CellKey(NamedTuple):
     """Which cell: a run's name, the index type it is searched with (empty if with none), and the query set."""
 
     run: str
-    index: str
+    index: str  # type: ignore[assignment]  # instead of tuple's method
     query_set: str = FILES
 
 

@@ -1,4 +1,4 @@
-"""Names and sentences as people may see them, whatever bytes they are made of."""
+"""Names and sentences made safe to show, whatever bytes they contain."""
 
 import unicodedata
 from typing import TYPE_CHECKING
@@ -6,14 +6,17 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet computes a cell that begins so
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # first characters of what spreadsheets take for a formula
 
 
 def printable(text: str) -> str:
-    """Text on one line, in valid Unicode: other characters, and bytes that are none, as Python writes them (\\n, \\xe9)."""
+    """Text on one line, in valid Unicode; control characters and undecodable bytes are escaped as in Python (\\n, \\xe9).
+
+    For display: unlike ``nafp.walk.escaped_path`` it cannot be undone.
+    """
 
     def shown(character: str) -> str:
-        if 0xDC80 <= ord(character) <= 0xDCFF:  # a byte of a file name that is no UTF-8
+        if 0xDC80 <= ord(character) <= 0xDCFF:  # a byte of a file name that is not UTF-8
             return f"\\x{ord(character) - 0xDC00:02x}"
         if character.isprintable() or unicodedata.category(character) == "Zs":
             return character
@@ -23,13 +26,13 @@ def printable(text: str) -> str:
 
 
 def cell(text: str) -> str:
-    """Text as a cell of a table for spreadsheets: printable, and an apostrophe before what would be a formula."""
+    """Text as a cell for spreadsheets: printable, with an apostrophe before what would be a formula."""
     text = printable(text)
     return f"'{text}" if text.startswith(FORMULA) else text
 
 
 def shortened(text: str, width: int) -> str:
-    """Printable text of at most so many characters; what is too long loses its middle."""
+    """Printable text of at most ``width`` characters; the middle of longer text is left out."""
     text = printable(text)
     tail = (width - 1) // 2
     return text if len(text) <= width else f"{text[: width - 1 - tail]}…{text[len(text) - tail :]}"

@@ -1,4 +1,4 @@
-"""The files below a folder, by what their names end with: links are followed, loops and dangling links are not."""
+"""The files below a folder, by suffix; links are followed, but neither loops nor dangling links."""
 
 import hashlib
 import os
@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-# In lower case; what cannot be read in the end is listed, not passed over.
+# Suffixes in lower case, also of formats that cannot be read: such files are listed, not passed over
 _SUFFIXES = """
     .wav .wave .rf64 .bwf .w64 .aif .aiff .aifc .au .snd .caf .voc .sph .flac .ogg .oga .opus .spx .mp1 .mp2 .mp3 .mpa .mpga
     .m4a .m4b .m4p .m4r .mp4 .m4v .mov .3gp .3g2 .aac .adts .ac3 .eac3 .dts .wma .wmv .asf .amr .awb .gsm
@@ -17,12 +17,12 @@ AUDIO_SUFFIXES = frozenset(_SUFFIXES.split())
 
 
 def is_audio(name: str | Path) -> bool:
-    """Whether a file's name says that it holds sound; upper case counts too."""
+    """Whether a file has the suffix of an audio format, in upper or lower case."""
     return os.path.splitext(name)[1].lower() in AUDIO_SUFFIXES
 
 
 def is_wav(name: str | Path) -> bool:
-    """Whether a file's name says that it is a WAV file; upper case counts too."""
+    """Whether a file has the suffix .wav, in upper or lower case."""
     return os.path.splitext(name)[1].lower() == ".wav"
 
 
@@ -30,10 +30,10 @@ NO_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]|\\(?=x[0-9a
 ESCAPED = re.compile(r"\\(?:x([0-9a-f]{2})|u([0-9a-f]{4}))")
 
 
-def as_text(path: str | Path) -> str:
-    r"""A path as text for tables and messages: bytes that are no text become \xhh, line breaks of all kinds \xhh or \uhhhh.
+def escaped_path(path: str | Path) -> str:
+    r"""A path as text for tables that are read back: undecodable bytes become \xhh, line breaks of any kind \xhh or \uhhhh.
 
-    ``as_path`` gives the path again. Every usual path stays as it is.
+    ``unescaped_path`` returns the path; ordinary paths stay as they are. Text that is only shown: ``nafp.text.printable``.
     """
     return NO_TEXT.sub(lambda found: _escape(ord(found[0])), os.fspath(path))
 
@@ -46,8 +46,8 @@ def _escape(number: int) -> str:
     return f"\\x{number:02x}"
 
 
-def as_path(text: str) -> str:
-    """The path that ``as_text`` made this text of."""
+def unescaped_path(text: str) -> str:
+    """The path of which ``escaped_path`` made this text."""
     return ESCAPED.sub(lambda found: chr(int(found[2], 16)) if found[2] else os.fsdecode(bytes.fromhex(found[1])), text)
 
 
@@ -56,8 +56,8 @@ def files_below(
 ) -> list[Path]:
     """Files below a folder whose names are wanted, in the order of their paths; links to files and folders are followed.
 
-    A link to a folder that it lies in ends there; a link to nothing is left out, unless ``dangling``. A folder that is not
-    there holds none.
+    A link to one of its own parent folders is not followed; a dangling link is left out, unless ``dangling``. A folder that
+    does not exist holds no files.
     """
     return sorted(Path(found) for found in _found(os.fspath(root), wanted, dangling, ()))
 
@@ -79,14 +79,14 @@ def _found(folder: str, wanted: Callable[[str], bool], dangling: bool, above: tu
 
 
 def is_dangling(path: Path | str) -> bool:
-    """Whether a path is a link to nothing, or to itself."""
+    """Whether a path is a link whose target does not exist, or a link to itself."""
     return os.path.islink(path) and not os.path.exists(path)
 
 
 def folder_signature(place: Path | str | None) -> str | None:
     """Digest of the paths, sizes and times of change of a folder's audio files (or of one file); None if it is not there.
 
-    It changes when a file is added, removed, renamed or replaced, by an older one too.
+    It changes when a file is added, removed, renamed or replaced, even by an older one.
     """
     if not place or not os.path.exists(place):
         return None
@@ -94,7 +94,7 @@ def folder_signature(place: Path | str | None) -> str | None:
     for path in files_below(place, is_audio) if os.path.isdir(place) else [Path(place)]:
         try:
             status = path.stat()
-        except OSError:  # it went since
+        except OSError:  # deleted in the meantime
             continue
         name = os.fsencode(os.path.relpath(path, place))
         digest.update(b"%s\0%d\0%d\0" % (name, status.st_size, status.st_mtime_ns))

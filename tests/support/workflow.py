@@ -1,13 +1,16 @@
 """The real workflow in a folder of its own: copied, run, planned, edited. The fixtures are taken up by conftest.py."""
 
+import fcntl
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 import yaml
+from forked import forked_snakemake
 
 ROOT = Path(__file__).parents[2]
 PARTS = ("Snakefile", "config.yaml", "rules", "scripts", "schemas", "envs", "published", "profiles", "report")
@@ -28,21 +31,24 @@ def copy_project(folder: Path) -> Path:
 
 
 def snakemake(
-    folder: Path, *arguments: str, config: str = "tiny.yaml", environment: dict | None = None, **options
+    folder: Path, *arguments: str, config: str = "tiny.yaml", environment: dict | None = None
 ) -> subprocess.CompletedProcess:
-    """Run Snakemake in a copy of the project, with one or more config files; stdout and stderr together."""
-    command = [sys.executable, "-m", "snakemake", *arguments, "--cores", "2", "--configfile", *config.split()]
+    """Run Snakemake in a copy of the project, with one or more config files; stdout and stderr together.
+
+    With an ``environment`` of its own it is a new process, since some variables count while Python starts.
+    """
+    arguments = (*arguments, "--cores", "2", "--configfile", *config.split())
     clean = {name: value for name, value in os.environ.items() if not name.startswith("SNAKEMAKE")}
-    return subprocess.run(
-        command,
-        cwd=folder,
-        env=clean | (environment or {}),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=900,
-        **options,
-    )
+    with tempfile.NamedTemporaryFile() as output:
+        if environment is None:
+            status = forked_snakemake([*arguments], folder, clean, Path(output.name), timeout=900)
+        else:
+            command = [sys.executable, "-m", "snakemake", *arguments]
+            status = subprocess.run(
+                command, cwd=folder, env=clean | environment, stdout=output, stderr=subprocess.STDOUT, timeout=900
+            ).returncode
+        said = Path(output.name).read_text(encoding="utf-8", errors="replace")
+    return subprocess.CompletedProcess(arguments, status, said)
 
 
 def planned(folder: Path, *arguments: str, **options) -> dict[str, int]:
@@ -56,13 +62,26 @@ def planned(folder: Path, *arguments: str, **options) -> dict[str, int]:
     return {rule: count for rule, count in jobs.items() if rule not in ("total", "all")}
 
 
-@pytest.fixture(scope="session")
-def finished(tmp_path_factory) -> Path:
-    """The tiny experiment, run to its end. Tests must leave it as it is."""
-    folder = copy_project(tmp_path_factory.mktemp("project"))
-    done = snakemake(folder)
+def run_tiny(folder: Path) -> Path:
+    """The tiny experiment, run to its end in a new folder."""
+    done = snakemake(copy_project(folder))
     assert done.returncode == 0, done.stdout[-6000:]
     assert "scoreboard/index.html" in done.stdout
+    return folder
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory) -> Path:
+    """The finished tiny experiment. Tests must leave it as it is. Of several processes of tests one runs it, each has a copy."""
+    folder = tmp_path_factory.mktemp("finished") / "project"
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return run_tiny(folder)
+    shared = tmp_path_factory.getbasetemp().parent  # of all processes of this session
+    with open(shared / "finished.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (shared / "finished").exists():
+            run_tiny(shared / "running").rename(shared / "finished")
+    shutil.copytree(shared / "finished", folder)  # keeps the times
     return folder
 
 

@@ -137,13 +137,14 @@ def test_no_recording_can_be_read(place, identify):
 
 def test_what_decoders_say_is_passed_on(place, identify, monkeypatch):
     """Half a file is no whole one: of songs it is printed, of recordings it is in the table."""
-    from nafp.identify import library
+    from nafp.identify import library, recordings
 
     @contextlib.contextmanager
     def halved(path):
         yield SimpleNamespace(blocks=lambda: iter([sf.read(path, dtype="int16")[0]]), note=f"half of {path.name}")
 
-    monkeypatch.setattr(library, "open_audio", halved)
+    for module in (library, recordings):
+        monkeypatch.setattr(module, "open_audio", halved)
     _, printed = identify("recordings")
     assert "1.wav: half of 1.wav" in printed.err
     assert matches()[["song", "note"]].to_numpy().tolist() == [["1.wav", "half of part.wav"]]

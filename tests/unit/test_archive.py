@@ -16,7 +16,7 @@ from archives import content_of, tarred, zipped
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nafp.datasets.archive import Member, placed, problems_of, unpack
+from nafp.datasets.archive import Member, paths_in_dataset, problems_of, unpack
 from nafp.datasets.digests import Journal, digest_files
 from nafp.errors import UserError
 
@@ -191,7 +191,7 @@ def test_room_is_asked_for_once_more_before_unpacking(tmp_path):
         raise UserError("no room")
 
     with pytest.raises(UserError, match="no room"):
-        unpacked(zipped(tmp_path / "a.zip", FILES), tmp_path / "out", room=room)
+        unpacked(zipped(tmp_path / "a.zip", FILES), tmp_path / "out", check_room=room)
     assert not (tmp_path / "out").exists()
 
 
@@ -239,7 +239,7 @@ names = st.text(st.sampled_from("ab./\\\n:\x00é"), max_size=12)
 def test_whatever_is_accepted_stays_inside(all_names):
     members = [Member(name, 1, True) for name in all_names]
     if not problems_of(members):
-        for path in placed(members, ("aug", "music")):
+        for path in paths_in_dataset(members, ("aug", "music")):
             whole = os.path.normpath(os.path.join("/data/set", path))
             assert whole.startswith("/data/set/")
             assert whole == f"/data/set/{path}"

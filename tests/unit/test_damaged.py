@@ -13,7 +13,7 @@ from nafp.audio.splits import Split
 from nafp.audio.wav import read_wav
 from nafp.errors import UserError
 from nafp.evaluation.song_hits import read_hits
-from nafp.files import damaged_file_errors
+from nafp.files import damaged_file_errors, read_json
 from nafp.model.weights import load_model
 from nafp.report.tables.cells import load_cells
 from nafp.search.vectors import write_manifest
@@ -67,6 +67,24 @@ def test_a_wav_file_that_was_cut_is_named(tmp_path):
         UserError, match="a.wav: truncated: the header declares 8000 samples, the file holds 4500; restore"
     ):
         read_wav(path)
+
+
+@pytest.mark.parametrize("bug", [KeyError("a"), IndexError(), TypeError(), AttributeError(), ZeroDivisionError()])
+def test_a_bug_of_ours_is_not_a_damaged_file(tmp_path, bug):
+    with pytest.raises(type(bug)), damaged_file_errors(tmp_path / "a.npy"):
+        raise bug
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"), [("[1]", "not a JSON object"), ('{"a": 1}', "no b, c in it"), ('{"a"', "Expecting")]
+)
+def test_json_without_what_it_should_hold_is_damaged(tmp_path, content, reason):
+    path = tmp_path / "facts.json"
+    path.write_text(content)
+    with pytest.raises(UserError, match=f"facts.json: cannot be read, it is damaged or missing .*{reason}"):
+        read_json(path, "a", "b", "c")
+    path.write_text('{"a": 1, "b": 2, "c": 3}')
+    assert read_json(path, "a")["c"] == 3
 
 
 def test_a_file_is_not_damaged_because_memory_ran_out(tmp_path):

@@ -15,7 +15,7 @@ from nafp.datasets.layout import SPLITS
 from nafp.datasets.manifest import differences, make_manifest, read_manifest, with_digests
 from nafp.datasets.sources import sha256_of
 from nafp.datasets.verification import judge, late_responses
-from nafp.walk import as_path
+from nafp.walk import unescaped_path
 
 ODD_NAMES = [
     os.fsdecode(b"mod\xe0 - la notte.wav"),  # Latin-1
@@ -129,7 +129,7 @@ def test_names_of_any_bytes(tmp_path):
     whole = manifest_of(root, journal)
     assert len(journal.read_text("ascii").splitlines()) == len(whole) + 1
     known = Journal(journal)
-    assert all(known.known(root, as_path(path)) for path in whole["path"])
+    assert all(known.known(root, unescaped_path(path)) for path in whole["path"])
     assert judge(whole, root, {}).fatal == [] and whole["sha256"].notna().all()
     late_responses(whole, root)
     whole.to_csv(tmp_path / "manifest.csv", index=False)
@@ -142,7 +142,7 @@ def test_names_of_any_bytes(tmp_path):
     packed, read = Split.open(tmp_path / "train.npy"), Split.read(root, SPLITS["train"])
     pd.testing.assert_frame_equal(packed.clips[["path", "start", "samples"]], read.clips)
     np.testing.assert_array_equal(packed.audio, read.audio)
-    assert {as_path(path).rsplit("/", 1)[-1] for path in packed.clips["path"]} >= set(ODD_NAMES)
+    assert {unescaped_path(path).rsplit("/", 1)[-1] for path in packed.clips["path"]} >= set(ODD_NAMES)
 
 
 def test_linked_splits_have_checksums_and_a_correct_copy_passes(tmp_path):

@@ -120,7 +120,7 @@ def test_another_object_is_not_glued_to_an_old_part(remote, tmp_path, change):
 @pytest.mark.parametrize("hashes", [("md5",), ("crc32c",), ("crc32c", "md5")])
 def test_a_stated_hash_is_checked(remote, tmp_path, hashes):
     remote.hashes, remote.hashed = hashes, b"something else"
-    says = f"was damaged on its way .{hashes[-1].upper()} .*, the server states .* and has been removed"
+    says = f"checksum mismatch after download .{hashes[-1].upper()} .*, the server states .*; it was removed, run"
     with pytest.raises(UserError, match=says):
         get(remote, tmp_path / "a.zip")
     assert not list(tmp_path.iterdir())
@@ -141,7 +141,7 @@ def test_room_is_asked_for_before_anything_is_written(remote, tmp_path):
         raise UserError("no room")
 
     with pytest.raises(UserError, match="no room"):
-        get(remote, tmp_path / "a.zip", room=room)
+        get(remote, tmp_path / "a.zip", check_room=room)
     assert not list(tmp_path.iterdir())
 
 
@@ -214,7 +214,7 @@ def test_credentials_that_kaggle_does_not_take(kaggle, tmp_path, monkeypatch, ca
 @pytest.mark.parametrize(
     "api_faults, faults, says",
     [
-        ([403], [], "it does not let you download mimbres/neural-audio-fingerprint .403.; accept its terms"),
+        ([403], [], "no permission to download mimbres/neural-audio-fingerprint .403.; accept its terms"),
         ([404], [], "there is no data set 'mimbres/neural-audio-fingerprint' .404."),
         ([500] * 5, [], "kaggle mimbres.*: cannot be downloaded .500"),
         ([], ["", 403], "kaggle mimbres.*: cannot be downloaded .403 Forbidden."),

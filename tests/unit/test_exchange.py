@@ -71,7 +71,7 @@ def test_fingerprints_of_other_clips(tmp_path, split, part, clips):
         ([700.5, 8], r"holds \[700.5, 8.0\]"),
         (700, r"holds 700,"),
         ([[700, 8]], r"holds \[\[700, 8\]\]"),
-        (["700", "8"], r"holds \['700', '8'\]"),
+        (["700", "8"], "is not an array of two numbers"),
         ([350, 8], "22400 bytes, but 350 x 8 float32 need 11200; it seems to hold float64, save float32"),
         ([1400, 8], "22400 bytes, but 1400 x 8 float32 need 44800; it seems to hold float16, save float32"),
     ],

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from nafp import compute, grid
-from nafp.audio import open as audio
+from nafp.audio.codecs import CODECS
 from nafp.audio.kinds import RESPONSE_KINDS
 from nafp.augment import chain as augment
 from nafp.augment.steps import IMAGE_STEPS
@@ -363,4 +363,4 @@ def test_the_schema_knows_the_registries():
     assert schema["properties"]["search"]["properties"]["device"]["enum"] == list(types.DEVICES)
     assert steps["impulse_response"]["properties"]["kinds"]["items"]["enum"] == list(RESPONSE_KINDS)
     codecs = steps["codec"]["properties"]["names"]["items"]["enum"]
-    assert set(codecs) == set(audio.CODECS)
+    assert set(codecs) == set(CODECS)

@@ -17,9 +17,10 @@ from nafp.audio.splits import Split
 from nafp.demo.band import render
 from nafp.demo.song import plan_song
 from nafp.errors import UserError
-from nafp.identify.library import Library, Marks, collected, hear
+from nafp.identify.library import Library
 from nafp.identify.places import find_audio, label
-from nafp.identify.recognise import COLUMNS, Catalogue, Limits, Recording, best_songs, identify, intervals
+from nafp.identify.recognise import COLUMNS, Catalogue, Limits, best_songs, identify, intervals
+from nafp.identify.recordings import BlockLandmarks, Recording, concatenated, read_recording
 from nafp.model.fingerprint import fingerprint, fingerprint_blocks
 from nafp.model.model import build_model
 from nafp.walk import AUDIO_SUFFIXES
@@ -329,7 +330,7 @@ def test_fingerprints_of_blocks_are_those_of_the_whole(seconds, block):
     np.testing.assert_allclose(np.concatenate(parts), whole, atol=1e-5)
 
 
-def test_a_recording_is_heard_block_by_block(tmp_path):
+def test_a_recording_is_read_block_by_block(tmp_path):
     sf.write(tmp_path / "long.wav", song(1, 100), 8000)
     lengths = []
 
@@ -338,12 +339,12 @@ def test_a_recording_is_heard_block_by_block(tmp_path):
             lengths.append(len(block))
             yield np.zeros((1, DIM), np.float32)
 
-    recording = hear("long.wav", tmp_path / "long.wav", counted)
+    recording = read_recording("long.wav", tmp_path / "long.wav", counted)
     assert (recording.samples, recording.peak) == (800_000, np.abs(song(1, 100)).max())
     assert max(lengths) <= 30 * 8000
     sf.write(tmp_path / "empty.wav", np.zeros(0), 8000)
     with pytest.raises(UserError, match="empty.wav: no samples"):
-        hear("empty.wav", tmp_path / "empty.wav", embed)
+        read_recording("empty.wav", tmp_path / "empty.wav", embed)
 
 
 @pytest.mark.parametrize("sizes", [[], [3], [8192], [8000, 500, 192], [9000, 1], [1] * 20])
@@ -351,14 +352,14 @@ def test_fingerprints_are_collected_in_order(sizes):
     g = np.random.default_rng(0)
     parts = [g.standard_normal((size, 4)).astype(np.float32) for size in sizes]
     np.testing.assert_array_equal(
-        collected(iter(parts)), np.concatenate([np.zeros((0, 4)), *parts])[:, : 4 * bool(sizes)]
+        concatenated(iter(parts)), np.concatenate([np.zeros((0, 4)), *parts])[:, : 4 * bool(sizes)]
     )
 
 
 def test_landmarks_of_a_long_song_are_those_of_the_whole():
     """But for pairs of peaks across the borders between the parts whose landmarks are computed at once."""
     x = composed(3, 150)
-    marks = Marks([x[:100_000], x[100_000:]])
+    marks = BlockLandmarks([x[:100_000], x[100_000:]])
     assert sum(map(len, marks)) == len(x)
     ours, whole = set(map(tuple, np.concatenate(marks.found).tolist())), set(map(tuple, landmarks(x).tolist()))
     assert len(ours & whole) > 0.95 * len(whole)

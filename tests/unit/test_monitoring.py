@@ -3,10 +3,11 @@
 import numpy as np
 import pandas as pd
 import pytest
+from programme import Piece, crossfaded, degraded, match_cues
 
 from nafp.audio.segments import HOP, SAMPLE_RATE, SEGMENT
-from nafp.identify.monitoring import Piece, compare, crossfaded, degraded
-from nafp.identify.recognise import Catalogue, Interval, Limits, Recording, identify, joined
+from nafp.identify.recognise import Catalogue, Interval, Limits, identify, joined
+from nafp.identify.recordings import Recording
 from nafp.search.vectors import Database
 
 
@@ -46,7 +47,7 @@ def test_what_is_found_missed_and_false():
         ("d", 60, 65, 0),  # a song that was not played
         (None, 0, 70, 0),
     )
-    found = compare(matches, cues)
+    found = match_cues(matches, cues)
     assert found["song"].tolist() == ["a", "b", "c", "b", "d", "a"]
     assert found["found"].tolist()[:3] == [True, False, False]
     assert found["found"].isna().tolist() == [False] * 3 + [True] * 3
@@ -139,6 +140,6 @@ def test_planted_songs_are_found_at_their_cues():
     clean = np.concatenate(parts)
     query = unit(clean + 0.08 * g.standard_normal(clean.shape))
     matches = identify(recording(query), catalogue(library, 59), Limits())
-    found = compare(matches, table(*cues))
+    found = match_cues(matches, table(*cues))
     assert found["found"].tolist() == [True, True, True]  # and nothing false
     assert found[["onset_s", "offset_s"]].abs().max().max() == 0

@@ -21,7 +21,7 @@ from nafp.datasets.verification import judge
 from nafp.demo.band import render
 from nafp.demo.song import plan_song
 from nafp.errors import UserError
-from nafp.walk import as_path
+from nafp.walk import unescaped_path
 
 
 @pytest.fixture(scope="module")
@@ -239,7 +239,7 @@ def test_songs_of_any_name(folders, tmp_path):
     assert len((tmp_path / "imported.csv").read_text("utf-8").splitlines()) == 25
     again = pd.read_csv(tmp_path / "imported.csv", keep_default_na=False)
     assert again["source"].tolist() == table["source"].tolist()
-    sources = {as_path(source) for source in again["source"]}
+    sources = {unescaped_path(source) for source in again["source"]}
     assert {str(odd / name) for name in NAMES} <= sources and all(map(os.path.isfile, sources))
     checked = make_manifest(tmp_path / "out/corpus")
     assert (checked["problem"] == "").all() and sorted(checked["path"]) == sorted(table["path"])
@@ -351,6 +351,14 @@ def test_sounds_that_cannot_be_used_are_noticed_before_the_music_is_read(folders
     assert f"all are listed in {report}" in str(refused.value) and "\n" not in str(refused.value)
     listed = pd.read_csv(report, keep_default_na=False)
     assert len(listed) == 6 and listed["problem"].str.startswith("cannot be read (it is a").all()
+
+
+def test_names_in_the_report_are_no_formulas(tmp_path):
+    """The report is for people and their spreadsheets, and nothing reads it back."""
+    row = dict.fromkeys(own.COLUMNS, "") | {"role": "noise", "source": "=cmd()/a.wav", "problem": "a link"}
+    with pytest.raises(UserError):
+        own.require("noise", pd.DataFrame([row]), tmp_path / "left_out.csv")
+    assert pd.read_csv(tmp_path / "left_out.csv")["source"].tolist() == ["'=cmd()/a.wav"]
 
 
 def test_one_file_that_cannot_be_opened_ends_nothing(folders, tmp_path, monkeypatch):

@@ -15,7 +15,7 @@ from kaggle_server import Remote, serving
 from wavs import data_set, write
 
 from nafp.audio import packing
-from nafp.audio.packing import Plan, pack
+from nafp.audio.packing import PackedLayout, pack
 from nafp.audio.splits import Split
 from nafp.datasets import download
 from nafp.datasets.archive import unpack
@@ -52,8 +52,8 @@ def test_groups_hold_every_clip_once(small_groups, tmp_path):
     root = data_set(tmp_path, clips=1)
     for i in range(30):
         write(root / SPLITS["train"] / f"r{i}.wav", seconds=float(np.random.default_rng(i).uniform(0.1, 20)))
-    plan = Plan.of(clips_of(root))
-    groups = plan.groups()
+    layout = PackedLayout.of(clips_of(root))
+    groups = layout.groups()
     assert [i for group in groups for i in group] == list(range(31))
     assert 3 < len(groups) < 31
 

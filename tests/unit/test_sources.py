@@ -20,7 +20,7 @@ from nafp.audio.wav import write_wav
 from nafp.datasets import download, manifest, sources
 from nafp.datasets.digests import Hasher, Journal, digest_files, directory_md5
 from nafp.datasets.layout import SPLITS
-from nafp.datasets.manifest import compare, make_manifest, read_manifest, select_dummies, with_digests
+from nafp.datasets.manifest import changed_files, make_manifest, read_manifest, select_dummies, with_digests
 from nafp.datasets.sources import Place, obtain, record_and_clean_up, unpack_all
 from nafp.datasets.verification import (
     OTHER_COPY,
@@ -145,7 +145,7 @@ def test_one_archive_or_a_folder_of_archives(place, tmp_path, archive):
     [
         (None, "is not there; log in at https://ieee-dataport.org/.* download the tar .443 GB. and put it there"),
         ([], r"holds no archive .\.zip, \.tar, .*; log in at"),
-        (["full.tar.crdownload"], "full.tar.crdownload: is not downloaded to its end"),
+        (["full.tar.crdownload"], "full.tar.crdownload: is an unfinished download"),
     ],
 )
 def test_what_dataport_lacks_is_said(place, tmp_path, files, says):
@@ -205,14 +205,14 @@ def test_two_copies_are_compared(tmp_path):
     for root in (one, other):
         manifest_of(root, root.with_suffix(".tsv")).to_csv(root.with_suffix(".csv"), index=False)
     tables = [read_manifest(tmp_path / f"{name}.csv") for name in ("one", "other")]
-    found = compare(*tables).set_index("path")["difference"].to_dict()
+    found = changed_files(*tables).set_index("path")["difference"].to_dict()
     assert found == {
         "README.md": "missing",
         f"{SPLITS['train']}/001.wav": "changed",
         f"{SPLITS['dummy']}/000.wav": "missing",
         "more.txt": "added",
     }
-    assert compare(tables[0], tables[0]).empty
+    assert changed_files(tables[0], tables[0]).empty
     problems = content_problems(manifest_of(other, tmp_path / "o.tsv"), [tmp_path / "one.csv"])
     assert len(problems) == 3
     script = Path(__file__).parents[2] / "scripts/compare_manifests.py"

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from nafp.walk import as_path, as_text, files_below, folder_signature, is_audio, is_wav
+from nafp.walk import escaped_path, files_below, folder_signature, is_audio, is_wav, unescaped_path
 
 
 def names(root, wanted=is_audio):
@@ -100,6 +100,6 @@ def test_links_that_lead_nowhere_can_be_listed(music):
     ],
 )
 def test_a_path_is_text_and_a_path_again(name, text):
-    assert as_text(name) == text
-    assert as_path(text) == name
+    assert escaped_path(name) == text
+    assert unescaped_path(text) == name
     assert text.encode() and len(text.splitlines()) == 1

@@ -50,9 +50,10 @@ def third_party(path: Path, seen: set[Path]) -> set[str]:
         if isinstance(node, ast.ImportFrom):
             modules = [node.module, *(f"{node.module}.{a.name}" for a in node.names)]
         for module in modules:
-            local = ROOT / "scripts" / f"{module.replace('.', '/')}.py"
-            if local.is_file():
-                names |= third_party(local, seen)
+            place = ROOT / "scripts" / module.replace(".", "/")
+            local = [file for file in (place.with_suffix(".py"), place / "__init__.py") if file.is_file()]
+            if local:
+                names |= third_party(local[0], seen)
             elif module.split(".")[0] not in {"nafp", *sys.stdlib_module_names}:
                 names.add(module.split(".")[0])
     return {DISTRIBUTIONS.get(name, name) for name in names}

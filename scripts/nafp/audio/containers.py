@@ -1,4 +1,4 @@
-"""What the bytes of a sound file say of it before it is decoded: files joined to one, lengths, and what is no sound."""
+"""Facts about a sound file before it is decoded: concatenated files, declared lengths, and files that are not sound."""
 
 import mmap
 import os
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 RIFF = (b"RIFF", b"RF64", b"BW64")
-UNKNOWN_SIZE = 0x7FFF0000  # bytes: what programs write who cannot go back to the header is this or more, or 0
+UNKNOWN_SIZE = 0x7FFF0000  # bytes; programs that write to a pipe declare this size or more, or 0
 TAG = 10  # bytes of an ID3v2 header
-MPEG_HEADS = (b"Xing", b"Info", b"VBRI")  # marks of a first frame that says how many frames there are
-NO_SOUND = {  # first bytes -> what such a file is
+MPEG_HEADS = (b"Xing", b"Info", b"VBRI")  # marks of a first frame that declares the number of frames
+NOT_SOUND = {  # first bytes -> kind of file
     b"<!doctype": "a web page",
     b"<html": "a web page",
     b"<?xml": "a text in XML",
@@ -24,7 +24,7 @@ NO_SOUND = {  # first bytes -> what such a file is
 
 @dataclass(frozen=True)
 class Piece:
-    """A part of a file that is a file of its own: its first byte, the one behind it, and whether its end is there."""
+    """A part of a file that is a sound file itself: bytes ``begin`` to ``end`` (exclusive), and whether it is complete."""
 
     begin: int
     end: int
@@ -32,7 +32,7 @@ class Piece:
 
 
 def pieces_of(path: Path) -> list[Piece]:
-    """The files that a file was joined of: the links of an Ogg chain, WAV files one behind the other; mostly one."""
+    """The sound files that a file consists of: links of an Ogg chain, or concatenated WAV files; usually one."""
     size = path.stat().st_size
     with open(path, "rb") as file:
         head = file.read(12)
@@ -45,7 +45,7 @@ def pieces_of(path: Path) -> list[Piece]:
 
 
 def ogg_links(data: mmap.mmap) -> list[Piece]:
-    """The links of an Ogg chain: each begins with pages that begin a stream, and ends with one that ends it."""
+    """The links of an Ogg chain: each starts with first pages of streams, and ends with a last page."""
     links, begin, in_data, ended, end = [], 0, False, False, 0
     for at, end, flags in ogg_pages(data):  # noqa: B007
         if flags & 2 and in_data:
@@ -57,7 +57,7 @@ def ogg_links(data: mmap.mmap) -> list[Piece]:
 
 
 def ogg_pages(data: mmap.mmap) -> Iterator[tuple[int, int, int]]:
-    """Begin, end (beyond the file's if the page is cut) and flags (2: first of a stream, 4: last) of each Ogg page."""
+    """Begin, end (past the end of the file if truncated) and flags (2: first of a stream, 4: last) of each Ogg page."""
     at = data.find(b"OggS")
     while at >= 0 and at + 27 <= len(data):
         segments = data[at + 26]
@@ -67,7 +67,7 @@ def ogg_pages(data: mmap.mmap) -> Iterator[tuple[int, int, int]]:
 
 
 def joined_wavs(file, size: int) -> list[Piece]:
-    """WAV files one behind the other; what else follows the first is a part of it."""
+    """Concatenated WAV files; anything else behind the first belongs to it."""
     begins, at = [0], 0
     while True:
         file.seek(at)
@@ -84,21 +84,21 @@ def joined_wavs(file, size: int) -> list[Piece]:
 
 @dataclass(frozen=True)
 class WavData:
-    """The data chunk of a WAV file: bytes that its header declares, and those that are there."""
+    """Data chunk of a WAV file: bytes that its header declares, and bytes present."""
 
     declared: int
     present: int
 
     @property
     def unknown(self) -> bool:
-        """Whether the header declares no length, as that of a file written to a pipe."""
+        """Whether the header declares no length, as in a file written to a pipe."""
         return self.declared == 0 or self.declared >= UNKNOWN_SIZE > self.present
 
 
 def wav_data(file, piece: Piece) -> WavData | None:
-    """The data chunk of a WAV file in an open file; None if there is none, or no WAV file.
+    """The data chunk of a WAV file in an open file; None if there is none, or it is not a WAV file.
 
-    A chunk of length 0 has bytes only where the length of the whole is wrong too; other chunks follow it otherwise.
+    A chunk of length 0 has bytes only where the length of the whole file is wrong too; otherwise other chunks follow it.
     """
     file.seek(piece.begin)
     head = file.read(12)
@@ -120,7 +120,7 @@ def wav_data(file, piece: Piece) -> WavData | None:
 
 
 def mpeg_declares_length(file) -> bool:
-    """Whether the first frame of an MP3 says how many there are; without it a length is a guess."""
+    """Whether the first frame of an MP3 declares the number of frames; without it a length is a guess."""
     file.seek(0)
     file.seek(id3_bytes(file.read(TAG)))
     head = file.read(512)
@@ -128,14 +128,14 @@ def mpeg_declares_length(file) -> bool:
 
 
 def id3_bytes(head: bytes) -> int:
-    """Length of the ID3v2 tag that a file begins with, by its first 10 bytes; 0 if there is none."""
+    """Length of the ID3v2 tag at the start of a file, from its first 10 bytes; 0 if there is none."""
     if head[:3] != b"ID3" or len(head) < TAG:
         return 0
     return TAG + sum((byte & 127) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
 
 
 def mp4_boxes(path: Path) -> list[str]:
-    """Types of the boxes that an MP4 file consists of, as far as they are there."""
+    """Types of the boxes of an MP4 file, up to where it is truncated."""
     found, at, size = [], 0, os.path.getsize(path)
     with open(path, "rb") as file:
         while at + 8 <= size:
@@ -148,8 +148,8 @@ def mp4_boxes(path: Path) -> list[str]:
     return found
 
 
-def no_sound(path: Path) -> str:
-    """What a file is that cannot be sound, by its first bytes; '' if it may be."""
+def kind_of_other_file(path: Path) -> str:
+    """Kind of a file that cannot be sound, by its first bytes; '' if it may be sound."""
     size = os.path.getsize(path)
     with open(path, "rb") as file:
         head = file.read(64)
@@ -158,6 +158,6 @@ def no_sound(path: Path) -> str:
     if tag := id3_bytes(head):
         return "tags without sound" if size <= tag + 128 else ""
     if head[4:8] == b"ftyp" and "moov" not in mp4_boxes(path):
-        return "an MP4 file without its index (moov), as one that was not copied or downloaded to its end"
+        return "an MP4 file without its index (moov), probably an incomplete copy or download"
     start = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
-    return next((what for first, what in NO_SOUND.items() if start.startswith(first)), "")
+    return next((what for first, what in NOT_SOUND.items() if start.startswith(first)), "")

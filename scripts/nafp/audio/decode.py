@@ -1,4 +1,4 @@
-"""Which reader decodes a file: libsndfile where it reads all of it, FFmpeg for the rest and for what it cannot read."""
+"""Decoding: by libsndfile as far as it can read a file, by FFmpeg for the rest of it and for other formats."""
 
 import io
 import os
@@ -10,24 +10,24 @@ from pathlib import Path
 import numpy as np
 import soundfile as sf
 
-from nafp.audio.containers import Piece, mpeg_declares_length, no_sound, pieces_of, wav_data
+from nafp.audio.containers import Piece, kind_of_other_file, mpeg_declares_length, pieces_of, wav_data
 from nafp.audio.ffmpeg import FfmpegSound, NoSound
 
-STREAMS = "MP3", "FLAC"  # formats of libsndfile that have nothing but sound behind their beginning
+STREAMS = "MP3", "FLAC"  # formats of libsndfile that have only sound behind their header
 WAVS = "WAV", "WAVEX", "RF64"
 TRAILER = 2**14  # bytes of tags that may follow the sound
-CRUMB_S = 0.25  # seconds by which lengths differ, because codecs add and drop some
-UNKNOWN_FRAMES = 2**40  # samples; libsndfile gives such a number where it does not know
-RATES = 1000, 768_000  # Hz that music has; at others, resampling a broken header's file would take gigabytes
+CRUMB_S = 0.25  # tolerance of lengths: codecs add and drop samples
+UNKNOWN_FRAMES = 2**40  # samples; libsndfile returns more where it does not know the length
+RATES = 1000, 768_000  # plausible sample rates in Hz; resampling from the rate of a broken header would take gigabytes
 
 
 class NoSamples(Exception):
-    """A file is what it should be, but empty."""
+    """A valid file without samples."""
 
 
 @dataclass
 class Account:
-    """Seconds of sound that a file's headers declare and that were read, and whether its end is missing."""
+    """Seconds of sound declared by a file's headers and seconds read, and whether its end is missing."""
 
     declared_s: float = 0.0
     read_s: float = 0.0
@@ -36,14 +36,14 @@ class Account:
 
     @property
     def note(self) -> str:
-        """What is missing, in words; '' if nothing is, as far as that can be known."""
+        """A sentence on what is missing; '' if nothing is known to be."""
         if self.read_s < self.declared_s - max(CRUMB_S, 0.005 * self.declared_s):
             return f"{self.read_s:.1f} of {self.declared_s:.1f} seconds could be read"
         return f"its end is missing, {self.read_s:.1f} seconds could be read" if self.cut else ""
 
 
 class Part(io.RawIOBase):
-    """A piece of a file as a file of its own."""
+    """A piece of a file, read like a file."""
 
     def __init__(self, path: Path, piece: Piece):
         self._file, self._piece, self._at = open(path, "rb", buffering=0), piece, 0  # noqa: SIM115
@@ -64,13 +64,13 @@ class Part(io.RawIOBase):
 
     @property
     def handle(self) -> "int | Part":
-        """What libsndfile opens: the file's descriptor if this is all of it, which is faster."""
+        """Argument for libsndfile: the file's descriptor if the piece is the whole file, which is faster."""
         whole = self._piece.begin == 0 and self._piece.end == os.fstat(self._file.fileno()).st_size
         return self._file.fileno() if whole else self
 
     @property
     def unread(self) -> int:
-        """Bytes behind the last one that was read by the handle."""
+        """Bytes behind the last byte read from the descriptor."""
         at = os.lseek(self._file.fileno(), 0, os.SEEK_CUR)
         return self._piece.end - at
 
@@ -87,7 +87,7 @@ class Part(io.RawIOBase):
 
 
 class SndfileSound:
-    """A sound that libsndfile reads; ``problem`` says why it ended before its end, if it did."""
+    """A sound read by libsndfile; ``problem``: why it ended early, '' if it did not."""
 
     def __init__(self, file: int | io.RawIOBase):
         self._file = sf.SoundFile(file, closefd=False)
@@ -97,7 +97,7 @@ class SndfileSound:
         self.taken, self.problem = 0, ""
 
     def read(self, count: int) -> np.ndarray:
-        """(<= count, channels) float64: the next samples; none at the end, or where it is damaged."""
+        """(<= count, channels) float64: the next samples; none at the end, or at damage."""
         try:
             block = self._file.read(count, dtype="float64", always_2d=True)
         except (sf.LibsndfileError, OSError, RuntimeError) as error:
@@ -111,12 +111,12 @@ class SndfileSound:
 
 
 def sounds(path: Path, account: Account) -> Iterator[SndfileSound | FfmpegSound]:
-    """The sounds that a file consists of, one after the other, each of one rate; each is to be read to its end.
+    """The sounds of a file, one after the other, each of one sample rate; read each to its end before the next.
 
-    Fills the account. Raises NoSamples, ValueError (what is wrong) and OSError.
+    Fills the account. Raises NoSamples, ValueError (the reason) and OSError.
     """
-    if what := no_sound(path):
-        raise ValueError(f"it is {what}")
+    if kind := kind_of_other_file(path):
+        raise ValueError(f"it is {kind}")
     for piece in pieces_of(path):
         with closing(Part(path, piece)) as file:
             yield from sounds_of(file, piece, account)
@@ -125,7 +125,7 @@ def sounds(path: Path, account: Account) -> Iterator[SndfileSound | FfmpegSound]
 
 
 def sounds_of(file: Part, piece: Piece, account: Account) -> Iterator[SndfileSound | FfmpegSound]:
-    """The sounds of a piece of a file: what libsndfile reads, and what is left for FFmpeg."""
+    """The sounds of a piece of a file: first as libsndfile reads it, then the rest by FFmpeg."""
     declared_s = read_s = 0.0
     left, problem = True, ""
     try:
@@ -133,7 +133,7 @@ def sounds_of(file: Part, piece: Piece, account: Account) -> Iterator[SndfileSou
             check_rate(sound.rate)
             yield sound
             read_s = sound.taken / sound.rate
-            left = is_left(sound, file, piece)
+            left = has_rest(sound, file, piece)
             declared_s, problem = declared_seconds(sound, file, piece), sound.problem
     except sf.LibsndfileError as error:
         problem = error.error_string
@@ -146,23 +146,23 @@ def sounds_of(file: Part, piece: Piece, account: Account) -> Iterator[SndfileSou
                     check_rate(sound.rate)
                     yield sound
                     read_s += sound.taken / sound.rate
-                if read_s - before_s > CRUMB_S or not before_s:  # what was left is sound, and no tags
+                if read_s - before_s > CRUMB_S or not before_s:  # the rest is sound, not tags
                     declared_s = max(declared_s, sound.declared_s or read_s + sound.lost_s)
         except NoSound as error:
-            problem = problem and str(error)  # a file without samples is a good one for libsndfile
+            problem = problem and str(error)  # libsndfile accepts a file without samples
     account.read_s += read_s
     account.declared_s += max(declared_s, read_s)
     account.cut, account.problem = account.cut or not piece.complete, account.problem or problem
 
 
 def check_rate(rate: int) -> None:
-    """ValueError for a rate that no sound has."""
+    """ValueError for an implausible sample rate."""
     if not RATES[0] <= rate <= RATES[1]:
         raise ValueError(f"a sample rate of {rate} Hz")
 
 
 def declared_seconds(sound: SndfileSound, file: Part, piece: Piece) -> float:
-    """The length that the header of a sound that was read declares, in seconds; 0 where it declares none."""
+    """Seconds that the header of a finished sound declares; 0 where it declares none."""
     if sound.format in WAVS:
         data = wav_data(file, Piece(0, piece.end - piece.begin))
         cut = data and not data.unknown and data.present
@@ -172,8 +172,8 @@ def declared_seconds(sound: SndfileSound, file: Part, piece: Piece) -> float:
     return (sound.frames or 0) / sound.rate
 
 
-def is_left(sound: SndfileSound, file: Part, piece: Piece) -> bool:
-    """Whether a piece holds more than libsndfile has read of it."""
+def has_rest(sound: SndfileSound, file: Part, piece: Piece) -> bool:
+    """Whether a piece holds more sound than libsndfile has read."""
     if sound.problem:
         return True
     if sound.format in WAVS:

@@ -1,4 +1,4 @@
-"""Sound that libsndfile does not read, through FFmpeg (PyAV): AAC, WMA, Opus in any container, the sound of a video."""
+"""Decoding by FFmpeg (PyAV), for what libsndfile does not read: AAC, WMA, Opus in any container, sound of videos."""
 
 from collections.abc import Iterator
 from typing import BinaryIO
@@ -6,13 +6,13 @@ from typing import BinaryIO
 import av
 import numpy as np
 
-OPTIONS = {"protocol_whitelist": "none"}  # a playlist must open no other files
-RELIABLE = (  # containers whose header says how long the sound is; elsewhere FFmpeg guesses by the bit rate
+OPTIONS = {"protocol_whitelist": "none"}  # keeps playlists from opening other files
+RELIABLE = (  # containers that declare the length of the sound; of others, FFmpeg guesses it by the bit rate
     *("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "asf", "avi", "flac", "wav", "w64", "aiff", "caf", "voc", "iff"),
     *("wv", "tta", "ape", "tak", "mpc", "mpc8", "dsf"),
 )
-FULL_SCALE = {"u8": 2**7, "s16": 2**15, "s32": 2**31, "s64": 2**63, "flt": 1, "dbl": 1}  # sample format -> its 1.0
-LOSSLESS_FLOAT = "pcm_f", "wavpack"  # codecs whose floats may be of any size
+FULL_SCALE = {"u8": 2**7, "s16": 2**15, "s32": 2**31, "s64": 2**63, "flt": 1, "dbl": 1}  # sample format -> full scale
+LOSSLESS_FLOAT = "pcm_f", "wavpack"  # codecs whose floats may exceed full scale
 
 
 class NoSound(ValueError):
@@ -20,14 +20,14 @@ class NoSound(ValueError):
 
 
 class FfmpegSound:
-    """An open sound: ``read`` goes on as long as the rate stays the same, ``goes_on`` says whether another one follows.
+    """An open sound: ``read`` returns samples as long as the sample rate stays the same, ``goes_on`` moves to the next rate.
 
     ``rate`` (Hz), ``taken`` (samples read at this rate), ``declared_s``: seconds by the header (None: unknown), ``lost_s``:
-    seconds that could not be decoded, ``problem``: why it ended before its end.
+    seconds that could not be decoded, ``problem``: why it ended early.
     """
 
     def __init__(self, file: BinaryIO, skip_s: float = 0.0):
-        """``skip_s``: seconds at the beginning that are not wanted. NoSound if there is no sound in the file."""
+        """``skip_s``: seconds to skip at the beginning. NoSound if there is no sound in the file."""
         try:
             self._container = av.open(file, options=OPTIONS, metadata_errors="replace")
         except (av.error.FFmpegError, OSError) as error:
@@ -47,13 +47,13 @@ class FfmpegSound:
         self._container.close()
 
     def _decoded(self, stream, skip_s: float) -> Iterator[tuple[int, np.ndarray]]:
-        """Rate and samples (n, channels) float64 of each frame; packets that are damaged are passed over."""
+        """Rate and samples (n, channels) float64 of each frame; damaged packets are skipped."""
         to_skip = skip_s
         try:
             for packet in self._container.demux(stream):
                 try:
                     frames = packet.decode()
-                except av.error.FFmpegError:  # also that there is no memory for what a damaged header asks for
+                except av.error.FFmpegError:  # also when a damaged header asks for too much memory
                     self.lost_s += float(packet.duration * packet.time_base) if packet.duration else 0.0
                     continue
                 for frame in frames:
@@ -65,7 +65,7 @@ class FfmpegSound:
             av.error.FFmpegError,
             OSError,
             IndexError,
-        ) as error:  # IndexError: of PyAV, where another stream appears
+        ) as error:  # IndexError: raised by PyAV where another stream appears
             self.problem = str(error)
 
     def read(self, count: int) -> np.ndarray:
@@ -82,20 +82,20 @@ class FfmpegSound:
         return np.concatenate(taken)
 
     def goes_on(self) -> bool:
-        """Whether there is more, of another rate maybe, which is ``rate`` then."""
+        """Whether there is more sound; ``rate`` is then its sample rate."""
         if self._next is not None:
             self.rate, self.taken = self._next[0], 0
         return self._next is not None
 
 
 def declared_seconds(container, stream) -> float | None:
-    """The length of a sound as its file's header has it, in seconds; None where that is a guess, or of a film."""
+    """Seconds of sound that the file's header declares; None if that is a guess, or the length of a video."""
     if container.format.name not in RELIABLE:
         return None
     if stream.duration is not None:
         return float(stream.duration * stream.time_base)
-    films = [one for one in container.streams.video if not one.disposition & av.stream.Disposition.attached_pic]
-    return container.duration / av.time_base if container.duration is not None and not films else None
+    videos = [one for one in container.streams.video if not one.disposition & av.stream.Disposition.attached_pic]
+    return container.duration / av.time_base if container.duration is not None and not videos else None
 
 
 def samples_of(frame: av.AudioFrame) -> np.ndarray:

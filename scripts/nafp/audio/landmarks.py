@@ -1,4 +1,4 @@
-"""The same recording in two files, found by its landmarks: pairs of spectral peaks, robust to codecs, level and cuts.
+"""Landmarks (pairs of spectral peaks) find the same recording in two files, whatever their codec, level and cuts.
 
 After Wang, "An industrial-strength audio search algorithm", ISMIR 2003.
 """
@@ -11,16 +11,14 @@ from scipy.ndimage import maximum_filter
 from scipy.signal import stft
 
 WINDOW, HOP = 1024, 256  # samples: 128 ms, 32 ms
-AREA = (25, 13)  # bins, frames: a peak is the loudest point of so large a neighbourhood
-AT_ONCE = 2**14  # frames, 9 minutes: 0.1 GB
-PARTNERS = 5  # the peaks that follow one, with which it makes landmarks
-FARTHEST = 63  # frames between the two
-KEEP_ONE_IN = 4  # one of so many hashes, the same ones in every song
-MAX_SONGS_PER_HASH = 16  # a hash that more songs share tells nothing
-SIMILAR = (
-    0.05  # of the shorter file's landmarks at one place of the other: MP3s of a song 0.15 and more, other songs 0.01
-)
-FEWEST = 8  # landmarks that agree
+AREA = (25, 13)  # bins, frames: neighbourhood of which a peak is the loudest point
+AT_ONCE = 2**14  # frames in memory: 9 minutes, 0.1 GB
+PARTNERS = 5  # following peaks that a peak is paired with
+FARTHEST = 63  # frames between the two peaks, at most
+KEEP_ONE_IN = 4  # hashes; the same ones in every song
+MAX_SONGS_PER_HASH = 16  # more frequent hashes are ignored
+SIMILAR = 0.05  # share of the shorter file's landmarks; MP3s of one song have 0.15 and more, different songs 0.01
+FEWEST = 8  # landmarks that must agree
 
 
 def landmarks(samples: np.ndarray) -> np.ndarray:
@@ -42,12 +40,14 @@ def landmarks(samples: np.ndarray) -> np.ndarray:
         key = (bin_[:-k] << 15 | bin_[k:] << 6 | distance)[near]
         found.append(np.stack([key, frame[:-k][near]], axis=1))
     marks = np.concatenate(found).astype(np.int32)
-    mixed = marks[:, 0].astype(np.uint32) * np.uint32(2654435761) >> np.uint32(16)  # so that the choice is fair
+    mixed = marks[:, 0].astype(np.uint32) * np.uint32(2654435761) >> np.uint32(
+        16
+    )  # mixes the bits, so that the choice is even
     return marks[mixed % KEEP_ONE_IN == 0]
 
 
 def spectral_peaks(samples: np.ndarray, begin: int, end: int, frames: int) -> np.ndarray:
-    """(2, n): frame and bin of the peaks of some of a song's frames, in the order of time; those around them are looked at."""
+    """(2, n): frame and bin of the peaks in frames ``begin`` to ``end`` of a song, in order of time."""
     first, last = max(begin - AREA[1], 0), min(end + AREA[1], frames)
     x = samples[first * HOP : (last - 1) * HOP + WINDOW].astype(np.float32) / 32768
     level = np.abs(stft(x, nperseg=WINDOW, noverlap=WINDOW - HOP, boundary=None, padded=False)[2])[:512]
@@ -71,7 +71,7 @@ def similar(songs: Sequence[np.ndarray]) -> pd.DataFrame:
         same = np.flatnonzero((key[k:] == key[:-k]) & (owner[k:] != owner[:-k]))
         pairs.append(np.stack([owner[same], owner[same + k], frame[same + k] - frame[same]], axis=1))
     agreeing = pd.DataFrame(np.concatenate([np.zeros((0, 3), np.int64), *pairs]), columns=["first", "second", "offset"])
-    agreeing["offset"] //= 2  # the frames of two files do not begin at the same samples
+    agreeing["offset"] //= 2  # tolerance: the frames of two files do not start at the same samples
     best = (
         agreeing.value_counts(["first", "second", "offset"])
         .groupby(["first", "second"])

@@ -1,4 +1,4 @@
-"""Sound of any kind, as the pipeline hears it: int16 at 8 kHz, mono, decoded block by block."""
+"""Sound files of any kind, decoded block by block into what the pipeline works on: int16 at 8 kHz, mono."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -11,39 +11,38 @@ import numpy as np
 import soundfile as sf
 from scipy.signal import resample_poly
 
-from nafp.audio.codecs import CODECS
 from nafp.audio.decode import Account, NoSamples, sounds
 from nafp.audio.segments import SAMPLE_RATE
-from nafp.audio.wav import check_wav, onset, read_wav, write_wav
 from nafp.errors import UserError
 
-__all__ = ["CODECS", "check_wav", "onset", "open_audio", "read_any", "read_wav", "write_wav"]
-BLOCK_S = 30  # decoded at a time
-CANCELLED = 0.02  # share of the power of uncorrelated channels, below which their average is where they cancel out
-SPARSE = 16  # one of so many samples is looked at first
-INTEGERS = 2**15, 2**23, 2**31  # full scale of samples that were written as floats without being scaled
-LOUD = 2**8  # times full scale: floats beyond are no loud sound but integers
+BLOCK_S = 30  # seconds decoded at a time
+CANCELLED = (
+    0.02  # power of the average, as a share of that of uncorrelated channels; below it channels cancel each other
+)
+SPARSE = 16  # every 16th sample is checked first
+INTEGERS = 2**15, 2**23, 2**31  # full scale of integers that were written as floats without scaling
+LOUD = 2**8  # times full scale; louder floats are unscaled integers
 
 
 class Audio:
-    """A sound file, read once; after its blocks were read, ``note`` says what is odd about them ('' if nothing is)."""
+    """A sound file, read once; ``note``: after its blocks were read, a remark on missing or unusual sound, or ''."""
 
     def __init__(self, path: Path | str):
-        """UserError (what is wrong with the file) if nothing of it can be read."""
+        """UserError if nothing of the file can be read."""
         self.path, self.note = Path(path), ""
         self._blocks = self._decoded()
         self._first = list(islice(self._blocks, 1))
 
     def blocks(self) -> Iterator[np.ndarray]:
-        """(<= 30 s,) int16 samples at 8 kHz, block by block: the blocks join without a seam, memory holds one or two.
+        """(<= 30 s,) int16 samples at 8 kHz, block by block: gapless, one or two of them in memory.
 
-        Channels are averaged. A file that ends too early gives what is there, and a note. UserError for samples that are
-        not numbers.
+        Channels are averaged. A truncated file gives the samples that are there, and a note. UserError for samples
+        that are not numbers.
         """
         return chain(self._first, self._blocks)
 
     def close(self) -> None:
-        """Close the file, wherever its reading stopped."""
+        """Close the file, read to its end or not."""
         self._blocks.close()
 
     def _decoded(self) -> Iterator[np.ndarray]:
@@ -74,13 +73,13 @@ def read_any(path: Path | str) -> np.ndarray:
 
 
 class Mixing:
-    """Channels to one, and loud floats to full scale; ``note`` says what was done other than averaging."""
+    """Downmix to mono, and scaling of loud floats; ``note``: what was done besides averaging."""
 
     def __init__(self):
         self.scale, self._cancelled, self._frames, self._channel, self._loud = None, 0, 0, "", ""
 
     def scale_for(self, path: Path, is_float: bool) -> None:
-        """Look through a file of floats, which may be of any size, for its peak."""
+        """Set the scale of a file of floats by its peak, for which it is read once."""
         if self.scale is not None or not is_float:
             return
         peak = max((np.abs(block).max() for block in float_blocks(path)), default=0.0)
@@ -93,14 +92,14 @@ class Mixing:
         self.scale = 1.0 if full == 1.0 else 1 / full
 
     def mono(self, block: np.ndarray) -> np.ndarray:
-        """(n, channels) -> (n,): the average; one of the channels where they cancel out. ValueError for what is no number."""
+        """(n, channels) -> (n,): the average, or one channel where they cancel each other. ValueError for NaN or infinity."""
         mono, channels = sum(block.T) / block.shape[1], block.shape[1]
         if not np.isfinite(mono).all():
             raise ValueError("samples that are not numbers")
         self._frames += len(block)
         if cancelled(block[::SPARSE], mono[::SPARSE]) and cancelled(block, mono):
             power = np.square(block).sum(axis=0)
-            best = int(np.argmax(power >= power.max() / 2))  # the first one that is not much softer than another
+            best = int(np.argmax(power >= power.max() / 2))  # the first one within 3 dB of the loudest
             self._cancelled += len(block)
             self._channel = ("left", "right")[best] + " one" if channels == 2 else f"channel number {best + 1}"
             mono = block[:, best]
@@ -108,7 +107,7 @@ class Mixing:
 
     @property
     def note(self) -> str:
-        """What is odd about the channels and the level."""
+        """Remarks on channels and level."""
         notes = [self._loud] if self.scale not in (None, 1.0) else []
         if self._cancelled:
             share = "" if self._cancelled == self._frames else f" in {100 * self._cancelled / self._frames:.0f} % of it"
@@ -117,23 +116,23 @@ class Mixing:
 
 
 def cancelled(block: np.ndarray, mean: np.ndarray) -> bool:
-    """Whether the channels (n, channels) cancel each other out in their mean (n,)."""
+    """Whether the channels (n, channels) cancel each other in their mean (n,)."""
     channels = block.shape[1]
     return channels > 1 and mean @ mean < CANCELLED * np.square(block).sum() / channels**2
 
 
 def float_blocks(path: Path) -> Iterator[np.ndarray]:
-    """(n, channels) blocks of a file, as they are."""
+    """(n, channels) blocks of a file, unscaled."""
     for sound in sounds(path, Account()):
         while len(block := sound.read(BLOCK_S * sound.rate)):
             yield block
 
 
 def resampled(read: Callable[[int], np.ndarray], rate: int) -> Iterator[np.ndarray]:
-    """What ``read(count)`` gives until it gives nothing, at 8 kHz, int16, piece by piece; they join without a seam."""
+    """Samples of ``read(count)`` until it returns none, resampled to 8 kHz as int16; the blocks are gapless."""
     common = gcd(rate, SAMPLE_RATE)
     up, down = SAMPLE_RATE // common, rate // common
-    reach = down * math.ceil(11 * max(up, down) / up / down)  # of the filter, in whole input periods; 10 in SciPy's
+    reach = down * math.ceil(11 * max(up, down) / up / down)  # filter length in whole input periods; SciPy's is 10
     block = max(down * math.ceil(BLOCK_S * rate / down), reach)
     before, current = np.zeros(reach), read(block)
     while len(current):

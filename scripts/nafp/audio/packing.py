@@ -1,4 +1,4 @@
-"""A split's WAV files, packed one behind the other into one int16 array, with a clip table that finds them."""
+"""Packing of a split: its WAV files, one behind the other in one int16 array, and the clip table with their positions."""
 
 import hashlib
 import io
@@ -20,15 +20,15 @@ from nafp.audio.wav import opened
 from nafp.disk import check_free_space
 from nafp.errors import UserError
 from nafp.files import atomic_write
-from nafp.walk import as_path
+from nafp.walk import unescaped_path
 
-BLOCK = 2**20  # samples in memory at a time, of each thread
-GROUP_BYTES = 2**26  # of packed clips, after which the progress is written down
+BLOCK = 2**20  # samples in memory at a time, per thread
+GROUP_BYTES = 2**26  # packed bytes after which progress is saved
 
 
 @dataclass(frozen=True)
-class Plan:
-    """Where every clip goes: ``starts`` (clips,) first samples in the array, ``total`` samples, ``header`` of the file."""
+class PackedLayout:
+    """Positions of all clips: ``starts`` (clips,) first samples in the array, ``total`` samples, ``header`` of the file."""
 
     table: pd.DataFrame
     starts: np.ndarray
@@ -36,8 +36,8 @@ class Plan:
     header: bytes
 
     @classmethod
-    def of(cls, clips: pd.DataFrame) -> "Plan":
-        """For rows of a manifest: path, samples, maybe sha256. A clip shorter than a segment fills one, with zeros at its end."""
+    def of(cls, clips: pd.DataFrame) -> "PackedLayout":
+        """For rows of a manifest: path, samples, maybe sha256. A clip shorter than a segment is padded with zeros to one."""
         samples = clips["samples"].to_numpy(dtype=np.int64)
         ends = np.cumsum(np.maximum(samples, SEGMENT))
         starts = np.concatenate([[0], ends[:-1]]).astype(np.int64)
@@ -50,7 +50,7 @@ class Plan:
 
     @property
     def bytes(self) -> int:
-        """Of the array's file."""
+        """Size of the array's file."""
         return len(self.header) + 2 * self.total
 
     def groups(self) -> list[range]:
@@ -61,24 +61,24 @@ class Plan:
 
 
 def pack(root: Path, clips: pd.DataFrame, array_path: Path, table_path: Path, threads: int = 1) -> None:
-    """Write the clips (rows of the manifest) one behind the other as int16, and the table that finds them.
+    """Write the clips (rows of the manifest) one behind the other as int16, and the table of their positions.
 
     The table's columns: path, start (index of the first sample in the array), samples (of the clip), and if the manifest has it
     sha256 (of the file). Each thread holds one block, so memory does not grow with the split. A killed job is continued by the
-    next one. Raises UserError when there is no room or a file changed since it was checked; nothing is left behind then.
+    next one. Raises UserError if there is no room, or a file changed since it was checked; nothing is left behind then.
     """
-    plan = Plan.of(clips)
+    layout = PackedLayout.of(clips)
     part = array_path.with_name(f"{array_path.name}.part")
-    progress = Progress(part.with_name(f"{part.name}.progress"), plan, f"{root.absolute()}\n{clips.to_csv()}")
+    progress = Progress(part.with_name(f"{part.name}.progress"), layout, f"{root.absolute()}\n{clips.to_csv()}")
     waiting = progress.waiting(part)
-    written = sum(2 * int(plan.table["samples"].iloc[group.start : group.stop].sum()) for group in waiting)
+    written = sum(2 * int(layout.table["samples"].iloc[group.start : group.stop].sum()) for group in waiting)
     check_free_space({array_path.parent: written}, f"packing {array_path.name}")
     array_path.parent.mkdir(parents=True, exist_ok=True)
     begin = time.perf_counter()
     try:
-        write_groups(root, plan, waiting, part, progress, threads)
+        write_groups(root, layout, waiting, part, progress, threads)
         with atomic_write(table_path) as table_part:
-            plan.table.to_csv(table_part, index=False)
+            layout.table.to_csv(table_part, index=False)
         os.replace(part, array_path)
     except Exception:
         part.unlink(missing_ok=True)
@@ -91,28 +91,28 @@ def pack(root: Path, clips: pd.DataFrame, array_path: Path, table_path: Path, th
 
 
 def boot_id() -> str:
-    """Names this run of the operating system: what a killed process wrote is safe as long as the system runs."""
+    """Identifies the current boot: what a killed process wrote is on disk, or will be, as long as the system runs."""
     path = Path("/proc/sys/kernel/random/boot_id")
     return path.read_text(encoding="ascii").strip() if path.exists() else ""
 
 
 class Progress:
-    """Which groups of a plan are in the partial array: a line each, after a line that names the plan.
+    """Record of the groups that are in the partial array: a line each, after a line that identifies the layout.
 
-    After a power cut the progress could be ahead of the disk, so another run of the operating system begins anew.
+    After a power cut the record could be ahead of the disk, so packing starts again after a reboot.
     """
 
-    def __init__(self, path: Path, plan: Plan, what: str):
-        """``what``: all that the array depends on."""
-        self.path, self.plan = path, plan
-        self.name = hashlib.sha256(f"{boot_id()}\n{what}".encode()).hexdigest()
+    def __init__(self, path: Path, layout: PackedLayout, inputs: str):
+        """``inputs``: text of everything that the array depends on."""
+        self.path, self.layout = path, layout
+        self.name = hashlib.sha256(f"{boot_id()}\n{inputs}".encode()).hexdigest()
         self._lock = threading.Lock()
 
     def waiting(self, part: Path) -> list[range]:
-        """The groups that are still to be written; all, if the partial array is not this plan's."""
-        groups = self.plan.groups()
+        """Groups still to be written; all, if the partial array is of another layout."""
+        groups = self.layout.groups()
         lines = self.path.read_text(encoding="utf-8").split("\n")[:-1] if self.path.exists() else []
-        if lines[:1] == [self.name] and part.exists() and part.stat().st_size == self.plan.bytes:
+        if lines[:1] == [self.name] and part.exists() and part.stat().st_size == self.layout.bytes:
             done = set(map(int, lines[1:]))
             print(f"{part.name}: {len(done)} of {len(groups)} parts are packed already")
             return [group for group in groups if group.start not in done]
@@ -121,32 +121,34 @@ class Progress:
         return groups
 
     def begin(self) -> None:
-        """Name the plan, once the partial array has its size."""
+        """Start the record, once the partial array has its size."""
         if not self.path.exists():
             self.path.write_text(f"{self.name}\n", encoding="utf-8")
 
     def add(self, group: range) -> None:
-        """This group is on disk."""
+        """Record that a group is on disk."""
         with self._lock, open(self.path, "a", encoding="utf-8") as file:
             file.write(f"{group.start}\n")
 
 
-def write_groups(root: Path, plan: Plan, groups: Sequence[range], part: Path, progress: Progress, threads: int) -> None:
-    """Fill the partial array, several groups at a time."""
+def write_groups(
+    root: Path, layout: PackedLayout, groups: Sequence[range], part: Path, progress: Progress, threads: int
+) -> None:
+    """Write groups into the partial array, ``threads`` at a time."""
     file = os.open(part, os.O_RDWR | os.O_CREAT, 0o666)
-    bar = tqdm(total=plan.bytes, unit="B", unit_scale=True, desc=f"packing {part.name.removesuffix('.npy.part')}")
+    bar = tqdm(total=layout.bytes, unit="B", unit_scale=True, desc=f"packing {part.name.removesuffix('.npy.part')}")
     try:
-        os.ftruncate(file, plan.bytes)  # zeros, until they are written
-        os.pwrite(file, plan.header, 0)
+        os.ftruncate(file, layout.bytes)  # zeros, until they are written
+        os.pwrite(file, layout.header, 0)
         progress.begin()
-        bar.update(plan.bytes - sum(bytes_of(plan, group) for group in groups))
+        bar.update(layout.bytes - sum(bytes_of(layout, group) for group in groups))
 
         def one(group: range) -> None:
             for i in group:
-                path, start, samples = plan.table.iloc[i, :3]
-                copy_clip(root / as_path(path), samples, file, len(plan.header) + 2 * start)
+                path, start, samples = layout.table.iloc[i, :3]
+                copy_clip(root / unescaped_path(path), samples, file, len(layout.header) + 2 * start)
             progress.add(group)
-            bar.update(bytes_of(plan, group))
+            bar.update(bytes_of(layout, group))
 
         pool = ThreadPoolExecutor(threads)
         try:
@@ -159,14 +161,14 @@ def write_groups(root: Path, plan: Plan, groups: Sequence[range], part: Path, pr
         os.close(file)
 
 
-def bytes_of(plan: Plan, group: range) -> int:
-    """Packed bytes of a group."""
-    end = plan.starts[group.stop] if group.stop < len(plan.starts) else plan.total
-    return 2 * int(end - plan.starts[group.start])
+def bytes_of(layout: PackedLayout, group: range) -> int:
+    """Packed size of a group."""
+    end = layout.starts[group.stop] if group.stop < len(layout.starts) else layout.total
+    return 2 * int(end - layout.starts[group.start])
 
 
 def copy_clip(path: Path, samples: int, file: int, offset: int) -> None:
-    """Copy a mono WAV file's samples to a place in an open file, block by block; UserError if they are not as many."""
+    """Copy a mono WAV file's samples to a place in an open file, block by block; UserError if their number differs."""
     changed = f"{path}: changed since it was checked; delete manifest.csv and rerun"
     try:
         with opened(path) as source:

@@ -11,7 +11,7 @@ from nafp.audio.kinds import RESPONSE_KINDS, check_kinds, kinds_of
 from nafp.audio.splits import Split
 from nafp.audio.wav import onset
 
-ENOUGH = 4  # held-out sounds of a kind that validation and test queries do not share
+ENOUGH = 4  # held-out sounds of a kind; fewer are shared by validation and test queries
 
 
 def integers(low: Tensor, high: Tensor, u: Tensor) -> Tensor:
@@ -22,9 +22,9 @@ def integers(low: Tensor, high: Tensor, u: Tensor) -> Tensor:
 def held_out(sounds: Split, part: str) -> Split:
     """The sounds of a held-out pool that the queries of a part, ``val`` or ``test``, are made with: half of each kind.
 
-    By name, because cuts of one recording mostly have names that follow each other: the first half is for validation, the
-    other for the test. Kinds are those that a chain can choose (room, mic); of a kind with fewer than ENOUGH sounds both
-    parts take all, and it says so.
+    Halves are taken in the order of names, because cuts of one recording mostly have consecutive names: the first for
+    validation, the second for the test. Kinds are those that a chain can choose (room, mic); of a kind with fewer than
+    ENOUGH sounds both parts use all, and a line is printed.
     """
     paths = sounds.clips["path"]
     kinds = pd.Series(kinds_of(paths), paths.index).where(lambda kind: kind.isin(RESPONSE_KINDS), "")
@@ -44,10 +44,10 @@ def held_out(sounds: Split, part: str) -> Split:
 
 
 class AudioPool:
-    """The clips of a packed split as int16, cut out as float32 in [-1, 1] on ``device``.
+    """The clips of a packed split (int16), from which excerpts are cut as float32 in [-1, 1] on ``device``.
 
-    The array is moved to the device if it takes at most half of what is free there. Otherwise it stays memory-mapped:
-    excerpts are gathered by the CPU and copied from pinned memory. On a CPU it always stays where it is.
+    The array is moved to a GPU if it takes at most half of the free memory there. Otherwise it stays memory-mapped, and
+    excerpts are gathered by the CPU and copied from pinned memory.
     """
 
     def __init__(self, split: Split, device: torch.device | str = "cpu"):
@@ -63,7 +63,7 @@ class AudioPool:
         return len(self.start)
 
     def places(self, starts: Tensor) -> Tensor | np.ndarray:
-        """Starts of excerpts as ``cut`` takes them with the least copying: an array where the CPU gathers the excerpts."""
+        """Starts of excerpts in the form that ``cut`` needs least copying for: an array where the CPU gathers the excerpts."""
         return starts.numpy() if self.audio is None else starts
 
     def cut(self, starts: Tensor | np.ndarray, length: int) -> Tensor:
@@ -85,18 +85,20 @@ class AudioPool:
             return self.cut(starts, length)
         starts, clip_starts = torch.as_tensor(starts), torch.as_tensor(clip_starts)
         numbers = torch.arange(past, device=starts.device)
-        known = (starts - clip_starts).clamp(max=past)  # how many of the samples before are the clip's own
+        known = (starts - clip_starts).clamp(max=past)  # samples before the start that belong to the clip
         before = self.cut((starts - past).clamp(min=0), past)
-        at = numbers - (past - starts).clamp(min=0)[:, None]  # not ``past`` samples into the array yet
+        at = (
+            numbers - (past - starts).clamp(min=0)[:, None]
+        )  # starts nearer than ``past`` to the beginning of the array
         before = before.gather(1, at.clamp(min=0).to(self.device))
         before *= (numbers >= past - known[:, None]).to(self.device)
         return torch.cat([before, self.cut(starts, length)], dim=1)
 
     def random_starts(self, count: int, length: int, rng: Generator) -> Tensor:
-        """(count,) positions of excerpts: a random place of a random clip each.
+        """(count,) starts of excerpts, each at a random position in a random clip.
 
-        A clip that is shorter than the excerpt is taken from its beginning, with what follows it in the packed array:
-        zeros up to a whole segment.
+        A clip shorter than the excerpt is cut from its beginning, with what follows it in the packed array: zeros up to a
+        whole segment.
         """
         clip = torch.randint(len(self), (count,), generator=rng)
         last = (self.samples[clip] - length).clamp(min=0)
@@ -107,7 +109,7 @@ class AudioPool:
     def whole_clips(self, max_samples: int | None, kinds: Sequence[str] | None = None, trim: bool = False) -> Tensor:
         """(clips, longest) the clips' first ``max_samples`` samples, padded with zeros; only of the given kinds.
 
-        ``trim``: impulse responses, taken from their direct sound on.
+        ``trim``: start impulse responses at their direct sound.
         """
         check_kinds(kinds, self.kind)
         chosen = [i for i, kind in enumerate(self.kind) if not kinds or kind in kinds]

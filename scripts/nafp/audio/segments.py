@@ -1,12 +1,22 @@
 """The sample rate, and the segments that clips are cut into."""
 
-import numpy as np
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
 
 SAMPLE_RATE = 8000
 SEGMENT = SAMPLE_RATE  # 1 s
 HOP = SEGMENT // 2
 
 
-def count_segments(samples: np.ndarray) -> np.ndarray:
-    """Lengths of clips -> the number of their 1 s segments with a hop of 0.5 s; a shorter clip counts as one."""
+def segments_of(samples: int) -> int:
+    """Length of a clip in samples -> the number of its 1 s segments with a hop of 0.5 s; a shorter clip counts as one."""
+    return max((int(samples) - SEGMENT) // HOP + 1, 1)
+
+
+def count_segments(samples: "np.ndarray") -> "np.ndarray":
+    """``segments_of`` an array of lengths."""
+    import numpy as np  # here, because planning reads this file
+
     return np.maximum((np.asarray(samples) - SEGMENT) // HOP + 1, 1)

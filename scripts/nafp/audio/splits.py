@@ -1,4 +1,4 @@
-"""Packed splits: one int16 array and a clip table each, and the segments that are cut out of it."""
+"""Packed splits: an int16 array and a clip table each, and the segments of its clips."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,14 +10,14 @@ import pandas as pd
 from nafp.audio.segments import HOP, SEGMENT, count_segments
 from nafp.audio.wav import read_wav
 from nafp.files import damaged_file_errors
-from nafp.walk import as_text, files_below, is_wav
+from nafp.walk import escaped_path, files_below, is_wav
 
 
 @dataclass(frozen=True)
 class Segments:
     """The n segments of a split: (n,) arrays of int64.
 
-    ``low`` and ``high``: how many samples a segment may move and still lie inside its clip, at most one hop.
+    ``low`` and ``high``: samples by which a segment may be shifted within its clip, at most one hop.
     """
 
     clip: np.ndarray
@@ -38,7 +38,7 @@ class Split:
 
     @classmethod
     def open(cls, array_path: Path | str) -> "Split":
-        """Map the array (copy on write: the file is never changed) and read the table beside it.
+        """Map the array into memory (copy on write: the file is never changed) and read the table beside it.
 
         Raises UserError if one of them is damaged.
         """
@@ -52,7 +52,7 @@ class Split:
     def read(cls, root: Path, folder: str) -> "Split":
         """The WAV files below ``root / folder``, read into memory without packing them first; named relative to ``root``."""
         paths = files_below(root / folder, is_wav)
-        names = [as_text(path.relative_to(root).as_posix()) for path in paths]
+        names = [escaped_path(path.relative_to(root).as_posix()) for path in paths]
         return cls.of_clips([read_wav(path) for path in paths], names)
 
     @classmethod

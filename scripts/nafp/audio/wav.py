@@ -1,4 +1,4 @@
-"""WAV files as the pipeline packs them: 16-bit, 8 kHz, mono. How they are checked, read and written."""
+"""Checking, reading and writing of the WAV files that the pipeline packs: 16-bit, 8 kHz, mono."""
 
 import os
 import wave
@@ -15,19 +15,19 @@ from nafp.errors import UserError
 from nafp.files import atomic_write
 from nafp.walk import is_dangling
 
-ONSET_DB = -20  # of the peak: where ISO 3382-1 lets an impulse response begin
+ONSET_DB = -20  # relative to the peak: start of an impulse response by ISO 3382-1
 
 
 @dataclass(frozen=True)
 class WavInfo:
-    """One checked file: its length in samples (0 if unreadable) and what is wrong with it ('' if nothing)."""
+    """One checked file: its length in samples (0 if unreadable) and its problems ('' if none)."""
 
     samples: int
     problem: str
 
 
 def check_wav(path: Path) -> WavInfo:
-    """Read a WAV file's header and compare it with what the pipeline packs: 16-bit, 8 kHz, mono, not empty.
+    """Check by its header that a WAV file is what the pipeline packs: 16-bit, 8 kHz, mono, not empty.
 
     Never raises: an unreadable or truncated file is reported in ``problem``.
     """
@@ -60,19 +60,19 @@ def check_wav(path: Path) -> WavInfo:
 
 
 def opened(path: Path) -> sf.SoundFile:
-    """A file that libsndfile reads, whatever bytes its name consists of."""
+    """A file opened by libsndfile, also if its name is not valid UTF-8."""
     return sf.SoundFile(path if os.name == "nt" else os.fsencode(path))
 
 
 def declared_bytes(path: Path) -> int:
-    """Length of the ``data`` chunk as the header states it, in bytes; 0 where it states none."""
+    """Bytes of the ``data`` chunk that the header declares; 0 where it declares none."""
     with open(path, "rb") as file:
         data = wav_data(file, Piece(0, path.stat().st_size))
     return 0 if data is None or data.unknown else data.declared
 
 
 def read_wav(path: Path) -> np.ndarray:
-    """(T,) int16 samples of a WAV file that ``check_wav`` has nothing against; UserError if it has."""
+    """(T,) int16 samples of a WAV file that passes ``check_wav``; UserError for one that does not."""
     if problem := check_wav(path).problem:
         raise UserError(f"{path}: {problem}; restore the file, or delete its folder if the workflow made it")
     with opened(path) as f:
@@ -80,10 +80,10 @@ def read_wav(path: Path) -> np.ndarray:
 
 
 def onset(response: np.ndarray) -> int:
-    """Number of the sample of an impulse response (T,) with which its direct sound begins; 0 if it is silent.
+    """Index of the sample of an impulse response (T,) at which its direct sound starts; 0 if it is silent.
 
-    It is the first one within 20 dB of the peak (ISO 3382-1): noise and filters' ringing before it are softer, and a
-    direct sound that a reflection outshines by more is rare.
+    It is the first sample within 20 dB of the peak (ISO 3382-1): noise and the ringing of filters before it are softer, and
+    a direct sound that is softer than a reflection by more is rare.
     """
     level = np.abs(response.astype(np.float32))
     return int(np.argmax(level >= level.max(initial=0) * 10 ** (ONSET_DB / 20))) if len(level) else 0
@@ -96,7 +96,7 @@ def write_wav(path: Path, samples: np.ndarray) -> None:
 
 
 def write_blocks(path: Path, blocks: Iterable[np.ndarray]) -> None:
-    """Write blocks (T,) of int16 samples as one mono 8 kHz WAV file. By Python: libsndfile does not say that a disk is full."""
+    """Write blocks (T,) of int16 samples as one mono 8 kHz WAV file. By Python: libsndfile does not report full disks."""
     with open(path, "wb") as file, wave.open(file, "wb") as whole:
         whole.setparams((1, 2, SAMPLE_RATE, 0, "NONE", ""))
         for block in blocks:

@@ -15,7 +15,7 @@ from nafp.audio.splits import Split
 from nafp.audio.wav import read_wav, write_wav
 from nafp.augment.chain import Chain
 from nafp.files import atomic_write
-from nafp.walk import as_path, as_text, files_below, is_wav
+from nafp.walk import escaped_path, files_below, is_wav, unescaped_path
 
 
 def held_out_pools(sounds: Mapping[str, Split], part: str) -> dict[str, AudioPool]:
@@ -26,15 +26,15 @@ def held_out_pools(sounds: Mapping[str, Split], part: str) -> dict[str, AudioPoo
 def write_queries(songs: Path, queries: Path, chain: Chain, seed: int) -> None:
     """Write a degraded copy of every WAV file below ``songs`` to the same place below ``queries``."""
     paths = tqdm(files_below(songs, is_wav), desc="queries", unit="song")
-    clips = ((as_text(path.relative_to(songs).as_posix()), read_wav(path)) for path in paths)
+    clips = ((escaped_path(path.relative_to(songs).as_posix()), read_wav(path)) for path in paths)
     for name, query in degraded(clips, chain, seed):
-        write_wav(queries / as_path(name), query)
+        write_wav(queries / unescaped_path(name), query)
 
 
 def write_copies(split: Split, folder: Path, chain: Chain, seed: int, every: int = SEGMENT) -> None:
     """Write a degraded copy of every clip of a packed split as WAV; the augmentation changes every so many samples."""
     for name, copy in degraded(clips_of(split, "copies"), chain, seed, every):
-        write_wav(folder / as_path(name), copy)
+        write_wav(folder / unescaped_path(name), copy)
 
 
 def pack_queries(songs: Split, array_path: Path, table_path: Path, chain: Chain, seed: int) -> None:

@@ -2,35 +2,34 @@
 
 What makes a run or a cell impossible is said by the functions of the rooms that would fail (``*/checks.py`` and others),
 which their rules call again; here they are asked about the whole config, with what is known of the data set by then.
-Imports neither PyTorch nor Faiss: it is part of every planning.
+Imports PyYAML, jsonschema and the standard library only: it is part of every planning.
 """
 
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache
+from math import inf
 from pathlib import Path
-
-import numpy as np
-import pandas as pd
 
 from nafp import grid
 from nafp.audio.kinds import check_kinds, kinds_of
-from nafp.audio.segments import SAMPLE_RATE, count_segments
+from nafp.audio.segments import SAMPLE_RATE, segments_of
 from nafp.augment.steps import IMAGE_STEPS
 from nafp.config import overlay
 from nafp.config.schema import schema_problems
 from nafp.datasets.checks import check_shares
 from nafp.errors import UserError
-from nafp.evaluation.starts import check_icassp, choose_starts, read_ids
+from nafp.evaluation.starts import check_icassp, possible_starts, read_ids
 from nafp.grid import FILES
 from nafp.methods import kind_of, kind_of_fields, method_of
 from nafp.model.encoders import encoder_of
 from nafp.model.shapes import Image, check_band, check_heads, image_shape
 from nafp.search.checks import check_milvus, check_training, codes_of, type_of
 from nafp.search.gpu import refusal
-from nafp.training.checks import check_batch, check_processes, check_supply, count_items
+from nafp.training.checks import check_batch, check_processes, check_supply, most_items
 
-Clips = Callable[[str], pd.DataFrame | None]  # split -> its clip table (path, samples) as far as it is known; else None
+Table = Mapping[str, Sequence]  # columns of a clip table: path, samples
+Clips = Callable[[str], Table | None]  # split -> its clip table as far as it is known; else None
 
 
 def check_config(config: Mapping, root: Path) -> None:
@@ -194,9 +193,9 @@ def demo_clips(config: Mapping) -> Clips:
     songs, samples = config["demo"]["songs"], round(config["demo"]["clip_s"] * SAMPLE_RATE)
 
     @cache
-    def clips(split: str) -> pd.DataFrame | None:
+    def clips(split: str) -> Table | None:
         count = songs.get(split.removesuffix("_db").removesuffix("_query")) if config["dataset"] == "demo" else None
-        return pd.DataFrame({"samples": np.full(count, samples)}) if count else None
+        return {"samples": [samples] * count} if count else None
 
     return clips
 
@@ -226,7 +225,7 @@ def problems_of_run(fields: Mapping, config: Mapping, clips: Clips) -> list[str]
     problems += said(check_batch, bsz, replicas)
     problems += said(check_processes, bsz, train["gpus"], features["max_scope"])
     if (songs := clips("train")) is not None:
-        items = count_items(songs["samples"], data["fraction"], data["one_per_clip"])
+        items = most_items(songs["samples"], data["fraction"], data["one_per_clip"])
         problems += said(check_supply, bsz, replicas, items, data["one_per_clip"])
     validation = config["chains"].get(train["validation"]["queries"], [])
     return (
@@ -253,7 +252,7 @@ def problems_of_index(name: str, dim: int, config: Mapping, clips: Clips, fracti
     if config["search"]["device"] == "gpu" and (reason := refusal(kind, options)):
         problems.append(f"search.device: gpu cannot be used: {reason}; use auto or cpu")
     dummy = clips("dummy")
-    rows = np.inf if dummy is None else max(round(fraction * int(count_segments(dummy["samples"]).sum())), 1)
+    rows = inf if dummy is None else max(round(fraction * sum(map(segments_of, dummy["samples"]))), 1)
     problems += said(check_training, kind, min(rows, config["search"]["train_max"]))
     return [f"index {name!r}: {problem.removeprefix(f'{kind}: ')}" for problem in problems]
 
@@ -261,12 +260,12 @@ def problems_of_index(name: str, dim: int, config: Mapping, clips: Clips, fracti
 def problems_of_queries(search: Mapping, clips: Clips) -> list[str]:
     """Why no test sequence could start where ``search`` (of the config) wants it. All query sets are as long as the songs."""
     songs, ids = clips("test_db"), search["test_ids"]
-    samples = None if songs is None else songs["samples"].to_numpy()
+    samples = None if songs is None else songs["samples"]
     how = {"protocol": search["protocol"], "lengths": search["lengths"]}
     if ids == "icassp":
         return said(check_icassp, samples, **how)
     if isinstance(ids, str) and ids != "all" and not Path(ids).is_file():
         return []  # Snakemake says that this input is missing
     if samples is not None:
-        return said(choose_starts, samples, ids, **how)
+        return said(possible_starts, samples, ids, **how)
     return said(read_ids, Path(ids)) if isinstance(ids, str) and ids != "all" else []

@@ -1,4 +1,4 @@
-"""Archives, unpacked without trusting them: nothing outside the folder, nothing but files, nothing beyond what is declared."""
+"""Unpacking of archives that are not trusted: only regular files, only inside the folder, only as many bytes as declared."""
 
 import errno
 import lzma
@@ -25,12 +25,12 @@ from nafp.files import part_name
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, struct.error, EOFError, ValueError)
 SHOWN = 10  # problems in a message
-NAMED = 255  # bytes that a file system allows in a name
+NAME_BYTES = 255  # longest file name that file systems allow
 
 
 @dataclass(frozen=True)
 class Member:
-    """A file in an archive: its name there, the bytes that it declares, and whether it is a file at all."""
+    """An entry of an archive: its name, its declared size, and whether it is a regular file."""
 
     name: str
     bytes: int
@@ -54,7 +54,7 @@ class Zip(Archive):
     def __init__(self, path: Path):
         self._file = zipfile.ZipFile(path)
         self._infos = [info for info in self._file.infolist() if not info.is_dir()]
-        # orig_filename: the other one ends at a NUL and has its separators replaced
+        # orig_filename: unlike filename, not cut at a NUL, and with its own separators
         self.members = [Member(i.orig_filename, i.file_size, not zip_special(i)) for i in self._infos]
 
     def open(self, number: int) -> BinaryIO:
@@ -79,13 +79,13 @@ class Tar(Archive):
         self.members = [Member(i.name, i.size, i.isreg() and not i.issparse()) for i in self._infos]
 
     def _read_to_end(self) -> None:
-        """Raise what says of damage if there is no end where the list of files stops, or if a checksum is wrong."""
+        """Raise an error of damage if the list of files stops before the archive's end, or a checksum is wrong."""
         self._file.fileobj.seek(self._file.offset)
         if self._file.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
             raise tarfile.ReadError(
                 f"no more files can be found in it after {len(self._infos):,}, but it is not its end"
             )
-        while self._file.fileobj.read(BLOCK):  # gzip has its checksum behind everything
+        while self._file.fileobj.read(BLOCK):  # gzip's checksum is at its end
             pass
 
     def open(self, number: int) -> BinaryIO:
@@ -97,7 +97,7 @@ class Tar(Archive):
 
 @contextmanager
 def refusing_damage(archive: Path, what: str) -> Iterator[None]:
-    """Turn what the readers of archives raise of damage, or of a way of packing they do not know, into a UserError."""
+    """Turn errors of damaged archives, or of unknown compression methods, into a UserError."""
     try:
         yield
     except NotImplementedError as error:
@@ -105,7 +105,10 @@ def refusing_damage(archive: Path, what: str) -> Iterator[None]:
             f"{archive}: cannot be unpacked here ({error}); unpack it with another program and use source: folder"
         ) from error
     except (*DAMAGED, OSError) as error:
-        of_the_disk = getattr(error, "errno", None) not in (None, errno.EINVAL)  # EINVAL: a place before the beginning
+        of_the_disk = getattr(error, "errno", None) not in (
+            None,
+            errno.EINVAL,
+        )  # EINVAL: a seek to before the file
         if of_the_disk:
             raise
         reason = " ".join(str(error).split())
@@ -127,7 +130,7 @@ def problems_of(members: Sequence[Member]) -> list[str]:
             "is an absolute path": member.name.startswith("/") or ":" in parts[0],
             "leads out of the folder": ".." in parts,
             "has a character that a name should not have": not member.name.isprintable() or "\\" in member.name,
-            "has an empty or too long part": any(not 0 < len(os.fsencode(p)) <= NAMED or p == "." for p in parts),
+            "has an empty or too long part": any(not 0 < len(os.fsencode(p)) <= NAME_BYTES or p == "." for p in parts),
             "is a link, a device or encrypted": not member.is_file,
         }
         why = [reason for reason, holds in reasons.items() if holds]
@@ -138,8 +141,8 @@ def problems_of(members: Sequence[Member]) -> list[str]:
     return problems + [f"{name!r} is a file and a folder" for name in sorted(folders & names.keys())]
 
 
-def placed(members: Sequence[Member], roots: Sequence[str]) -> list[str]:
-    """Where each member belongs below the data set's folder: without the folders around ``roots`` that all share."""
+def paths_in_dataset(members: Sequence[Member], roots: Sequence[str]) -> list[str]:
+    """Path of each member below the data set's folder, without the parents of ``roots`` that all members share."""
     paths = [PurePosixPath(member.name).parts for member in members]
     while paths and all(len(p) > 1 and p[0] == paths[0][0] for p in paths) and paths[0][0] not in roots:
         paths = [p[1:] for p in paths]
@@ -152,21 +155,21 @@ def unpack(
     journal: Journal,
     roots: Sequence[str] = (),
     limit: int | None = None,
-    room: Callable[[int], None] = lambda missing: None,
+    check_room: Callable[[int], None] = lambda missing: None,
 ) -> int:
     """Unpack ``archive`` into ``folder`` and write each file's digest into the journal; returns the number of files.
 
-    Files that the journal knows are not written again. Before anything is written the whole archive is looked through:
-    UserError for paths that lead elsewhere, links, devices, doubles, or more than ``limit`` bytes in all. ``room`` is told
-    the bytes that are still to be written and may raise UserError. A member with more or fewer bytes than it declares, or
+    Files that the journal knows are not written again. The whole archive is checked before anything is written: UserError
+    for paths that lead out of the folder, links, devices, duplicates, or more than ``limit`` bytes in all. ``check_room``
+    gets the number of bytes still to be written and may raise UserError. A member with more or fewer bytes than it declares, or
     with a wrong checksum, is UserError; what was unpacked before it stays.
     """
     opened = open_archive(archive)
     try:
         refuse(archive, opened.members, limit)
-        paths = placed(opened.members, roots)
+        paths = paths_in_dataset(opened.members, roots)
         missing = [i for i, path in enumerate(paths) if not done(journal.unpacked(folder, path), opened.members[i])]
-        room(sum(opened.members[i].bytes for i in missing))
+        check_room(sum(opened.members[i].bytes for i in missing))
         if len(missing) < len(paths):
             print(f"{archive.name}: {len(paths) - len(missing):,} of {len(paths):,} files are unpacked already")
         total = sum(member.bytes for member in opened.members)
@@ -185,7 +188,7 @@ def unpack(
 
 
 def refuse(archive: Path, members: Sequence[Member], limit: int | None) -> None:
-    """Raise UserError with what is wrong with an archive, if anything is."""
+    """Raise UserError with the problems of an archive, if it has any."""
     if problems := problems_of(members):
         more = f"; and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
         raise UserError(f"{archive}: will not be unpacked: {'; '.join(problems[:SHOWN])}{more}")
@@ -203,7 +206,7 @@ def done(digest: Digest | None, member: Member) -> bool:
 
 
 def write_member(source: BinaryIO, member: Member, folder: Path, path: str) -> Digest:
-    """Write one member under a temporary name until it is whole; UserError if its length is not the declared one."""
+    """Write one member, under a temporary name until it is complete; UserError if its size is not the declared one."""
     target = folder / path
     target.parent.mkdir(parents=True, exist_ok=True)
     part, hasher, written = target.with_name(part_name(f".{target.name}")), Hasher(), 0

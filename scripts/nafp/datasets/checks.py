@@ -1,4 +1,4 @@
-"""What a data set cannot give: known from the config and from names of files, without PyTorch."""
+"""Checks of data sets by the config and the names of files, without PyTorch."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,13 +6,13 @@ from pathlib import Path
 from nafp.errors import UserError
 from nafp.walk import files_below, is_audio
 
-OWN_ROLES = ("music", "noise", "impulse_responses", "speech")  # roles of folders in one's own data set
+OWN_ROLES = ("music", "noise", "impulse_responses", "speech")  # folders of one's own data set
 Folders = str | Mapping[str, str]  # one folder, or part -> folder
 SHARES = {"val": 0.1, "test": 0.1, "dummy": 0.3}  # usual shares of one folder's songs; the rest is for training
 
 
 def folders_of(folders: Folders) -> list[tuple[str, Path]]:
-    """The folders of a role of one's own data set: part ('' if it is to be drawn), folder."""
+    """The folders of a role of one's own data set, as (part, folder); part is '' where songs are divided by shares."""
     return [(part, Path(name)) for part, name in ({"": folders} if isinstance(folders, str) else folders).items()]
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from nafp.files import atomic_write
-from nafp.walk import as_text, files_below
+from nafp.walk import escaped_path, files_below
 
 BLOCK = 2**20
 COLUMNS = ["path", "bytes", "mtime_ns", "md5", "sha256"]
@@ -22,7 +22,7 @@ COLUMNS = ["path", "bytes", "mtime_ns", "md5", "sha256"]
 class Digest:
     """One file: its path below a folder, the folder's absolute path, size, times of change, and what it holds.
 
-    ``ctime_ns`` is when the system last changed anything about the file; no program that copies it can choose it.
+    ``ctime_ns`` is the last change of content or metadata; programs that copy a file cannot set it.
     """
 
     path: str
@@ -35,7 +35,7 @@ class Digest:
 
 
 class Hasher:
-    """MD5 (for the published checksum) and SHA-256 (for everything else) of bytes that are seen once."""
+    """MD5 (for the published checksum) and SHA-256 (for everything else), computed in one pass."""
 
     def __init__(self):
         self._both = hashlib.md5(usedforsecurity=False), hashlib.sha256()
@@ -45,41 +45,41 @@ class Hasher:
             one.update(data)
 
     def digest(self, root: Path, path: str) -> Digest:
-        """What was seen, as the digest of the file ``root / path``."""
+        """Digest of the file ``root / path``, whose bytes were passed to ``update``."""
         stat = (root / path).stat()
         times = stat.st_mtime_ns, stat.st_ctime_ns
         return Digest(path, os.path.abspath(root), stat.st_size, *times, *(one.hexdigest() for one in self._both))
 
 
 class Journal:
-    """Digests on disk, appended as they come: a line each, in which the names are JSON strings.
+    """Digests on disk, one line each, appended as they are computed; names are JSON strings.
 
-    Lines that cannot be read (torn by a killed process, damaged) do not count, and are gone after the next one is written.
-    Those of an older form, without folder and ``ctime_ns``, say that a file was there, not what is in it.
+    Lines that cannot be parsed (torn by a killed process, damaged) are ignored, and removed with the next write. Lines of an
+    older form, without folder and ``ctime_ns``, show that a file was there, but not its content.
     """
 
     def __init__(self, path: Path):
         self.path = path
         self._known: dict[str, Digest] = {}
-        self._whole = False
+        self._is_valid = False
         if path.exists():
             head, *lines = path.read_bytes().decode("utf-8", "surrogateescape").split("\n")
-            self._whole = head == HEAD and lines[-1:] == [""]
+            self._is_valid = head == HEAD and lines[-1:] == [""]
             for line in lines:
                 digest = parsed(line)
-                self._whole = self._whole and bool(digest or not line)
+                self._is_valid = self._is_valid and bool(digest or not line)
                 if digest:
                     self._known[digest.path] = digest
 
     def known(self, root: Path, path: str) -> Digest | None:
-        """The digest of ``root / path`` if the file is the one of which it was computed, and has not changed since."""
+        """The digest of ``root / path``, if it was computed from this very file, which has not changed since."""
         digest = self.unpacked(root, path)
         if digest is None or digest.root != os.path.abspath(root):
             return None
         return digest if (root / path).stat().st_ctime_ns == digest.ctime_ns else None
 
     def unpacked(self, root: Path, path: str) -> Digest | None:
-        """The digest that a file of this path, size and time of change had: it is there, in a copy of the folder maybe."""
+        """The digest of a file of this path, size and modification time, which may lie in a copy of the folder."""
         digest, file = self._known.get(path), root / path
         if digest is None or not os.path.isfile(file):
             return None
@@ -90,15 +90,15 @@ class Journal:
         return len(self._known)
 
     def all_there(self, root: Path) -> bool:
-        """Whether it knows of files, and all of them are there."""
+        """Whether all files of the journal are there, and there is at least one."""
         return bool(self._known) and all(self.unpacked(root, path) for path in self._known)
 
     def add(self, digests: Iterable[Digest]) -> None:
-        """Keep these too."""
-        if not self._whole:
+        """Append digests."""
+        if not self._is_valid:
             with atomic_write(self.path) as part:
                 part.write_text("".join(f"{line}\n" for line in [HEAD, *map(line_of, self._known.values())]), "ascii")
-            self._whole = True
+            self._is_valid = True
         with open(self.path, "a", encoding="ascii", newline="\n") as file:
             for digest in digests:
                 file.write(f"{line_of(digest)}\n")
@@ -140,7 +140,7 @@ def digest_files(
     """Checksums of the files below ``root``, hidden and linked ones too: columns path, bytes, mtime_ns, md5, sha256, by path.
 
     ``wanted``: only of files with such names. Only files that the journal does not know are read. Paths are relative to
-    ``root``, as text (see ``nafp.walk.as_text``). ``unreadable`` takes the files that cannot be read, by path, and why;
+    ``root``, as text (see ``nafp.walk.escaped_path``). ``unreadable`` takes the files that cannot be read, by path, and why;
     without it the first one is an OSError.
     """
     paths = sorted(path.relative_to(root).as_posix() for path in files_below(root, wanted))
@@ -168,15 +168,16 @@ def digest_files(
             elif unreadable is None:
                 raise found
             else:
-                unreadable[as_text(path)] = found.strerror or str(found)
+                unreadable[escaped_path(path)] = found.strerror or str(found)
     found = [digest for digest in known.values() if digest]
-    rows = [(as_text(one.path), one.bytes, one.mtime_ns, one.md5, one.sha256) for one in found]
+    rows = [(escaped_path(one.path), one.bytes, one.mtime_ns, one.md5, one.sha256) for one in found]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def directory_md5(digests: pd.DataFrame) -> str:
-    """One MD5 for a folder, as ``checksumdir -a md5`` has it: of the sorted MD5s of its files, whatever their names.
+    """One MD5 for a folder, equal to that of ``checksumdir -a md5``: of the sorted MD5s of its files, whatever their names.
 
-    ``checksumdir`` itself would read 443 GB again, on one core, without a word.
+    Not by the package, which would read all 443 GB a second time, in one thread and without a progress bar, for MD5s that
+    are known from computing the SHA-256; tests/unit/test_sources.py compares the two.
     """
     return hashlib.md5("".join(sorted(digests["md5"])).encode(), usedforsecurity=False).hexdigest()

@@ -1,4 +1,4 @@
-"""Downloads: into a partial file that the next call continues, checked against what the server states."""
+"""Downloads into a partial file that the next call continues, checked against the length and hash that the server states."""
 
 import base64
 import hashlib
@@ -15,12 +15,12 @@ from nafp.errors import UserError
 from nafp.files import atomic_write
 
 TIMEOUT_S = (15, 60)  # to connect, and between bytes
-ATTEMPTS = 5  # in a row that bring nothing
-WAIT_S = 1.0  # after the first of them, then twice as long each time
+ATTEMPTS = 5  # consecutive attempts without progress
+WAIT_S = 1.0  # wait after the first of them; it doubles with each further one
 LONGEST_WAIT_S = 60.0
 BLOCK = 2**20
-HASHES = {"md5": hashlib.md5, "crc32c": google_crc32c.Checksum}  # that a server may state, the better first
-PASSING = {408, 429, 500, 502, 503, 504}  # states of a server that may be better in a moment
+HASHES = {"md5": hashlib.md5, "crc32c": google_crc32c.Checksum}  # hashes that a server may state, the stronger first
+TRANSIENT_STATUS = {408, 429, 500, 502, 503, 504}  # HTTP: worth another attempt
 
 Locate = Callable[[], requests.PreparedRequest]
 
@@ -34,12 +34,12 @@ class TransientError(Exception):
 
 
 def plain(url: str) -> Locate:
-    """The request for a file that anyone may have."""
+    """The request for a public file."""
     return requests.Request("GET", url).prepare
 
 
 def fetch(url: str, sha256: str, path: Path | str) -> None:
-    """Download a small file whole; UserError if it cannot be had or is not the expected one, nothing is left then."""
+    """Download a small file; UserError if that fails or it is not the expected one, and nothing is left on disk then."""
     path = Path(path)
     if path.exists() and hashlib.sha256(path.read_bytes()).hexdigest() == sha256:
         return
@@ -56,13 +56,13 @@ def fetch(url: str, sha256: str, path: Path | str) -> None:
         raise
 
 
-def download(locate: Locate, path: Path, name: str, room: Callable[[int], None] = lambda left: None) -> None:
-    """Download what ``locate`` points to (asked again for each attempt: addresses expire) to ``path``.
+def download(locate: Locate, path: Path, name: str, check_room: Callable[[int], None] = lambda left: None) -> None:
+    """Download the file of the request that ``locate`` returns (called for each attempt: addresses expire) to ``path``.
 
-    Goes on with the partial file beside ``path`` as long as the server has the same object (ETag or date, and length).
-    ``name``: of the file in messages. ``room`` is told the bytes that are still to come and raises UserError if there is
-    no room for them. The hash that a server states is checked. Raises UserError; the partial file is then kept, unless
-    its content is wrong.
+    Continues the partial file beside ``path`` as long as the server has the same object (ETag or date, and length).
+    ``name``: the file's name in messages. ``check_room`` gets the number of bytes still to come and raises UserError if the
+    disk has no room for them. The hash that a server states is checked. Raises UserError; the partial file is then kept,
+    unless its content is wrong.
     """
     part, _ = partial_files(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -70,7 +70,7 @@ def download(locate: Locate, path: Path, name: str, room: Callable[[int], None] 
     while True:
         before = size_of(part)
         try:
-            stated = attempt(locate, path, room)
+            stated = attempt(locate, path, check_room)
             break
         except (TransientError, requests.RequestException) as error:
             failures = 1 if size_of(part) > before else failures + 1
@@ -86,11 +86,11 @@ def download(locate: Locate, path: Path, name: str, room: Callable[[int], None] 
 
 
 class PermanentError(Exception):
-    """A server's answer that another attempt would meet again."""
+    """A failure that another attempt would meet again."""
 
 
-def attempt(locate: Locate, path: Path, room: Callable[[int], None]) -> tuple[str, str] | None:
-    """Bring the partial file as far as the connection lasts; the hash that the server states when it is complete."""
+def attempt(locate: Locate, path: Path, check_room: Callable[[int], None]) -> tuple[str, str] | None:
+    """Download until the connection breaks; returns the hash that the server states, once the partial file is complete."""
     part, record = partial_files(path)
     with requests.Session() as session:
         answer = ask(session, locate(), {})
@@ -102,11 +102,11 @@ def attempt(locate: Locate, path: Path, room: Callable[[int], None]) -> tuple[st
         if 0 < have < identity["bytes"]:
             answer.close()
             answer = ask(session, locate(), {"Range": f"bytes={have}-", "If-Range": identity["tag"]})
-            if answer.status_code != 206:  # the object changed in this moment, or the server knows no ranges
+            if answer.status_code != 206:  # the object just changed, or the server does not support ranges
                 have = 0
         stated = stated_hash(answer.headers)
         if have != identity["bytes"]:
-            room((identity["bytes"] or have) - have)
+            check_room((identity["bytes"] or have) - have)
             with atomic_write(record) as new:
                 new.write_text(json.dumps(identity), encoding="utf-8")
             receive(answer, part, have, identity["bytes"], path.name)
@@ -117,7 +117,7 @@ def attempt(locate: Locate, path: Path, room: Callable[[int], None]) -> tuple[st
 
 
 def ask(session: requests.Session, request: requests.PreparedRequest, headers: dict[str, str]) -> requests.Response:
-    """The answer to a request, its body not read yet; PermanentError or TransientError where it is none."""
+    """The response to a request, its body unread; PermanentError or TransientError for an HTTP error."""
     request = request.copy()
     request.headers.update({"Accept-Encoding": "identity", **headers})
     settings = session.merge_environment_settings(request.url, {}, True, None, None)
@@ -127,18 +127,18 @@ def ask(session: requests.Session, request: requests.PreparedRequest, headers: d
 
 
 def check_status(answer: requests.Response) -> None:
-    """Raise TransientError for a busy or broken server, PermanentError for an answer that will not change."""
+    """Raise TransientError for HTTP errors of TRANSIENT_STATUS, PermanentError for others."""
     if answer.status_code < 400:
         return
     reason = f"{answer.status_code} {answer.reason}"
-    if answer.status_code in PASSING:
+    if answer.status_code in TRANSIENT_STATUS:
         asked = answer.headers.get("Retry-After", "")
         raise TransientError(reason, float(asked) if asked.isdecimal() else 0.0)
     raise PermanentError(reason)
 
 
 def receive(answer: requests.Response, part: Path, have: int, total: int | None, name: str) -> None:
-    """Append the body to the first ``have`` bytes of the partial file."""
+    """Write the body behind the first ``have`` bytes of the partial file."""
     bar = tqdm(total=total, initial=have, unit="B", unit_scale=True, desc=f"downloading {name}")
     with open(part, "r+b" if have else "wb") as file, bar:
         file.seek(have)
@@ -148,7 +148,7 @@ def receive(answer: requests.Response, part: Path, have: int, total: int | None,
 
 
 def finish(path: Path, name: str, stated: tuple[str, str] | None) -> None:
-    """Check the complete partial file and give it its name."""
+    """Check the complete partial file and rename it."""
     part, record = partial_files(path)
     if stated:
         kind, expected = stated
@@ -157,8 +157,8 @@ def finish(path: Path, name: str, stated: tuple[str, str] | None) -> None:
             part.unlink()
             record.unlink(missing_ok=True)
             raise UserError(
-                f"{name}: was damaged on its way ({kind.upper()} {found}, the server states {expected}) and has been "
-                "removed; run the same command again"
+                f"{name}: checksum mismatch after download ({kind.upper()} {found}, the server states {expected}); it was "
+                "removed, run the same command again"
             )
     part.replace(path)
     record.unlink(missing_ok=True)
@@ -174,7 +174,7 @@ def hash_of(path: Path, kind: str) -> str:
 
 
 def partial_files(path: Path) -> tuple[Path, Path]:
-    """Where a download lies until it is complete, and which object of the server it is a part of."""
+    """Paths of an incomplete download, and of the record of the server's object that it is a part of."""
     return path.with_name(f"{path.name}.partial"), path.with_name(f"{path.name}.partial.json")
 
 
@@ -188,7 +188,7 @@ def length_of(answer: requests.Response) -> int | None:
 
 
 def same_object(record: Path, identity: dict) -> bool:
-    """Whether the partial file is a part of the object that the server has now; unknown is no."""
+    """Whether the partial file is known to be a part of the object that the server has now."""
     if None in identity.values() or not record.exists():
         return False
     return json.loads(record.read_text(encoding="utf-8")) == identity
@@ -197,14 +197,14 @@ def same_object(record: Path, identity: dict) -> bool:
 def stated_hash(headers: requests.structures.CaseInsensitiveDict) -> tuple[str, str] | None:
     """Kind and hex of the hash in the header of Google's storage, ``x-goog-hash: crc32c=<base64>, md5=<base64>``.
 
-    An object that was put together of parts has no MD5 there.
+    Objects that were uploaded in parts have no MD5 there.
     """
     known = dict(one.strip().partition("=")[::2] for one in headers.get("x-goog-hash", "").split(","))
     return next(((kind, base64.b64decode(known[kind]).hex()) for kind in HASHES if kind in known), None)
 
 
 def reason_of(error: Exception) -> str:
-    """Why a connection failed, in words and without the address: it may hold a key."""
+    """Why a connection failed, without the address, which may hold a key."""
     if isinstance(error, TransientError):
         return str(error)
     if isinstance(error, requests.Timeout):

@@ -1,4 +1,4 @@
-"""Data sets on Kaggle, asked for with the client of Kaggle's own package."""
+"""Data sets on Kaggle, by the client of Kaggle's own package."""
 
 import contextlib
 import json
@@ -12,14 +12,14 @@ from nafp.datasets.download import Locate, TransientError, check_status
 from nafp.errors import UserError
 
 NO_CREDENTIALS = (
-    "Kaggle: it wants credentials, and those it got, if any, were refused; make a token at "
+    "Kaggle: missing or rejected credentials; make a token at "
     "https://www.kaggle.com/settings, then put kaggle.json into ~/.kaggle/, or set KAGGLE_USERNAME and KAGGLE_KEY, or "
     "KAGGLE_API_TOKEN"
 )
 
 
 def locate(handle: str) -> Locate:
-    """What to call for the request that downloads the archive of a data set, ``owner/name``."""
+    """A function that returns the request for the archive of a data set, ``owner/name``."""
     owner, _, name = handle.partition("/")
 
     def ask() -> requests.PreparedRequest:
@@ -29,14 +29,14 @@ def locate(handle: str) -> Locate:
         wanted.owner_slug, wanted.dataset_slug = owner, name
         with one_sentence_for(handle), client() as kaggle:
             answer = kaggle.datasets.dataset_api_client.download_dataset(wanted)
-            answer.close()  # it has no time limit: download() sends the request that it was led to again, with one
+            answer.close()  # the client sets no timeout: download() repeats the redirected request with one
         return answer.request
 
     return ask
 
 
 def client():
-    """Kaggle's client with the user's credentials: a token, a key, or those that ``kaggle auth login`` left."""
+    """Kaggle's client with the user's credentials: a token, a key, or a stored ``kaggle auth login``."""
     from kagglesdk.kaggle_client import KaggleClient
     from kagglesdk.kaggle_creds import KaggleCredentials
     from kagglesdk.kaggle_env import get_access_token_from_env
@@ -49,7 +49,7 @@ def client():
 
 
 def key_of_user() -> tuple[str | None, str | None]:
-    """User name and key of the environment, else of ``kaggle.json``; None where there are none."""
+    """User name and key from the environment, else from ``kaggle.json``; None where there are none."""
     config = Path(os.environ.get("XDG_CONFIG_HOME", Path.home() / ".config"))
     folders = [Path.home() / ".kaggle", config / "kaggle"]
     if named := os.environ.get("KAGGLE_CONFIG_DIR"):
@@ -61,13 +61,13 @@ def key_of_user() -> tuple[str | None, str | None]:
             found = json.loads(file.read_text(encoding="utf-8"))
             found = {"username": found["username"], "key": found["key"]}
         except (ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{file}: is not the file that Kaggle made; {NO_CREDENTIALS}") from error
+            raise UserError(f"{file}: is not a kaggle.json as Kaggle makes it; {NO_CREDENTIALS}") from error
     return os.environ.get("KAGGLE_USERNAME", found.get("username")), os.environ.get("KAGGLE_KEY", found.get("key"))
 
 
 @contextlib.contextmanager
 def one_sentence_for(handle: str) -> Iterator[None]:
-    """Say in one sentence, without keys or addresses, what Kaggle's client says by exceptions."""
+    """Turn HTTP errors of Kaggle's client into UserErrors without keys or addresses."""
     try:
         yield
     except requests.HTTPError as error:
@@ -76,7 +76,7 @@ def one_sentence_for(handle: str) -> Iterator[None]:
                 raise UserError(NO_CREDENTIALS) from None
             case 403:
                 raise UserError(
-                    f"Kaggle: it does not let you download {handle} (403); accept its terms, if it has any, at "
+                    f"Kaggle: no permission to download {handle} (403); accept its terms, if it has any, at "
                     f"https://www.kaggle.com/datasets/{handle}, and check your token"
                 ) from None
             case 404:

@@ -1,4 +1,4 @@
-"""The folders of the paper's data set, and what lies in them."""
+"""The folders of the paper's data set, by split."""
 
 SPLITS = {  # split -> folder
     "train": "music/train-10k-30s",

@@ -1,4 +1,4 @@
-"""What a data set in the paper's layout holds, file by file, as a table; and what differs between two of them."""
+"""What a data set in the paper's layout holds, file by file, as a table; and the differences between two of them."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,7 +10,7 @@ from nafp.audio.segments import SAMPLE_RATE
 from nafp.audio.wav import check_wav
 from nafp.datasets.layout import SPLITS
 from nafp.errors import UserError
-from nafp.walk import as_path, as_text, files_below, is_dangling, is_wav
+from nafp.walk import escaped_path, files_below, is_dangling, is_wav, unescaped_path
 
 DUMMIES = {"10k_30s": (10_000, 30), "100k_full": (100_000, None)}  # name -> songs, seconds of each (None: any)
 
@@ -18,7 +18,7 @@ DUMMIES = {"10k_30s": (10_000, 30), "100k_full": (100_000, None)}  # name -> son
 def find_files(root: Path) -> pd.DataFrame:
     """Every WAV file of every split under ``root``, in a fixed order: columns split, path (relative to root, as text)."""
     rows = [
-        (split, as_text(path.relative_to(root).as_posix()))
+        (split, escaped_path(path.relative_to(root).as_posix()))
         for split, folder in SPLITS.items()
         for path in files_below(root / folder, is_wav, dangling=True)
     ]
@@ -28,7 +28,7 @@ def find_files(root: Path) -> pd.DataFrame:
 def make_manifest(root: Path, threads: int = 8) -> pd.DataFrame:
     """Check every file's header: columns split, path, bytes, samples, seconds, problem ('' if none)."""
     manifest = find_files(root)
-    paths = [root / as_path(path) for path in manifest["path"]]
+    paths = [root / unescaped_path(path) for path in manifest["path"]]
     with ThreadPoolExecutor(threads) as pool:
         checked = list(tqdm(pool.map(check_wav, paths), total=len(paths), desc="checking", unit="file"))
     manifest["bytes"] = [0 if is_dangling(path) else path.stat().st_size for path in paths]
@@ -68,8 +68,8 @@ def read_manifest(path: Path) -> pd.DataFrame:
     return manifest
 
 
-def compare(one: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
-    """What differs between two manifests: columns path, difference (missing, added, changed), bytes of both (Int64)."""
+def changed_files(one: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
+    """Files that differ between two manifests: columns path, difference (missing, added, changed), bytes of both (Int64)."""
     both = one[["path", "bytes", "sha256"]].merge(
         other[["path", "bytes", "sha256"]], on="path", how="outer", suffixes=("_one", "_other"), indicator=True
     )
@@ -81,8 +81,8 @@ def compare(one: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
 
 
 def differences(manifest: pd.DataFrame, expected: Path) -> list[str]:
-    """How a copy differs from the manifest that it should have, one sentence a file."""
+    """Differences of a copy from the manifest that it should have, one sentence a file."""
     says = {"missing": "is missing", "changed": "is not the file of {}"}
-    found = compare(read_manifest(expected), manifest)
-    found = found[found["difference"] != "added"]  # more files, a README say, do no harm
+    found = changed_files(read_manifest(expected), manifest)
+    found = found[found["difference"] != "added"]  # additional files, such as a README, do no harm
     return [f"{row.path}: {says[row.difference].format(expected)}" for row in found.itertuples()]

@@ -20,28 +20,30 @@ from nafp.datasets.digests import Journal, digest_files
 from nafp.datasets.layout import SPLITS
 from nafp.errors import UserError
 from nafp.files import atomic_write
-from nafp.walk import as_path, as_text, files_below, is_audio, is_dangling
+from nafp.text import for_spreadsheets
+from nafp.walk import escaped_path, files_below, is_audio, is_dangling, unescaped_path
 
-SONG_SPLITS = {"test": "test_db", "val": "val_db", "train": "train", "dummy": "dummy"}  # who keeps a song that two have
-SOUNDS = {"noise": "bg", "impulse_responses": "ir", "speech": "speech"}  # role -> its splits' name
-HELD_OUT = 0.25  # of the sounds, for validation and test queries
+# part -> split, in order of priority: the first one keeps a song that several of them hold
+SONG_SPLITS = {"test": "test_db", "val": "val_db", "train": "train", "dummy": "dummy"}
+SOUNDS = {"noise": "bg", "impulse_responses": "ir", "speech": "speech"}  # role -> prefix of its splits
+HELD_OUT = 0.25  # share of the sounds that validation and test queries are made with
 COLUMNS = ["source", "split", "path", "problem", "same_as", "note", "sha256"]
-LEFT_OUT = "left_out.csv"  # table of the files that were found, where too few can be used
+LEFT_OUT = "left_out.csv"  # table of all files found, written where too few can be used
 SHOWN = 3  # files in a message
-BLOCK = 2**20  # samples in memory at a time, of each thread
-EDGES = 160  # samples
+BLOCK = 2**20  # samples in memory at a time, per thread
+EDGES = 160  # samples that resampling changes at the edges of a constant signal
 SILENT = "silent"
-LONGEST = 200  # bytes of a name; a file system allows 255 with what is added to it
+LONGEST_NAME = 200  # bytes; file systems allow 255, suffix and hash included
 
 
 def import_audio(options: Mapping, root: Path, cache: Path, threads: int) -> pd.DataFrame:
     """Build the data set's folder from the folders of ``options`` (the config's ``dataset.own``), queries excepted.
 
     Returns a row for each source file: source, split, path (below ``root``; '' if left out), problem, same_as (the file
-    that was taken instead), note (what is odd about a file that was taken), sha256. Names are as ``nafp.walk.as_text`` has
-    them. Files are decoded once, whatever happens to their names: ``cache`` holds them by what is in them. Raises UserError
-    if a split stays empty, after the table of what was found so far was written to LEFT_OUT beside the cache; of sounds,
-    which are few, before the music is looked at.
+    that was taken instead), note (what is odd about a file that was taken), sha256. Names are as ``nafp.walk.escaped_path`` has
+    them. Files are decoded once, even if they are renamed: ``cache`` holds them by their content. Raises UserError if a
+    split stays empty, after writing the table of the files found so far to LEFT_OUT beside the cache; sounds, which are
+    few, are checked before the music is.
     """
     report = cache.with_name(LEFT_OUT)
     report.unlink(missing_ok=True)
@@ -57,7 +59,7 @@ def import_audio(options: Mapping, root: Path, cache: Path, threads: int) -> pd.
 
 
 def prepared(role: str, options: Mapping, cache: Path, threads: int) -> pd.DataFrame:
-    """The files of a role, decoded and divided: a row each, of which ``problem`` says why some are left out."""
+    """The files of a role, decoded and divided into splits, a row each; ``problem`` says why a file is left out."""
     files = listed(role, options[role], cache, threads)
     decode(files, cache, threads)
     leave_out_copies(files, cache, threads)
@@ -71,7 +73,7 @@ def prepared(role: str, options: Mapping, cache: Path, threads: int) -> pd.DataF
 def listed(role: str, folders: Folders, cache: Path, threads: int) -> pd.DataFrame:
     """Every audio file of a role: role, part (train, test, ...; '' if it is to be drawn), file, source, name, sha256, problem.
 
-    ``file`` is its path; ``source`` and ``name`` (below the folder) are text. One that cannot be read has no sha256.
+    ``file`` is its path; ``source`` and ``name`` (below the folder) are text. An unreadable file has no sha256.
     """
     rows = []
     for part, folder in folders_of(folders):
@@ -81,16 +83,16 @@ def listed(role: str, folders: Folders, cache: Path, threads: int) -> pd.DataFra
         problems = {name: f"cannot be read ({reason})" for name, reason in problems.items()}
         for path in files_below(folder, is_audio, dangling=True):
             if is_dangling(path):
-                problems[as_text(path.relative_to(folder).as_posix())] = "a link to a file that is not there"
+                problems[escaped_path(path.relative_to(folder).as_posix())] = "a link to a file that is not there"
         known = dict(zip(digests["path"], digests["sha256"], strict=True))
         for name in sorted({**known, **problems}):
-            file = folder / as_path(name)
-            rows.append((role, part, file, as_text(file), name, known.get(name, ""), problems.get(name, "")))
+            file = folder / unescaped_path(name)
+            rows.append((role, part, file, escaped_path(file), name, known.get(name, ""), problems.get(name, "")))
     return pd.DataFrame(rows, columns=["role", "part", "file", "source", "name", "sha256", "problem"])
 
 
 def decoded(cache: Path, sha256: str) -> Path:
-    """Where the 8 kHz WAV of a file with this content lies; what is odd about it lies beside it, as .txt."""
+    """Path of the 8 kHz WAV file of this content; notes on it are beside it, as .txt."""
     return cache / sha256[:2] / f"{sha256}.wav"
 
 
@@ -125,7 +127,7 @@ def write_decoded(source: Path, path: Path) -> None:
     """Decode a file into the cache, block by block. UserError if it cannot be read."""
     with open_audio(source) as audio, atomic_write(path) as part:
         write_blocks(part, audio.blocks())
-        if audio.note:  # before the file that says that all is there
+        if audio.note:  # written first: once the WAV file is there, the entry counts as complete
             path.with_suffix(".txt").write_text(audio.note, encoding="utf-8")
 
 
@@ -138,12 +140,12 @@ def described(path: Path) -> tuple[str, str, int]:
             zeros += int((block == 0).sum())
             changes += int((np.diff(block, prepend=block[0] if not count else last) != 0).sum())
             count, last = count + len(block), block[-1]
-    constant = max(zeros, changes) <= EDGES  # an offset, with what resampling makes of its edges
+    constant = max(zeros, changes) <= EDGES  # a DC offset
     return SILENT if zeros == count or constant else "", digest.hexdigest(), count
 
 
 def leave_out_copies(files: pd.DataFrame, cache: Path, threads: int) -> None:
-    """Mark all but one of the files that hold the same sound (any) or the same recording, or a part of it (music)."""
+    """Mark all but one of the files with the same samples (any role), or with the same recording or a part of it (music)."""
     rank = files["part"].map({part: i for i, part in enumerate(SONG_SPLITS)}).fillna(0)
     ordered = files[files["problem"] == ""].assign(rank=rank).sort_values(["rank", "source"], kind="stable")
     for _, rows in ordered.groupby(["role", "audio"], sort=False):
@@ -159,14 +161,14 @@ def leave_out_copies(files: pd.DataFrame, cache: Path, threads: int) -> None:
 
 
 def mark(files: pd.DataFrame, kept: int, copies: Sequence[int], why: str) -> None:
-    """Say of the copies that another file is taken instead."""
+    """Mark the copies: problem, and the file that is kept."""
     for copy in copies:
         if not files.at[copy, "problem"]:
             files.loc[copy, ["problem", "same_as"]] = [f"{why} {files.at[kept, 'source']}", files.at[kept, "source"]]
 
 
 def divided(audio: pd.Series, shares: Mapping[str, float], seed: int) -> pd.Series:
-    """Part of each song: in the order of a hash of its sound, whatever its name, the first ones are for the first share."""
+    """Part of each song, drawn by a hash of its samples, so that names do not matter; the lowest hashes are the first share."""
     order = sorted(audio.index, key=lambda i: hashlib.sha256(f"{seed}/{audio[i]}".encode()).digest())
     parts, begin = pd.Series("train", index=audio.index), 0
     for part, share in shares.items():
@@ -184,7 +186,7 @@ def split_of(role: str, part: str) -> str:
 def place(files: pd.DataFrame, root: Path, cache: Path) -> None:
     """Link every usable file to its place below ``root``. Fills the column path."""
     for row in files[files["problem"] == ""].itertuples():
-        path = f"{SPLITS[row.split]}/{placed(row.name, row.role, row.sha256)}"
+        path = f"{SPLITS[row.split]}/{path_in_split(row.name, row.role, row.sha256)}"
         files.at[row.Index, "path"] = path
         target = root / path
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -195,13 +197,13 @@ def place(files: pd.DataFrame, root: Path, cache: Path) -> None:
             shutil.copyfile(decoded(cache, row.sha256), target)
 
 
-def placed(name: str, role: str, sha256: str) -> str:
-    """Where a file of a name lies in its split: plain characters alone, and no part of more than a file system allows."""
+def path_in_split(name: str, role: str, sha256: str) -> str:
+    """Path of a file in its split: no backslashes, and no part longer than file systems allow."""
     *folders, last = Path(name).parts
     if role == "impulse_responses" and not folders:
         folders = ["any"]
     *folders, stem = (
-        part.replace("\\", "_").encode()[:LONGEST].decode(errors="ignore") for part in (*folders, Path(last).stem)
+        part.replace("\\", "_").encode()[:LONGEST_NAME].decode(errors="ignore") for part in (*folders, Path(last).stem)
     )
     return "/".join([*folders, f"{stem}-{sha256[:8]}.wav"])
 
@@ -216,7 +218,7 @@ def require(role: str, files: pd.DataFrame, report: Path) -> None:
         return
     left_out = ours[ours["problem"] != ""]
     with atomic_write(report) as part:
-        files[COLUMNS].to_csv(part, index=False)
+        for_spreadsheets(files[COLUMNS]).to_csv(part, index=False)
     why = "; ".join(
         f"{row.source}: {row.problem}" for row in left_out.drop_duplicates("problem").head(SHOWN).itertuples()
     )

@@ -1,4 +1,4 @@
-"""Where a data set comes from: a registry of sources, each of which brings its archives to this machine."""
+"""Sources of data sets: a registry of functions that bring the archives to this machine."""
 
 import hashlib
 import json
@@ -19,15 +19,15 @@ from nafp.files import atomic_write
 
 DRIVE = "https://drive.google.com/uc?id="
 DATAPORT = "https://ieee-dataport.org/open-access/neural-audio-fingerprint-dataset"
-UNFINISHED = (".crdownload", ".part", ".partial", ".download", ".aria2")  # of browsers and downloaders
-UNPACKED = 1.25  # times the archive, where no size is configured: 16-bit music hardly shrinks, Kaggle's by 1.14
+UNFINISHED = (".crdownload", ".part", ".partial", ".download", ".aria2")  # suffixes of unfinished downloads
+UNPACKED = 1.25  # size of unpacked data over that of its archive, if not configured; Kaggle's zip: 1.14
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a data set lies (``root``) and where the files are that tell about it, beside it.
+    """Folder of a data set (``root``) and the files about it, which are beside it.
 
-    ``packed``: the folder that the packed splits will be written to; only its disk matters here.
+    ``packed``: folder of the packed splits; only the disk that it is on matters here.
     """
 
     root: Path
@@ -38,7 +38,7 @@ class Place:
 
     @property
     def record(self) -> Path:
-        """What the first verified archives were: written when verification passed, and never again."""
+        """Record of the first verified archives: written once, when verification passed."""
         return self.beside("archives.json")
 
     @property
@@ -48,15 +48,15 @@ class Place:
 
     @property
     def journal(self) -> Path:
-        """The digests of the files that are unpacked."""
+        """The digests of the unpacked files."""
         return self.beside("files.tsv")
 
 
 def obtain(options: Mapping, place: Place) -> list[dict]:
-    """Bring the archives of a data set here, unless it lies unpacked and verified; returns path and bytes of each.
+    """Bring the archives of a data set here, unless it is unpacked and verified already; returns path and bytes of each.
 
-    Those of downloaded ones have their sha256 too. ``options``: the config's ``dataset``. Raises UserError where they
-    cannot be had, or are not those of the record.
+    Downloaded ones have their sha256 too. ``options``: the config's ``dataset``. Raises UserError if they cannot be had, or
+    differ from the record.
     """
     recorded = json.loads(place.record.read_text(encoding="utf-8")) if place.record.exists() else []
     if recorded and Journal(place.journal).all_there(place.root):
@@ -105,7 +105,7 @@ def from_gdrive(options: Mapping, place: Place) -> list[Path]:
         except (DownloadError, requests.RequestException) as error:
             reason = " ".join(str(error).split())
             raise UserError(
-                f"gdrive {options['drive_id']}: cannot be downloaded ({reason}); what came is kept, try again later, or "
+                f"gdrive {options['drive_id']}: cannot be downloaded ({reason}); the part that came is kept, try again later, or "
                 "download it with a browser and use source: local"
             ) from error
     return [path]
@@ -117,17 +117,17 @@ def from_local(options: Mapping, place: Place) -> list[Path]:
 
 
 def from_dataport(options: Mapping, place: Place) -> list[Path]:
-    """The tar of IEEE DataPort: it needs a login, so the user places it."""
+    """The tar of IEEE DataPort, which needs a login: the user downloads it."""
     return archives_in(Path(options["archive"]), f"log in at {DATAPORT}, download the tar (443 GB) and put it there")
 
 
 def archives_in(place: Path, advice: str) -> list[Path]:
-    """The archive, or those in the folder; UserError if there is none, or one whose download is not finished."""
+    """The archive, or those in the folder; UserError if there is none, or an unfinished download."""
     if place.is_file():
         return [place]
     files = sorted(place.iterdir()) if place.is_dir() else []
     if unfinished := [path for path in files if path.suffix in UNFINISHED]:
-        raise UserError(f"{unfinished[0]}: is not downloaded to its end; wait for it, or delete it")
+        raise UserError(f"{unfinished[0]}: is an unfinished download; wait for it, or delete it")
     archives = [path for path in files if path.name.lower().endswith(SUFFIXES)]
     if not archives:
         holds = f"holds no archive ({', '.join(SUFFIXES)})" if place.is_dir() else "is not there"
@@ -137,7 +137,7 @@ def archives_in(place: Path, advice: str) -> list[Path]:
 
 @dataclass(frozen=True)
 class Source:
-    """How archives get here, and whether they are ours to delete when they are unpacked."""
+    """A function that brings the archives, and whether it downloads them: then they are deleted once unpacked."""
 
     bring: Callable[[Mapping, Place], list[Path]]
     downloads: bool
@@ -152,7 +152,7 @@ SOURCES = {
 
 
 def unpack_all(archives: list[dict], unpacked_gb: float | None, place: Place) -> int:
-    """Unpack what ``obtain`` brought into the data set's folder; returns the number of files in it."""
+    """Unpack the archives of ``obtain`` into the data set's folder; returns the number of files in it."""
     journal = Journal(place.journal)
     if not any(Path(fact["path"]).exists() for fact in archives) and journal.all_there(place.root):
         return len(journal)
@@ -182,12 +182,12 @@ def record_and_clean_up(archives: list[dict], manifest: Path, place: Place, keep
 
 
 def unpacked_bytes(unpacked_gb: float | None, archive_bytes: int) -> int:
-    """How large the unpacked data set will be: as configured, else estimated from its archive."""
+    """Bytes of the unpacked data set: as configured, else estimated from its archive."""
     return int(unpacked_gb * 1e9 if unpacked_gb else UNPACKED * archive_bytes)
 
 
 def check_download_room(options: Mapping, place: Place, left: int, path: Path) -> None:
-    """Raise UserError unless the rest of the archive, the unpacked and the packed data set have room."""
+    """Raise UserError unless there is room for the rest of the archive, the unpacked and the packed data set."""
     unpacked = unpacked_bytes(options.get("unpacked_gb"), left + size_of(partial_files(path)[0]))
     check_free_space(
         {path.parent: left + unpacked, place.packed: unpacked}, "the data set (archive, unpacked and packed)"
@@ -195,7 +195,7 @@ def check_download_room(options: Mapping, place: Place, left: int, path: Path) -
 
 
 def checksum_file(archive: Path) -> Path:
-    """Where an archive's checksum is kept."""
+    """Path of the file that keeps an archive's checksum."""
     return archive.with_name(f".{archive.name}.sha256")
 
 

@@ -1,4 +1,4 @@
-"""What is wrong with a data set in the paper's layout: everything at once."""
+"""All problems of a data set in the paper's layout, in one report."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,19 +12,19 @@ from nafp.datasets.layout import MUSIC, QUERY_OF, SPLITS
 from nafp.datasets.manifest import DUMMIES, differences, select_dummies
 from nafp.errors import UserError
 from nafp.files import atomic_write
-from nafp.walk import as_path
+from nafp.walk import unescaped_path
 
-VITAL = ("val_db", "val_query", "test_db", "test_query")  # a hole in one of them would shift the answers
+VITAL = ("val_db", "val_query", "test_db", "test_query")  # splits whose segments are matched by number
 SHOWN = 30  # problems in a message; the report has all
 OTHER_COPY = (
     "if nothing is missing in your copy (users of the full data set count 93,458 dummy songs, and get another checksum), go "
     "on with it: --config 'dataset={as_published: false}', which still refuses bad files"
 )
-LATE_MS = 50  # from the beginning of an impulse response to its direct sound; a tenth of the hop between segments
+LATE_MS = 50  # delay of the direct sound of an impulse response; a tenth of the hop between segments
 
 
 def find_problems(manifest: pd.DataFrame, root: Path) -> list[str]:
-    """All that is wrong with a data set, one sentence each: bad files, empty music splits, queries without a song."""
+    """Problems of a data set, one sentence each: bad files, empty music splits, queries without a song."""
     return bad_files(manifest, root) + broken_pairs(manifest, root)
 
 
@@ -62,7 +62,7 @@ def unpaired(manifest: pd.DataFrame, root: Path, db: str, query: str) -> list[st
 
 
 def count_problems(manifest: pd.DataFrame, root: Path, expected: Mapping[str, int], dummy: str | int) -> list[str]:
-    """Splits that have another number of clips than expected, and dummy songs of another number or length."""
+    """Splits with another number of clips than expected, and dummy songs of another number or length."""
     counts = manifest["split"].value_counts()
     wanted = dict(expected)
     if dummy != "all":
@@ -84,7 +84,7 @@ def count_problems(manifest: pd.DataFrame, root: Path, expected: Mapping[str, in
 
 
 def content_warnings(manifest: pd.DataFrame, root: Path) -> list[str]:
-    """What is odd about usable files, one sentence each: songs in several splits, impulse responses that begin late."""
+    """Warnings about usable files, one sentence each: songs in several splits, impulse responses that begin late."""
     return same_audio(manifest) + late_responses(manifest, root)
 
 
@@ -102,25 +102,25 @@ def same_audio(manifest: pd.DataFrame) -> list[str]:
 def late_responses(manifest: pd.DataFrame, root: Path) -> list[str]:
     """The impulse responses that begin with silence, which delays what is convolved with them: one sentence, or none."""
     paths = manifest.loc[manifest["split"].isin(("ir_train", "ir_test")) & (manifest["problem"] == ""), "path"]
-    onsets_ms = {path: 1000 * onset(read_wav(root / as_path(path))) / SAMPLE_RATE for path in paths}
+    onsets_ms = {path: 1000 * onset(read_wav(root / unescaped_path(path))) / SAMPLE_RATE for path in paths}
     late = {path: ms for path, ms in onsets_ms.items() if ms > LATE_MS}
     if not late:
         return []
     return [
         f"the direct sound of {len(late)} of {len(paths)} impulse responses comes later than {LATE_MS} ms, and delays what "
-        "they are convolved with (after 250 ms, half a hop, the next segment is nearer); training takes them so, unless "
-        "impulse_response has trim: true; queries that are made here take them from the direct sound on: "
+        "they are convolved with (after 250 ms, half a hop, the next segment is nearer); training uses them as they are, unless "
+        "impulse_response has trim: true; queries made here start them at the direct sound: "
         + ", ".join(f"{path} ({ms:.0f} ms)" for path, ms in late.items())
     ]
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a verification found: ``fatal`` problems, and others (``warnings``) that it goes on in spite of."""
+    """Result of a verification: ``fatal`` problems, and non-fatal ``warnings``."""
 
     fatal: list[str]
     warnings: list[str]
-    manifest: pd.DataFrame  # without the files that cannot be used
+    manifest: pd.DataFrame  # usable files only
 
 
 def judge(
@@ -131,10 +131,10 @@ def judge(
     strict: bool = True,
     as_published: bool = True,
 ) -> Verdict:
-    """Look for all problems of a data set at once.
+    """Find all problems of a data set.
 
-    ``as_published: false`` goes on with other counts than expected; ``strict: false`` also without bad files, but never
-    with an empty music split or a hole among the queries and their songs.
+    ``as_published=False`` turns unexpected counts into warnings; ``strict=False`` bad files too, but never an empty music
+    split, or a missing query or query song.
     """
     chosen = select_dummies(manifest, dummy)
     vital = chosen["split"].isin(VITAL)
@@ -149,7 +149,7 @@ def judge(
 
 
 def advised(problems: list[str]) -> list[str]:
-    """Differences to what was published, with what to do if they are none of this copy alone."""
+    """Differences from the published data set, with advice for those who have another edition of it."""
     return [*problems[:-1], f"{problems[-1]}; {OTHER_COPY}"] if problems else []
 
 
@@ -169,14 +169,14 @@ def refuse(problems: list[str], root: Path, report: Path) -> None:
 
 
 def checksum_problems(md5: str, published_md5: str | None) -> list[str]:
-    """How a data set differs from a published checksum (None: there is none), in a sentence."""
+    """One sentence if a data set differs from its published checksum (None: there is none)."""
     if published_md5 and md5 != published_md5:
         return [f"the MD5 of all files is {md5}, published is {published_md5}"]
     return []
 
 
 def content_problems(manifest: pd.DataFrame, expected: Sequence[Path | str | None]) -> list[str]:
-    """How a data set differs from manifests (None: there is none), one sentence each."""
+    """Differences of a data set from manifests (None: there is none), one sentence each."""
     return [
         problem for path in expected if path and Path(path).exists() for problem in differences(manifest, Path(path))
     ]

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from nafp.evaluation.metrics import METRICS
-from nafp.files import atomic_write, damaged_file_errors
+from nafp.files import atomic_write, read_json
 
 REQUIRED = ("dataset", "run", "fields", "index", "database", "songs", "queries", "seconds", "hits")
 NULLS = ("memory_bytes",)  # null in the file where it is not known
@@ -76,8 +76,7 @@ class Cell:
     @classmethod
     def read(cls, path: str | Path) -> "Cell":
         """Read a cell's file. UserError if it is damaged, ValueError if it is no cell."""
-        with damaged_file_errors(path):
-            stated = json.loads(Path(path).read_text(encoding="utf-8"))
+        stated = read_json(path)
         if absent := set(REQUIRED) - set(stated):
             raise ValueError(f"{path}: no {', '.join(sorted(absent))} in this cell")
         cell = cls(**{field.name: stated[field.name] for field in fields(cls) if field.name in stated})

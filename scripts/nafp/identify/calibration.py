@@ -6,7 +6,6 @@ stated rate of false positives: at a one-sided prediction bound (Student's t). I
 an unknown recording has r times as many chances, so that the bound is for the r-th part of the rate.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +14,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from nafp.files import damaged_file_errors
+from nafp.files import read_json
 from nafp.identify.recognise import LONGEST, Catalogue, Exact, Limits, intervals, windows
 from nafp.search.vectors import Database
 
@@ -76,12 +75,11 @@ def learned(path: Path, fingerprints: int, false_positives: float, limits: Limit
             f"limits: the general ones (score {limits.min_score:g}), which fit no model; there is no {path}, "
             "which  snakemake models  makes"
         )
-    with damaged_file_errors(path):
-        facts = json.loads(path.read_bytes())
-        unknown, known_windows = facts["unknown"].values(), facts["windows"]
-        larger = max(1.0, fingerprints / facts["fingerprints"])
-        bounds = [bound(one["mean"], one["sd"], one["songs"], false_positives / larger) for one in unknown]
-        songs = min(one["songs"] for one in unknown)
+    facts = read_json(path, "unknown", "windows", "fingerprints")
+    unknown, known_windows = facts["unknown"].values(), facts["windows"]
+    larger = max(1.0, fingerprints / facts["fingerprints"])
+    bounds = [bound(one["mean"], one["sd"], one["songs"], false_positives / larger) for one in unknown]
+    songs = min(one["songs"] for one in unknown)
     score = round(min(max(bounds), HIGHEST), 3)
     said = (
         f"limits: score {score:g}, margin {limits.min_margin:g}, {limits.windows} windows, for {100 * false_positives:g} % of "

@@ -21,9 +21,11 @@ from nafp.errors import UserError
 from nafp.files import atomic_write
 from nafp.identify.answers import clock, gathered, unreadable
 from nafp.identify.calibration import learned
-from nafp.identify.library import Library, hear, model_key
+from nafp.identify.library import Library
 from nafp.identify.places import STANDARD_INPUT, check_places, label, recordings
 from nafp.identify.recognise import Limits, identify
+from nafp.identify.recordings import read_recording
+from nafp.identify.store import model_key
 from nafp.model.fingerprint import fingerprint_blocks
 from nafp.model.model import on_device
 from nafp.model.weights import load_model
@@ -77,14 +79,14 @@ def run(task: Task) -> tuple[pd.DataFrame, str]:
     settings = yaml.safe_load(settings_path.read_text(encoding="utf-8"))
     device = compute.set_up(task.threads, keep_memory=False)
     faiss.omp_set_num_threads(task.threads)
-    heard = {"features": settings["features"], "model": settings["model"]}
-    network = on_device(load_model(weights, **heard, dim=settings["dim"]), device)
+    model_settings = {"features": settings["features"], "model": settings["model"]}
+    network = on_device(load_model(weights, **model_settings, dim=settings["dim"]), device)
 
     def embed(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         return fingerprint_blocks(network, blocks, device)
 
-    of_library, key = task.store / label(os.path.abspath(task.library), task.name), model_key(weights, heard)
-    say_what_is_left(task.store, of_library, key)
+    of_library, key = task.store / label(os.path.abspath(task.library), task.name), model_key(weights, model_settings)
+    report_other_stores(task.store, of_library, key)
     with (
         with_standard_input(task.queries) as places,
         Library(of_library / key, task.library, key, settings["dim"]) as library,
@@ -98,7 +100,7 @@ def run(task: Task) -> tuple[pd.DataFrame, str]:
         with tqdm(listed, unit="recording", mininterval=1) as bar:
             for name, path in bar:
                 try:
-                    recording = hear(name, path, lambda blocks: embed(watched(blocks, bar)))
+                    recording = read_recording(name, path, lambda blocks: embed(watched(blocks, bar)))
                 except UserError as error:
                     rows.append(unreadable(name, printable(str(error).removeprefix(f"{path}: "))))
                     continue
@@ -115,17 +117,17 @@ def limits_of(task: Task, library: Library) -> tuple[Limits, str]:
 
 
 def watched(blocks: Iterable[np.ndarray], bar: tqdm) -> Iterator[np.ndarray]:
-    """The blocks of a recording; the progress bar says how much of it was heard."""
+    """The blocks of a recording; the progress bar says how much of it was read."""
     samples = 0
     for block in blocks:
         samples += len(block)
-        bar.set_postfix_str(f"{clock(samples / SAMPLE_RATE)} heard", refresh=False)
+        bar.set_postfix_str(f"{clock(samples / SAMPLE_RATE)} read", refresh=False)
         bar.update(0)
         yield block
 
 
 def update(library: Library, embed) -> None:
-    """Bring a library up to date; what could not be read is said, and listed in the store. UserError if nothing could."""
+    """Bring a library up to date; files that could not be read are printed, and listed in the store. UserError if none could."""
     broken = library.update(embed)
     table = library.store / "left_out.csv"
     rows = [{"path": cell(song.path), "problem": cell(song.problem)} for song in broken.itertuples()]
@@ -142,8 +144,8 @@ def update(library: Library, embed) -> None:
     print(f"{read} songs, {songs['rows'].sum()} fingerprints; {len(broken)} broken files skipped", file=sys.stderr)
 
 
-def say_what_is_left(store: Path, of_library: Path, key: str) -> None:
-    """Name the stores of other models: they are kept, for the case that their weights come back."""
+def report_other_stores(store: Path, of_library: Path, key: str) -> None:
+    """Name the stores of other models: they are kept, in case their weights are used again."""
     others = [path for path in sorted(of_library.glob("*/")) if path.name != key]
     if (store / "library.json").exists():  # an older form, which did not say whose folder it is of
         others += [store / "library.json", *sorted(store.glob("[0-9]/"))]

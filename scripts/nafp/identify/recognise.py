@@ -10,7 +10,7 @@ that they are copies are no rivals: the one with most windows is named, with its
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import combinations
@@ -20,6 +20,7 @@ import pandas as pd
 
 from nafp.audio.landmarks import similar
 from nafp.audio.segments import HOP, SAMPLE_RATE, SEGMENT
+from nafp.identify.recordings import Recording
 from nafp.search.index import Index
 from nafp.search.sequences import exact_neighbours, search_sequences
 from nafp.search.vectors import Database
@@ -46,33 +47,6 @@ class Limits:
     min_score: float = 0.5
     min_margin: float = 0.1
     windows: int = 3
-
-
-@dataclass(frozen=True)
-class Recording:
-    """A recording to be identified: (n, d) fingerprints, its length in samples, its peak (0 to 32768).
-
-    ``note``: what its decoder says of it, '' if all of it was read.
-    """
-
-    name: str
-    fingerprints: np.ndarray
-    samples: int
-    peak: int
-    note: str = ""
-
-
-class Tally:
-    """Blocks of samples (T,) int16 as they pass: how many samples there were, and their peak."""
-
-    def __init__(self, blocks: Iterable[np.ndarray]):
-        self.blocks, self.samples, self.peak = blocks, 0, 0
-
-    def __iter__(self) -> Iterator[np.ndarray]:
-        for block in self.blocks:
-            self.samples += len(block)
-            self.peak = max(self.peak, int(np.abs(block.astype(np.int32)).max(initial=0)))
-            yield block
 
 
 @dataclass(frozen=True)

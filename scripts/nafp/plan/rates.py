@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from math import prod
 from pathlib import Path
 
-from nafp.files import atomic_write, damaged_file_errors
+from nafp.files import atomic_write, read_json
 
 SHORTEST_JOB_S = 10  # seconds of CPU; in shorter jobs, starting Python is most of it
 ASSUMED = {  # rate -> its value unless something else is known, and what it counts
@@ -122,10 +122,7 @@ class TrainingSpeed:
 
 def read_speeds(path: Path) -> list[TrainingSpeed]:
     """The speeds in a rates file; none if there is no such file, UserError if it is damaged."""
-    if not path.is_file():
-        return []
-    with damaged_file_errors(path):
-        return [TrainingSpeed(**speed) for speed in json.loads(path.read_text(encoding="utf-8"))["training"]]
+    return [TrainingSpeed(**speed) for speed in read_json(path, "training")["training"]] if path.is_file() else []
 
 
 def write_speeds(path: Path, speeds: Sequence[TrainingSpeed]) -> None:

@@ -3,10 +3,9 @@
 from collections.abc import Mapping, Sequence, Sized
 from pathlib import Path
 
-import numpy as np
-
-from nafp.audio.segments import count_segments
+from nafp.audio.segments import segments_of
 from nafp.errors import UserError
+from nafp.npy import read_npy
 
 EXCHANGED = {"test_db": "db", "test_query": "query", "dummy": "dummy_db"}  # split -> name in the original's format
 FEWEST = {  # dummy fingerprints that an index is trained on, where it is not 2
@@ -64,9 +63,9 @@ def check_milvus(options: Mapping) -> None:
         raise UserError("milvus: build.M: a graph of 1 link a node crashes Faiss; use 2 or more")
 
 
-def check_rows(rows: int, samples: np.ndarray, split: str, source: Path | str) -> None:
+def check_rows(rows: int, samples: Sequence[int], split: str, source: Path | str) -> None:
     """Refuse fingerprints that are not those of the segments of a split's clips (their lengths, ``samples``), one each."""
-    segments = int(count_segments(samples).sum())
+    segments = sum(map(segments_of, samples))
     if rows != segments:
         raise UserError(
             f"{source}: has {rows:,} fingerprints, but {CONTENT[split]} have {segments:,} segments (1 s, every 0.5 s, clip "
@@ -74,13 +73,13 @@ def check_rows(rows: int, samples: np.ndarray, split: str, source: Path | str) -
         )
 
 
-def check_all_rows(vectors: Sequence[Sized], samples: Sequence[np.ndarray], sources: Sequence[Path | str]) -> None:
+def check_all_rows(vectors: Sequence[Sized], samples: Sequence[Sequence[int]], sources: Sequence[Path | str]) -> None:
     """``check_rows`` for the dummy songs, the test songs and the queries, in this order."""
     for split, rows, lengths, source in zip(CONTENT, map(len, vectors), samples, sources, strict=True):
         check_rows(rows, lengths, split, source)
 
 
-def check_exchanged(folder: Path | str, split: str, samples: np.ndarray | None = None) -> tuple[int, int]:
+def check_exchanged(folder: Path | str, split: str, samples: Sequence[int] | None = None) -> tuple[int, int]:
     """(rows, dimensions) of the fingerprints of a split in the published code's format: ``{part}.mm`` and its shape.
 
     ``samples``: lengths of the split's clips, None if they are not known yet. Raises UserError if a file is missing, if
@@ -100,12 +99,13 @@ def check_exchanged(folder: Path | str, split: str, samples: np.ndarray | None =
 def read_shape(shape_file: Path, source: Path) -> tuple[int, int]:
     """The two numbers of a ``_shape.npy``; UserError if it holds anything else."""
     try:
-        shape = np.load(shape_file)
-    except (OSError, ValueError, EOFError) as error:
+        shape = read_npy(shape_file)
+    except (OSError, ValueError) as error:
         raise UserError(f"{shape_file}: is not an array of two numbers ({error}); make it again") from error
-    if shape.shape != (2,) or not np.issubdtype(shape.dtype, np.number) or min(shape) < 1 or any(shape % 1):
+    numbers = shape.numbers
+    if shape.shape != (2,) or shape.dtype == "bool" or not all(number >= 1 and number % 1 == 0 for number in numbers):
         raise UserError(f"{shape_file}: holds {shape.tolist()}, not the rows and dimensions of {source.name}")
-    return int(shape[0]), int(shape[1])
+    return int(numbers[0]), int(numbers[1])
 
 
 def check_size(size: int, rows: int, dim: int, source: Path) -> None:

@@ -1,11 +1,13 @@
 """What a training cannot do, known from its settings and from the lengths of its clips: before it starts, without PyTorch."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from nafp.audio.segments import count_segments
+from nafp.audio.segments import segments_of
 from nafp.errors import UserError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def check_batch(bsz: int, positives: int) -> None:
@@ -36,15 +38,30 @@ def check_supply(bsz: int, positives: int, items: int, one_per_clip: bool = Fals
         )
 
 
-def kept_clips(clips: int, fraction: float) -> np.ndarray:
+def count_kept(clips: int, fraction: float) -> int:
+    """How many clips a fraction of them is: one at least."""
+    return max(round(fraction * clips), 1)
+
+
+def kept_clips(clips: int, fraction: float) -> "np.ndarray":
     """Numbers of a fraction of the clips: the same ones for every seed, and those of 10 % are among those of 20 %."""
-    return np.random.default_rng(0).permutation(clips)[: max(round(fraction * clips), 1)]
+    import numpy as np  # here, because planning reads this file
+
+    return np.random.default_rng(0).permutation(clips)[: count_kept(clips, fraction)]
 
 
-def count_items(samples: np.ndarray, fraction: float = 1.0, one_per_clip: bool = False) -> int:
+def count_items(samples: Sequence[int], fraction: float = 1.0, one_per_clip: bool = False) -> int:
     """Lengths of the training clips -> what an epoch has: segments, or clips with ``one_per_clip``."""
-    kept = np.asarray(samples)[kept_clips(len(samples), fraction)]
-    return len(kept) if one_per_clip else int(count_segments(kept).sum())
+    if one_per_clip:
+        return count_kept(len(samples), fraction)
+    lengths = list(samples)
+    return sum(segments_of(lengths[number]) for number in kept_clips(len(lengths), fraction))
+
+
+def most_items(samples: Sequence[int], fraction: float = 1.0, one_per_clip: bool = False) -> int:
+    """What ``count_items`` can be at most, without the draw of the clips: exact for all of them, and for equal ones."""
+    kept = count_kept(len(samples), fraction)
+    return kept if one_per_clip else sum(sorted(map(segments_of, samples))[-kept:])
 
 
 def kept_epochs(done: int, every: int | None, last: int) -> set[int]:

@@ -1,6 +1,5 @@
 """Where a scoreboard comes from: what made its runs and cells, and where that differs; data, time, the page, the config."""
 
-import json
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from nafp.evaluation.cell import Cell
-from nafp.files import damaged_file_errors
+from nafp.files import read_json
 from nafp.jobfacts import UNKNOWN, device_name, job_facts
 from nafp.methods import kind_of_fields
 from nafp.report.tables.cells import run_labels
@@ -80,8 +79,7 @@ def training(run: Path) -> Facts:
     path = run / "provenance.json"
     if not path.is_file():
         return {}
-    with damaged_file_errors(path):
-        jobs = [flat(job) for job in json.loads(path.read_text(encoding="utf-8"))["jobs"]]
+    jobs = [flat(job) for job in read_json(path, "jobs")["jobs"]]
     return {name: ", then ".join(dict.fromkeys(job.get(name, NOT_RECORDED) for job in jobs)) for name in jobs[-1]}
 
 
@@ -138,8 +136,7 @@ def data(verification: Path) -> dict[str, str | dict[int, str]]:
     """What the check of the data set found: clips and hours of each split, and what was wrong but no reason to stop."""
     if not verification.is_file():
         return {"verification": "has not run yet"}
-    with damaged_file_errors(verification):
-        facts = json.loads(verification.read_text(encoding="utf-8"))
+    facts = read_json(verification, "splits", "warnings", "root", "md5", "published_md5")
     splits = {name: f"{split['clips']:,} clips, {split['hours']:.2f} h" for name, split in facts["splits"].items()}
     warnings = facts["warnings"]
     more = [f"and {len(warnings) - WARNINGS} more"] * (len(warnings) > WARNINGS)

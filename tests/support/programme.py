@@ -1,4 +1,4 @@
-"""A recording with known cues, and how well its recognised intervals agree with them."""
+"""A radio programme with known cues, and how well its recognised intervals agree with them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -53,7 +53,7 @@ def degraded(samples: np.ndarray, noise: np.ndarray, response: np.ndarray, snr_d
     return np.round(mix / np.abs(mix).max() * 0.9 * 32767).astype(np.int16)
 
 
-def compare(matches: pd.DataFrame, cues: pd.DataFrame) -> pd.DataFrame:
+def match_cues(matches: pd.DataFrame, cues: pd.DataFrame) -> pd.DataFrame:
     """Recognised intervals (``identify``) against cues: one row a cue, then one a false interval.
 
     An interval is a cue's if it names its song, overlaps with it, and lies at the same place of the song within 1 s; of
@@ -64,9 +64,9 @@ def compare(matches: pd.DataFrame, cues: pd.DataFrame) -> pd.DataFrame:
     matches = matches.sort_values("length", ascending=False)
     rows, used = [], set()
     for cue in cues.itertuples():
-        lies = (matches["offset_s"] - matches["from_s"]) - (cue.offset_s - cue.from_s)
+        shift = (matches["offset_s"] - matches["from_s"]) - (cue.offset_s - cue.from_s)
         same = (matches["song"] == cue.song) & (matches["from_s"] < cue.to_s) & (matches["to_s"] > cue.from_s)
-        mine = [i for i in matches.index[same & (lies.abs() <= 1)] if i not in used]
+        mine = [i for i in matches.index[same & (shift.abs() <= 1)] if i not in used]
         used |= set(mine[:1])
         errors = matches.loc[mine[0], ["from_s", "to_s"]] - [cue.from_s, cue.to_s] if mine else [np.nan, np.nan]
         rows.append((cue.song, cue.from_s, cue.to_s, bool(mine), *errors))
