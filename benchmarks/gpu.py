@@ -39,9 +39,10 @@ from nafp.model.model import Model, build_model
 from nafp.search.exact import ExactSearch
 from nafp.search.vectors import Database
 from nafp.training.checkpoints import Checkpoints
-from nafp.training.mini_search import diagonal_sums
+from nafp.training.mini_search import sequence_similarities
 from nafp.training.settings import Settings
-from nafp.training.train import Trainer, train
+from nafp.training.train import train
+from nafp.training.trainer import Trainer
 from train import FULL_CHAIN, noise, peak_flops, seconds_of
 
 ROOT = Path(__file__).parents[1]
@@ -79,7 +80,7 @@ def trainer(s: Settings, splits: dict[str, Split], device: torch.device, **optio
     """A training that is ready for its first step; sets whether products may round to TF32."""
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = s.tf32
     made = Trainer(s, splits, device, **options)
-    made.choose_piece()
+    made.choose_micro_batch()
     made.network.train()
     return made
 
@@ -244,17 +245,17 @@ def waits(t: Trainer) -> int:
 
 
 def memory(device: torch.device, options: argparse.Namespace) -> pd.DataFrame:
-    """What ``micro_batch: auto`` chooses when little is free, whether that then works, and what running out says."""
+    """What ``micro_batch_size: auto`` chooses when little is free, whether that then works, and what running out says."""
     width, bsz = (8, 32) if options.quick else (128, 640)
     splits, said = sounds(), io.StringIO()
     if device.type == "cpu":
-        t = trainer(settings(width, bsz, "float32", micro_batch="auto"), splits, device)
-        return pd.DataFrame([{"what": "micro_batch: auto", "found": f"pieces of {t.piece}"}])
+        t = trainer(settings(width, bsz, "float32", micro_batch_size="auto"), splits, device)
+        return pd.DataFrame([{"what": "micro_batch_size: auto", "found": f"micro-batches of {t.micro_batch_size}"}])
     held = torch.empty(max(torch.cuda.mem_get_info(device)[0] - 14 * 2**30, 0), dtype=torch.uint8, device=device)
     with contextlib.redirect_stdout(said):
-        t = trainer(settings(width, bsz, "float32", micro_batch="auto"), splits, device)
+        t = trainer(settings(width, bsz, "float32", micro_batch_size="auto"), splits, device)
     loss = losses_of(t, 2)[-1]
-    rows = [{"what": "micro_batch: auto", "found": f"{said.getvalue().strip()}; loss of step 2: {loss:.4f}"}]
+    rows = [{"what": "micro_batch_size: auto", "found": f"{said.getvalue().strip()}; loss of step 2: {loss:.4f}"}]
     del t
     torch.cuda.empty_cache()
     for mode in ("float32", "bfloat16, kernels"):
@@ -481,7 +482,7 @@ def hit_rates(network: torch.nn.Module, splits: dict[str, Split], device: torch.
     for length in (1, 3, 5, 9, 11, 19):
         if length > len(clip):
             break
-        sums = diagonal_sums(similarity, length)
+        sums = sequence_similarities(similarity, length)
         inside = clip[: len(sums)] == clip[length - 1 :]  # sequences that stay in their clip
         rates[f"{(length + 1) / 2:g} s"] = (
             round(100 * (sums.argmax(axis=1) == np.arange(len(sums)))[inside].mean(), 1) if inside.any() else None

@@ -28,7 +28,7 @@ from nafp.search.vectors import Database, open_vectors
 
 DIM, LENGTHS, STARTS, DB = 128, (1, 3, 5, 9, 11, 19), 500, 3000
 CHUNK = 2**17  # rows written at a time
-OPTIONS = {"nlist": 1024, "nprobe": 40, "codes": 32, "bits": 8, "factor": 4}
+OPTIONS = {"nlist": 1024, "nprobe": 40, "m": 32, "nbits": 8, "k_factor": 4}
 TRAIN_MAX = 50_000  # fingerprints
 TYPES = {"ivfpq-rr-ondisk": True, "ivfpq-rr": False}  # whether it must stay within the limit
 

@@ -20,16 +20,17 @@ import numpy as np
 import pandas as pd
 
 from nafp.jobfacts import processor
-from nafp.search.index import Index, build_index, read_index
+from nafp.search.index import build_index, read_index
 from nafp.search.sequences import search_sequences
+from nafp.search.types.base import SearchableIndex
 from nafp.search.vectors import Database
 
 LENGTHS = (1, 3, 5, 9, 11, 19)
 TYPES = {
     "l2": {},
     "ivf": {"nlist": 256, "nprobe": 40},
-    "ivfpq": {"nlist": 256, "nprobe": 40, "codes": 64, "bits": 8},
-    "hnsw": {"links": 16, "ef_construction": 80, "ef_search": 64},
+    "ivfpq": {"nlist": 256, "nprobe": 40, "m": 64, "nbits": 8},
+    "hnsw": {"M": 16, "efConstruction": 80, "efSearch": 64},
 }
 
 
@@ -43,7 +44,7 @@ def clocks() -> np.ndarray:
     return np.array([time.perf_counter(), time.process_time()])
 
 
-def plain_loop(index: Index, rows: np.ndarray, query: np.ndarray, starts: np.ndarray) -> np.ndarray:
+def plain_loop(index: SearchableIndex, rows: np.ndarray, query: np.ndarray, starts: np.ndarray) -> np.ndarray:
     """(lengths, q) best places, one sequence after the other: search, compensate offsets, score each candidate."""
     best = np.empty((len(LENGTHS), len(starts)), int)
     for i, length in enumerate(LENGTHS):

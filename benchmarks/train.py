@@ -29,16 +29,16 @@ from nafp.compute import PRECISIONS
 from nafp.jobfacts import processor
 from nafp.model.encoders.separable import Separable
 from nafp.plan.rates import TrainingSpeed, write_speeds
-from nafp.training.batches import generator
+from nafp.training.batches import generator_for
 from nafp.training.gradients import backward
 from nafp.training.settings import Settings
-from nafp.training.train import Trainer
+from nafp.training.trainer import Trainer
 
 FULL_CHAIN = [
     {"time_offset": {}},
     {"background": {}},
     {"impulse_response": {}},
-    {"gain": {}},
+    {"peak_normalize": {}},
     {"cutout": {}},
     {"frequency_mask": {}},
 ]
@@ -75,11 +75,11 @@ def trainer(model: str, bsz: int, precision: str, compiled: bool, device: torch.
         optimizer={"name": "adam"},
         precision=precision,
         compile=compiled,
-        micro_batch="auto",
+        micro_batch_size="auto",
     )
     made = Trainer(settings, splits, device)
     with contextlib.redirect_stdout(sys.stderr):
-        made.choose_piece()
+        made.choose_micro_batch()
     return made
 
 
@@ -113,19 +113,19 @@ def measure(
 
     def forward() -> None:
         with torch.no_grad():
-            for piece in images.split(t.piece or bsz):
-                t.embed(piece)
+            for part in images.split(t.micro_batch_size or bsz):
+                t.embed(part)
 
     def forward_and_backward() -> None:
         t.optimizer.zero_grad(set_to_none=True)
-        backward(t.embed, images, t.loss_of, t.piece)
+        backward(t.embed, images, t.loss_of, t.micro_batch_size)
 
     def step() -> None:
         t.step = 0
         t.train_step(order[0])
 
     work = {
-        "data": lambda: t.batches.images(t.batches.plan(order[0], generator(0, 0, 0))),
+        "data": lambda: t.batches.images(t.batches.plan(order[0], generator_for(0, 0, 0))),
         "forward": forward,
         "forward + backward": forward_and_backward,
         "whole step": step,
@@ -143,7 +143,7 @@ def measure(
         "model": model,
         "N": bsz,
         "precision": precision + (", compiled" if options.compile else ""),
-        "piece": t.piece or "whole",
+        "micro-batch": t.micro_batch_size or "whole",
         **{name: f"{speed:,.1f}" for name, speed in found.items()},
         "roofline": f"{roofline:,.0f}",
         "of it": f"{found['whole step'] / roofline:.0%}",
@@ -159,7 +159,7 @@ def machine(device: torch.device, threads: int) -> str:
 
 
 def speeds_of(rows: list[dict], device: torch.device, threads: int) -> list[TrainingSpeed]:
-    """What ``nafp plan`` reads of the table: whole steps in float32, in one piece."""
+    """What ``nafp plan`` reads of the table: whole steps in float32, of whole batches."""
     facts = {"device": "gpu", "cores": 1} if device.type == "cuda" else {"device": "cpu", "cores": threads}
     return [
         TrainingSpeed(
@@ -172,7 +172,7 @@ def speeds_of(rows: list[dict], device: torch.device, threads: int) -> list[Trai
             machine=machine(device, threads),
         )
         for row in rows
-        if (row["precision"], row["piece"]) == ("float32", "whole")
+        if (row["precision"], row["micro-batch"]) == ("float32", "whole")
     ]
 
 

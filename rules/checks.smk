@@ -4,7 +4,7 @@ import json
 
 from nafp.audio.clips import read_clips
 from nafp.config.check import (
-    demo_clips,
+    planned_clips,
     problems_of_chain,
     problems_of_index,
     problems_of_queries,
@@ -15,7 +15,7 @@ from nafp.datasets.checks import OWN_ROLES, check_folders, check_present, folder
 from nafp.search.checks import check_exchanged
 from nafp.training.checks import check_kept, kept_epochs
 
-PLANNED_CLIPS = demo_clips(config)
+PLANNED_CLIPS = planned_clips(config)
 IMPORTED = f"{RESULTS}/data/imported.json"  # the states of the folders that were imported
 
 
@@ -23,7 +23,7 @@ IMPORTED = f"{RESULTS}/data/imported.json"  # the states of the folders that wer
 def clips_of(split):
     """The clip table of a packed split, if there is one; None if there is none, or if it is made again for other music."""
     table = Path(packed(split)).with_suffix(".csv")
-    if not table.exists() or (DATA["source"] == "own" and not is_imported()):
+    if not table.exists() or SOURCE.clips(config) or (SOURCE.maker == "import_audio" and not is_imported()):
         return None
     try:
         return read_clips(table)
@@ -35,7 +35,7 @@ def refuse(problems_with):
     """Raise an error if something cannot work: with what the config says of the data set, then with its packed tables."""
     if problems := problems_with(PLANNED_CLIPS):
         raise WorkflowError("; ".join(problems))
-    if not IS_DEMO and (problems := problems_with(clips_of)):
+    if problems := problems_with(clips_of):
         known = f"as {RESULTS}/data/packed says; if the data set has changed: snakemake data -R verify"
         raise WorkflowError(f"{'; '.join(problems)} ({known})")
 
@@ -43,16 +43,16 @@ def refuse(problems_with):
 @cache
 def has_sounds(split):
     """Whether the data set has sounds of a kind, of which a chain may take some; True while that is not known."""
-    if DATA["source"] == "own":
+    if SOURCE.maker == "import_audio":
         return not split.startswith("speech_") or "speech" in DATA["own"]  # the others must be given
-    unknown = IS_DEMO or (DATA["source"] in SOURCES and not os.path.exists(f"{RESULTS}/data/verification.json"))
-    return unknown or next(Path(CORPUS, SPLITS[split]).rglob("*.wav"), None) is not None
+    unknown = SOURCE.bring and not os.path.exists(f"{RESULTS}/data/verification.json")
+    return SOURCE.maker is not None or unknown or next(Path(CORPUS, SPLITS[split]).rglob("*.wav"), None) is not None
 
 
 @cache
 def sounds(split):
     """The packed sounds of a kind; a sentence if the data set has none."""
-    where = "dataset.own" if DATA["source"] == "own" else Path(CORPUS, SPLITS[split])
+    where = "dataset.own" if SOURCE.maker == "import_audio" else Path(CORPUS, SPLITS[split])
     if problems := said(check_present, has_sounds(split), where, split):
         raise WorkflowError(*problems)
     return packed(split)

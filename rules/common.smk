@@ -23,11 +23,11 @@ from nafp.audio.segments import HOP  # noqa: E402
 from nafp.evaluation.starts import ICASSP_IDS_SHA256  # noqa: E402
 from nafp.methods import METHODS, kind_of, method_of  # noqa: E402
 from nafp.datasets.layout import MUSIC, SPLITS  # noqa: E402
-from nafp.augment.steps import POOL_OF_STEP  # noqa: E402
-from nafp.datasets.sources import SOURCES  # noqa: E402
+from nafp.augment.steps import chain_pools  # noqa: E402
+from nafp.datasets.sources import SOURCES, dataset_of  # noqa: E402
 from nafp.identify.places import check_places, label, named_folder  # noqa: E402
-from nafp.search.checks import type_of  # noqa: E402
 from nafp.search.gpu import wants_gpu  # noqa: E402
+from nafp.search.types import index_type_of  # noqa: E402
 from nafp.resources import ANCHORS_PER_S, MEMORY, SEGMENTS_PER_S  # noqa: E402
 from nafp.walk import files_below, is_wav, folder_signature  # noqa: E402
 
@@ -44,19 +44,15 @@ try:
 except UserError as error:
     raise WorkflowError(f"config: {error}") from None
 
-IS_DEMO = config["dataset"] == "demo"
-DATASET = "demo" if IS_DEMO else config["dataset"]["name"]
+DATA = dataset_of(config)
+config = {**config, "dataset": DATA}
+DATASET, SOURCE = DATA["name"], SOURCES[DATA["source"]]
 RESULTS = f"results/{DATASET}"
-DATA = {"source": "demo"} if IS_DEMO else {"source": "folder", "root": f"data/{DATASET}", **config["dataset"]}
-CORPUS = f"{RESULTS}/data/corpus" if DATA["source"] in ("demo", "own") else DATA["root"].rstrip("/")
-match DATA["source"]:
-    case "demo":
-        QUERY_CHAINS, SEED = config["demo"]["queries"], config["demo"]["seed"]
-    case "own":
-        own_chain = DATA["own"].get("queries", config["demo"]["queries"]["test"])
-        QUERY_CHAINS, SEED = {"val": own_chain, "test": own_chain}, DATA["own"].get("seed", 0)
-    case _:
-        QUERY_CHAINS, SEED = {}, 0
+CORPUS = f"{RESULTS}/data/corpus" if SOURCE.maker else DATA["root"].rstrip("/")
+QUERY_CHAINS, SEED = SOURCE.queries(config)
+REMOVED = (
+    f"{RESULTS}/data/removed.json"  # names of downloaded archives that were deleted when their files were verified
+)
 if DATA["source"] == "folder" and not Path(CORPUS, "music").is_dir():
     raise WorkflowError(
         f"dataset.root: {CORPUS} has no folder music/; it should hold aug/ and music/ as the paper's data set does"
@@ -91,12 +87,17 @@ wildcard_constraints:
 
 @cache
 def imported(path):
-    """The library modules that a file imports, packages too, but for the library itself, which every import loads."""
+    """The library modules that a file imports, packages too, but for the library itself, which every import loads.
+
+    Modules that a registry names, as "module:class", count too.
+    """
     modules = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Constant) and re.fullmatch(r"nafp(\.\w+)+:\w+", str(node.value)):
+            modules.add(SCRIPTS / f"{node.value.partition(':')[0].replace('.', '/')}.py")
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("nafp"):
             names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-            places = [SCRIPTS / name.replace(".", "/") for name in names if name != "nafp"]
+            places = [SCRIPTS.joinpath(*name.split(".")) for name in names if name != "nafp"]
             modules |= {file for place in places for file in (place.with_suffix(".py"), place / "__init__.py")}
     return {module for module in modules if module.is_file()}
 
@@ -179,11 +180,6 @@ def sections_of(recipe):
 def recipe(wildcards):
     """The sections features, model and train of the config, as the job's run has them."""
     return sections_of(run_fields(wildcards)["recipe"])
-
-
-def chain_pools(steps):
-    """The kinds of sound that a chain's steps mix in: bg, ir, speech."""
-    return sorted({POOL_OF_STEP[name] for step in steps for name in step if name in POOL_OF_STEP})
 
 
 def shards_asked(split):

@@ -1,5 +1,7 @@
-# From files to packed splits.
-if IS_DEMO:
+# From files to packed splits. SOURCE, of nafp.datasets.sources, says which rules bring or make the files.
+WANTED = ("dummy", "expected", "strict", "as_published", "md5", "manifest")  # what a data set should be
+
+if SOURCE.maker == "compose_demo":
 
     rule compose_demo:
         """Compose the demo corpus: songs, noises, impulse responses, babble."""
@@ -21,7 +23,7 @@ if IS_DEMO:
             runtime=scale_with_input(60),
         params:
             code=code("compose_demo"),
-            root=lambda wildcards, output: str(Path(output.aug).parent),
+            root=corpus,
             songs=config["demo"]["songs"],
             seed=config["demo"]["seed"],
             clip_s=config["demo"]["clip_s"],
@@ -31,7 +33,7 @@ if IS_DEMO:
             "../scripts/compose_demo.py"
 
 
-if DATA["source"] == "own":
+if SOURCE.maker == "import_audio":
 
     rule import_audio:
         """Decode one's own music and sounds, leave copies out, and divide the songs among the splits."""
@@ -55,10 +57,10 @@ if DATA["source"] == "own":
             runtime=scale_with_input(1440),
         params:
             code=code("import_audio"),
-            root=lambda wildcards, output: str(Path(output.aug).parent),
+            root=corpus,
             cache=f"{RESULTS}/data/decoded",
             options={name: value for name, value in DATA["own"].items() if name != "queries"},
-            states=lambda wildcards: own_states(),
+            states=states_of_sources,
         message:
             "importing the audio of {DATASET}"
         script:
@@ -73,7 +75,7 @@ if QUERY_CHAINS:
             songs=f"{CORPUS}/music/{{part}}-query-db-500-30s/db",
             aug=f"{CORPUS}/aug",
         output:
-            directory(f"{CORPUS}/music/{{part}}-query-db-500-30s/query"),
+            queries=directory(f"{CORPUS}/music/{{part}}-query-db-500-30s/query"),
         log:
             log_of("synthesise_queries/{part}"),
         benchmark:
@@ -87,9 +89,9 @@ if QUERY_CHAINS:
             runtime=scale_with_input(60),
         params:
             code=code("synthesise_queries"),
-            root=lambda wildcards, input: str(Path(input.aug).parent),
-            steps=lambda wildcards: QUERY_CHAINS[wildcards.part],
-            pools=lambda wildcards: chain_pools(QUERY_CHAINS[wildcards.part]),
+            root=corpus,
+            steps=steps_of_part,
+            pools=pools_of_part,
             seed=SEED,
         message:
             "degrading the {wildcards.part} songs into queries"
@@ -97,22 +99,22 @@ if QUERY_CHAINS:
             "../scripts/synthesise_queries.py"
 
 
-if DATA["source"] in SOURCES:
+if SOURCE.bring:
 
     # Without code as input: what is downloaded and unpacked stays good when the code changes, its checksums say so.
     rule download:
         """Bring the data set's archive here: download it, going on where an earlier call stopped, or find the user's."""
         output:
-            f"{RESULTS}/data/archives.json",
+            archives=f"{RESULTS}/data/archives.json",
         log:
             log_of("download"),
         localrule: True
         conda:
             "../envs/data.yaml"
         params:
-            root=CORPUS,
+            root=corpus,
             options={
-                name: DATA[name] for name in ("source", "handle", "drive_id", "archive", "unpacked_gb") if name in DATA
+                name: DATA[name] for name in ("source", *SOURCE.options) if name in DATA and name != "keep_archive"
             },
         message:
             "bringing the archive of {DATASET} here"
@@ -124,7 +126,7 @@ if DATA["source"] in SOURCES:
         input:
             archives=f"{RESULTS}/data/archives.json",
         output:
-            f"{RESULTS}/data/unpacked.json",
+            unpacked=f"{RESULTS}/data/unpacked.json",
         log:
             log_of("unpack"),
         conda:
@@ -133,7 +135,7 @@ if DATA["source"] in SOURCES:
             mem_mb=scale_with_input(4000),
             runtime=scale_with_input(1440),
         params:
-            root=CORPUS,
+            root=corpus,
             unpacked_gb=DATA.get("unpacked_gb"),
         message:
             "unpacking the archive into {params.root}"
@@ -145,7 +147,7 @@ rule verify:
     """Check every file of the data set and list all that is wrong."""
     input:
         folders=[f"{CORPUS}/{folder}" for folder in ("aug", *map(SPLITS.get, MUSIC)) if QUERY_CHAINS],
-        prepared=f"{RESULTS}/data/unpacked.json" if DATA["source"] in SOURCES else [],
+        prepared=f"{RESULTS}/data/unpacked.json" if SOURCE.bring else [],
     output:
         manifest=f"{RESULTS}/data/manifest.csv",
         verification=f"{RESULTS}/data/verification.json",
@@ -161,25 +163,42 @@ rule verify:
         runtime=scale_with_input(360),
     params:
         code=code("verify"),
-        root=lambda wildcards: CORPUS,
-        archives=f"{RESULTS}/data/archives.json" if DATA["source"] in SOURCES else None,
-        dummy=DATA.get("dummy", "all"),
-        expected=DATA.get("expected", {}),
-        strict=DATA.get("strict", True),
-        as_published=DATA.get("as_published", True),
-        md5=DATA.get("md5"),
-        manifest=DATA.get("manifest"),
-        keep_archive=DATA.get("keep_archive", False),
+        root=corpus,
+        archives=f"{RESULTS}/data/archives.json" if SOURCE.bring else None,
+        wanted={name: DATA[name] for name in WANTED if name in DATA},
     message:
         "checking every file below {params.root}"
     script:
         "../scripts/verify.py"
 
 
+if SOURCE.bring:
+
+    rule remove_archive:
+        """Delete a downloaded archive when its files are verified, unless it is to be kept."""
+        input:
+            archives=f"{RESULTS}/data/archives.json",
+            verification=f"{RESULTS}/data/verification.json",
+        output:
+            removed=REMOVED,
+        log:
+            log_of("remove_archive"),
+        localrule: True
+        conda:
+            "../envs/data.yaml"
+        params:
+            keep=DATA.get("keep_archive", False),
+        message:
+            "deleting the archive of {DATASET}, unless it was not downloaded or is to be kept"
+        script:
+            "../scripts/remove_archive.py"
+
+
 rule pack:
     """Write a split as one array and a clip table."""
     input:
         manifest=f"{RESULTS}/data/manifest.csv",
+        removed=ancient(REMOVED) if SOURCE.bring else [],
     output:
         array=packed("{split}"),
         table=f"{RESULTS}/data/packed/{{split}}.csv",
@@ -197,7 +216,7 @@ rule pack:
         runtime=scale_with_input(360),
     params:
         code=code("pack"),
-        root=lambda wildcards: CORPUS,
+        root=corpus,
     message:
         "packing {wildcards.split}"
     script:
@@ -208,7 +227,7 @@ rule degrade_queries:
     """One of the query sets of the config: the test songs, degraded with sounds that training never hears."""
     input:
         songs=packed("test_db"),
-        sounds=lambda wildcards: degrading_sounds(config["query_sets"][wildcards.query_set]),
+        sounds=sounds_of_set,
     output:
         array=packed("query_{query_set}"),
         table=f"{RESULTS}/data/packed/query_{{query_set}}.csv",
@@ -220,8 +239,8 @@ rule degrade_queries:
         "../envs/train.yaml"
     params:
         code=code("degrade_queries"),
-        steps=lambda wildcards: config["query_sets"][wildcards.query_set],
-        pools=lambda wildcards: chain_pools(config["query_sets"][wildcards.query_set]),
+        steps=steps_of_set,
+        pools=pools_of_set,
         seed=SEED,
     message:
         "degrading the test songs into the query set {wildcards.query_set}"
@@ -233,9 +252,9 @@ rule write_augmented:
     """Augmented copies of a split as WAV, to listen to."""
     input:
         songs=packed(config["augmented"]["split"]),
-        sounds=lambda wildcards: degrading_sounds(config["chains"][config["augmented"]["aug"]]),
+        sounds=sounds_of_copies,
     output:
-        directory(AUGMENTED),
+        copies=directory(AUGMENTED),
     log:
         log_of("write_augmented"),
     benchmark:
@@ -249,6 +268,6 @@ rule write_augmented:
         every_s=config["augmented"]["every_s"],
         seed=config["augmented"]["seed"],
     message:
-        "writing augmented copies to {output}"
+        "writing augmented copies to {output.copies}"
     script:
         "../scripts/write_augmented.py"

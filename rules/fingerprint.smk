@@ -54,7 +54,7 @@ rule gather_fingerprints:
 
 
 rule import_fingerprints:
-    """Take fingerprints made elsewhere, in the published code's format, as those of a run called external=NAME."""
+    """Take fingerprints made elsewhere, in the original code's format, as those of a run called external=NAME."""
     input:
         exchanged,
         clips=f"{RESULTS}/data/packed/{{split}}.csv",
@@ -79,7 +79,7 @@ rule import_fingerprints:
 
 
 rule export:
-    """The fingerprints of the default run in the published code's format: {db,query,dummy_db}.mm and their shapes."""
+    """The fingerprints of the default run in the original code's format: {db,query,dummy_db}.mm and their shapes."""
     input:
         **{split: fingerprints_of(DEFAULT_RUN, EPOCH, split) for split in TEST_SPLITS},
         shards=[shard for split in TEST_SPLITS for shard in shards_of(DEFAULT_RUN, EPOCH, split)],
@@ -96,6 +96,6 @@ rule export:
     params:
         code=code("export"),
     message:
-        "writing the fingerprints of {DEFAULT_RUN} in the published code's format"
+        "writing the fingerprints of {DEFAULT_RUN} in the original code's format"
     script:
         "../scripts/export.py"

@@ -1,6 +1,46 @@
 # What single rules ask for and are told. No rules.
 
 
+def corpus(wildcards):
+    """The folder of the data set's files; a function, so that braces in its name are no wildcards."""
+    return CORPUS
+
+
+def states_of_sources(wildcards):
+    """The states of the folders that a data set of one's own is made of."""
+    return own_states()
+
+
+def steps_of_part(wildcards):
+    """The chain that degrades the validation or test songs."""
+    return QUERY_CHAINS[wildcards.part]
+
+
+def pools_of_part(wildcards):
+    """The kinds of sound that it mixes in."""
+    return chain_pools(steps_of_part(wildcards))
+
+
+def steps_of_set(wildcards):
+    """The chain of a query set."""
+    return config["query_sets"][wildcards.query_set]
+
+
+def pools_of_set(wildcards):
+    """The kinds of sound that it mixes in."""
+    return chain_pools(steps_of_set(wildcards))
+
+
+def sounds_of_set(wildcards):
+    """The held-out sounds that it mixes in, as input."""
+    return degrading_sounds(steps_of_set(wildcards))
+
+
+def sounds_of_copies(wildcards):
+    """The held-out sounds that augmented copies are made with, as input."""
+    return degrading_sounds(config["chains"][config["augmented"]["aug"]])
+
+
 def of_gpus(each):
     """``each`` times the GPUs of the job's training."""
     return lambda wildcards: each * recipe(wildcards)["train"]["gpus"]
@@ -40,7 +80,7 @@ def training_splits(wildcards):
     splits = {name: packed(name) for name in ("train", "val_db", "val_query")}
     splits |= {pool: sounds(f"{pool}_train") for pool in chain_pools(settings["chain"])}
     splits |= {f"val_{pool}": sounds(f"{pool}_test") for pool in chain_pools(settings["validation"]["chain"] or [])}
-    return splits | ({"start": settings["start"]} if settings["start"] else {})
+    return splits | ({"init_from": settings["init_from"]} if settings["init_from"] else {})
 
 
 def largest_piece_mb():
@@ -63,16 +103,15 @@ def fingerprint_minutes():
 
 def search_environment(wildcards):
     """The conda environment of a job that uses an index: Milvus Lite comes with a Faiss for the CPU only."""
-    kind = type_of(wildcards.index, config["indexes"][wildcards.index])[0]
-    return f"../envs/{'milvus' if kind == 'milvus' else 'search'}.yaml"
+    return f"../envs/{index_type_of(wildcards.index, config['indexes'][wildcards.index]).environment}.yaml"
 
 
 def gpus_of_search(wildcards):
     """GPUs of a job that searches: one where it uses one; on a cluster, where only its nodes know, if the config says so."""
-    kind, options = type_of(wildcards.index, config["indexes"][wildcards.index])
+    index_type = index_type_of(wildcards.index, config["indexes"][wildcards.index])
     device = config["search"]["device"]
     local = workflow.resource_settings.nodes is None
-    return int(wants_gpu(kind, options, device) if local else device == "gpu")
+    return int(wants_gpu(index_type, device) if local else device == "gpu")
 
 
 def query_set_of(wildcards):

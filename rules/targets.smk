@@ -5,6 +5,7 @@ rule data:
     """The data set, checked and packed."""
     input:
         f"{RESULTS}/data/verification.json",
+        REMOVED if SOURCE.bring else [],
         [packed(split) for split in ("train", "val_db", "val_query", *TEST_SPLITS)],
     localrule: True
 
@@ -13,6 +14,7 @@ rule verification:
     """The data set, checked: against its manifest and published checksum too, if the config names them."""
     input:
         f"{RESULTS}/data/verification.json",
+        REMOVED if SOURCE.bring else [],
     localrule: True
 
 

@@ -1,4 +1,4 @@
-"""Write fingerprints in the published code's format."""
+"""Write fingerprints in the original code's format."""
 
 from pathlib import Path
 

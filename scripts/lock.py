@@ -25,6 +25,8 @@ STAGES = {  # what the scripts of a stage import, directly or through the librar
     ],
     "scoreboard": ["jinja2", "matplotlib", "numpy", "pandas", "pyarrow", "scipy", "seaborn", "soundfile", "tqdm"],
 }
+# What planning imports, and what a cluster needs: with --sdm conda the jobs bring the rest.
+DRIVER = ["jsonschema", "pyyaml", "snakemake", "snakemake-executor-plugin-slurm"]
 
 
 def faiss_lines() -> dict[str, str]:
@@ -62,16 +64,19 @@ def closure(packages: list[str]) -> list[str]:
     return [line for line in done.stdout.splitlines() if "==" in line]
 
 
-def write_environment(stage: str, packages: list[str]) -> None:
-    """envs/<stage>.yaml: python and pip from conda-forge, the rest pinned for pip as in the lock."""
-    lines = ["# Written by scripts/lock.py; the pins are those of requirements.txt.", "channels:"]
+def write_environment(path: Path, packages: list[str], about: str = "") -> None:
+    """An environment file: python and pip from conda-forge, the rest pinned for pip as in the lock."""
+    lines = [f"# Written by scripts/lock.py; the pins are those of requirements.txt.{about}", "channels:"]
     lines += ["  - conda-forge", "  - nodefaults", "dependencies:"]
     lines += [f"  - {name}={version}" for name, version in CONDA.items()]
     lines += ["  - pip:", *(f"      - {pin}" for pin in closure(packages))]
-    (ROOT / f"envs/{stage}.yaml").write_text("\n".join(lines) + "\n")
+    path.write_text("\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":
     compile_lock()
     for stage, packages in STAGES.items():
-        write_environment(stage, packages)
+        write_environment(ROOT / f"envs/{stage}.yaml", packages)
+    write_environment(
+        ROOT / "environment.yaml", DRIVER, " For the driver alone: snakemake --sdm conda installs the rest."
+    )

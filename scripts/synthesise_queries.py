@@ -12,4 +12,4 @@ with tee_to_log(snakemake.log[0]):
     params, root = snakemake.params, Path(snakemake.params.root)
     sounds = {pool: Split.read(root, SPLITS[f"{pool}_test"]) for pool in params.pools}
     chain = Chain(params.steps, held_out_pools(sounds, snakemake.wildcards.part), for_queries=True)
-    write_queries(Path(snakemake.input.songs), Path(snakemake.output[0]), chain, params.seed)
+    write_queries(Path(snakemake.input.songs), Path(snakemake.output.queries), chain, params.seed)

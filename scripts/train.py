@@ -9,7 +9,7 @@ with tee_to_log(snakemake.log[0]):
         {
             "name": snakemake.wildcards.run,
             "settings": snakemake.params.settings,
-            "splits": {name: path for name, path in named.items() if name != "start"},
+            "splits": {name: path for name, path in named.items() if name != "init_from"},
             "code": list(snakemake.params.modules),
             "outputs": {name: str(path) for name, path in snakemake.output.items()},
             "threads": snakemake.threads,

@@ -10,12 +10,12 @@ from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import NamedTuple
 
+from nafp.augment.steps import snr_of
 from nafp.errors import UserError
 from nafp.methods import KINDS, Trained, kind_of, kind_of_fields
 
 AXES = tuple(kind.axis for kind in KINDS if kind.axis)  # methods that studies name beside trained runs
 FILES = "files"  # the query set that the data set brings
-NOISY = {"background": (0, 10), "speech": (0, 10)}  # steps that add noise -> their range of SNR if a chain names none
 
 
 class CellKey(NamedTuple):
@@ -108,15 +108,6 @@ def baseline(study: Mapping, config: Mapping) -> CellKey:
     if "baseline" in study:
         raise UserError(f"baseline {named} is not one of the study's cells")
     return key_of(cells[0])
-
-
-def snr_of(chain: Sequence[Mapping[str, Mapping | None]]) -> float | None:
-    """The signal-to-noise ratio, in dB, that a chain's first noisy step mixes at, the middle of its range; None without."""
-    for step in chain:
-        for name, settings in step.items():
-            if name in NOISY:
-                return sum((settings or {}).get("snr_db", NOISY[name])) / 2
-    return None
 
 
 def positives(loss_options: Mapping) -> int:

@@ -4,18 +4,18 @@ import faiss
 import numpy as np
 
 from nafp.evaluation import hits
-from nafp.search.index import Index
+from nafp.search.faiss_index import FaissIndex
 from nafp.search.sequences import KEPT
 from nafp.search.vectors import Database
 
 FALLING = np.linspace(1, 0.1, KEPT)[None].astype(np.float32)  # scores without ties
 
 
-def exact(dummy: np.ndarray, db: np.ndarray) -> tuple[Index, Database]:
+def exact(dummy: np.ndarray, db: np.ndarray) -> tuple[FaissIndex, Database]:
     """Exact search, in memory."""
     flat = faiss.IndexFlatL2(dummy.shape[1])
     flat.add(np.concatenate([dummy, db]))
-    return Index(flat), Database(dummy, db)
+    return FaissIndex(flat), Database(dummy, db)
 
 
 def hits_of(place: np.ndarray, score: np.ndarray, truth: np.ndarray, songs: np.ndarray | None = None) -> dict:

@@ -176,7 +176,8 @@ JOBS = {
     ),
 }
 UNTRIED = {
-    "fetch_test_ids": "downloads from another site's server; tests/unit/test_download.py tries that with a server of its own"
+    "fetch_test_ids": "downloads from another site's server; tests/unit/test_download.py tries that with a server of its own",
+    "remove_archive": "would delete what download and unpack are tried with; tests/unit/test_sources.py tries it",
 }
 
 

@@ -5,13 +5,13 @@ import numpy as np
 OPTIONS = {
     "l2": {},
     "ivf": {"nlist": 8, "nprobe": 8},
-    "ivfpq": {"nlist": 4, "nprobe": 4, "codes": 8, "bits": 4},
-    "ivfpq-rr": {"nlist": 4, "nprobe": 4, "codes": 8, "bits": 4, "factor": 8},
+    "ivfpq": {"nlist": 4, "nprobe": 4, "m": 8, "nbits": 4},
+    "ivfpq-rr": {"nlist": 4, "nprobe": 4, "m": 8, "nbits": 4, "k_factor": 8},
     "sq8": {},
-    "ivfpq-fastscan": {"nlist": 4, "nprobe": 4, "codes": 8},
+    "ivfpq-fastscan": {"nlist": 4, "nprobe": 4, "m": 8},
     "ivf-rabitq": {"nlist": 4, "nprobe": 4},
-    "ivfpq-rr-ondisk": {"nlist": 4, "nprobe": 4, "codes": 8, "bits": 4, "factor": 8},
-    "hnsw": {"links": 16, "ef_construction": 80, "ef_search": 64},
+    "ivfpq-rr-ondisk": {"nlist": 4, "nprobe": 4, "m": 8, "nbits": 4, "k_factor": 8},
+    "hnsw": {"M": 16, "efConstruction": 80, "efSearch": 64},
     "milvus": {"uri": None, "index_type": "IVF_FLAT", "build": {"nlist": 8}, "search": {"nprobe": 8}},
 }
 

@@ -25,10 +25,10 @@ DRIVER = """
 import json, os, signal, sys
 from nafp.training import checkpoints
 from nafp.training import job
-from nafp.training import train
-train.CHECK_EVERY = 2
+from nafp.training import trainer
+trainer.CHECK_EVERY = 2
 steps, saves, kill_step, kill_save = 0, 0, *map(int, sys.argv[2:])
-step, fsync = train.Trainer.train_step, os.fsync
+step, fsync = trainer.Trainer.train_step, os.fsync
 def counted_step(self, chosen):
     global steps
     steps += 1
@@ -42,7 +42,7 @@ def counted_save(descriptor):
         os.ftruncate(descriptor, 1000)
         os.kill(os.getpid(), signal.SIGKILL)
     fsync(descriptor)
-train.Trainer.train_step, os.fsync = counted_step, counted_save
+trainer.Trainer.train_step, os.fsync = counted_step, counted_save
 job.run(json.load(open(sys.argv[1])))
 """
 
@@ -214,7 +214,7 @@ def test_the_key_of_a_run(make_job, tmp_path):
         return jobs.key_of(Settings(**{**job["settings"], **changes}), job["splits"].values(), [str(module)])
 
     first = key()
-    assert key(micro_batch=2) == first
+    assert key(micro_batch_size=2) == first
     assert key(seed=1) != first
     module.write_text('"""Does something else."""\n# a comment\nx  =  1\n')
     assert key() == first

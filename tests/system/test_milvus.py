@@ -12,10 +12,10 @@ import pytest
 from indexes import OPTIONS, vectors
 
 from nafp.errors import UserError
-from nafp.search.checks import LITE_TYPES
 from nafp.search.index import build_index, read_index
-from nafp.search.milvus import Collection
+from nafp.search.milvus_collection import Collection
 from nafp.search.sequences import exact_neighbours
+from nafp.search.types.milvus import LITE_TYPES
 from nafp.search.vectors import Database
 
 LITE = OPTIONS["milvus"]

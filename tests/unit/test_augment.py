@@ -11,8 +11,15 @@ from nafp.audio.codecs import CODECS
 from nafp.audio.pools import AudioPool
 from nafp.audio.splits import Split
 from nafp.audio.wav import onset
-from nafp.augment import chain as augment
 from nafp.augment import masks
+from nafp.augment.base import rms
+from nafp.augment.chain import Chain, rows_of
+from nafp.augment.codec import Codec
+from nafp.augment.crop import TimeOffset
+from nafp.augment.filters import HighPass, LowPass
+from nafp.augment.level import Gain, PeakNormalize, scale_peak
+from nafp.augment.noise import mix_at_snr
+from nafp.augment.response import ImpulseResponse
 from nafp.errors import UserError
 
 
@@ -46,7 +53,7 @@ def noise(n: int = 20000, level: int = 3000, seed: int = 0) -> np.ndarray:
 @given(st.integers(-4000, 0), st.integers(0, 4000), st.integers(0, 2**32), st.integers(1, 4))
 def test_time_offset_stays_inside_the_clip_and_near(low, high, seed, positives):
     bounds = torch.full((64,), low), torch.full((64,), high)
-    offsets = augment.TimeOffset(0.2).draw(*bounds, positives, rng(seed))
+    offsets = TimeOffset(0.2).draw(*bounds, positives, rng(seed))
     assert offsets.shape == (64, 1 + positives)
     assert offsets.min() >= low
     assert offsets.max() <= high
@@ -55,39 +62,39 @@ def test_time_offset_stays_inside_the_clip_and_near(low, high, seed, positives):
 
 
 def test_time_offset_reaches_both_ends():
-    offsets = augment.TimeOffset(0.001).draw(torch.full((4000,), -4000), torch.full((4000,), 4000), 1, rng())
+    offsets = TimeOffset(0.001).draw(torch.full((4000,), -4000), torch.full((4000,), 4000), 1, rng())
     assert set(offsets[:, 0].tolist()) == set(range(-8, 9))
     assert set((offsets[:, 1] - offsets[:, 0]).tolist()) == set(range(-8, 9))
 
 
 def test_frozen_offsets_belong_to_the_segment():
     bounds, ids = (torch.full((3,), -4000), torch.full((3,), 4000)), torch.tensor([7, 8, 9])
-    step = augment.TimeOffset(frozen=True)
+    step = TimeOffset(frozen=True)
     first, again = step.draw(*bounds, 1, rng(0), ids), step.draw(*bounds, 1, rng(1), ids.flip(0))
     assert torch.equal(first, again.flip(0))
-    assert not torch.equal(augment.TimeOffset().draw(*bounds, 1, rng(0)), augment.TimeOffset().draw(*bounds, 1, rng(1)))
+    assert not torch.equal(TimeOffset().draw(*bounds, 1, rng(0)), TimeOffset().draw(*bounds, 1, rng(1)))
 
 
 @pytest.mark.parametrize("snr", [-5.0, 0.0, 7.0])
 def test_mix_has_the_signal_to_noise_ratio_and_leaves_the_signal(snr):
     x, n = torch.randn(3, 8000), torch.randn(3, 8000) * torch.tensor([[1.0], [10.0], [0.01]])
-    added = augment.mix_at_snr(x, n, torch.full((3, 1), snr)) - x
-    measured = 20 * torch.log10(augment.rms(x) / augment.rms(added))
+    added = mix_at_snr(x, n, torch.full((3, 1), snr)) - x
+    measured = 20 * torch.log10(rms(x) / rms(added))
     torch.testing.assert_close(measured, torch.full((3, 1), snr), atol=1e-3, rtol=0)
 
 
 def test_silent_noise_and_silent_signal_stay_finite():
     silence, sound = torch.zeros(1, 8000), torch.randn(1, 8000)
     snr = torch.zeros(1, 1)
-    torch.testing.assert_close(augment.mix_at_snr(sound, silence, snr), sound)
-    torch.testing.assert_close(augment.mix_at_snr(silence, sound, snr), silence)
-    torch.testing.assert_close(augment.scale_peak(silence, 1.0), silence)
+    torch.testing.assert_close(mix_at_snr(sound, silence, snr), sound)
+    torch.testing.assert_close(mix_at_snr(silence, sound, snr), silence)
+    torch.testing.assert_close(scale_peak(silence, 1.0), silence)
 
 
 def test_background_and_speech_draw_from_their_pools():
     x = torch.randn(4, 8000)
     chains = [
-        augment.Chain([{name: {"snr_db": [0, 0]}}], {"bg": pool(noise(seed=1)), "speech": pool(noise(seed=2))})
+        Chain([{name: {"snr_db": [0, 0]}}], {"bg": pool(noise(seed=1)), "speech": pool(noise(seed=2))})
         for name in ("background", "speech")
     ]
     background, speech = (chain.degrade(x, chain.draw_wave(4, 8000, rng())) for chain in chains)
@@ -121,14 +128,14 @@ def test_convolution_against_the_sum(mode):
         for k in range(7):
             if n - k >= 0 or mode == "circular":
                 expected[:, n] += x[:, n - k] * response[k] / 32768
-    found = applied(augment.ImpulseResponse(mode=mode), x, pool=pool(response))
+    found = applied(ImpulseResponse(mode=mode), x, pool=pool(response))
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
 
 
 def test_a_response_longer_than_the_signal_is_not_wrapped():
     x, response = torch.randn(2, 50), np.random.default_rng(0).integers(-9000, 9000, 140)
     expected = np.stack([np.convolve(row, response / 32768)[:50] for row in x.numpy()])
-    found = applied(augment.ImpulseResponse(max_samples=None), x, pool=pool(response))
+    found = applied(ImpulseResponse(max_samples=None), x, pool=pool(response))
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
@@ -136,32 +143,32 @@ def test_reverberation_is_fed_by_the_past():
     """An echo after 100 samples brings what came before the segment into it."""
     echo = pool(np.array([0] * 100 + [32767]))
     x = torch.randn(1, 8100)
-    found = applied(augment.ImpulseResponse(), x, pool=echo)[:, -8000:]
+    found = applied(ImpulseResponse(), x, pool=echo)[:, -8000:]
     torch.testing.assert_close(found, x[:, :8000] * 32767 / 32768, atol=1e-4, rtol=0)
 
 
 def test_levels_are_those_of_the_segment_not_of_its_past():
     x = torch.cat([100 * torch.randn(2, 500), torch.randn(2, 8000)], dim=1)
-    torch.testing.assert_close(augment.scale_peak(x, 0.5)[:, -8000:].abs().amax(dim=1), torch.tensor([0.5, 0.5]))
+    torch.testing.assert_close(scale_peak(x, 0.5)[:, -8000:].abs().amax(dim=1), torch.tensor([0.5, 0.5]))
     n = torch.randn(2, 8500)
-    added = (augment.mix_at_snr(x, n, torch.zeros(2, 1)) - x)[:, -8000:]
-    torch.testing.assert_close(augment.rms(added), augment.rms(x), atol=1e-3, rtol=1e-3)
+    added = (mix_at_snr(x, n, torch.zeros(2, 1)) - x)[:, -8000:]
+    torch.testing.assert_close(rms(added), rms(x), atol=1e-3, rtol=1e-3)
 
 
 def test_impulse_response_chooses_its_kind():
     responses = pool(np.array([32767] + [0] * 9), np.array([0, 32767] + [0] * 8), kinds=("room", "mic"))
     x = torch.randn(8, 100)
-    room = applied(augment.ImpulseResponse(kinds=["room"]), x, pool=responses)
-    mic = applied(augment.ImpulseResponse(kinds=["mic"]), x, pool=responses)
+    room = applied(ImpulseResponse(kinds=["room"]), x, pool=responses)
+    mic = applied(ImpulseResponse(kinds=["mic"]), x, pool=responses)
     torch.testing.assert_close(room, x * 32767 / 32768, atol=1e-5, rtol=0)
     torch.testing.assert_close(mic[:, 1:], x[:, :-1] * 32767 / 32768, atol=1e-5, rtol=0)
     with pytest.raises(UserError, match="no impulse responses of kind hall; there are: mic, room"):
-        applied(augment.ImpulseResponse(kinds=["hall"]), x, pool=responses)
+        applied(ImpulseResponse(kinds=["hall"]), x, pool=responses)
 
 
 def test_every_pool_has_its_own_responses():
     """Pools that come and go, so that one lies where another has been."""
-    step, x = augment.ImpulseResponse(), torch.ones(1, 10)
+    step, x = ImpulseResponse(), torch.ones(1, 10)
     levels = [1000 * (i + 1) for i in range(30)]
     found = [float(applied(step, x, pool=pool(np.array([level])))[0, 0]) for level in levels]
     np.testing.assert_allclose(found, np.array(levels) / 32768, rtol=1e-4)
@@ -196,26 +203,35 @@ LATE = np.array([0] * 2000 + [32767])  # a direct sound after 250 ms
     ],
 )
 def test_queries_are_not_delayed_by_their_response(options, for_queries, delay):
-    chain = augment.Chain([{"impulse_response": options}], {"ir": pool(LATE)}, for_queries=for_queries)
+    chain = Chain([{"impulse_response": options}], {"ir": pool(LATE)}, for_queries=for_queries)
     x = torch.randn(2, 8000)
     found = chain.degrade(x, chain.draw_wave(2, 8000, rng()))
     torch.testing.assert_close(found[:, delay:], x[:, : 8000 - delay] * 32767 / 32768, atol=1e-4, rtol=0)
     assert found[:, :delay].abs().sum() < 0.1
 
 
-def test_gain_sets_the_peak():
-    peaks = applied(augment.Gain(peak_db=(-20, -6)), torch.randn(500, 100)).abs().amax(dim=1)
+def test_peak_normalize_sets_the_peak():
+    peaks = applied(PeakNormalize(peak_db=(-20, -6)), torch.randn(500, 100)).abs().amax(dim=1)
     decibels = 20 * torch.log10(peaks)
     assert -20.001 <= decibels.min() < -19
     assert -7 < decibels.max() <= -5.999
 
 
-@pytest.mark.parametrize("step, passed, stopped", [(augment.LowPass, 200, 3000), (augment.HighPass, 3000, 200)])
+def test_gain_scales_by_decibels():
+    x = torch.randn(500, 100)
+    ratio = applied(Gain(db=(-20, 6)), x) / x
+    torch.testing.assert_close(ratio, ratio[:, :1].expand_as(x))
+    decibels = 20 * torch.log10(ratio[:, 0])
+    assert -20.001 <= decibels.min() < -18
+    assert 4 < decibels.max() <= 6.001
+
+
+@pytest.mark.parametrize("step, passed, stopped", [(LowPass, 200, 3000), (HighPass, 3000, 200)])
 def test_filters_halve_the_power_at_the_cutoff(step, passed, stopped):
     t = torch.arange(8000) / 8000
     tones = torch.stack([torch.sin(2 * torch.pi * hz * t) for hz in (passed, 800, stopped)])
     found = applied(step(cutoff_hz=(800, 800)), tones)[:, 1000:-1000]
-    decibels = 20 * torch.log10(augment.rms(found) / augment.rms(tones))[:, 0]
+    decibels = 20 * torch.log10(rms(found) / rms(tones))[:, 0]
     torch.testing.assert_close(decibels[:2], torch.tensor([0.0, -3.01]), atol=0.1, rtol=0)
     assert decibels[2] < -40
 
@@ -225,16 +241,16 @@ def test_codecs_change_the_signal_but_do_not_move_it(codec, at_least_db):
     t = np.arange(8000) / 8000
     x = sum(np.sin(2 * np.pi * hz * t + hz) for hz in (230, 517, 1290)) * (0.2 + 0.1 * np.sin(2 * np.pi * 3 * t))
     x = torch.from_numpy(x[None].astype(np.float32)).repeat(2, 1)
-    found = applied(augment.Codec(names=[codec]), x)
+    found = applied(Codec(names=[codec]), x)
     assert found.shape == x.shape
-    error = 20 * torch.log10(augment.rms(x) / augment.rms(found - x))
+    error = 20 * torch.log10(rms(x) / rms(found - x))
     assert (at_least_db < error).all()
     assert (error < 60).all()
 
 
 def test_codecs_do_not_clip():
     x = 4 * torch.sin(torch.arange(8000) / 20)[None]
-    torch.testing.assert_close(applied(augment.Codec(names=["ulaw"]), x), x, atol=0.1, rtol=0)
+    torch.testing.assert_close(applied(Codec(names=["ulaw"]), x), x, atol=0.1, rtol=0)
 
 
 @given(st.integers(0, 2**32), st.sampled_from(["min", "mean", "batch_mean", "zeros", "random", [-3.0, -2.0]]))
@@ -285,14 +301,14 @@ def test_random_fill_differs_between_images():
 
 
 def test_probability_switches_single_items():
-    chain = augment.Chain([{"cutout": {"mels": [3, 3], "frames": [3, 3], "fill": "zeros", "p": 0.25}}])
+    chain = Chain([{"cutout": {"mels": [3, 3], "frames": [3, 3], "fill": "zeros", "p": 0.25}}])
     images = torch.ones(2000, 8, 8)
     share = (chain.mask(images, chain.draw_image(images.shape, rng())) != 1).any(dim=(1, 2)).float().mean()
     assert 0.2 < share < 0.3
 
 
 def test_chain_without_steps_changes_nothing():
-    chain, x = augment.Chain([]), torch.randn(2, 8000)
+    chain, x = Chain([]), torch.randn(2, 8000)
     assert chain.degrade(x, chain.draw_wave(2, 8000, rng())) is x
     assert chain.draw_offsets(torch.tensor([-5]), torch.tensor([5]), 1, rng(), torch.tensor([0])).tolist() == [[0, 0]]
 
@@ -300,7 +316,8 @@ def test_chain_without_steps_changes_nothing():
 STEPS = [
     {"background": {"p": 0.5}},
     {"impulse_response": {}},
-    {"gain": {}},
+    {"peak_normalize": {}},
+    {"gain": {"db": [-6, 6]}},
     {"low_pass": {}},
     {"codec": {"p": 0.5}},
     {"cutout": {"fill": "random"}},
@@ -309,7 +326,7 @@ STEPS = [
 
 
 def test_same_seed_same_replicas():
-    chain = augment.Chain(STEPS, {"bg": pool(noise()), "ir": pool(noise(300))})
+    chain = Chain(STEPS, {"bg": pool(noise()), "ir": pool(noise(300))})
     x = torch.randn(6, 8000)
     found = [chain.degrade(x, chain.draw_wave(6, 8000, rng(seed))) for seed in (5, 5, 6)]
     torch.testing.assert_close(found[0], found[1], atol=0, rtol=0)
@@ -317,10 +334,10 @@ def test_same_seed_same_replicas():
 
 
 def test_some_rows_are_degraded_as_they_are_among_all():
-    chain = augment.Chain(STEPS, {"bg": pool(noise()), "ir": pool(noise(300))})
+    chain = Chain(STEPS, {"bg": pool(noise()), "ir": pool(noise(300))})
     x, images, rows = torch.randn(6, 8000), torch.randn(6, 256, 32), torch.tensor([1, 4, 5])
     wave, image = chain.draw_wave(6, 8000, rng()), chain.draw_image(images.shape, rng())
-    some = chain.degrade(x[rows], augment.rows_of(wave, rows))
+    some = chain.degrade(x[rows], rows_of(wave, rows))
     torch.testing.assert_close(some, chain.degrade(x, wave)[rows], atol=1e-6, rtol=0)
-    some = chain.mask(images[rows], augment.rows_of(image, rows))
+    some = chain.mask(images[rows], rows_of(image, rows))
     torch.testing.assert_close(some, chain.mask(images, image)[rows], atol=0, rtol=0)

@@ -39,15 +39,22 @@ def test_a_damaged_state_is_noticed_and_the_one_before_it_used(checkpoints, dama
     newest = checkpoints.states()[-1]
     damage(newest)
     assert checkpoints.load_state() == {"number": torch.tensor(9), "step": 70}
+    assert newest.exists() and not capsys.readouterr().out  # reading removes nothing
+    checkpoints.remove_damaged_states()
     assert f"{newest}: damaged" in capsys.readouterr().out
+    assert checkpoints.load_state() == {"number": torch.tensor(9), "step": 70}
     damage(checkpoints.states()[-1])
     assert checkpoints.load_state() is None
+    checkpoints.remove_damaged_states()
+    assert checkpoints.states() == []
 
 
 def test_a_half_written_state_is_no_state(checkpoints):
     newest = checkpoints.states()[-1]
-    newest.rename(newest.with_name(newest.name + ".part"))
+    part = newest.rename(newest.with_name(newest.name + ".part"))
     assert checkpoints.load_state()["number"] == 9
+    checkpoints.remove_damaged_states()
+    assert not part.exists() and len(checkpoints.states()) == 1
 
 
 @pytest.mark.parametrize(

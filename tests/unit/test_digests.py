@@ -13,7 +13,7 @@ from nafp.audio.splits import Split
 from nafp.datasets.digests import Journal, digest_files
 from nafp.datasets.layout import SPLITS
 from nafp.datasets.manifest import differences, make_manifest, read_manifest, with_digests
-from nafp.datasets.sources import sha256_of
+from nafp.datasets.obtain import sha256_of
 from nafp.datasets.verification import judge, late_responses
 from nafp.walk import unescaped_path
 

@@ -1,4 +1,4 @@
-"""Fingerprints in the published code's format: there and back, and what is wrong with a folder."""
+"""Fingerprints in the original code's format: there and back, and what is wrong with a folder."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ def exported(tmp_path):
 
 
 def test_there_and_back(exported, monkeypatch):
-    monkeypatch.setattr("nafp.search.exchange.ROWS", 300)
+    monkeypatch.setattr("nafp.search.exchange.CHUNK_ROWS", 300)
     raw = np.fromfile(exported / "out/dummy_db.mm", "<f4").reshape(np.load(exported / "out/dummy_db_shape.npy"))
     np.testing.assert_array_equal(raw, np.load(exported / "dummy.npy"))
     import_vectors(exported / "out", "dummy", exported / "again.npy")

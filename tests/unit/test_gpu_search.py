@@ -14,6 +14,7 @@ from nafp.errors import UserError
 from nafp.search import gpu
 from nafp.search.exact import ExactSearch
 from nafp.search.index import build_index, read_index
+from nafp.search.types import index_type_of
 from nafp.search.vectors import Database
 
 OPTIONS = {
@@ -23,7 +24,7 @@ REFUSED = {  # name -> options that differ, and what stands in the way
     "sq8": ({}, "Faiss has no GPU version of sq8"),
     "hnsw": ({}, "Faiss has no GPU version of hnsw"),
     "ivfpq-rr": ({}, "Faiss has no GPU version of ivfpq-rr"),
-    "ivfpq": ({"bits": 4}, "on a GPU Faiss cannot do codes of 4 bits, only of 8 (ivfpq)"),
+    "ivfpq": ({"nbits": 4}, "on a GPU Faiss cannot do codes of 4 bits, only of 8 (ivfpq)"),
     "ivf": ({"nprobe": 4096}, "on a GPU Faiss cannot do more than 2048 of nprobe (ivf)"),
 }
 
@@ -79,7 +80,7 @@ def test_what_a_gpu_cannot_hold_is_searched_on_the_cpu_and_said(name, card, tmp_
 def test_a_gpu_that_was_asked_for_is_refused_while_planning(name, card):
     change, reason = REFUSED[name]
     with pytest.raises(UserError, match=re.escape(f"search.device: gpu cannot be used: {reason}; use auto or cpu")):
-        gpu.to_gpu(faiss.IndexFlat(64), name, OPTIONS[name] | change, "gpu")
+        gpu.to_gpu(faiss.IndexFlat(64), index_type_of(name, OPTIONS[name] | change), "gpu")
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
     config["indexes"][name] |= change
     config["search"]["device"] = "gpu"
@@ -121,22 +122,22 @@ def test_an_index_larger_than_the_card_goes_in_float16_or_stays(card, tmp_path, 
 
 def test_jobs_ask_for_a_gpu_where_they_use_one(monkeypatch):
     monkeypatch.setattr(gpu, "gpu_here", lambda: True)
-    assert gpu.wants_gpu("l2", {}, "auto")
-    assert not gpu.wants_gpu("sq8", {}, "auto")
-    assert not gpu.wants_gpu("l2", {}, "cpu")
+    assert gpu.wants_gpu(index_type_of("l2", {}), "auto")
+    assert not gpu.wants_gpu(index_type_of("sq8", {}), "auto")
+    assert not gpu.wants_gpu(index_type_of("l2", {}), "cpu")
     monkeypatch.setattr(gpu, "gpu_here", lambda: False)
-    assert not gpu.wants_gpu("l2", {}, "auto")
-    assert gpu.wants_gpu("l2", {}, "gpu")
+    assert not gpu.wants_gpu(index_type_of("l2", {}), "auto")
+    assert gpu.wants_gpu(index_type_of("l2", {}), "gpu")
 
 
 @pytest.mark.parametrize("kept", [True, False])
 def test_pytorch_finds_what_faiss_does(kept, monkeypatch):
     """With the database on the device, or sent in pieces; with queries in several parts."""
-    monkeypatch.setattr("nafp.search.exact.ROWS", 700)
-    monkeypatch.setattr("nafp.search.exact.SCORES", 40_000)
+    monkeypatch.setattr("nafp.search.exact.CHUNK_ROWS", 700)
+    monkeypatch.setattr("nafp.search.exact.MAX_PRODUCTS", 40_000)
     database, query = Database(unit(0, 3000), unit(1, 200)), unit(2, 150)
     exact = ExactSearch(database, torch.device("cpu"))
-    exact.kept = exact.kept if kept else None
+    exact.resident = exact.resident if kept else None
     vectors = np.concatenate([database.dummy, database.db])
     right = faiss.knn(query, vectors, 20, faiss.METRIC_INNER_PRODUCT)[1]
     assert (exact.nearest(query, 20) == right).mean() > 0.999  # two may be equally far but for rounding
@@ -158,6 +159,13 @@ def test_pytorch_searches_where_faiss_has_no_gpu(faiss_gpus, torch_gpu, used, mo
     monkeypatch.setattr(gpu, "_card", lambda: 2)
     monkeypatch.setattr(faiss, "get_num_gpus", lambda: faiss_gpus, raising=False)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: torch_gpu)
-    assert gpu.without_faiss("l2", "auto") == (torch.device("cuda", 2) if used else None)
-    assert gpu.without_faiss("ivf", "auto") is None
-    assert gpu.without_faiss("l2", "cpu") is None
+    assert gpu.gpu_without_faiss("auto") == (torch.device("cuda", 2) if used else None)
+    assert gpu.gpu_without_faiss("cpu") is None
+
+
+def test_pytorch_replaces_faiss_for_exhaustive_search_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr("nafp.search.faiss_index.gpu_without_faiss", lambda device: torch.device("cpu"))
+    for name, by_pytorch in (("l2", True), ("ivf", False), ("sq8", False)):
+        database = built(name, OPTIONS[name], tmp_path)
+        index = read_index(name, OPTIONS[name], tmp_path / name, database, "auto")
+        assert isinstance(index, ExactSearch) == by_pytorch

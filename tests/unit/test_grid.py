@@ -13,19 +13,17 @@ import pytest
 import yaml
 
 from nafp import compute, grid
-from nafp.audio.codecs import CODECS
-from nafp.audio.kinds import RESPONSE_KINDS
-from nafp.augment import chain as augment
-from nafp.augment.steps import IMAGE_STEPS
+from nafp.augment.steps import STEPS
 from nafp.config import overlay
 from nafp.config.check import check_config, problems_of_index, problems_of_queries, problems_of_run, taken_names
+from nafp.config.schema import schema as config_schema
 from nafp.errors import UserError
-from nafp.search import types
+from nafp.search import gpu
+from nafp.search.types import INDEX_TYPES
 from nafp.training import losses, optim
 from nafp.training.settings import Settings
 
 ROOT = Path(__file__).parents[2]
-SCHEMA = ROOT / "schemas/config.schema.yaml"
 RULES = "\n".join(path.read_text() for path in (ROOT / "Snakefile", *sorted((ROOT / "rules").glob("*.smk"))))
 CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
 
@@ -49,23 +47,23 @@ def test_numbers_of_the_command_line_and_with_exponents():
     """Given on the command line: text inside braces. In a file: as YAML reads it, but for exponents."""
     given = {"dataset": {"dummy": "10", "strict": "false", "root": "2024-01-01"}, "search": {"lengths": ["1", "3"]}}
     config = overlay.with_changes(
-        {"search": {"test_ids": "7"}, "train": {"learning_rate": "1e-3", "start": "1e"}}, given
+        {"search": {"test_ids": "7"}, "train": {"learning_rate": "1e-3", "init_from": "1e"}}, given
     )
     assert overlay.typed(config, given) == {
         "dataset": {"dummy": 10, "strict": False, "root": "2024-01-01"},
         "search": {"lengths": [1, 3], "test_ids": "7"},
-        "train": {"learning_rate": 0.001, "start": "1e"},
+        "train": {"learning_rate": 0.001, "init_from": "1e"},
     }
 
 
 IMPOSSIBLE = [  # path and value of what no run or cell could do, and what is said of it
     (
-        "indexes.ivfpq.codes",
+        "indexes.ivfpq.m",
         6,
-        "index 'ivfpq': codes: 6 does not divide the fingerprint's 64 dimensions; use one of 1, 2, 4,",
+        "index 'ivfpq': m: 6 does not divide the fingerprint's 64 dimensions; use one of 1, 2, 4,",
     ),
-    ("indexes.ivfpq-fastscan.codes", 48, "index 'ivfpq-fastscan': codes: 48 does not divide"),
-    ("indexes.hnsw.links", 1, "indexes.hnsw.links: 1 is out of range; allowed: 2 to any"),
+    ("indexes.ivfpq-fastscan.m", 48, "index 'ivfpq-fastscan': m: 48 does not divide"),
+    ("indexes.hnsw.M", 1, "indexes.hnsw.M: 1 is out of range; allowed: 2 to any"),
     (
         "indexes.milvus.index_type",
         "IVF_PQ",
@@ -93,7 +91,7 @@ IMPOSSIBLE = [  # path and value of what no run or cell could do, and what is sa
     ("features.f_min", 4000, "features.f_min: 4000, f_max: 4000: f_min must be below f_max"),
     ("recipes.base", {"features": {"f_max": 200}}, "features.f_min: 300, f_max: 200: f_min must be below f_max"),
     ("chains.full", [{"cutout": {"mels": [9, 5]}}], r"chains.full.0.cutout.mels: \[9, 5\] ends below its beginning"),
-    ("demo.queries.test", [{"gain": {"peak_db": [0, -3]}}], r"demo.queries.test.0.gain.peak_db: \[0, -3\] ends below"),
+    ("demo.queries.test", [{"gain": {"db": [0, -3]}}], r"demo.queries.test.0.gain.db: \[0, -3\] ends below"),
     ("query_sets", {"a": [{"speech": {"snr_db": [9, 0]}}]}, r"query_sets.a.0.speech.snr_db: \[9, 0\] ends below"),
     ("train.schedule.first", 1e-9, "train.schedule.first: 1e-09 is out of range"),
     *(
@@ -130,6 +128,27 @@ IMPOSSIBLE = [  # path and value of what no run or cell could do, and what is sa
             "study 'table3': baseline {'bsz': 60} is not one of the study's cells",
         ),
         ("train.epoch", 3, "unknown key 'epoch' in train; known: checkpoints, compile, data, epochs,"),
+        (
+            "train.data",
+            {"past_s": 0, "rest": "later"},
+            "train.data: 'past_s' is now called 'context_s'; train.data: 'rest' is",
+        ),
+        (
+            "recipes.base",
+            {"train": {"micro_batch": 4}},
+            "recipes.base.train: 'micro_batch' is now called 'micro_batch_size'",
+        ),
+        ("recipes.base", {"train": {"data": {"neighbours": 4}}}, ".*'neighbours' is now called 'shuffle_run_length'"),
+        (
+            "chains.full",
+            [{"gain": {}}],
+            "chains.full.0.gain: 'db' is missing: .* the step that sets the peak is now called",
+        ),
+        (
+            "chains.full",
+            [{"gain": {"peak_db": [0, 0]}}],
+            "unknown key 'peak_db' in .*; .* is now called peak_normalize",
+        ),
         ("train.epochs", 0, "train.epochs: 0 is out of range; allowed: 1 to any"),
         ("train.learning_rate", "fast", "train.learning_rate: 'fast' is not of type number"),
         ("run.bsz", 121, "run.bsz: 121 is not a multiple of 2"),
@@ -187,16 +206,55 @@ def test_a_wrong_config_is_said_in_one_sentence(path, value, says):
     assert "\n" not in str(error.value)
 
 
-def test_a_former_key_is_refused_with_its_present_name(monkeypatch):
-    monkeypatch.setattr("nafp.config.schema.RENAMED", {"*train.data": {"remainder": "rest"}})
-    data = {name: value for name, value in CONFIG["train"]["data"].items() if name != "rest"}
+def test_a_former_key_is_refused_with_its_present_name():
+    data = {name: value for name, value in CONFIG["train"]["data"].items() if name != "drop_last"}
     with pytest.raises(UserError) as error:  # and nothing of the present one that is missing
-        check_config(changed("train.data", data | {"remainder": "never"}), ROOT)
-    assert str(error.value) == "train.data: 'remainder' is now called 'rest'"
-    recipe = {"train": {"data": {"remainder": "never", "rst": 1}}}
-    says = "recipes.base.train.data: 'remainder' is now called 'rest'; unknown key 'rst' in recipes.base.train.data; known: "
+        check_config(changed("train.data", data | {"rest": "never"}), ROOT)
+    assert str(error.value) == "train.data: 'rest' is now called 'drop_last'"
+    recipe = {"train": {"data": {"rest": "never", "rst": 1}}}
+    says = "recipes.base.train.data: 'rest' is now called 'drop_last'; unknown key 'rst' in recipes.base.train.data; known: "
     with pytest.raises(UserError, match=f"^{re.escape(says)}"):
         check_config(changed("recipes.base", recipe), ROOT)
+
+
+@pytest.mark.parametrize(
+    "name, options, says",
+    [
+        ("ivfpq", {"nlist": 4, "nprobe": 4, "codes": 8, "bits": 8}, {"codes": "m", "bits": "nbits"}),
+        (
+            "mine",
+            {"type": "ivfpq-rr", "nlist": 4, "nprobe": 4, "m": 8, "nbits": 8, "factor": 4},
+            {"factor": "k_factor"},
+        ),
+        (
+            "hnsw",
+            {"links": 16, "ef_construction": 80, "ef_search": 64},
+            {"ef_construction": "efConstruction", "ef_search": "efSearch", "links": "M"},
+        ),
+    ],
+)
+def test_options_of_an_index_are_called_as_in_faiss(name, options, says):
+    with pytest.raises(UserError) as error:
+        check_config(changed(f"indexes.{name}", options), ROOT)
+    found = sorted(str(error.value).split("; "))
+    assert found == sorted(f"indexes.{name}: {old!r} is now called {new!r}" for old, new in says.items())
+
+
+@pytest.mark.parametrize(
+    "name, options, says",
+    [
+        ("mine", {"nlist": 4, "nprobe": 4}, "indexes.mine: 'type' is missing"),
+        ("mine", {"type": "ivfp"}, "indexes.mine.type: 'ivfp' is not known; known: l2, ivf, ivfpq, ivfpq-rr, "),
+        ("mine", {"type": "ivf", "nlist": 4}, "indexes.mine: 'nprobe' is missing"),
+        ("mine", {"type": "l2", "nlist": 4}, "unknown key 'nlist' in indexes.mine; known: type"),
+        ("ivf", {"nlist": 4, "nprobe": 0}, "indexes.ivf.nprobe: 0 is out of range; allowed: 1 to any"),
+        ("l2", {"nlist": 4}, "unknown key 'nlist' in indexes.l2; known: type"),
+    ],
+)
+def test_wrong_options_of_an_index(name, options, says):
+    check_config(changed("indexes.mine", {"type": "ivf", "nlist": 4, "nprobe": 4}), ROOT)
+    with pytest.raises(UserError, match=f"^{re.escape(says)}"):
+        check_config(changed(f"indexes.{name}", options), ROOT)
 
 
 def test_no_rule_lends_its_name_to_a_study():
@@ -273,10 +331,10 @@ def test_the_papers_test_ids():
         assert problems_of_queries(icassp, clips) != []  # protocol clip
 
 
-def test_planning_loads_neither_pytorch_nor_faiss():
-    """What the rules import, in a process of its own."""
+def test_planning_loads_little():
+    """What the rules import, in a process of its own: of what is installed for jobs, nothing."""
     imports = "\n".join(re.findall(r"^(?:import|from) (?:[^(\n]*\([^)]*\)|[^#\n]*)", RULES, flags=re.MULTILINE))
-    heavy = {"torch", "faiss", "scipy", "soundfile"}
+    heavy = {"torch", "faiss", "scipy", "soundfile", "numpy", "pandas", "tqdm", "requests", "google_crc32c", "pyarrow"}
     code = (
         f"import sys\n{imports}\nassert 'nafp.config.check' in sys.modules\nprint(sorted({heavy} & set(sys.modules)))"
     )
@@ -306,7 +364,7 @@ def test_a_study_is_all_combinations_of_what_it_varies():
 
 
 def test_a_study_may_list_its_runs():
-    config = changed("recipes.exact", {"train": {"data": {"rest": "never"}}})
+    config = changed("recipes.exact", {"train": {"data": {"drop_last": True}}})
     study = {"seed": [0, 1], "runs": [{"aug": "none"}, {"recipe": "exact"}, {"aug": "none"}]}
     cells = [grid.parse_run(cell.run) for cell in grid.study_cells(study, config)]
     assert [(c["aug"], c["recipe"], c["seed"]) for c in cells] == [
@@ -319,12 +377,12 @@ def test_a_study_may_list_its_runs():
 
 
 def test_a_recipe_replaces_keys_at_any_depth():
-    config = changed("recipes.exact", {"model": {"width": 8}, "train": {"data": {"rest": "never"}}})
+    config = changed("recipes.exact", {"model": {"width": 8}, "train": {"data": {"drop_last": True}}})
     sections = overlay.of_recipe(config, "exact")
     assert sections["model"] == CONFIG["model"] | {"width": 8}
-    assert sections["train"]["data"] == CONFIG["train"]["data"] | {"rest": "never"}
+    assert sections["train"]["data"] == CONFIG["train"]["data"] | {"drop_last": True}
     assert sections["train"]["epochs"] == CONFIG["train"]["epochs"]
-    assert config["train"]["data"]["rest"] == "later"
+    assert config["train"]["data"]["drop_last"] is False
     assert overlay.of_recipe(config, "base")["features"] == CONFIG["features"]
 
 
@@ -346,21 +404,17 @@ def test_overlays_are_right(name):
 
 def test_the_schema_knows_the_registries():
     """Every step, index and loss that the code offers can be configured, with exactly its settings."""
-    schema = yaml.safe_load(SCHEMA.read_text())
-    steps = schema["$defs"]["chain"]["items"]["properties"]
-    assert set(steps) == set(augment.STEPS)
-    for name, step in augment.STEPS.items():
-        fields = {field.name for field in step.__dataclass_fields__.values() if field.init}
-        assert set(steps[name]["properties"]) == fields - ({"p"} if name == "time_offset" else set())
-    assert set(IMAGE_STEPS) == {name for name, step in augment.STEPS.items() if step.stage == "image"}
-    assert set(schema["properties"]["indexes"]["properties"]) == {*types.INDEXES, "milvus"}
+    schema = config_schema(ROOT)
+    for step in STEPS.values():
+        defaults = {field.name: field.default for field in dataclasses.fields(step.load()) if field.init}
+        options = step.schema["properties"]
+        assert set(options) == set(defaults)
+        assert all(tuple(one["default"]) == defaults[name] for name, one in options.items() if "default" in one)
+    assert set(schema["properties"]["indexes"]["properties"]) == set(INDEX_TYPES)
     assert set(schema["properties"]["losses"]["properties"]) == set(losses.LOSSES)
     known = schema["$defs"]["train"]["properties"]
     assert set(known["optimizer"]["properties"]["name"]["enum"]) == set(optim.OPTIMIZERS)
     assert set(known["schedule"]["properties"]["name"]["enum"]) == set(optim.SCHEDULES)
     assert set(known["precision"]["enum"]) == set(compute.PRECISIONS)
     assert set(known) - {"gpus"} <= {field.name for field in dataclasses.fields(Settings)}
-    assert schema["properties"]["search"]["properties"]["device"]["enum"] == list(types.DEVICES)
-    assert steps["impulse_response"]["properties"]["kinds"]["items"]["enum"] == list(RESPONSE_KINDS)
-    codecs = steps["codec"]["properties"]["names"]["items"]["enum"]
-    assert set(codecs) == set(CODECS)
+    assert schema["properties"]["search"]["properties"]["device"]["enum"] == list(gpu.DEVICES)

@@ -157,7 +157,9 @@ def test_an_unknown_metric_is_refused_with_the_known_ones():
 
 
 def test_a_cell_is_read_as_it_was_written(tmp_path):
-    path = write_cell(tmp_path, {}, query_set="loud", snr_db=None, query_chain=[{"gain": None}], memory_bytes=None)
+    path = write_cell(
+        tmp_path, {}, query_set="loud", snr_db=None, query_chain=[{"peak_normalize": None}], memory_bytes=None
+    )
     cell, stated = Cell.read(path), json.loads(path.read_text())
     assert (cell.snr_db, cell.memory_bytes, cell.offset_ms) == (None, None, stated["offset_ms"])
     assert stated["snr_db"] is None and stated["memory_bytes"] is None  # said, not left out

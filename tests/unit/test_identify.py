@@ -280,7 +280,7 @@ def break_index(store):
 
 @pytest.mark.parametrize("damage", [poison_facts, poison_table, poison_vectors, cut_vectors, lose_marks, break_index])
 def test_a_damaged_store_heals(music, tmp_path, damage):
-    options = {"links": 16, "ef_construction": 80, "ef_search": 64}
+    options = {"M": 16, "efConstruction": 80, "efSearch": 64}
     with open_library(music, tmp_path) as library:
         library.update(embed)
         library.index("hnsw", options)
@@ -399,7 +399,7 @@ def test_a_library_follows_its_folder(index, music, tmp_path, monkeypatch):
             yield part
 
     def answer(library: Library, samples: np.ndarray) -> pd.DataFrame:
-        way = library.index(index, {"links": 16, "ef_construction": 80, "ef_search": 64}) if index else None
+        way = library.index(index, {"M": 16, "efConstruction": 80, "efSearch": 64}) if index else None
         assert way is None or len(way) == library.rows
         return identify(heard(samples), library.catalogue(), Limits(), index=way)
 
@@ -408,7 +408,7 @@ def test_a_library_follows_its_folder(index, music, tmp_path, monkeypatch):
     library = updated(music, tmp_path, counted)
     assert answer(library, song(1)[24000:64000])["song"].tolist() == ["1.wav"]
 
-    monkeypatch.setattr("nafp.search.index.trained", lambda *args: pytest.fail("built anew"))
+    monkeypatch.setattr("nafp.search.faiss_index.trained", lambda *args: pytest.fail("built anew"))
     sf.write(music / "3.flac", song(3), 8000)
     sf.write(music / "1.wav", song(11), 8000)
     (music / "2.wav").unlink()
@@ -427,7 +427,7 @@ def test_a_library_follows_its_folder(index, music, tmp_path, monkeypatch):
 def test_no_row_of_a_library_ever_means_two_songs(music, tmp_path):
     """The last song is deleted and another comes: an index that holds the old one finds the new one."""
     (music / "broken.mp3").unlink()
-    options = {"links": 16, "ef_construction": 80, "ef_search": 64}
+    options = {"M": 16, "efConstruction": 80, "efSearch": 64}
     updated(music, tmp_path).index("hnsw", options)
     (music / "2.wav").unlink()
     sf.write(music / "3.wav", song(3), 8000)

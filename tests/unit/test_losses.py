@@ -45,7 +45,7 @@ def test_triplets_on_a_circle(mining, margin, expected):
 
 
 def test_minings_differ_in_what_hard_negatives_count():
-    """A negative nearer than the positive is no semi-hard one; "all" and the published code take it."""
+    """A negative nearer than the positive is no semi-hard one; "all" and the original code take it."""
     org, rep = on_circle(0, 10), on_circle(30, 40)  # negatives at 10 and 40 degrees, and at 10 and 20; positives at 30
     semi_hard = chord(30) - chord(40) + 0.2
     hard = 3 * chord(30) - 2 * chord(10) - chord(20) + 3 * 0.2

@@ -11,7 +11,7 @@ from nafp.evaluation.hits import per_query_table, rows_of
 from nafp.evaluation.statistics import clustered_interval
 from nafp.report.figures import plots
 from nafp.report.tables.cells import load_cells, pool_seeds, with_intervals
-from nafp.search.index import Index
+from nafp.search.faiss_index import FaissIndex
 from nafp.search.sequences import search_sequences
 from nafp.search.vectors import Database
 
@@ -25,7 +25,7 @@ def with_open_set(table):
 def exact(db):
     flat = faiss.IndexFlatIP(db.shape[1])
     flat.add(db)
-    return Index(flat)
+    return FaissIndex(flat)
 
 
 def unit(rng, *shape):

@@ -20,8 +20,10 @@ from scipy.stats import ks_2samp
 
 from nafp.audio.segments import HOP, count_segments
 from nafp.audio.splits import Split
-from nafp.augment import chain as augment
 from nafp.augment import masks
+from nafp.augment.level import scale_peak
+from nafp.augment.noise import mix_at_snr
+from nafp.augment.response import ImpulseResponse
 from nafp.model.features import LogMel, mel_filters
 from nafp.training.losses import distances, nt_xent, triplet
 from nafp.training.mini_search import mini_search
@@ -192,7 +194,7 @@ def test_background_mix(snr):
     vectors = reference("augment")
     x, noise = (torch.from_numpy(vectors[name][:2]) for name in ("x", "noise"))
     close(
-        augment.scale_peak(augment.mix_at_snr(x, noise, torch.full((2, 1), float(snr))), 1.0),
+        scale_peak(mix_at_snr(x, noise, torch.full((2, 1), float(snr))), 1.0),
         vectors[f"mix_snr{snr}"],
         1e-6,
     )
@@ -201,11 +203,11 @@ def test_background_mix(snr):
 @needs_parity
 def test_circular_impulse_response():
     vectors = reference("augment")
-    step = augment.ImpulseResponse(mode="circular")
+    step = ImpulseResponse(mode="circular")
     bank = torch.fft.rfft(torch.from_numpy(vectors["ir"]), 8000)
     step.bank = lambda pool, samples: bank  # the reference's responses are float32, a pool's int16
     convolved = step.apply(torch.from_numpy(vectors["x"]), {"response": torch.arange(4)}, None)
-    close(augment.scale_peak(convolved, 1.0), vectors["ir_out"], 2e-6)
+    close(scale_peak(convolved, 1.0), vectors["ir_out"], 2e-6)
 
 
 @needs_parity

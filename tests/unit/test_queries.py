@@ -133,7 +133,7 @@ def copies(tmp_path, chain: Chain, every: int) -> np.ndarray:
 
 
 def test_the_augmentation_changes_every_two_seconds(tmp_path):
-    found = copies(tmp_path, Chain([{"gain": {"peak_db": [-20, 0]}}], samples=16_000), 16_000)
+    found = copies(tmp_path, Chain([{"peak_normalize": {"peak_db": [-20, 0]}}], samples=16_000), 16_000)
     for first, last in ((0, 16_000), (16_000, 32_000), (32_000, 40_000)):
         piece, song = found[first:last], SONGS.audio[first:last].astype(float)
         gain = piece @ song / (song @ song)
@@ -153,7 +153,7 @@ def test_the_level_is_that_of_the_whole_piece(tmp_path):
     "chain, snr",
     [
         ([], None),
-        ([{"gain": {}}], None),
+        ([{"gain": {"db": [0, 0]}}], None),
         ([{"time_offset": {}}, {"background": {"snr_db": [-10, -10]}}], -10),
         ([{"background": None}], 5),
         ([{"speech": {"snr_db": [0, 4]}}, {"background": {}}], 2),

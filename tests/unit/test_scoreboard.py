@@ -106,7 +106,7 @@ def write_cell(path, *, exact=(250, 400), near=(300, 410), seed=0, index="ivfpq"
 LIKE_THE_PAPER = {
     "protocol": "release",
     "test_ids": f"sha256:{ICASSP_IDS_SHA256}",
-    "index_options": {"nlist": 200, "nprobe": 40, "codes": 64, "bits": 8},
+    "index_options": {"nlist": 200, "nprobe": 40, "m": 64, "nbits": 8},
 }
 
 
@@ -286,7 +286,7 @@ def test_only_the_same_database_compares(cells_of, published, dataset, database,
         ({"test_ids": "all"}, "other test sequences"),
         ({"test_ids": 2000, "protocol": "clip"}, "other protocol and test sequences"),
         ({"index": "l2", "index_options": {}}, "other index"),
-        ({"index_options": {"nlist": 100, "nprobe": 10, "codes": 16, "bits": 8}}, "other index"),
+        ({"index_options": {"nlist": 100, "nprobe": 10, "m": 16, "nbits": 8}}, "other index"),
         ({"index": "mine", "index_options": LIKE_THE_PAPER["index_options"] | {"type": "ivfpq"}}, None),
         ({"query_set": "loud"}, "other queries"),
         ({"protocol": "clip", "test_ids": "all", "index": "l2"}, "other protocol, test sequences and index"),
@@ -310,7 +310,7 @@ def test_a_partial_chain_is_not_the_papers(cells_of, published):
 
 def test_few_dimensions_have_a_code_each(cells_of, published):
     over = {"dataset": "full", "database": FULL_SIZE, **LIKE_THE_PAPER, "fields": {"bsz": 640, "dim": 16}}
-    options = LIKE_THE_PAPER["index_options"] | {"codes": 16}
+    options = LIKE_THE_PAPER["index_options"] | {"m": 16}
     table = table_of(cells_of(over | {"index_options": options}), published, "table4", ["dim"], matches=("exact",))
     assert table.loc[table["source"].eq("this run") & table["query_s"].eq(1), "paper_pct"].notna().all()
 

@@ -14,7 +14,8 @@ from recipes import needs_parity, reference
 
 from nafp.errors import UserError
 from nafp.evaluation.starts import choose_starts
-from nafp.search.index import Index, build_index, read_index, update_index
+from nafp.search.faiss_index import FaissIndex
+from nafp.search.index import build_index, read_index, update_index
 from nafp.search.sequences import (
     KEPT,
     exact_neighbours,
@@ -22,15 +23,17 @@ from nafp.search.sequences import (
     recall,
     search_sequences,
 )
-from nafp.search.types import INDEXES
+from nafp.search.types import INDEX_TYPES, index_type_of
 from nafp.search.vectors import Database, Shards, open_vectors, write_manifest
+
+FILES_OF_FAISS = [name for name, each in INDEX_TYPES.items() if each.backend == "Faiss"]
 
 
 @pytest.fixture
 def built(tmp_path):
     """A function that builds an index in a folder and opens it."""
 
-    def build(name: str, options: dict, dummy: np.ndarray, db: np.ndarray, **more) -> tuple[Index, Database]:
+    def build(name: str, options: dict, dummy: np.ndarray, db: np.ndarray, **more) -> tuple[FaissIndex, Database]:
         database = Database(dummy, db)
         build_index(name, options, database, tmp_path / name, **more)
         return read_index(name, options, tmp_path / name, database), database
@@ -114,7 +117,7 @@ def test_nan_scores_are_the_last_to_be_kept():
     assert not any(level.any() for level in hits_of(np.full((1, KEPT), 5), nan, np.array([5])).values())
 
 
-@pytest.mark.parametrize("name", [*INDEXES, "milvus"])
+@pytest.mark.parametrize("name", INDEX_TYPES)
 def test_every_index_finds_itself_and_survives_the_disk(name, built, tmp_path):
     index, database = built(name, OPTIONS[name], vectors(0, 1000), vectors(1, 200))
     found = index.nearest(database.db, 5)
@@ -129,12 +132,12 @@ def test_on_disk_in_pieces_is_in_memory_at_once(built, monkeypatch):
     dummy, db = vectors(0, 1000), vectors(1, 200)
     options = OPTIONS["ivfpq"]
     memory, _ = built("ivfpq", options, dummy, db)
-    monkeypatch.setattr("nafp.search.index.ADD_CHUNK", 150)
-    disk, database = built("ivfpq-rr-ondisk", options | {"factor": 1}, dummy, db)
+    monkeypatch.setattr("nafp.search.faiss_index.ADD_CHUNK", 150)
+    disk, database = built("ivfpq-rr-ondisk", options | {"k_factor": 1}, dummy, db)
     for one, two in zip(memory.nearest(db, 10), disk.nearest(db, 10), strict=True):
         assert set(one) == set(two)  # the same, in the order of their exact distances
     truth = exact_neighbours(database, db, 1)
-    ranked, _ = built("ivfpq-rr-ondisk", options | {"factor": 50}, dummy, db)
+    ranked, _ = built("ivfpq-rr-ondisk", options | {"k_factor": 50}, dummy, db)
     np.testing.assert_array_equal(ranked.nearest(db, 1), truth)
 
 
@@ -153,10 +156,10 @@ def test_without_a_gpu_version_the_cpu_searches(name, gpus, says, built, tmp_pat
 
 @pytest.mark.parametrize("name", ["ivf", "ivfpq", "ivfpq-rr"])
 def test_list_by_list_finds_what_query_by_query_does(name, built, monkeypatch):
-    monkeypatch.setattr("nafp.search.by_list.BLOCK", 2000)  # a list in several pieces
+    monkeypatch.setattr("nafp.search.by_list.MAX_DISTANCES", 2000)  # a list in several pieces
     index, database = built(name, OPTIONS[name] | {"nlist": 8, "nprobe": 3}, vectors(0, 2000), vectors(1, 300))
     together = index.nearest(database.db, 20)
-    monkeypatch.setattr("nafp.search.by_list.LIST_QUERIES", np.inf)
+    monkeypatch.setattr("nafp.search.by_list.MIN_QUERIES_PER_LIST", np.inf)
     assert (together == index.nearest(database.db, 20)).mean() > 0.999  # two may be equally far but for rounding
 
 
@@ -197,7 +200,7 @@ def test_an_index_grows_with_its_database(name, tmp_path, monkeypatch):
     few, all_of_them = Database(whole[:400], whole[:0]), Database(whole, whole[:0])
     update_index(name, OPTIONS[name], few, tmp_path / "index")
     built = []
-    monkeypatch.setattr("nafp.search.index.trained", lambda *args: built.append(1) or pytest.fail("built anew"))
+    monkeypatch.setattr("nafp.search.faiss_index.trained", lambda *args: built.append(1) or pytest.fail("built anew"))
     if name == "ivfpq-rr-ondisk":  # its lists are joined once
         with pytest.raises(pytest.fail.Exception, match="built anew"):
             update_index(name, OPTIONS[name], all_of_them, tmp_path / "index")
@@ -227,7 +230,7 @@ def test_memory_of_an_index(name, each, built):
 
 @pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="only Linux tells what is resident of a file")
 def test_of_a_large_file_no_page_stays_in_memory(tmp_path, monkeypatch):
-    monkeypatch.setattr("nafp.search.vectors.LARGE", 2**19)
+    monkeypatch.setattr("nafp.search.vectors.LARGE_FILE", 2**19)
     for name, seed, count in (("dummy", 0, 30_000), ("db", 1, 300)):  # 1.9 MB and 19 kB
         np.save(tmp_path / f"{name}.npy", vectors(seed, count))
 
@@ -262,7 +265,7 @@ def test_exact_neighbours_and_recall(monkeypatch):
     assert recall(index, database, query) == {"nearest": 1.0, "neighbours": 1.0}
     half = faiss.IndexFlatL2(16)
     half.add(np.concatenate([dummy, db[:50]]))
-    found = recall(Index(half), database, db)
+    found = recall(FaissIndex(half), database, db)
     assert found["nearest"] == 0.5
     assert 0.8 < found["neighbours"] < 1
 
@@ -275,7 +278,7 @@ def test_training_takes_a_sample_that_its_seed_decides(built):
 
 
 def test_too_few_training_vectors_give_a_smaller_index_and_say_so(built, capsys):
-    options = {"nlist": 256, "nprobe": 40, "codes": 8, "bits": 8}
+    options = {"nlist": 256, "nprobe": 40, "m": 8, "nbits": 8}
     index, _ = built("ivfpq", options, vectors(0, 100), vectors(1, 10))
     assert faiss.extract_index_ivf(index.index).nlist == 2
     said = capsys.readouterr().out
@@ -289,24 +292,44 @@ def test_an_index_cannot_be_trained_on_nothing(name, few, built):
         built(name, OPTIONS[name], vectors(0, few), vectors(1, 10))
 
 
+@pytest.mark.parametrize(
+    "options, says",
+    [
+        ({"type": "ivff", "nlist": 4}, "index 'mine': unknown type 'ivff'; known: l2, ivf, "),
+        ({"type": "ivf", "nlist": 4, "probes": 4}, "index 'mine': unknown option 'probes'; ivf takes nlist, nprobe"),
+        ({"type": "ivf", "nlist": 4}, "index 'mine': missing option 'nprobe'; ivf takes nlist, nprobe"),
+        ({"type": "l2", "nlist": 4}, "index 'mine': unknown option 'nlist'; l2 takes none"),
+    ],
+)
+def test_an_unknown_type_or_option_is_refused(options, says):
+    with pytest.raises(UserError, match=says):
+        index_type_of("mine", options)
+
+
+def test_every_index_type_is_tested_and_has_a_size():
+    assert set(OPTIONS) == set(INDEX_TYPES)
+    for name, options in OPTIONS.items():
+        assert index_type_of(name, options).bytes_per_vector(64) > 0
+
+
 def test_codes_must_divide_the_dimension(built, tmp_path):
-    options = {"nlist": 4, "nprobe": 4, "codes": 7, "bits": 8}
-    with pytest.raises(UserError, match="codes: 7 does not divide the fingerprint's 16 dimensions"):
+    options = {"nlist": 4, "nprobe": 4, "m": 7, "nbits": 8}
+    with pytest.raises(UserError, match="m: 7 does not divide the fingerprint's 16 dimensions"):
         built("ivfpq", options, vectors(0, 100), vectors(1, 10))
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("name, options", [("ivfpq", {"bits": 8}), ("ivfpq-fastscan", {})])
+@pytest.mark.parametrize("name, options", [("ivfpq", {"nbits": 8}), ("ivfpq-fastscan", {})])
 @pytest.mark.parametrize("dim, used", [(16, 16), (32, 32), (64, 64), (128, 64)])
 def test_a_fingerprint_has_at_most_a_code_for_each_dimension(name, options, dim, used, tmp_path, capsys):
     """The paper's 64 codes for its Table 4, d = 16 to 128."""
     database = Database(vectors(0, 400, dim=dim), vectors(1, 10, dim=dim))
-    options = {"nlist": 4, "nprobe": 4, "codes": 64, **options}
+    options = {"nlist": 4, "nprobe": 4, "m": 64, **options}
     build_index(name, options, database, tmp_path / name)
     index = read_index(name, options, tmp_path / name, database)
     assert used == faiss.downcast_index(index.index).pq.M
     assert (index.nearest(database.db, 1)[:, 0] == np.arange(400, 410)).mean() >= 0.9
-    said = f"codes: a fingerprint of {dim} dimensions has no more than {dim} codes, not 64: using {dim}"
+    said = f"m: a fingerprint of {dim} dimensions has at most {dim} codes, not 64: using {dim}"
     assert (said in capsys.readouterr().out) == (used < 64)
 
 
@@ -326,7 +349,7 @@ def test_what_does_not_belong_together_is_refused(built, tmp_path):
         read_index("l2", {}, tmp_path / "l2", database)
 
 
-@pytest.mark.parametrize("name", INDEXES)
+@pytest.mark.parametrize("name", FILES_OF_FAISS)
 @pytest.mark.parametrize("kept", [0.3, 0.999])
 def test_a_truncated_index(name, kept, built, tmp_path):
     _, database = built(name, OPTIONS[name], vectors(0, 700), vectors(1, 60))
@@ -361,7 +384,7 @@ def test_a_truncated_file_of_fingerprints(tmp_path):
             open_vectors(tmp_path / "x.npy")
 
 
-@pytest.mark.parametrize("name", [*INDEXES, "milvus"])
+@pytest.mark.parametrize("name", INDEX_TYPES)
 def test_nothing_that_evaluation_reads_is_written(name, tmp_path):
     for i, part in enumerate(("dummy", "db", "query")):
         np.save(tmp_path / f"{part}.npy", vectors(i, 300))
@@ -375,7 +398,7 @@ def test_nothing_that_evaluation_reads_is_written(name, tmp_path):
     assert after == before
 
 
-@pytest.mark.parametrize("name", [*INDEXES, "milvus"])
+@pytest.mark.parametrize("name", INDEX_TYPES)
 def test_more_neighbours_than_fingerprints(name, built):
     index, database = built(name, OPTIONS[name], vectors(0, 16), vectors(1, 3))
     found = index.nearest(database.db, 50)
@@ -452,7 +475,7 @@ def reference_vectors(recipe: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 @needs_parity
 @pytest.mark.parametrize("recipe", ["a", "b"])
-@pytest.mark.parametrize("name, options, points", [("l2", {}, 0), ("ivfpq", {"codes": 64, "bits": 8}, 0.5)])
+@pytest.mark.parametrize("name, options, points", [("l2", {}, 0), ("ivfpq", {"m": 64, "nbits": 8}, 0.5)])
 def test_reference_scores(recipe, name, options, points, built):
     """Exactly equal for l2; within half a point for IVF-PQ, whose k-means may differ between builds of Faiss."""
     dummy, db, query = reference_vectors(recipe)
@@ -486,7 +509,7 @@ def test_shards_read_like_one_array(borders, start, stop, seed):
     np.testing.assert_array_equal(cut[rows], whole[rows])
 
 
-@pytest.mark.parametrize("name", INDEXES)
+@pytest.mark.parametrize("name", FILES_OF_FAISS)
 def test_a_database_in_shards_gives_the_same_index_and_answers(name, tmp_path):
     dummy, db, query = vectors(1, 700), vectors(2, 60), vectors(2, 60)
     answers, files = [], []

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from archives import zipped
 from checksumdir import dirhash
 from kaggle_server import HANDLE, KEY, USER, Remote, serving
@@ -17,11 +18,13 @@ from wavs import data_set, write
 
 from nafp import disk as space
 from nafp.audio.wav import write_wav
-from nafp.datasets import download, manifest, sources
+from nafp.config.check import check_config
+from nafp.datasets import download, manifest
 from nafp.datasets.digests import Hasher, Journal, digest_files, directory_md5
 from nafp.datasets.layout import SPLITS
 from nafp.datasets.manifest import changed_files, make_manifest, read_manifest, select_dummies, with_digests
-from nafp.datasets.sources import Place, obtain, record_and_clean_up, unpack_all
+from nafp.datasets.obtain import obtain, record_first, remove_archives, unpack_all
+from nafp.datasets.sources import SOURCES, Place, dataset_of, gdrive
 from nafp.datasets.verification import (
     OTHER_COPY,
     SHOWN,
@@ -35,6 +38,7 @@ from nafp.datasets.verification import (
 )
 from nafp.errors import UserError
 
+ROOT = Path(__file__).parents[2]
 KAGGLE = {"source": "kaggle", "handle": HANDLE}
 
 
@@ -64,11 +68,13 @@ def place(tmp_path) -> Place:
 
 
 def verified(place: Place, archives: list[dict], keep_archive: bool = False) -> pd.DataFrame:
-    """What the rule verify does, without its report."""
+    """What the rules verify and remove_archive do, without the report."""
     digests = digest_files(place.root, Journal(place.journal))
     whole = with_digests(make_manifest(place.root), digests)
     whole.to_csv(place.root.with_name("new.csv"), index=False)
-    record_and_clean_up(archives, place.root.with_name("new.csv"), place, keep_archive)
+    record_first(archives, place.root.with_name("new.csv"), place)
+    if not keep_archive:
+        remove_archives(archives)
     return whole
 
 
@@ -160,12 +166,46 @@ def test_what_dataport_lacks_is_said(place, tmp_path, files, says):
 def test_google_drive(remote, place, monkeypatch):
     """gdown itself, with the address of the local server in place of Google's."""
     options = {"source": "gdrive", "drive_id": "1-abc"}
-    monkeypatch.setattr(sources, "DRIVE", f"{remote.api}/storage/uc?id=")
+    monkeypatch.setattr(gdrive, "DRIVE", f"{remote.api}/storage/uc?id=")
     remote.faults = [404]
     with pytest.raises(UserError, match="gdrive 1-abc: cannot be downloaded .*source: local"):
         obtain(options, place)
     archives = obtain(options, place)
     assert unpack_all(archives, None, place) == len(SPLITS)
+
+
+# ---------------------------------------------------------------- the registry
+
+
+def test_the_short_form_of_a_data_set_is_a_source():
+    assert dataset_of({"dataset": "demo"}) == {"name": "demo", "source": "demo"}
+    assert dataset_of({"dataset": {"name": "a"}}) == {"name": "a", "source": "folder", "root": "data/a"}
+    for given in ("demo", {"name": "mine", "source": "kaggle", "handle": "a/b", "root": "x"}):
+        once = dataset_of({"dataset": given})
+        assert dataset_of({"dataset": once}) == once
+
+
+def test_every_source_brings_its_files_in_one_way():
+    """A rule of rules/data.smk makes them, an archive is brought, or they lie there."""
+    rules = (ROOT / "rules/data.smk").read_text()
+    for name, source in SOURCES.items():
+        assert source.maker is None or f"rule {source.maker}:" in rules, name
+        assert source.maker is None or source.bring is None, name
+        assert set(source.required) <= {*source.options, "root"}, name
+        assert source.about, name
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_every_source_can_be_configured_with_its_options(name):
+    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    values = {"root": "x", "handle": "a/b", "drive_id": "c", "archive": "d.zip"}
+    values["own"] = {"music": "m", "noise": "n", "impulse_responses": "i"}
+    given = {option: values[option] for option in SOURCES[name].required}
+    check_config(config | {"dataset": {"name": "mine", "source": name, **given}}, ROOT)
+    for option in given:
+        less = {key: value for key, value in given.items() if key != option}
+        with pytest.raises(UserError, match=f"dataset: '{option}' is missing"):
+            check_config(config | {"dataset": {"name": "mine", "source": name, **less}}, ROOT)
 
 
 # ---------------------------------------------------------------- checksums and manifests
@@ -215,7 +255,7 @@ def test_two_copies_are_compared(tmp_path):
     assert changed_files(tables[0], tables[0]).empty
     problems = content_problems(manifest_of(other, tmp_path / "o.tsv"), [tmp_path / "one.csv"])
     assert len(problems) == 3
-    script = Path(__file__).parents[2] / "scripts/compare_manifests.py"
+    script = ROOT / "scripts/compare_manifests.py"
     command = [sys.executable, str(script), str(tmp_path / "one.csv")]
     done = subprocess.run([*command, str(tmp_path / "other.csv")], capture_output=True, text=True)
     assert done.returncode == 1

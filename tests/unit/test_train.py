@@ -22,11 +22,12 @@ from nafp.model.fingerprint import fingerprint, fingerprint_to_file
 from nafp.model.model import build_model
 from nafp.model.weights import load_model
 from nafp.search.vectors import open_vectors, write_manifest
-from nafp.training.batches import Batches, generator
+from nafp.training.batches import Batches, generator_for
 from nafp.training.checkpoints import Checkpoints
-from nafp.training.mini_search import diagonal_sums, mini_search
+from nafp.training.mini_search import mini_search, sequence_similarities
 from nafp.training.optim import learning_rate
-from nafp.training.train import Trainer, train
+from nafp.training.train import train
+from nafp.training.trainer import Trainer
 from nafp.training.validation import spread
 
 CPU = torch.device("cpu")
@@ -54,7 +55,7 @@ def whole_epoch(t: Trainer) -> None:
 
 def test_a_batch_is_anchors_and_then_their_replicas():
     t = trainer(chain=[])
-    images = t.batches.images(t.batches.plan(np.array([0, 4, 7, 2]), generator(0)))
+    images = t.batches.images(t.batches.plan(np.array([0, 4, 7, 2]), generator_for(0)))
     assert images.shape == (8, 64, 32)
     torch.testing.assert_close(images[:4], images[4:])
     starts = (0, 16000, 32000, 8000)
@@ -64,15 +65,15 @@ def test_a_batch_is_anchors_and_then_their_replicas():
 
 def test_several_replicas_of_an_anchor_lie_side_by_side():
     batches = trainer(chain=[], bsz=8, positives=3).batches
-    images = batches.images(batches.plan(np.array([0, 4]), generator(0)))
+    images = batches.images(batches.plan(np.array([0, 4]), generator_for(0)))
     torch.testing.assert_close(images[2:5], images[:1].expand(3, -1, -1))
     torch.testing.assert_close(images[5:8], images[1:2].expand(3, -1, -1))
 
 
-@pytest.mark.parametrize("past_s", [0.0, 0.8])
-def test_some_rows_of_a_batch_are_the_same_rows(past_s):
-    batches = trainer(data={"past_s": past_s}).batches
-    plan, rows = batches.plan(np.array([0, 4, 7, 2]), generator(0)), range(1, 8, 3)
+@pytest.mark.parametrize("context_s", [0.0, 0.8])
+def test_some_rows_of_a_batch_are_the_same_rows(context_s):
+    batches = trainer(data={"context_s": context_s}).batches
+    plan, rows = batches.plan(np.array([0, 4, 7, 2]), generator_for(0)), range(1, 8, 3)
     torch.testing.assert_close(batches.images(plan, rows), batches.images(plan)[rows], atol=1e-6, rtol=0)
 
 
@@ -85,12 +86,12 @@ def test_one_epoch_sees_every_segment_once_but_the_rest():
 
 
 def test_the_last_segments_are_never_seen_if_one_asks_for_it():
-    batches = trainer(data={"rest": "never"}).batches
+    batches = trainer(data={"drop_last": True}).batches
     assert {*batches.order(0).flat} == {*batches.order(5).flat} == set(range(12))
 
 
 def test_neighbours_lie_together():
-    batches = trainer(bsz=30, data={"neighbours": 5}).batches
+    batches = trainer(bsz=30, data={"shuffle_run_length": 5}).batches
     for epoch in range(6):
         (order,) = batches.order(epoch)
         assert sorted(order) == list(range(15))
@@ -121,20 +122,22 @@ def test_a_fraction_of_the_songs_is_part_of_every_larger_one(fraction):
 
 def test_splice_joins_two_replicas_of_the_anchor():
     """Without the step's seam each half is what one cut or the other would give; unspliced replicas are as before."""
-    chain = Chain([{"time_offset": {"max_s": 0.1}}, {"splice": {"p": 0.5, "at_s": [0.25, 0.25]}}, {"gain": {}}])
+    chain = Chain(
+        [{"time_offset": {"max_s": 0.1}}, {"splice": {"p": 0.5, "at_s": [0.25, 0.25]}}, {"peak_normalize": {}}]
+    )
     batches = Batches(split(0, clips=12), LogMel(**FEATURES), chain, 40, 1, 0, torch.device("cpu"))
-    plan = batches.plan(batches.order(0)[0], generator(0))
-    spliced = plan.seconds.replicas
+    plan = batches.plan(batches.order(0)[0], generator_for(0))
+    spliced = plan.spliced.replicas
     assert 3 < len(spliced) < 17
     joined = batches.waves(plan, range(40))[20:]
     first = batches.degrade(plan.start[20:], plan.clip_start[20:], plan.wave)
-    second = batches.degrade(plan.seconds.start, plan.clip_start[20:][spliced], plan.seconds.wave)
+    second = batches.degrade(plan.spliced.start, plan.clip_start[20:][spliced], plan.spliced.wave)
     torch.testing.assert_close(joined[spliced][:, 2000:], second[:, 2000:])
     first[spliced, 2000:] = second[:, 2000:]
     torch.testing.assert_close(joined, first)
     anchors, replicas = torch.as_tensor(plan.start).split(20)
-    assert (plan.seconds.start - anchors[spliced]).abs().max() <= 800  # as far from the anchor as any replica
-    assert (plan.seconds.start != replicas[spliced]).any()
+    assert (plan.spliced.start - anchors[spliced]).abs().max() <= 800  # as far from the anchor as any replica
+    assert (plan.spliced.start != replicas[spliced]).any()
 
 
 # ---------------------------------------------------------------- training
@@ -147,7 +150,7 @@ def test_splice_joins_two_replicas_of_the_anchor():
         {"loss": "triplet", "loss_options": {"margin": 0.4, "mining": "release_semi_hard"}, "positives": 3},
         {"optimizer": {"name": "lamb"}, "learning_rate": 3e-3},
         {"precision": "bfloat16", "schedule": {"name": "constant"}},
-        {"model": {"variant": "paper", "width": 4}, "schedule": {"name": "cos-restart"}, "micro_batch": 3},
+        {"model": {"variant": "paper", "width": 4}, "schedule": {"name": "cos-restart"}, "micro_batch_size": 3},
     ],
 )
 def test_training_learns(tmp_path, changes, monkeypatch):
@@ -176,7 +179,7 @@ def test_same_seed_same_weights(tmp_path):
 
 
 def test_pieces_change_nothing_but_rounding(tmp_path):
-    whole, pieces = (trained(tmp_path / str(n), epochs=1, micro_batch=n).weights() for n in (None, 3))
+    whole, pieces = (trained(tmp_path / str(n), epochs=1, micro_batch_size=n).weights() for n in (None, 3))
     for name in whole:
         torch.testing.assert_close(whole[name], pieces[name], atol=2e-5, rtol=1e-4)
 
@@ -275,7 +278,7 @@ def test_validation_queries_can_be_made_by_a_chain():
 
 
 def images_of_queries(t: Trainer) -> torch.Tensor:
-    return t.validation.degraded(t.network.features, torch.arange(10), generator(0))
+    return t.validation.degraded(t.network.features, torch.arange(10), generator_for(0))
 
 
 def test_a_validation_chain_does_all_that_it_says():
@@ -284,7 +287,9 @@ def test_a_validation_chain_does_all_that_it_says():
     moved = images_of_queries(validated({"time_offset": {"max_s": 0.1}}))
     db = VALIDATED["val_db"].segments
     bounds = (torch.from_numpy(part[:10]) for part in (db.low, db.high))
-    offsets = Chain([{"time_offset": {"max_s": 0.1}}]).draw_offsets(*bounds, 0, generator(0), torch.arange(10))[:, 0]
+    offsets = Chain([{"time_offset": {"max_s": 0.1}}]).draw_offsets(*bounds, 0, generator_for(0), torch.arange(10))[
+        :, 0
+    ]
     assert (offsets != 0).any()
     torch.testing.assert_close(moved, trainer().network.features(queries_at(offsets)))
     masked = images_of_queries(validated({"time_mask": {"fill": "zeros", "frames": [4, 4]}}))
@@ -307,8 +312,8 @@ def test_a_validation_query_can_be_spliced():
     def cut(at):
         return t.db.cut(at, 8000)
 
-    joined = t.chain.query(cut, t.start, t.low, t.high, rows, generator(0))
-    offsets = t.chain.draw_offsets(t.low, t.high, 1, generator(0), rows)
+    joined = t.chain.query(cut, t.start, t.low, t.high, rows, generator_for(0))
+    offsets = t.chain.draw_offsets(t.low, t.high, 1, generator_for(0), rows)
     torch.testing.assert_close(joined[:, :2000], cut(t.start + offsets[:, 0])[:, :2000])
     torch.testing.assert_close(joined[:, 2000:], cut(t.start + offsets[:, 1])[:, 2000:])
     assert (offsets[:, 0] != offsets[:, 1]).any()
@@ -317,7 +322,7 @@ def test_a_validation_query_can_be_spliced():
 def test_masks_are_filled_with_the_mean_of_the_whole_batch(monkeypatch):
     chain = [{"cutout": {"mels": [3, 20], "fill": "batch_mean"}}, {"time_mask": {"fill": "batch_mean", "p": 0.5}}]
     batches = trainer(chain=chain).batches
-    plan = batches.plan(np.array([0, 4, 7, 2]), generator(0))
+    plan = batches.plan(np.array([0, 4, 7, 2]), generator_for(0))
     whole = batches.images(plan)
     monkeypatch.setattr("nafp.training.batches.ROWS_AT_A_TIME", 3)
     torch.testing.assert_close(batches.images(plan), whole, atol=1e-6, rtol=0)
@@ -326,9 +331,9 @@ def test_masks_are_filled_with_the_mean_of_the_whole_batch(monkeypatch):
 def test_training_begins_with_given_weights(tmp_path):
     done = trained(tmp_path, epochs=1)
     start = str(done.checkpoints.weights(1))
-    assert same(trainer(start=start).weights(), done.weights())
-    with pytest.raises(UserError, match="train.start: .* cannot be used"):
-        trainer(start=start, dim=4)
+    assert same(trainer(init_from=start).weights(), done.weights())
+    with pytest.raises(UserError, match="train.init_from: .* cannot be used"):
+        trainer(init_from=start, dim=4)
 
 
 @pytest.mark.parametrize(
@@ -362,23 +367,25 @@ def test_out_of_memory_says_what_to_set():
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     t.embed = failing
-    with pytest.raises(UserError, match="out of memory with 8 segments at a time; set train.micro_batch to 4 or auto"):
+    with pytest.raises(
+        UserError, match="out of memory with 8 segments at a time; set train.micro_batch_size to 4 or auto"
+    ):
         next(t.run_epoch())
 
 
 def test_automatic_pieces_fit_the_memory(monkeypatch, capsys):
-    t = trainer(micro_batch="auto")
-    t.choose_piece()
-    assert t.piece is None
+    t = trainer(micro_batch_size="auto")
+    t.choose_micro_batch()
+    assert t.micro_batch_size is None
     assert "MB a segment" in capsys.readouterr().out
     monkeypatch.setattr("nafp.training.gradients.free_memory", lambda device: 1_000_000)
-    t.choose_piece()
+    t.choose_micro_batch()
     said = capsys.readouterr().out
-    assert t.piece in (2, 3, 4)
-    assert f"pieces of {t.piece} of 8 rows" in said
+    assert t.micro_batch_size in (2, 3, 4)
+    assert f"micro-batches of {t.micro_batch_size} of 8 rows" in said
     monkeypatch.setattr("nafp.training.gradients.free_memory", lambda device: 1000)
     with pytest.raises(UserError, match="one segment needs .* MB of memory to train"):
-        t.choose_piece()
+        t.choose_micro_batch()
 
 
 # ---------------------------------------------------------------- model, schedules
@@ -448,11 +455,22 @@ def test_the_learning_rate_grows_with_the_batch():
 
 def test_identity_is_what_the_weights_depend_on():
     base = settings(epochs=3, schedule={"name": "cos", "epochs": 3})
-    for same_weights in ({"epochs": 9}, {"micro_batch": 4}, {"checkpoints": {"every": 2}}):
+    for same_weights in ({"epochs": 9}, {"micro_batch_size": 4}, {"checkpoints": {"every": 2}}):
         assert dataclasses.replace(base, **same_weights).identity() == base.identity()
     for other in ({"seed": 1}, {"chain": []}, {"precision": "bfloat16"}):
         assert dataclasses.replace(base, **other).identity() != base.identity()
     assert settings(epochs=4).identity() != settings(epochs=3).identity()  # another schedule
+
+
+def test_former_names_of_settings_are_translated():
+    former = {"start": "a", "micro_batch": 4, "data": {"past_s": 0.3, "neighbours": 2, "rest": "never"}}
+    chain, now = [{"gain": {"peak_db": [-3, 0]}}, {"gain": {"db": [0, 1]}}], [{"peak_normalize": {"peak_db": [-3, 0]}}]
+    with pytest.warns(FutureWarning) as said:
+        found = settings(**former, chain=chain, validation={"segments": 9, "chain": [{"gain": {}}]})
+    assert found.data == {"context_s": 0.3, "shuffle_run_length": 2, "drop_last": True}
+    assert (found.init_from, found.micro_batch_size, found.chain) == ("a", 4, now + chain[1:])
+    assert found.validation == {"segments": 9, "chain": [{"peak_normalize": {}}]}
+    assert len(said) == 7 and "data: 'past_s' is now called 'context_s'" in {str(one.message) for one in said}
 
 
 # ---------------------------------------------------------------- fingerprints and metrics
@@ -520,8 +538,9 @@ def test_clips_shorter_than_a_segment_are_trained_on():
     assert np.isfinite(t.history[0]["loss"])
 
 
-def test_diagonal_sums_by_hand():
-    np.testing.assert_array_equal(diagonal_sums(np.array([[1, 2, 3], [4, 5, 6], [7, 8, 9]]), 2), [[6, 8], [12, 14]])
+def test_sequence_similarities_by_hand():
+    found = sequence_similarities(np.array([[1, 2, 3], [4, 5, 6], [7, 8, 9]]), 2)
+    np.testing.assert_array_equal(found, [[6, 8], [12, 14]])
 
 
 @pytest.mark.parametrize("metric", ["dot", "l2"])

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
-ENVIRONMENTS = sorted((ROOT / "envs").glob("*.yaml"))
+ENVIRONMENTS = [*sorted((ROOT / "envs").glob("*.yaml")), ROOT / "environment.yaml"]
 # import name -> distribution, where they differ
 DISTRIBUTIONS = {"yaml": "pyyaml", "faiss": "faiss-gpu", "PIL": "pillow", "google_crc32c": "google-crc32c"}
 

@@ -153,7 +153,7 @@ def test_somebodys_fingerprints_that_do_not_belong_together(packed, theirs):
     )
     theirs(dims=12)
     cell = THEIRS.replace("l2", "ivfpq")
-    assert "index 'ivfpq': codes: 8 does not divide" in refused(packed, cell, external={"theirs": "theirs"})
+    assert "index 'ivfpq': m: 8 does not divide" in refused(packed, cell, external={"theirs": "theirs"})
 
 
 def test_somebodys_fingerprints_before_the_data_set_is_packed(packed, theirs, tmp_path):

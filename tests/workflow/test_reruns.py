@@ -16,9 +16,16 @@ ROOT = Path(__file__).parents[2]
 BOARD = {"scoreboard"}  # tables, plots or page
 FOLLOWS = {"fingerprint", "build_index", "score"} | BOARD  # a training
 ALL = {"compose_demo", "synthesise_queries", "verify", "pack", "train"} | FOLLOWS
-ROWS = {  # the page's row -> file, text, its replacement, what reruns
+ONE_CELL = {"build_index": 1, "score": 1, "make_table": 1, "listen": 0, "plot_misses": 0, "plot_similarity": 0}
+ROWS = {  # the page's row -> file, text, its replacement, what reruns, and of some rules how many jobs
     "`train.learning_rate`, a chain, a recipe, the model": [
-        ("config.yaml", "learning_rate: 2.0e-3", "learning_rate: 1.0e-3", {"train"} | FOLLOWS),
+        (
+            "config.yaml",
+            "learning_rate: 2.0e-3",
+            "learning_rate: 1.0e-3",
+            {"train"} | FOLLOWS,
+            {"train": 2, "fingerprint": 6},
+        ),
         ("tiny.yaml", "mels: [2, 8]", "mels: [2, 9]", {"train"} | FOLLOWS),
         ("tiny.yaml", "model: {width: 4}", "model: {width: 2}", {"train"} | FOLLOWS),
     ],
@@ -27,13 +34,19 @@ ROWS = {  # the page's row -> file, text, its replacement, what reruns
     ],
     "an index's options, or one more index": [
         ("tiny.yaml", "ivfpq: {nlist: 4", "ivfpq: {nlist: 3", {"build_index", "score"} | BOARD),
-        ("tiny.yaml", "index: [l2, ivfpq,", "index: [l2, ivfpq, hnsw,", {"build_index", "score"} | BOARD),
+        ("tiny.yaml", "index: [l2, ivfpq,", "index: [l2, ivfpq, hnsw,", {"build_index", "score"} | BOARD, ONE_CELL),
     ],
     "`search.lengths`, `search.protocol`, ...": [
         ("tiny.yaml", "search: {lengths: [1, 3, 5]}", "search: {lengths: [1, 3]}", {"score"} | BOARD),
     ],
     "one more seed, batch size or chain in a study": [
-        ("tiny.yaml", "bsz: 16}", "bsz: 16, seed: [0, 1]}", {"train"} | FOLLOWS),
+        (
+            "tiny.yaml",
+            "bsz: 16}",
+            "bsz: 16, seed: [0, 1]}",
+            {"train"} | FOLLOWS,
+            {"train": 2, "fingerprint": 6, "score": 2},
+        ),
     ],
     "`train.gpus`, the question of a study": [
         ("config.yaml", "gpus: 1", "gpus: 2", BOARD),
@@ -54,7 +67,7 @@ ROWS = {  # the page's row -> file, text, its replacement, what reruns
     ],
     "a library module, say `scripts/nafp/search/index.py`": [
         ("scripts/nafp/search/index.py", '"""\n', '"""\n# edited\n', {"build_index", "score"} | BOARD),
-        ("scripts/nafp/report/figures/plots.py", '"""\n', '"""\n# edited\n', BOARD),
+        ("scripts/nafp/report/figures/plots.py", '"""\n', '"""\n# edited\n', BOARD, {"plot": 9, "make_table": 0}),
         ("scripts/nafp/training/losses.py", '"""\n', '"""\n# edited\n', {"train"} | FOLLOWS),
         ("scripts/nafp/demo/sounds.py", '"""\n', '"""\n# edited\n', ALL),
     ],
@@ -65,7 +78,11 @@ ROWS = {  # the page's row -> file, text, its replacement, what reruns
     "WAV files in your own folder": [],  # as the next two tests say
     "a package version in `envs/`, with `--use-conda`": [],
 }
-CASES = [pytest.param(*case, id=f"{case[0]} {case[1][:20]}") for cases in ROWS.values() for case in cases]
+CASES = [
+    pytest.param(*case[:4], case[4] if case[4:] else {}, id=f"{case[0]} {case[1][:20]}")
+    for cases in ROWS.values()
+    for case in cases
+]
 
 
 def test_the_page_has_these_rows():
@@ -82,11 +99,21 @@ def stages(jobs: dict[str, int]) -> set[str]:
     return {"scoreboard" if rule in board else rule for rule in jobs}
 
 
-@pytest.mark.parametrize("name, old, new, reruns", CASES)
-def test_a_change_reruns_what_depends_on_it(edited, name, old, new, reruns):
+@pytest.mark.parametrize("name, old, new, reruns, counts", CASES)
+def test_a_change_reruns_what_depends_on_it(edited, name, old, new, reruns, counts):
     folder, edit = edited
     edit(name, old, new)
-    assert stages(planned(folder)) == reruns
+    jobs = planned(folder)
+    assert stages(jobs) == reruns
+    assert {rule: jobs.get(rule, 0) for rule in counts} == counts
+
+
+def test_a_recipe_runs_its_runs_only(edited):
+    folder, edit = edited
+    edit("tiny.yaml", "  table3: {", "  recipes_compared: {recipe: [base, narrow]}\n  table3: {")
+    edit("tiny.yaml", "run: {bsz: 16", "recipes: {narrow: {model: {width: 2}, train: {epochs: 1}}}\nrun: {bsz: 16")
+    jobs = planned(folder)
+    assert (jobs["train"], jobs["fingerprint"], jobs["score"]) == (1, 3, 1)
 
 
 def test_every_rule_has_its_code_as_a_parameter():

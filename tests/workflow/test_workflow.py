@@ -22,7 +22,7 @@ from workflow import FULL, NONE, ROOT, copy_project, planned, snakemake, tiny
 from nafp.audio.splits import Split
 from nafp.audio.wav import read_wav
 from nafp.augment.chain import Chain
-from nafp.augment.queries import degrade_clip, generator, held_out_pools
+from nafp.augment.queries import degrade_clip, generator_of_song, held_out_pools
 from nafp.datasets.layout import SPLITS
 from nafp.evaluation.metrics import METRICS
 from nafp.search.vectors import open_vectors
@@ -116,7 +116,7 @@ def test_queries_are_made_with_their_parts_half_of_the_held_out_sounds(finished,
     songs = corpus / SPLITS[f"{part}_db"]
     for path in sorted(songs.rglob("*.wav")):
         name = path.relative_to(songs).as_posix()
-        expected, gain_db = degrade_clip(read_wav(path), chain, generator(0, name))
+        expected, gain_db = degrade_clip(read_wav(path), chain, generator_of_song(0, name))
         np.testing.assert_array_equal(read_wav(corpus / SPLITS[f"{part}_query"] / name), expected)
         assert gain_db == 0  # their chain sets the level
 
@@ -201,65 +201,6 @@ def test_the_scoreboard_of_what_has_finished(finished, tmp_path):
     assert "scoreboard" not in planned(folder, "scoreboard")
     (tmp_path / "aside.json").rename(cell)
     assert {"make_table", "build_page"} <= planned(folder, "scoreboard").keys()
-
-
-# ---------------------------------------------------------------- what reruns
-
-
-def test_nothing_is_left_to_do(finished):
-    assert planned(finished) == {}
-
-
-def test_learning_rate_reruns_training_and_what_follows(edited):
-    folder, edit = edited
-    edit("config.yaml", "learning_rate: 2.0e-3", "learning_rate: 1.0e-3")
-    jobs = planned(folder)
-    assert jobs["train"] == 2
-    assert jobs["fingerprint"] == 6
-    assert not jobs.keys() & {"compose_demo", "synthesise_queries", "verify", "pack"}
-
-
-def test_one_more_index_runs_its_cells_only(edited):
-    folder, edit = edited
-    edit("tiny.yaml", "index: [l2, ivfpq,", "index: [l2, ivfpq, hnsw,")
-    jobs = planned(folder)
-    assert (jobs.pop("build_index"), jobs.pop("score")) == (1, 1)
-    assert jobs.keys() == {"make_table", "plot", "build_page"}
-
-
-def test_a_recipe_runs_its_runs_only(edited):
-    folder, edit = edited
-    edit("tiny.yaml", "  table3: {", "  recipes_compared: {recipe: [base, narrow]}\n  table3: {")
-    edit("tiny.yaml", "run: {bsz: 16", "recipes: {narrow: {model: {width: 2}, train: {epochs: 1}}}\nrun: {bsz: 16")
-    jobs = planned(folder)
-    assert (jobs["train"], jobs["fingerprint"], jobs["score"]) == (1, 3, 1)
-
-
-def test_one_more_seed_runs_its_runs_only(edited):
-    folder, edit = edited
-    edit("tiny.yaml", "table3: {aug: [full, none], bsz: 16}", "table3: {aug: [full, none], bsz: 16, seed: [0, 1]}")
-    jobs = planned(folder)
-    assert jobs["train"] == 2
-    assert jobs["fingerprint"] == 6
-    assert jobs["score"] == 2
-    assert "pack" not in jobs
-
-
-@pytest.mark.parametrize(
-    "module, reruns, spares",
-    [
-        ("search/index", {"build_index", "score"}, {"train", "fingerprint", "pack"}),
-        ("report/figures/plots", {"plot"}, {"train", "score", "make_table"}),
-        ("training/losses", {"train", "fingerprint"}, {"pack", "verify"}),
-        ("demo/sounds", {"compose_demo", "pack", "train"}, set()),
-    ],
-)
-def test_a_library_module_reruns_what_imports_it(edited, module, reruns, spares):
-    folder, edit = edited
-    edit(f"scripts/nafp/{module}.py", '"""\n', '"""\n# edited\n')
-    jobs = planned(folder).keys()
-    assert reruns <= jobs
-    assert not spares & jobs
 
 
 def test_one_cell_by_its_path(finished):

@@ -3,11 +3,12 @@
 import io
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-
-import numpy as np
-import soundfile as sf
+from typing import TYPE_CHECKING
 
 from nafp.audio.segments import SAMPLE_RATE
+
+if TYPE_CHECKING:
+    import numpy as np
 
 CODECS = {  # name -> container and coding of libsndfile; none of them delays the signal
     "ulaw": ("WAV", "ULAW"),  # telephone, 64 kbit/s
@@ -19,10 +20,12 @@ CODECS = {  # name -> container and coding of libsndfile; none of them delays th
 }
 
 
-def code_and_decode(x: np.ndarray, codecs: Sequence[str]) -> np.ndarray:
+def code_and_decode(x: "np.ndarray", codecs: Sequence[str]) -> "np.ndarray":
     """(B, T) float32 in [-1, 1] -> the same after one of CODECS each, of the same length."""
+    import numpy as np  # here, because planning reads the names of the codecs
+    import soundfile as sf
 
-    def one(samples: np.ndarray, codec: str) -> np.ndarray:
+    def one(samples: "np.ndarray", codec: str) -> "np.ndarray":
         container, coding = CODECS[codec]
         file = io.BytesIO()
         sf.write(file, samples, SAMPLE_RATE, format=container, subtype=coding)

@@ -1,18 +1,14 @@
 """Masks on log-mel images, also called spec-augment (paper 3.3): the ``image`` steps of a chain."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
 import torch
 from torch import Generator, Tensor
 
-Range = Sequence[float]
-Draws = Mapping[str, Tensor | np.ndarray]  # (B, ...) each; tensors are sent to the device, arrays are used by the CPU
-BatchMean = Callable[
-    [Tensor], Tensor
-]  # images (B, mels, frames), maybe not all of a batch -> the mean of the whole batch
-ON_HOST = ("shift", "pattern")  # draws of noise, which the CPU makes: the same on every device
+from nafp.augment.base import BatchMean, Draws, Range
+
+ON_HOST = ("shift", "pattern")  # draws that seed noise made by the CPU, so that it is the same on every device
 
 
 @dataclass
@@ -20,10 +16,9 @@ class Cutout:
     """Mask ``holes`` rectangles in each image, with sizes in mel bins and frames drawn from inclusive ranges.
 
     A size of None spans the axis. The centre is uniform and the hole is cut at the image's edges. ``shared`` draws one
-    set of holes for the whole batch, as the published code does.
+    set of holes for the whole batch, as the original does.
     """
 
-    stage = "image"
     mels: Range | None = (25, 101)
     frames: Range | None = (3, 11)
     fill: str | Range = "min"  # a name of fill_values, or a range
@@ -65,7 +60,7 @@ class Cutout:
 
 @dataclass
 class FrequencyMask(Cutout):
-    """Mask a band of mel bins over all frames ("horizontal" in the published code)."""
+    """Mask a band of mel bins over all frames ("horizontal" in the original)."""
 
     mels: Range | None = (5, 19)
     frames: Range | None = field(default=None, init=False)
@@ -73,17 +68,18 @@ class FrequencyMask(Cutout):
 
 @dataclass
 class TimeMask(Cutout):
-    """Mask a run of frames over all mel bins ("vertical" in the published code)."""
+    """Mask a run of frames over all mel bins ("vertical" in the original)."""
 
     mels: Range | None = field(default=None, init=False)
     frames: Range | None = (5, 15)
 
 
 def fill_values(images: Tensor, fill: str | Range, draws: Draws, batch_mean: BatchMean = torch.mean) -> Tensor:
-    """What a hole contains, broadcastable to (B, mels, frames).
+    """The values inside holes, broadcastable to (B, mels, frames).
 
-    ``min``, ``mean``: of each image. ``batch_mean``: of the whole batch, which the published code writes when told ``min``.
-    ``zeros``: the loudest value of a log-mel image. ``random``: noise over each image's range; a pair: over that range.
+    ``min``, ``mean``: the image's. ``batch_mean``: the whole batch's, which the original writes when told ``min``.
+    ``zeros``: 0, the loudest value of a log-mel image. ``random``: noise over the image's range; a pair: noise over that
+    range.
     """
     match fill:
         case "min":

@@ -64,18 +64,18 @@ def degraded(
     """Named clips -> their names and degraded copies; says at the end which ones were turned down, and how far."""
     gains = {}
     for name, song in clips:
-        copy, gains[name] = degrade_clip(song, chain, generator(seed, name), every)
+        copy, gains[name] = degrade_clip(song, chain, generator_of_song(seed, name), every)
         yield name, copy
     if turned_down := {name: gain for name, gain in gains.items() if gain < -0.01}:
         softest, gain = min(turned_down.items(), key=lambda item: item[1])
         print(
             f"{len(turned_down)} of {len(gains)} clips would have clipped and were turned down as a whole, "
-            f"by up to {-gain:.1f} dB ({softest}); a gain step in the chain sets the level of each second instead"
+            f"by up to {-gain:.1f} dB ({softest}); a peak_normalize step in the chain sets the level of each second instead"
         )
 
 
-def generator(seed: int, name: str) -> torch.Generator:
-    """The random numbers of one song."""
+def generator_of_song(seed: int, name: str) -> torch.Generator:
+    """The random generator of one song."""
     key = hashlib.sha256(f"{seed}/{name}".encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(key[:7], "little"))
 

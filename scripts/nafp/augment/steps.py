@@ -1,4 +1,127 @@
-"""What is known of augmentation steps by their names, without PyTorch."""
+"""The augmentation steps by name, and what is known of each without PyTorch: planning reads this file.
 
-POOL_OF_STEP = {"background": "bg", "speech": "speech", "impulse_response": "ir"}  # step -> its sounds
-IMAGE_STEPS = ("cutout", "frequency_mask", "time_mask")  # steps that act on log-mel images, not on sound
+A new step is a class (see ``base``) and an entry of STEPS.
+"""
+
+import pkgutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from nafp.audio.codecs import CODECS
+from nafp.audio.kinds import RESPONSE_KINDS
+
+RANGE = {"type": "array", "minItems": 2, "maxItems": 2, "items": {"type": "number"}}
+HERTZ = {"type": "number", "exclusiveMinimum": 0, "maximum": 4000}
+COUNT = {"type": "integer", "minimum": 1}
+PROBABILITY = {"type": "number", "minimum": 0, "maximum": 1}
+DB = "range of the gain in dB; the step that sets the peak is now called peak_normalize"
+SNR = {"snr_db": RANGE | {"default": [0, 10]}}
+FILTER = {"cutoff_hz": RANGE | {"items": HERTZ}, "order": COUNT | {"maximum": 16}}
+MASK = {
+    "fill": {"anyOf": [{"type": "string", "enum": ["min", "mean", "batch_mean", "zeros", "random"]}, RANGE]},
+    "holes": COUNT,
+    "shared": {"type": "boolean", "description": "one set of holes for the whole batch"},
+}
+
+
+@dataclass(frozen=True)
+class StepType:
+    """One kind of step: its class, where in a chain it acts, its options and the sounds it needs.
+
+    ``stage``: ``crop`` (where anchor and replicas are cut), ``splice`` (where a second crop takes over), ``wave`` (samples
+    of the replica) or ``image`` (log-mel images).
+    """
+
+    cls: str  # "module:class", imported by ``load``
+    stage: str
+    options: Mapping[str, Mapping]  # option -> JSON Schema; ``p`` is added
+    required: Sequence[str] = ()
+    pool: str = field(default="", kw_only=True)  # kind of sounds it draws from: bg, ir, speech
+
+    @property
+    def unique(self) -> bool:
+        """Whether a chain has at most one of it."""
+        return self.stage in ("crop", "splice")
+
+    @property
+    def schema(self) -> dict:
+        """The JSON Schema of its options; all steps but those of the stage ``crop`` have a probability."""
+        options = dict(self.options) if self.stage == "crop" else {**self.options, "p": PROBABILITY}
+        return {
+            "type": "object",
+            "additionalProperties": False,
+            "properties": options,
+            "required": list(self.required),
+        }
+
+    def load(self) -> type:
+        """The class; imports PyTorch."""
+        return pkgutil.resolve_name(self.cls)
+
+
+STEPS = {
+    "time_offset": StepType(
+        "nafp.augment.crop:TimeOffset",
+        "crop",
+        {
+            "max_s": {"type": "number", "minimum": 0, "maximum": 0.5},
+            "frozen": {"type": "boolean", "description": "the same offsets in every epoch and run"},
+        },
+    ),
+    "splice": StepType(
+        "nafp.augment.crop:Splice",
+        "splice",
+        {"at_s": RANGE | {"description": "seconds into the segment, from 0 to 1"}},
+    ),
+    "background": StepType("nafp.augment.noise:Noise", "wave", SNR, pool="bg"),
+    "speech": StepType("nafp.augment.noise:Noise", "wave", SNR, pool="speech"),
+    "impulse_response": StepType(
+        "nafp.augment.response:ImpulseResponse",
+        "wave",
+        {
+            "kinds": {"type": "array", "items": {"enum": list(RESPONSE_KINDS)}},
+            "mode": {"enum": ["linear", "circular"]},
+            "max_samples": {
+                "anyOf": [{"type": "null"}, COUNT],
+                "description": "of a response; null - all",
+            },
+            "trim": {
+                "type": ["boolean", "null"],
+                "description": "responses from their direct sound on, without a delay; null - in queries only",
+            },
+        },
+        pool="ir",
+    ),
+    "peak_normalize": StepType("nafp.augment.level:PeakNormalize", "wave", {"peak_db": RANGE}),
+    "gain": StepType("nafp.augment.level:Gain", "wave", {"db": RANGE | {"description": DB}}, required=["db"]),
+    "low_pass": StepType("nafp.augment.filters:LowPass", "wave", FILTER),
+    "high_pass": StepType("nafp.augment.filters:HighPass", "wave", FILTER),
+    "codec": StepType(
+        "nafp.augment.codec:Codec",
+        "wave",
+        {"names": {"type": "array", "minItems": 1, "items": {"enum": list(CODECS)}}},
+    ),
+    "cutout": StepType("nafp.augment.masks:Cutout", "image", {"mels": RANGE, "frames": RANGE, **MASK}),
+    "frequency_mask": StepType("nafp.augment.masks:FrequencyMask", "image", {"mels": RANGE, **MASK}),
+    "time_mask": StepType("nafp.augment.masks:TimeMask", "image", {"frames": RANGE, **MASK}),
+}
+SOUND_POOLS = tuple(sorted({step.pool for step in STEPS.values() if step.pool}))  # kinds of sounds that steps need
+
+
+def names_of(steps: Sequence[Mapping]) -> list[str]:
+    """The names of a chain's steps, in order."""
+    return [name for step in steps for name in step]
+
+
+def chain_pools(steps: Sequence[Mapping]) -> list[str]:
+    """The kinds of sounds that a chain's steps need, sorted."""
+    return sorted({STEPS[name].pool for name in names_of(steps)} - {""})
+
+
+def snr_of(steps: Sequence[Mapping[str, Mapping | None]]) -> float | None:
+    """The middle of the SNR range, in dB, of a chain's first step that adds noise; None without one."""
+    for step in steps:
+        for name, settings in step.items():
+            if "snr_db" in STEPS[name].options:
+                return sum((settings or {}).get("snr_db", STEPS[name].options["snr_db"]["default"])) / 2
+    return None

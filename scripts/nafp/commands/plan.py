@@ -11,6 +11,7 @@ import yaml
 
 from nafp.config import overlay
 from nafp.config.check import check_config
+from nafp.datasets.sources import dataset_of
 from nafp.errors import UserError
 from nafp.model.encoders import encoder_of
 from nafp.model.shapes import image_shape
@@ -67,7 +68,7 @@ def parse_songs(given: list[str]) -> dict[str, Songs]:
 
 def main(options: argparse.Namespace) -> None:
     config = read_config(options.configfile)
-    name = "demo" if config["dataset"] == "demo" else config["dataset"]["name"]
+    name = dataset_of(config)["name"]
     songs, source = count_songs(config, Path(f"results/{name}/data/manifest.csv"), parse_songs(options.songs))
     cells = target_cells(config, options.target)
     measured = measured_rates(Path("results"), {cell.index for cell in cells})

@@ -14,18 +14,18 @@ from pathlib import Path
 from nafp import grid
 from nafp.audio.kinds import check_kinds, kinds_of
 from nafp.audio.segments import SAMPLE_RATE, segments_of
-from nafp.augment.steps import IMAGE_STEPS
+from nafp.augment.steps import STEPS, names_of
 from nafp.config import overlay
 from nafp.config.schema import schema_problems
 from nafp.datasets.checks import check_shares
+from nafp.datasets.sources import SOURCES, dataset_of
 from nafp.errors import UserError
 from nafp.evaluation.starts import check_icassp, possible_starts, read_ids
 from nafp.grid import FILES
 from nafp.methods import kind_of, kind_of_fields, method_of
 from nafp.model.encoders import encoder_of
 from nafp.model.shapes import Image, check_band, check_heads, image_shape
-from nafp.search.checks import check_milvus, check_training, codes_of, type_of
-from nafp.search.gpu import refusal
+from nafp.search.types import index_type_of
 from nafp.training.checks import check_batch, check_processes, check_supply, most_items
 
 Table = Mapping[str, Sequence]  # columns of a clip table: path, samples
@@ -152,7 +152,7 @@ def chains_of(config: Mapping) -> dict[str, Sequence[Mapping]]:
 
 def own_of(config: Mapping) -> Mapping:
     """The folders of somebody's own music that a data set is made of; empty for every other source."""
-    return {} if config["dataset"] == "demo" else config["dataset"].get("own", {})
+    return dataset_of(config).get("own", {})
 
 
 def reversed_ranges(config: Mapping) -> list[str]:
@@ -171,11 +171,11 @@ def steps_without_effect(config: Mapping) -> list[str]:
     """Steps of chains that could do nothing where they are, one sentence each."""
     problems = []
     for place, steps in chains_of(config).items():
-        names = [name for step in steps for name in step]
-        masks = [name for name in names if name in IMAGE_STEPS]
+        names = names_of(steps)
+        masks = [name for name in names if STEPS[name].stage == "image"]
         if masks and not place.startswith("chains."):
             problems.append(f"{place}: take out {', '.join(masks)}: masks act on log-mel images, but queries are sound")
-        twice = [name for name in ("time_offset", "splice") if names.count(name) > 1]
+        twice = [name for name in dict.fromkeys(names) if STEPS[name].unique and names.count(name) > 1]
         problems += [f"{place}: {name} acts once, but is there {names.count(name)} times" for name in twice]
     return problems
 
@@ -188,21 +188,21 @@ def is_range(value: object) -> bool:
 # ---------------------------------------------------------------- runs and cells
 
 
-def demo_clips(config: Mapping) -> Clips:
-    """What is known of the data set from the config alone: the songs of the demo, and nothing of any other."""
-    songs, samples = config["demo"]["songs"], round(config["demo"]["clip_s"] * SAMPLE_RATE)
+def planned_clips(config: Mapping) -> Clips:
+    """What is known of the data set from the config alone: all songs of one that is composed, nothing of others."""
+    planned = SOURCES[dataset_of(config)["source"]].clips(config)
 
     @cache
     def clips(split: str) -> Table | None:
-        count = songs.get(split.removesuffix("_db").removesuffix("_query")) if config["dataset"] == "demo" else None
-        return {"samples": [samples] * count} if count else None
+        count, seconds = planned.get(split, (0, 0))
+        return {"samples": [round(seconds * SAMPLE_RATE)] * count} if count else None
 
     return clips
 
 
 def impossible_cells(config: Mapping) -> list[str]:
     """Cells of the studies that could not be trained or searched, as far as the config says, one sentence each."""
-    clips = demo_clips(config)
+    clips = planned_clips(config)
     cells = {cell for study in config["studies"].values() if study for cell in grid.study_cells(study, config)}
     runs = sorted({cell.run for cell in cells})
     trained = {run: grid.parse_run(run) for run in runs if kind_of(run).trained}
@@ -246,15 +246,14 @@ def problems_of_chain(steps: Sequence[Mapping], part: str, clips: Clips) -> list
 
 def problems_of_index(name: str, dim: int, config: Mapping, clips: Clips, fraction: float = 1.0) -> list[str]:
     """Why an index could not be built of fingerprints of ``dim`` dimensions, and of a ``fraction`` of the dummy ones."""
-    kind, options = type_of(name, config["indexes"][name])
-    problems = said(codes_of, options["codes"], dim) if "codes" in options else []
-    problems += said(check_milvus, options) if kind == "milvus" else []
-    if config["search"]["device"] == "gpu" and (reason := refusal(kind, options)):
+    index_type = index_type_of(name, config["indexes"][name])
+    problems = said(index_type.check, dim)
+    if config["search"]["device"] == "gpu" and (reason := index_type.gpu_refusal()):
         problems.append(f"search.device: gpu cannot be used: {reason}; use auto or cpu")
     dummy = clips("dummy")
     rows = inf if dummy is None else max(round(fraction * sum(map(segments_of, dummy["samples"]))), 1)
-    problems += said(check_training, kind, min(rows, config["search"]["train_max"]))
-    return [f"index {name!r}: {problem.removeprefix(f'{kind}: ')}" for problem in problems]
+    problems += said(index_type.check_training, min(rows, config["search"]["train_max"]))
+    return [f"index {name!r}: {problem.removeprefix(f'{index_type.name}: ')}" for problem in problems]
 
 
 def problems_of_queries(search: Mapping, clips: Clips) -> list[str]:

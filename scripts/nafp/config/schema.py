@@ -7,18 +7,25 @@ from pathlib import Path
 import yaml
 from jsonschema import Draft202012Validator, ValidationError
 
+from nafp.augment.steps import STEPS
+from nafp.datasets.sources import dataset_schema
 from nafp.evaluation.metrics import METRICS
 from nafp.methods import METHODS
 from nafp.options import options_schema
+from nafp.search.types import INDEX_TYPES
 
 # Place in the schema -> options by name, as a registry of the library states them (JSON Schemas). What has an entry here
 # has none in schemas/config.schema.yaml, so that an option is written down once, beside the code that takes it.
 REGISTRIES: dict[tuple[str, ...], Mapping[str, Mapping]] = {
     ("properties", "methods"): {name: options_schema(each) for name, each in METHODS.items()},
+    ("properties", "indexes"): {name: options_schema(each) for name, each in INDEX_TYPES.items()},
+    ("$defs", "chain", "items"): {name: step.schema for name, step in STEPS.items()},
 }
 
+DATASET = ("properties", "dataset", "anyOf", 1)  # a data set that is described, to which its sources add their options
+
 # Places whose entries are called by a name of the registry, or otherwise and state that name as ``type``.
-TYPED = {("properties", "methods")}
+TYPED = {("properties", "indexes"), ("properties", "methods")}
 
 # Place in the schema -> the names that are allowed there, those of a registry.
 NAMES: dict[tuple[str, ...], Iterable[str]] = {
@@ -26,7 +33,21 @@ NAMES: dict[tuple[str, ...], Iterable[str]] = {
 }
 
 # Place in the config (with * and ? as in file names) -> former name of a key: its present name, which the error states.
-RENAMED: dict[str, Mapping[str, str]] = {}
+RENAMED: dict[str, Mapping[str, str]] = {
+    "indexes.*": {
+        "codes": "m",
+        "bits": "nbits",
+        "links": "M",
+        "ef_construction": "efConstruction",
+        "ef_search": "efSearch",
+        "factor": "k_factor",
+    },
+    **dict.fromkeys(("train", "recipes.*.train"), {"start": "init_from", "micro_batch": "micro_batch_size"}),
+    **dict.fromkeys(
+        ("train.data", "recipes.*.train.data"),
+        {"past_s": "context_s", "neighbours": "shuffle_run_length", "rest": "drop_last"},
+    ),
+}
 
 
 def schema(root: Path) -> dict:
@@ -38,12 +59,15 @@ def schema(root: Path) -> dict:
             options = {name: with_type(name, each) for name, each in options.items()}
             part["additionalProperties"] = of_stated_type(options)
         part.setdefault("properties", {}).update(options)
+    dataset, sources = part_at(found, DATASET), dataset_schema()
+    dataset["properties"] |= sources["properties"]
+    dataset["allOf"] = sources["allOf"]
     for place, names in NAMES.items():
         part_at(found, place)["enum"] = list(names)
     return found
 
 
-def part_at(found: dict, place: Iterable[str]) -> dict:
+def part_at(found: dict, place: Iterable[str | int]) -> dict:
     """The part of a schema at a place."""
     for name in place:
         found = found[name]
@@ -103,7 +127,9 @@ def sentence(error: ValidationError) -> str:
         case "enum":
             return f"{where}: {error.instance!r} is not known; known: {', '.join(map(str, error.validator_value))}"
         case "required":
-            return f"{where}: {error.message.replace(' is a required property', '')} is missing"
+            missing = error.message.removesuffix(" is a required property")
+            about = error.schema.get("properties", {}).get(missing.strip("'"), {}).get("description")
+            return f"{where}: {missing} is missing" + (f": {about}" if about else "")
         case "minimum" | "exclusiveMinimum" | "maximum" | "exclusiveMaximum":
             low = error.schema.get("minimum", error.schema.get("exclusiveMinimum", "any"))
             high = error.schema.get("maximum", error.schema.get("exclusiveMaximum", "any"))

@@ -34,7 +34,7 @@ def possible_starts(
 
     ``samples``: length of each query clip. ``test_ids``: "all", a count drawn with a seed, or a file (.npy or one number a
     line). Protocol ``clip``: the longest sequence stays inside its clip, so that all lengths have the same starts. Protocol
-    ``release``: any segment, as in the published evaluation, where sequences run across clip borders and the last ones are
+    ``release``: any segment, as in the original evaluation, where sequences run across clip borders and the last ones are
     cut short. UserError if there are none, or too few.
     """
     allowed = allowed_starts(samples, protocol, lengths)

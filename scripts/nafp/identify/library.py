@@ -29,9 +29,9 @@ from nafp.identify.store import (
     read_lines,
     write_lines,
 )
-from nafp.search.checks import type_of
-from nafp.search.index import Index, read_index, update_index
-from nafp.search.types import MILVUS
+from nafp.search.index import read_index, update_index
+from nafp.search.types import index_type_of
+from nafp.search.types.base import SearchableIndex
 from nafp.search.vectors import CHECKED_ROWS, NORM_TOLERANCE, Database, release_pages
 from nafp.text import printable
 
@@ -160,11 +160,11 @@ class Library:
         self._rows, self.generation = kept, self.generation + 1
         shutil.rmtree(old, ignore_errors=True)
 
-    def index(self, name: str, options: Mapping) -> Index:
+    def index(self, name: str, options: Mapping) -> SearchableIndex:
         """The named index of all fingerprints, brought up to date: only new ones are added to it; a damaged one is made again."""
-        if type_of(name, options)[0] == MILVUS:
+        if (backend := index_type_of(name, options).backend) != "Faiss":
             raise UserError(
-                f"identify.index: {name} is a Milvus collection, which takes no additions here; use ivfpq-rr"
+                f"identify.index: {name} is a {backend} collection, which takes no additions here; use ivfpq-rr"
             )
         folder, database = self.folder / "index", Database(self.vectors, self.vectors[:0])
         try:

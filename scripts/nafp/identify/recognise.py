@@ -21,8 +21,8 @@ import pandas as pd
 from nafp.audio.landmarks import similar
 from nafp.audio.segments import HOP, SAMPLE_RATE, SEGMENT
 from nafp.identify.recordings import Recording
-from nafp.search.index import Index
 from nafp.search.sequences import exact_neighbours, search_sequences
+from nafp.search.types.base import SearchableIndex
 from nafp.search.vectors import Database
 
 LONGEST = 9  # segments of a window: 5 s, long enough to be sure, short enough to find where a song begins
@@ -86,7 +86,7 @@ class Exact:
         return exact_neighbours(self.database, query, k)
 
 
-def windows(query: np.ndarray, index: Index | Exact, catalogue: Catalogue, limits: Limits) -> pd.DataFrame:
+def windows(query: np.ndarray, index: SearchableIndex | Exact, catalogue: Catalogue, limits: Limits) -> pd.DataFrame:
     """Search every window of a recording's fingerprints (n, d), one row each.
 
     Columns: start (segment), song (in the middle of the best place, -1 for none), place (its row), score, other (song of
@@ -227,7 +227,9 @@ def joined(parts: Sequence[Interval], query: np.ndarray, database: Database, fir
     return kept
 
 
-def identify(recording: Recording, catalogue: Catalogue, limits: Limits, index: Index | None = None) -> pd.DataFrame:
+def identify(
+    recording: Recording, catalogue: Catalogue, limits: Limits, index: SearchableIndex | None = None
+) -> pd.DataFrame:
     """What is recognised in one recording: a row an interval, or one that says why there is none.
 
     ``index``: of the catalogue's database; exact search without. Columns: query, from_s, to_s, song, offset_s (of from_s in

@@ -48,7 +48,7 @@ class LogMel(nn.Module):
 
     Magnitude (not power) of a zero-padded STFT, Slaney mel filters, ``log10(mel + 0.06)``, minus the maximum.
     ``scale="melspec_maxnorm"`` then maps the minimum to -1 and the maximum to 1. ``max_scope="segment"`` takes both per
-    segment, so that a fingerprint does not depend on its batch; ``"batch"`` over the whole batch, as the published code
+    segment, so that a fingerprint does not depend on its batch; ``"batch"`` over the whole batch, as the original code
     does.
     """
 

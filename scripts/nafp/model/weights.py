@@ -1,4 +1,4 @@
-"""Weights on disk: a safetensors file that says what model it is of."""
+"""Weights on disk: a safetensors file with the settings of its model."""
 
 import json
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from nafp.errors import UserError
 from nafp.files import damaged_file_errors
 from nafp.model.model import Model, build_model
 
-OF_A_MODEL = ("features", "model", "dim")
+MODEL_SETTINGS = ("features", "model", "dim")
 
 
 def settings_of(weights: Path | str) -> dict:
@@ -25,20 +25,30 @@ def load_model(
 ) -> Model:
     """The model of a safetensors file, ready to fingerprint with.
 
-    What is not given is read from the file, which our trainings write their settings into. UserError if the file is damaged,
-    says something else than what is given, or neither says what it is of.
+    Settings that are not given are read from the file, into which trainings write them. UserError if the file is damaged, if it
+    contradicts a given setting, or if a setting is in neither.
     """
     known = settings_of(weights)
-    given = {name: value for name, value in zip(OF_A_MODEL, (features, model, dim), strict=True) if value is not None}
+    given = {
+        name: value for name, value in zip(MODEL_SETTINGS, (features, model, dim), strict=True) if value is not None
+    }
     for name, value in given.items():
         if name in known and (theirs := known[name]) != value:
             raise UserError(f"{weights}: trained with {name} {_apart(theirs, value)}; use the settings of its training")
-    if absent := [name for name in OF_A_MODEL if name not in {**known, **given}]:
+    if absent := [name for name in MODEL_SETTINGS if name not in {**known, **given}]:
         raise UserError(f"{weights}: does not say its {', '.join(absent)}, which the file of a training here does")
-    built = build_model(*(({**known, **given})[name] for name in OF_A_MODEL))
+    built = build_model(*(({**known, **given})[name] for name in MODEL_SETTINGS))
     with damaged_file_errors(weights):
         built.load_state_dict(load_file(weights))
     return built.eval()
+
+
+def load_initial(model: Model, weights: Path) -> None:
+    """Load the weights of a file, which must be those of the same model, as the first ones of a training."""
+    try:
+        model.load_state_dict(load_file(weights))
+    except Exception as error:
+        raise UserError(f"train.init_from: {weights} cannot be used: {str(error).splitlines()[0]}") from error
 
 
 def _apart(theirs: object, ours: object) -> str:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from nafp.audio.segments import SAMPLE_RATE, count_segments
 from nafp.datasets.layout import MUSIC, SPLITS
+from nafp.datasets.sources import SOURCES, dataset_of
 from nafp.errors import UserError
 from nafp.walk import files_below, is_wav
 
@@ -73,19 +74,21 @@ def count_songs(config: Mapping, manifest: Path, given: Mapping[str, Songs]) -> 
     Sources, the first that there is: the manifest of a verified data set; numbers ``given``, the files in the data set's
     folder, and what was published, the former before the latter split by split.
     """
-    if config["dataset"] == "demo":
-        clip_s = config["demo"]["clip_s"]
-        return {split: Songs(count, clip_s) for split, count in config["demo"]["songs"].items()}, "config"
-    name = config["dataset"]["name"]
+    dataset = dataset_of(config)
+    if in_config := SOURCES[dataset["source"]].clips(config):
+        return {
+            split.removesuffix("_db"): Songs(*songs) for split, songs in in_config.items() if "query" not in split
+        }, "config"
+    name = dataset["name"]
     if manifest.is_file():
         return songs_in_manifest(manifest), f"measured: {manifest}"
-    in_folder = songs_in_folder(Path(config["dataset"].get("root", f"data/{name}")))
+    in_folder = songs_in_folder(Path(dataset.get("root", f"data/{name}")))
     found = PUBLISHED.get(name, {}) | in_folder | dict(given)
     if lacking := sorted(set(PLANNED_SPLITS) - set(found)):
         examples = " ".join(f"{split}=1000x30" for split in lacking)
         raise UserError(
             f"{name}: number of songs unknown, it was not verified yet; pass --songs {examples} (songs x seconds of each)"
         )
-    if isinstance(most := config["dataset"].get("dummy"), int):
+    if isinstance(most := dataset.get("dummy"), int):
         found["dummy"] = Songs(min(most, found["dummy"].count), found["dummy"].seconds)
     return found, "given" if given else "measured: its files" if in_folder else "published"

@@ -13,20 +13,8 @@ from nafp.model.shapes import head_parameters, image_shape
 from nafp.plan.rates import Rates, step_flops
 from nafp.plan.songs import Songs
 from nafp.resources import MEMORY
-from nafp.search.checks import codes_of
+from nafp.search.types import index_type_of
 
-BYTES_PER_VECTOR = {  # of an index, by its options o and the dimension d
-    "l2": lambda o, d: 4 * d,
-    "sq8": lambda o, d: d,
-    "ivf": lambda o, d: 4 * d + 8,
-    "ivfpq": lambda o, d: codes_of(o["codes"], d) * o["bits"] / 8 + 8,
-    "ivfpq-rr": lambda o, d: codes_of(o["codes"], d) * o["bits"] / 8 + 8 + 4 * d,
-    "ivfpq-rr-ondisk": lambda o, d: codes_of(o["codes"], d) * o["bits"] / 8 + 8,
-    "ivfpq-fastscan": lambda o, d: codes_of(o["codes"], d) / 2 + 8,
-    "ivf-rabitq": lambda o, d: d / 8 + 16,
-    "hnsw": lambda o, d: 4 * d + 8 * o["links"] + 8,
-    "milvus": lambda o, d: 12 * d,  # Milvus Lite, measured: rows, its log and the index
-}
 DEVICES = ("gpu", "cpu")
 PACK_JOBS = 11  # a job a split
 STATE_COPIES = 8  # weights kept of a run: best, last, and two states with Adam's two moments
@@ -184,9 +172,8 @@ def build_index(work: Work) -> Stage:
     """Build the index of every cell."""
     disk_gb = 0.0
     for cell in work.trained_cells:
-        options = work.config["indexes"][cell.index]
-        size = BYTES_PER_VECTOR[options.get("type", cell.index)](options, grid.parse_run(cell.run)["dim"])
-        disk_gb += size * work.database / 1e9
+        index_type = index_type_of(cell.index, work.config["indexes"][cell.index])
+        disk_gb += index_type.bytes_per_vector(grid.parse_run(cell.run)["dim"]) * work.database / 1e9
     hours = len(work.trained_cells) * work.database / work.rates.vectors_per_s / 3600
     memory = memory_gb("build_index", work.largest_vectors_mb())
     return Stage(

@@ -12,8 +12,8 @@ import faiss
 import numpy as np
 from tqdm import tqdm
 
-from nafp.search.index import Index
-from nafp.search.vectors import NOTHING, Database, one_thread_each
+from nafp.search.types.base import SearchableIndex
+from nafp.search.vectors import NO_ROW, Database, single_threaded_workers
 
 NEIGHBOURS = 20  # per segment
 KEPT = 10  # candidates kept per query
@@ -42,7 +42,7 @@ class Result:
 
 
 def search_sequences(
-    index: Index,
+    index: SearchableIndex,
     database: Database,
     query: np.ndarray,
     starts: np.ndarray,
@@ -64,7 +64,7 @@ def search_sequences(
     first. So the longest length is computed, and the others are read from its partial sums.
     """
     longest, query = max(lengths), np.ascontiguousarray(query, np.float32)
-    first, last = own if own is not None else np.full((2, len(starts)), NOTHING)
+    first, last = own if own is not None else np.full((2, len(starts)), NO_ROW)
     starts, one_each, asked = np.unique(starts, return_index=True, return_inverse=True)
     first, last = first[one_each], last[one_each]
     needed = np.unique(starts[:, None] + np.arange(longest))
@@ -72,7 +72,7 @@ def search_sequences(
     began = time.perf_counter()
     found = index.nearest(query[needed], min(NEIGHBOURS, len(database)))
     ms_per_segment = (time.perf_counter() - began) / len(needed) * 1e3
-    neighbours = np.full((len(query), found.shape[1]), NOTHING)
+    neighbours = np.full((len(query), found.shape[1]), NO_ROW)
     neighbours[needed] = found
 
     began = time.perf_counter()
@@ -83,7 +83,7 @@ def search_sequences(
         own_rows = first[some], last[some]
         return score_sequences(neighbours, database, query, starts[some], lengths, *own_rows, partial_mean, kept)
 
-    with one_thread_each() as pool:
+    with single_threaded_workers() as pool:
         bar = tqdm(pool.map(score, chunks), total=len(chunks), desc="scoring", unit="chunk", disable=not progress)
         best = list(bar)
     ms = (time.perf_counter() - began) / len(starts) * 1e3
@@ -102,7 +102,7 @@ def search_sequences(
 def exact_neighbours(database: Database, query: np.ndarray, k: int) -> np.ndarray:
     """(n, d) -> (n, k) rows of the database with the largest inner products, by brute force, piece by piece."""
     query = np.ascontiguousarray(query, np.float32)
-    best, ids = np.full((len(query), k), -np.inf, np.float32), np.full((len(query), k), NOTHING)
+    best, ids = np.full((len(query), k), -np.inf, np.float32), np.full((len(query), k), NO_ROW)
     for first, vectors in database.chunks(EXACT_ROWS):
         found = faiss.knn(query, vectors, min(k, len(vectors)), faiss.METRIC_INNER_PRODUCT)
         best, ids = np.concatenate([best, found[0]], axis=1), np.concatenate([ids, found[1] + first], axis=1)
@@ -111,7 +111,7 @@ def exact_neighbours(database: Database, query: np.ndarray, k: int) -> np.ndarra
     return ids
 
 
-def recall(index: Index, database: Database, query: np.ndarray) -> dict[str, float]:
+def recall(index: SearchableIndex, database: Database, query: np.ndarray) -> dict[str, float]:
     """What the index finds of the exact neighbours, for at most RECALL_SEGMENTS of the query segments, evenly spaced.
 
     ``nearest``: share of segments whose nearest neighbour is found first; ``neighbours``: share of their NEIGHBOURS found.
@@ -143,7 +143,7 @@ def score_sequences(
     position = np.arange(max(lengths))
     segment = starts[:, None] + position
     place = neighbours[np.minimum(segment, len(query) - 1)] - position[:, None]
-    place[segment >= len(query)] = NOTHING
+    place[segment >= len(query)] = NO_ROW
     place = place.reshape(len(starts), -1)  # (q, c); the first n segments propose the first n * k columns
     candidate, sums = diagonal_sums(place, starts, lengths, database, query)
     left = np.minimum(len(query) - starts[candidate // place.shape[1]], len(database) - place.take(candidate))
@@ -200,10 +200,10 @@ def diagonal_sums(
 def keep_best(places: np.ndarray, scores: np.ndarray, count: int = KEPT) -> tuple[np.ndarray, np.ndarray]:
     """The ``count`` highest scores of each row and their places, best first; missing ones, and NaN, are -1 and -inf."""
     missing = ((0, 0), (0, max(count - scores.shape[1], 0)))
-    places = np.pad(places, missing, constant_values=NOTHING)
+    places = np.pad(places, missing, constant_values=NO_ROW)
     scores = np.pad(np.where(np.isnan(scores), -np.inf, scores), missing, constant_values=-np.inf)
     kept = np.sort(np.argpartition(scores, -count, axis=1)[:, -count:], axis=1)  # of equal ones the first stays first
     best = np.take_along_axis(scores, kept, axis=1)
     order = np.argsort(-best, axis=1, kind="stable")
     best, kept = np.take_along_axis(best, order, axis=1), np.take_along_axis(kept, order, axis=1)
-    return np.where(np.isneginf(best), NOTHING, np.take_along_axis(places, kept, axis=1)), best
+    return np.where(np.isneginf(best), NO_ROW, np.take_along_axis(places, kept, axis=1)), best

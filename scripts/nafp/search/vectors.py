@@ -1,4 +1,4 @@
-"""Fingerprints on disk, and a database of them: opened, checked, never copied as a whole."""
+"""Files of fingerprints and databases made of them: mapped and checked, never copied as a whole."""
 
 import json
 import mmap
@@ -13,15 +13,15 @@ import numpy as np
 from nafp.errors import UserError
 from nafp.files import atomic_write, damaged_file_errors
 
-CHECKED_ROWS = 2**16  # looked at together
+CHECKED_ROWS = 2**16  # rows checked at a time
 NORM_TOLERANCE = 1e-3
-PAIRS = 2**12  # inner products computed at a time; of a large file, Linux maps 64 kB around each row
-NOTHING = -1  # id of an absent row
-LARGE = 2**28  # bytes of a file of which no page stays mapped after its use
+PAIRS = 2**12  # inner products computed at a time; Linux maps 64 kB of a large file around each row
+NO_ROW = -1  # in place of a row that does not exist
+LARGE_FILE = 2**28  # bytes; pages of a larger file are released after each use
 
 
 class Shards:
-    """Fingerprints in several arrays (m, d), one behind the other, read like one array (n, d).
+    """Fingerprints in consecutive arrays (m, d), read like one array (n, d).
 
     A slice is a view; rows chosen by their numbers, of any shape, are copied.
     """
@@ -86,10 +86,9 @@ def open_shards(path: Path) -> Shards:
 
 
 def open_vectors(path: Path | str) -> np.ndarray | Shards:
-    """Map a (n, d) float32 ``.npy`` file of unit vectors, or the shards that a ``.json`` file names, after a look at
-    every row.
+    """Map a (n, d) float32 ``.npy`` file of unit vectors, or the shards that a ``.json`` file names, and check every row.
 
-    Raises UserError for a file that is no such array, and for rows that are not finite or not of length 1.
+    Raises UserError for any other array, and for rows that are not finite or not of length 1.
     """
     if Path(path).suffix == ".json":
         return open_shards(Path(path))
@@ -117,16 +116,16 @@ def check_unit(vectors: np.ndarray, source: Path | str, first: int = 0) -> None:
 
 
 def release_pages(vectors: np.ndarray | Shards) -> None:
-    """Take what was read of large mapped files out of the process' memory; the system may keep it in its cache."""
+    """Take the pages of large mapped files out of the process's memory; the system may keep them in its cache."""
     for part in vectors.parts if isinstance(vectors, Shards) else [vectors]:
         mapped = getattr(part, "_mmap", None)
-        if mapped is not None and len(mapped) > LARGE and not part.flags.writeable:
+        if mapped is not None and len(mapped) > LARGE_FILE and not part.flags.writeable:
             mapped.madvise(mmap.MADV_DONTNEED)
 
 
-def one_thread_each() -> ThreadPoolExecutor:
-    """As many threads as Faiss is to use, in each of which it uses one."""
-    import faiss  # here and below, where it computes: benchmarks/gpu.py does without it
+def single_threaded_workers() -> ThreadPoolExecutor:
+    """As many worker threads as Faiss may use; in each of them Faiss uses one thread."""
+    import faiss  # not at the top: benchmarks/gpu.py runs without it
 
     return ThreadPoolExecutor(faiss.omp_get_max_threads(), initializer=lambda: faiss.omp_set_num_threads(1))
 
@@ -165,7 +164,7 @@ class Database:
         return [(first, part) for first, part in found if len(part)]
 
     def chunks(self, rows: int):
-        """(first row, (<= rows, d) fingerprints) of the whole database, piece by piece, however it is cut into shards."""
+        """(first row, (<= rows, d) fingerprints) of the whole database, in chunks that do not depend on shards."""
         for start, vectors in ((0, self.dummy), (len(self.dummy), self.db)):
             for first in range(0, len(vectors), rows):
                 yield start + first, np.ascontiguousarray(vectors[first : first + rows], np.float32)
@@ -174,19 +173,19 @@ class Database:
     def inner_products(self, query: np.ndarray, segment: np.ndarray, row: np.ndarray) -> np.ndarray:
         """Query rows ``segment`` (n,) with rows ``row`` (n,) of the database, pair by pair -> (n,) float32.
 
-        0 where either lies outside. Of a large file, rows in ascending order are read the fastest, and keep least of it mapped.
+        0 where either row does not exist. Ascending rows of a large file are read fastest, and keep the least of it mapped.
         """
         query = np.ascontiguousarray(query, np.float32)
         if query.shape[1] != self.dim:
             raise UserError(f"the queries have {query.shape[1]} dimensions, the database's fingerprints {self.dim}")
         found = np.zeros(len(row), np.float32)
         for at in range(0, len(row), PAIRS):
-            some = slice(at, at + PAIRS)
-            self._dots(query, segment[some], row[some], found[some])
+            pairs = slice(at, at + PAIRS)
+            self._dots(query, segment[pairs], row[pairs], found[pairs])
         return found
 
     def _dots(self, query: np.ndarray, segment: np.ndarray, row: np.ndarray, out: np.ndarray) -> None:
-        """Fill ``out`` where segment and row lie inside; without a copy where all of them are of one part."""
+        """Fill ``out`` where both rows exist; without a copy if all rows are in one part."""
         low, high = row.min(), row.max()
         valid = segment.min() >= 0 and segment.max() < len(query)
         for first, part in self.parts():

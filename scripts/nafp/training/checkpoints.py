@@ -1,11 +1,11 @@
-"""What a training keeps on disk while it works, so that it can be killed at any moment and go on.
+"""States and weights on disk, from which a training that was killed at any moment is resumed.
 
 A folder ``.states/{key}`` beside the results, named by all that the weights depend on, holds
 
-* ``epoch=3_step=120.{checksum}.pt``: the newest two states; a damaged one is noticed and the one before it is used;
+* ``epoch=3_step=120.{checksum}.pt``: the newest two states; if one is damaged, the one before it is used;
 * ``epoch=3.safetensors``: weights after finished epochs, as many as the policy keeps, and those of the best epoch.
 
-``.states/lock`` is held by the process that trains: only one writes there.
+The training process holds ``.states/lock``: only one writes there.
 """
 
 import hashlib
@@ -53,24 +53,29 @@ class Checkpoints:
         return path
 
     def load_state(self) -> dict | None:
-        """The newest undamaged state, on the CPU, or None; says which are damaged and removes them, and what was half written.
+        """The newest undamaged state, on the CPU; None without one.
 
         Optimizers take their moments to the device of the parameters. A step counter on a GPU would make the host wait.
         """
+        for path in reversed(self.states()):
+            if data := undamaged(path):
+                return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+        return None
+
+    def remove_damaged_states(self) -> None:
+        """Remove half-written states and those newer than the newest undamaged one; says which."""
         for part in self.folder.glob("*.part"):
             part.unlink(missing_ok=True)
         for path in reversed(self.states()):
-            data = path.read_bytes()
-            if hashlib.sha256(data).hexdigest()[:16] == path.suffixes[-2][1:]:
-                return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+            if undamaged(path):
+                return
             print(f"{path}: damaged (its checksum is wrong), going back to the state before it", flush=True)
             path.unlink(missing_ok=True)
-        return None
 
     # ---------------------------------------------------------------- weights
 
     def weights(self, epoch: int) -> Path:
-        """Where the weights after an epoch lie, if they are kept."""
+        """Path of the weights after an epoch, which exists if they are kept."""
         return self.folder / f"epoch={epoch}.safetensors"
 
     def save_weights(self, weights: Mapping[str, torch.Tensor], epoch: int, settings: Mapping) -> None:
@@ -88,25 +93,34 @@ class Checkpoints:
             self.weights(epoch).unlink()
 
     def publish(self, epoch: int, path: Path | str) -> None:
-        """Make an epoch's weights a result: a copy, for results that shared a file would get each other's times."""
+        """Copy an epoch's weights to a result; not a link, because results of one file would share its time of change."""
         with atomic_write(path) as part:
             shutil.copyfile(self.weights(epoch), part)
 
     def drop_others(self) -> None:
-        """Remove the states of trainings with other settings, data or code, which nothing can continue any more."""
+        """Remove the states of trainings with other settings, data or code, which cannot be resumed any more."""
         for folder in self.folder.parent.iterdir():
             if folder != self.folder and folder.is_dir():
                 shutil.rmtree(folder)
 
 
 def publish_epoch(run: Path, epoch: int, path: Path) -> None:
-    """Make the weights of an epoch of a finished run a result; UserError if they are damaged or not among those kept."""
+    """Copy the weights of an epoch of a finished run to a result; UserError if they are damaged or not kept."""
     folders = [Checkpoints(folder) for folder in sorted(run.glob(".states/*"))]
     check_kept(epoch, {number for folder in folders for number in folder.epochs()}, run.name)
     holder = next(folder for folder in folders if epoch in folder.epochs())
     with damaged_file_errors(weights := holder.weights(epoch)), safe_open(weights, "pt"):
-        pass  # opening it checks its header and length
+        pass  # safe_open checks header and length
     holder.publish(epoch, path)
+
+
+def undamaged(path: Path) -> bytes | None:
+    """Content of a state file; None if it is gone or does not have the checksum in its name."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:  # removed by another process of the same training
+        return None
+    return data if hashlib.sha256(data).hexdigest()[:16] == path.suffixes[-2][1:] else None
 
 
 def _progress(path: Path) -> tuple[int, int]:

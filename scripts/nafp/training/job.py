@@ -23,9 +23,10 @@ from nafp.errors import UserError
 from nafp.files import atomic_write, lock
 from nafp.jobfacts import device_name, job_facts
 from nafp.training.checkpoints import Checkpoints
-from nafp.training.gradients import world
+from nafp.training.gradients import rank_and_world_size
 from nafp.training.settings import Settings
-from nafp.training.train import Trainer, train
+from nafp.training.train import train
+from nafp.training.trainer import Trainer
 
 LOCKED = (
     "another process trains this run, perhaps one that went on when its Snakemake was killed; wait until it has finished, "
@@ -36,8 +37,8 @@ LOCKED = (
 def run(job: Mapping, processes: int = 1) -> None:
     """Do a job, in this process or in several.
 
-    ``job``: name; settings (of settings.Settings); splits: name -> packed array; code: the modules that the result depends
-    on; outputs: last, best (weights), history, config; threads.
+    ``job``: name; settings (fields of settings.Settings); splits: name -> packed array; code: modules that the result
+    depends on; outputs: last, best (weights), history, config; threads.
     """
     if processes == 1:
         train_and_publish(job)
@@ -55,19 +56,17 @@ def run(job: Mapping, processes: int = 1) -> None:
 
 
 def train_and_publish(job: Mapping) -> None:
-    """Train from the newest state there is, and put the results where they belong; UserError if another process does."""
+    """Train from the newest state and write the results; UserError if another process trains this run."""
     settings, outputs = Settings(**job["settings"]), {name: Path(path) for name, path in job["outputs"].items()}
-    threads = max(job["threads"] // world()[1], 1)
+    threads = max(job["threads"] // rank_and_world_size()[1], 1)
     device = compute.set_up(threads, int(os.environ.get("LOCAL_RANK", 0)), settings.tf32)
     splits = {name: Split.open(path) for name, path in job["splits"].items()}
     check(splits, settings)
     folder = outputs["history"].parent
     checkpoints = Checkpoints(folder / ".states" / key_of(settings, job["splits"].values(), job["code"]))
     facts = job_facts(device_name(device.index if device.type == "cuda" else None), threads)
-    facts["processes"] = world()[1]
-    trainer = Trainer(
-        settings, splits, device, checkpoints, facts
-    )  # refuses what cannot be trained, and leaves no trace
+    facts["processes"] = rank_and_world_size()[1]
+    trainer = Trainer(settings, splits, device, checkpoints, facts)  # writes nothing, so a refused run leaves no trace
     with nullcontext() if trainer.rank else lock(folder / ".states/lock", LOCKED):
         train(trainer, job["name"], folder / "tensorboard")
         if not trainer.rank:
@@ -87,7 +86,7 @@ def publish(trainer: Trainer, checkpoints: Checkpoints, outputs: Mapping[str, Pa
 
 
 def check(splits: Mapping[str, Split], settings: Settings) -> None:
-    """Refuse empty splits and say which clips are shorter than a segment, before anything is computed."""
+    """Refuse empty splits and report clips shorter than a segment, before anything is computed."""
     for name, split in splits.items():
         if not len(split.clips):
             raise UserError(f"the split {name!r} has no files, but this run needs it, by its chain or for validation")
@@ -105,13 +104,13 @@ def key_of(settings: Settings, arrays: Iterable[str], code: Iterable[str]) -> st
         digest.update(sample_of(Path(array)))
     for module in sorted(code):
         digest.update(meaning(Path(module).read_text(encoding="utf-8")).encode())
-    if settings.start:
-        digest.update(Path(settings.start).read_bytes())
+    if settings.init_from:
+        digest.update(Path(settings.init_from).read_bytes())
     return digest.hexdigest()[:16]
 
 
 def sample_of(path: Path, blocks: int = 64, block: int = 4096) -> bytes:
-    """Size and 64 blocks of a file: enough to tell one packed split from another without reading gigabytes."""
+    """Size and 64 blocks of a file, which tell packed splits apart without reading gigabytes."""
     size = path.stat().st_size
     with open(path, "rb") as file:
         parts = [str(size).encode()]

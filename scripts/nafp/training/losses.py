@@ -12,7 +12,7 @@ def nt_xent(org: Tensor, rep: Tensor, tau: float = 0.05) -> Tensor:
     """Normalised-temperature cross entropy of n pairs (paper 3.3): a scalar.
 
     Row i of one is the partner of row i of the other, and every other row of both is a negative. The two directions are
-    added, not averaged, as in the published code.
+    added, not averaged, as in the original code.
     """
     partner = torch.arange(len(org), device=org.device)
     itself = torch.eye(len(org), dtype=torch.bool, device=org.device)
@@ -38,9 +38,9 @@ def triplet(org: Tensor, rep: Tensor, margin: float = 0.4, mining: str = "semi_h
 
     * ``semi_hard`` (FaceNet, arXiv 1503.03832): triplets with d(a, p) < d(a, n) < d(a, p) + margin; mean over them;
     * ``all`` (arXiv 1703.07737, "batch all"): every triplet that violates the margin; mean over those;
-    * ``release_semi_hard``: the published code's. Every negative against the farthest replica, without a lower bound, so
+    * ``release_semi_hard``: the original code's. Every negative against the farthest replica, without a lower bound, so
       that hard negatives count too; mean over all entries of the distance matrix, the masked ones included;
-    * ``release_all``: the published code's. The matrices of positive and of negative distances are subtracted entry by
+    * ``release_all``: the original code's. The matrices of positive and of negative distances are subtracted entry by
       entry, so that no triplet is ever formed.
     """
     n, k = len(org), len(rep) // len(org)

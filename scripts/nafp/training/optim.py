@@ -1,4 +1,4 @@
-"""Optimizers and learning-rate schedules of the paper and of the published code."""
+"""Optimizers and learning-rate schedules of the paper and of the original code."""
 
 import math
 from collections.abc import Callable
@@ -33,7 +33,7 @@ class KerasAdam(torch.optim.Adam):
 
 
 class Lamb(torch.optim.Optimizer):
-    """Layer-wise adaptive moments for large batches (arXiv 1904.00962), as the published code has it.
+    """Layer-wise adaptive moments for large batches (arXiv 1904.00962), as the original code has it.
 
     Both moments are bias-corrected, every tensor (biases and norms too) is decayed and scaled by ||w|| / ||u||, and that
     ratio is not clipped. pytorch_optimizer's LAMB has no bias correction and cuts ||w|| at 10, so it is not the same.

@@ -1,29 +1,31 @@
 """The search test inside training: how well the validation queries find their segments, without an index."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nafp.audio.pools import AudioPool
+from nafp.audio.pools import AudioPool, held_out
 from nafp.audio.segments import SEGMENT
 from nafp.audio.splits import Split
 from nafp.augment.chain import Chain
+from nafp.augment.steps import SOUND_POOLS
 from nafp.model.model import Model
-from nafp.training.batches import generator
+from nafp.training.batches import generator_for
 from nafp.training.mini_search import mini_search
+from nafp.training.settings import Settings
 
 BATCH = 256
-SEED = 0  # of queries made by a chain: the same ones after every epoch and in every run
-COLLAPSED = 0.005  # spread below which all fingerprints are alike: untrained models have 0.01 to 0.7, good ones 0.9
+SEED = 0  # seed of queries made by a chain: the same after every epoch and in every run
+COLLAPSED = 0.005  # spread of a collapsed model, at most: untrained models have 0.01 to 0.7, good ones 0.9
 
 
 class Validation:
     """Mini-search over the first ``segments`` segments of the validation split.
 
-    ``chain``: None searches with the data set's own queries; a chain makes them of ``db`` with its pools.
+    ``chain``: degrades segments of ``db`` into queries; None: the queries are those of the data set.
     """
 
     def __init__(
@@ -48,7 +50,7 @@ class Validation:
         f, g = [], []
         for batch, rows in enumerate(torch.arange(len(self.start)).split(BATCH)):
             if query and self.chain:
-                images = self.degraded(network.features, rows, generator(SEED, batch))
+                images = self.degraded(network.features, rows, generator_for(SEED, batch))
             else:
                 images = network.features((self.query if query else self.db).cut(self.start[rows], SEGMENT))
             features = network.encoder(images)
@@ -64,7 +66,7 @@ class Validation:
         return self.chain.mask(images, self.chain.draw_image(images.shape, rng))
 
     def __call__(self, network: Model) -> dict[str, float | bool]:
-        """What an epoch's validation found, by the names of the history's columns.
+        """Columns of the history that validation adds to an epoch.
 
         Top-1 hit rates in percent: val_top1_1s of the fingerprints g(f), val_f_... and val_l2f_... of the features;
         val_spread of the fingerprints, and whether they have ``collapsed``.
@@ -83,14 +85,29 @@ class Validation:
             for n in self.lengths
         }
         measured = spread(np.concatenate([g_db, g_query]))
-        return rates | {"val_spread": measured, "collapsed": not measured >= COLLAPSED}  # NaN is no spread
+        return rates | {"val_spread": measured, "collapsed": not measured >= COLLAPSED}  # true for NaN
+
+
+def validation_of(settings: Settings, splits: Mapping[str, Split], device: torch.device) -> Validation | None:
+    """The search test of a run; None without a validation split."""
+    if "val_db" not in splits:
+        return None
+    options = dict(settings.validation)
+    steps = options.pop("chain", None)
+    pools = {
+        kind: AudioPool(held_out(splits[f"val_{kind}"], "val"), device)
+        for kind in SOUND_POOLS
+        if f"val_{kind}" in splits
+    }
+    chain = Chain(steps, pools, for_queries=True) if steps is not None else None
+    return Validation(splits["val_db"], splits.get("val_query"), chain, device, **options)
 
 
 def spread(fingerprints: np.ndarray) -> float:
-    """Unit vectors (n, d) -> one minus the mean of their squared inner products; NaN if some are no unit vectors.
+    """Unit vectors (n, d) -> one minus the mean of their squared inner products; NaN if some are not unit vectors.
 
-    0: all are alike, or opposite; 1 - 1/d: they fill the sphere evenly. (1 / (1 - spread), the participation ratio, is how
-    many dimensions they use.)
+    0: all are equal or opposite; 1 - 1/d: evenly spread over the sphere. 1 / (1 - spread), the participation ratio, is the
+    effective number of dimensions.
     """
     moments = fingerprints.T.astype(np.float64) @ fingerprints / len(fingerprints)
     return float(1 - np.square(moments).sum()) if np.isclose(np.trace(moments), 1, atol=1e-3) else math.nan

@@ -13,6 +13,7 @@ from nafp.audio.pools import AudioPool
 from nafp.audio.segments import SAMPLE_RATE, SEGMENT
 from nafp.audio.splits import Split
 from nafp.augment.chain import Chain
+from nafp.augment.steps import STEPS, names_of
 from nafp.model.model import Model
 from nafp.report.page.media import grey_image, picture, sound
 from nafp.search.sequences import exact_neighbours
@@ -66,7 +67,7 @@ def degrade(x: np.ndarray, snr_db: float, pools: Mapping[str, AudioPool], seed: 
     """(n, SEGMENT) -> the same with noise at ``snr_db`` and, where there are some, impulse responses; peaks at 1."""
     steps = [{"background": {"snr_db": [snr_db, snr_db]}}]
     steps += [{"impulse_response": {}}] if "ir" in pools else []
-    chain = Chain([*steps, {"gain": {"peak_db": [0, 0]}}], pools, for_queries=True)
+    chain = Chain([*steps, {"peak_normalize": {"peak_db": [0, 0]}}], pools, for_queries=True)
     rng = Generator().manual_seed(seed)
     return chain.degrade(torch.from_numpy(x), chain.draw_wave(len(x), SEGMENT, rng)).numpy()
 
@@ -140,7 +141,7 @@ def chain_steps(
     low, high = (torch.from_numpy(part[middle : middle + 1]) for part in (train.segments.low, train.segments.high))
     start = int(train.segments.start[middle])
     shown = []
-    names = [name for step in steps for name in step]
+    names = names_of(steps)
     for count in range(len(steps) + 1):
         chain = Chain(steps[:count], pools)
         rng.manual_seed(seed)
@@ -149,7 +150,7 @@ def chain_steps(
         x = chain.degrade(torch.from_numpy(cut)[None], chain.draw_wave(1, SEGMENT, rng))
         image = log_mel(x)
         image = chain.mask(image, chain.draw_image(image.shape, rng))
-        audible = count == 0 or names[count - 1] not in ("cutout", "frequency_mask", "time_mask")
+        audible = count == 0 or STEPS[names[count - 1]].stage != "image"
         scaled = (image[0] - image.min()) / (image.max() - image.min()).clamp(min=1e-9)
         shown.append(
             {

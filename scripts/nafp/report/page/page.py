@@ -21,7 +21,7 @@ from nafp.report.tables.study import OURS
 ORIGINS = {
     OURS: "measured here",
     PAPER: "as printed in arXiv 2010.11910",
-    RERUN: "the released code, as its users reported it",
+    RERUN: "the original code, as its users reported it",
 }
 
 

@@ -76,8 +76,8 @@ def _same_database(database: str, row: Mapping[str, Any]) -> bool:
 def _same_index(database: str, row: Mapping[str, Any]) -> bool:
     """IVF-PQ as in the paper (3.5) or the published code; of fewer than 64 dimensions each is a code."""
     options = json.loads(row["index_options"]) or {}
-    kind = options.get("type", row["index"]), options.get("nlist"), options.get("nprobe"), options.get("bits")
-    codes, dim = options.get("codes", 0), row["dim"] if pd.notna(row["dim"]) else CODES
+    kind = options.get("type", row["index"]), options.get("nlist"), options.get("nprobe"), options.get("nbits")
+    codes, dim = options.get("m", 0), row["dim"] if pd.notna(row["dim"]) else CODES
     return kind in {("ivfpq", nlist, 40, 8) for nlist in (200, 256)} and min(codes, dim) == min(CODES, dim)
 
 

@@ -1,21 +1,21 @@
-"""What a training shows while it runs: a progress bar, and TensorBoard."""
+"""The progress bar and the TensorBoard events of a training."""
 
-import shutil
 from pathlib import Path
 
 import torch
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-MATRIX_ROWS = 256  # of the similarity matrix that is shown
+MATRIX_ROWS = 256  # rows and columns of the similarity matrix that are shown
 
 
-class Journal:
-    """One run's progress bar and TensorBoard folder. A resumed run goes on in both, a new one begins the folder anew."""
+class EventLog:
+    """One run's progress bar and TensorBoard events, both continued from step ``done`` on.
+
+    ``folder``: of TensorBoard. ``steps``: of the whole training. ``anchors``: of a step, the unit of the bar.
+    """
 
     def __init__(self, name: str, folder: Path, steps: int, done: int, anchors: int):
-        if not done:
-            shutil.rmtree(folder, ignore_errors=True)
         self.board = SummaryWriter(str(folder), purge_step=done)
         self.bar = tqdm(
             total=steps,
@@ -28,14 +28,14 @@ class Journal:
         )
 
     def steps(self, count: int, step: int, epoch: int, loss: float, lr: float, anchors_per_s: float) -> None:
-        """``count`` more steps are done; ``step`` is the last one's number over all epochs."""
+        """Record ``count`` more steps; ``step``: number of the last one over all epochs."""
         for tag, value in (("train/loss", loss), ("train/learning_rate", lr), ("train/anchors_per_s", anchors_per_s)):
             self.board.add_scalar(tag, value, step)
         self.bar.set_postfix_str(f"epoch {epoch}, loss {loss:.3f}", refresh=False)
         self.bar.update(count)
 
     def epoch(self, record: dict, step: int, similarity: torch.Tensor) -> None:
-        """An epoch is done: its row of the history, and the (anchors, replicas) similarities of its last batch."""
+        """Record an epoch: its row of the history, and the (anchors, replicas) similarities of its last batch."""
         for key, value in record.items():
             if "_top1_" in key:
                 feature, measure = key.split("_top1_")
@@ -59,6 +59,6 @@ class Journal:
             )
 
     def close(self) -> None:
-        """Finish the bar and the event file."""
+        """Close the bar and the event file."""
         self.bar.close()
         self.board.close()

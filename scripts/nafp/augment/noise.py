@@ -1,0 +1,30 @@
+"""Background noise and speech, added at a drawn signal-to-noise ratio."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from nafp.audio.segments import SEGMENT
+from nafp.augment.base import Range, WaveStep, rms, uniform
+
+
+@dataclass
+class Noise(WaveStep):
+    """Add an excerpt of the pool at a signal-to-noise ratio uniform in ``snr_db``; the signal keeps its level."""
+
+    snr_db: Range = (0, 10)
+
+    def draw(self, count, length, pool, rng):
+        starts = pool.random_starts(count, length, rng)
+        return {"start": pool.places(starts), "snr_db": uniform((count, 1), *self.snr_db, rng)}
+
+    def apply(self, x, draws, pool):
+        return mix_at_snr(x, pool.cut(draws["start"], x.shape[1]), draws["snr_db"].to(x.device), self.samples)
+
+
+def mix_at_snr(x: Tensor, noise: Tensor, snr_db: Tensor, samples: int = SEGMENT) -> Tensor:
+    """x + noise with the noise scaled to (B, 1) ``snr_db`` below the segment's RMS; silent noise adds nothing."""
+    noise_rms = rms(noise, samples)
+    gain = torch.where(noise_rms > 0, rms(x, samples) / noise_rms * 10 ** (-snr_db / 20), 0)
+    return x + gain * noise
