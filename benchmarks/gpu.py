@@ -286,7 +286,7 @@ def search(device: torch.device, options: argparse.Namespace) -> pd.DataFrame:
     database = Database(np.tile(few.dummy, (copies, 1)), few.db)
     exact, size = ExactSearch(database, device), len(database)
     seconds = seconds_of(lambda: exact.nearest(query, 20), 1, device)
-    exact.kept = None
+    exact.resident = None
     sent = seconds_of(lambda: exact.nearest(query, 20), 0, device)
     what = {
         "same neighbours as NumPy": f"{same:.2%} of 1,000",
@@ -362,7 +362,7 @@ def step_facts(s: Settings, splits: dict[str, Split], device: torch.device) -> d
         for i in range(steps):
             t.step = 0
             t.train_step(order[i % len(order)])
-        asked.append(time.perf_counter() - began)  # for all of them; the GPU may still have to do them
+        asked.append(time.perf_counter() - began)  # the launches; the GPU may still be working
 
     seconds = seconds_of(some_steps, 0.6, device) / steps
     data = seconds_of(lambda: t.batches.images(t.plan(order[0])), 0.1, device)

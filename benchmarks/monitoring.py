@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import yaml
-from programme import Piece, crossfaded, degraded, match_cues
+from programme import Excerpt, crossfaded, degraded, match_cues
 
 from nafp import compute
 from nafp.audio.open import read_any
@@ -39,9 +39,9 @@ def programme(root: Path, songs: int, fade_s: float, g: np.random.Generator) -> 
         samples = read_any(path)
         length = min(round(g.uniform(10, 30) * SAMPLE_RATE), len(samples))
         begin = int(g.integers(0, len(samples) - length + 1))
-        pieces.append(Piece(samples[begin : begin + length], path.stem, begin / SAMPLE_RATE))
+        pieces.append(Excerpt(samples[begin : begin + length], path.stem, begin / SAMPLE_RATE))
         other = read_any(others[g.integers(len(others))])
-        pieces.append(Piece(other[: round(g.uniform(5, 10) * SAMPLE_RATE)]))
+        pieces.append(Excerpt(other[: round(g.uniform(5, 10) * SAMPLE_RATE)]))
     return crossfaded(pieces, fade_s)
 
 

@@ -9,6 +9,7 @@ from functools import cache
 import yaml
 from snakemake.exceptions import WorkflowError
 
+IS_MAIN = workflow.modifier.is_main_snakefile()  # not a module of another workflow
 RULES = workflow.current_basedir.get_path_or_uri(secret_free=False)  # also where this is a module of another workflow
 HERE = Path(os.path.relpath(RULES)).parent  # relative, so that a moved folder stays up to date
 SCRIPTS = HERE / "scripts"
@@ -17,6 +18,7 @@ sys.path.insert(0, str(SCRIPTS.resolve()))  # rule scripts find the library by t
 from nafp import grid  # noqa: E402
 from nafp.config import overlay  # noqa: E402
 from nafp.config.check import check_config  # noqa: E402
+from nafp.config.targets import sentence_of_target  # noqa: E402
 from nafp.errors import UserError  # noqa: E402
 from nafp.search.checks import EXCHANGED  # noqa: E402
 from nafp.audio.segments import HOP  # noqa: E402
@@ -65,7 +67,7 @@ VARIED = {name: grid.varied_fields(study, config) for name, study in STUDIES.ite
 EPOCH = config["search"]["epoch"]
 DEFAULT_RUN = grid.run_name(config["run"])
 TEST_SPLITS = ("test_db", "test_query", "dummy")
-THREADS = 8  # of the jobs that can use them; Snakemake gives fewer where there are fewer
+THREADS = 8  # threads of jobs that can use them; on a smaller machine Snakemake gives fewer
 
 # Jobs that run here share this machine's GPUs: one, unless --resources says more. A cluster counts its own.
 if workflow.resource_settings.nodes is None:
@@ -73,15 +75,23 @@ if workflow.resource_settings.nodes is None:
     workflow.global_resources.setdefault("gpu", most)
 
 
+RUNS = (
+    f"aug=({'|'.join(config['chains'])})_bsz=\\d+_dim=\\d+_loss=({'|'.join(config['losses'])})"
+    f"_recipe=({'|'.join(config['recipes'])})_seed=\\d+|external=({'|'.join(config['external'])})"
+)
+EPOCHS = r"best|last|\d+"
+INDEXES = "|".join(config["indexes"])
+QUERIES = f"(queries=({'|'.join(config['query_sets']) or 'none'})/)?"  # query set of a cell; empty: the data set's own
+
+
 wildcard_constraints:
-    run=f"aug=({'|'.join(config['chains'])})_bsz=\\d+_dim=\\d+_loss=({'|'.join(config['losses'])})"
-    f"_recipe=({'|'.join(config['recipes'])})_seed=\\d+|external=({'|'.join(config['external'])})",
-    epoch="best|last|\\d+",
-    index="|".join(config["indexes"]),
+    run=RUNS,
+    epoch=EPOCHS,
+    index=INDEXES,
     study="|".join(STUDIES) or "none",
     split="[a-z0-9_]+",
     query_set="|".join(config["query_sets"]) or "none",
-    queries=f"(queries=({'|'.join(config['query_sets']) or 'none'})/)?",  # of a cell; nothing: the data set's own
+    queries=QUERIES,
     board="scoreboard|scoreboard/so_far",
 
 
@@ -212,7 +222,7 @@ def vectors(split):
 def shards(*splits):
     """The shards of splits, as input, so that a lost one is made again; a split may be a function of the wildcards."""
     if set(config["fingerprint"]["shards"].values()) == {1}:
-        return []  # in a grid of thousands of jobs, what Snakemake does around a call of an input function adds up
+        return []  # a call of an input function is slow in a grid of thousands of jobs
 
     def files(wildcards):
         names = [split(wildcards) if callable(split) else split for split in splits]

@@ -55,7 +55,14 @@ def training_minutes(wildcards, input, attempt):
 
 def training_settings(wildcards):
     """All that a run is trained with (nafp.training.settings.Settings)."""
-    fields, sections = run_fields(wildcards), recipe(wildcards)
+    return training_settings_of(wildcards.run)
+
+
+@cache
+def training_settings_of(run):
+    """All that the run of this name is trained with."""
+    fields = fields_of(run)
+    sections = sections_of(fields["recipe"])
     options = dict(config["losses"][fields["loss"]])
     settings = {
         **{name: fields[name] for name in ("bsz", "dim", "loss", "seed")},
@@ -71,12 +78,33 @@ def training_settings(wildcards):
     return settings | {"validation": validation | {"chain": config["chains"].get(queries)}}
 
 
+@cache
+def say_of_retraining(run):
+    """Say once that a run is trained again, in the place of one with other settings: its name does not say them."""
+    recorded = Path(f"{RESULTS}/runs/{run}/config.yaml")
+    if not (IS_MAIN and workflow.is_main_process and recorded.exists()):
+        return
+    try:
+        before = yaml.safe_load(recorded.read_text(encoding="utf-8"))
+        changed = overlay.differences(before, training_settings_of(run))
+    except (OSError, AttributeError, yaml.YAMLError):
+        return  # a damaged one, which says nothing
+    if changed:
+        keys = [f"train.{key}" if key.split(".")[0] in config["train"] else key for key in changed]
+        print(
+            f"{recorded.parent}: was trained with other settings ({', '.join(keys)}); it will be trained again in its place. "
+            "A recipe (recipes: in the config) gives the other settings a name, which keeps both.",
+            file=sys.stderr,
+        )
+
+
 def training_splits(wildcards):
     """What a training job reads, by the names it uses.
 
     train, val_db, val_query; the sounds of its chain: bg, ir, speech; those of its validation queries: val_bg, ...
     """
     settings = training_settings(wildcards)
+    say_of_retraining(wildcards.run)
     splits = {name: packed(name) for name in ("train", "val_db", "val_query")}
     splits |= {pool: sounds(f"{pool}_train") for pool in chain_pools(settings["chain"])}
     splits |= {f"val_{pool}": sounds(f"{pool}_test") for pool in chain_pools(settings["validation"]["chain"] or [])}
@@ -178,3 +206,8 @@ def identify_paths(wildcards):
     """Where songs, model and fingerprints are."""
     store = config["identify"]["store"] or f"{RESULTS}/identify/library"
     return {"library": own_folders()[0], "run": f"{RESULTS}/runs/{DEFAULT_RUN}", "store": os.path.expanduser(store)}
+
+
+def refuse_target(wildcards):
+    """Raise an error that says which part of a target is unknown."""
+    raise WorkflowError(sentence_of_target(wildcards.target, TARGETS, config))

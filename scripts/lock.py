@@ -56,7 +56,7 @@ def closure(packages: list[str]) -> list[str]:
     if "faiss-gpu" in packages:
         wanted += faiss_lines().values()
     elif "faiss-cpu" in packages:
-        wanted.append(faiss_lines()["faiss-cpu"].split(";")[0])  # on every platform
+        wanted.append(faiss_lines()["faiss-cpu"].split(";")[0])  # faiss-cpu on every platform
     options = ["--constraint", "requirements.txt", "--no-annotate", "--no-header", "-"]
     done = subprocess.run(
         [*UV, *options], cwd=ROOT, check=True, input="\n".join(wanted), capture_output=True, text=True

@@ -25,7 +25,7 @@ with tee_to_log(snakemake.log[0]):
         rows = len(dummy.segments)
         quiet = misses.silent(query, hits["query"]) | misses.silent(db, hits["truth"] - rows)
         counts[names[run]] = misses.kinds_of_answers(hits, songs, rows, quiet)
-    misses.draw(counts, float(cells["seconds"].min()), int(cells["songs"].max()), snakemake.output.svg)
+    misses.plot_answers(counts, float(cells["seconds"].min()), int(cells["songs"].max()), snakemake.output.svg)
     table = pd.DataFrame(counts).T
     table.to_csv(snakemake.output.csv, index_label="run")
     print(table.to_string())

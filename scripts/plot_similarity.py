@@ -22,4 +22,4 @@ with tee_to_log(snakemake.log[0]):
     for run, arrays in snakemake.params.vectors.items():
         db, query = (np.concatenate([*map(stored, parts)]) for parts in arrays)
         matrices[names[run]] = similarity.matrix(db, query, clips)
-    similarity.draw(matrices, snakemake.output.svg)
+    similarity.plot_matrices(matrices, snakemake.output.svg)

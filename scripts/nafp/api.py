@@ -13,12 +13,12 @@ from nafp.audio.segments import HOP, SAMPLE_RATE
 from nafp.errors import UserError
 from nafp.model.fingerprint import fingerprint_clips
 from nafp.model.model import Model, on_device
-from nafp.model.weights import load_model, settings_of
+from nafp.model.weights import load_with_settings
 
 
 @dataclass(frozen=True)
 class Fingerprinter:
-    """A trained model on a device. ``settings``: all that it was trained with."""
+    """A trained model on a device. ``settings``: those of its training."""
 
     model: Model
     device: torch.device
@@ -26,11 +26,11 @@ class Fingerprinter:
 
     @property
     def dim(self) -> int:
-        """Of a fingerprint."""
+        """Dimension of a fingerprint."""
         return self.model.dim
 
     def fingerprint(self, sound: str | Path | np.ndarray) -> np.ndarray:
-        """(n, dim) float32 unit vectors: one for each second, every half second.
+        """(n, dim) float32 unit vectors: one for each 1 s segment, with a hop of 0.5 s.
 
         ``sound``: a file of any format that can be read (docs/sound-files.md), or (T,) int16 samples at 8 kHz, mono. UserError
         for a file that cannot be read, or samples that are something else.
@@ -46,8 +46,8 @@ class Fingerprinter:
 def load(source: str | Path, epoch: str | int = "best", device: str | None = None) -> Fingerprinter:
     """A trained model: ``source`` is the folder of a run (``results/.../runs/aug=...``), or a safetensors file of weights.
 
-    ``epoch``: of a run, ``best``, ``last`` or a number whose weights are there. ``device``: as PyTorch calls it; the GPU, if
-    there is one, without. UserError if there are no weights, or they do not say what they are of.
+    ``epoch``: of a run: ``best``, ``last`` or a number whose weights are there. ``device``: PyTorch's name of it; the default is
+    the GPU if there is one. UserError if there are no weights, or they do not state their model.
     """
     weights = Path(source)
     if weights.is_dir():
@@ -55,15 +55,16 @@ def load(source: str | Path, epoch: str | int = "best", device: str | None = Non
     if not weights.is_file():
         raise UserError(f"{weights}: is not there; name the folder of a trained run, or a .safetensors file of weights")
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    return Fingerprinter(on_device(load_model(weights), place), place, settings_of(weights))
+    model, settings = load_with_settings(weights)
+    return Fingerprinter(on_device(model, place), place, settings)
 
 
 def find(songs: Mapping[str, np.ndarray], query: np.ndarray, count: int = 5) -> pd.DataFrame:
-    """The songs that a recording is most like, best first: columns song, offset_s (where in the song it begins), score.
+    """The songs that match a recording best, best first: columns song, offset_s (where in the song it begins), score.
 
-    ``songs``: name -> fingerprints (n, d); ``query``: those of the recording (m, d). The score of a place is the mean inner
-    product of the recording's fingerprints with the song's, of what lies beyond its ends 0; a song's is that of its best
-    place. Every place of every song is looked at: for large libraries there is ``identify``.
+    ``songs``: name -> fingerprints (n, d); ``query``: those of the recording (m, d). The score of an offset is the mean inner
+    product of the recording's fingerprints with the song's, 0 beyond the ends of the song; a song has the score of its best
+    offset. The search is exhaustive: for large libraries there is ``nafp identify``.
     """
     if not len(query):
         raise UserError("query: no fingerprints; a recording has at least one")
@@ -77,7 +78,7 @@ def find(songs: Mapping[str, np.ndarray], query: np.ndarray, count: int = 5) -> 
 
 
 def place_scores(song: np.ndarray, query: np.ndarray) -> np.ndarray:
-    """Scores (n + m - 1,) of a query (m, d) at every place of a song (n, d), from where only its last segment is inside."""
+    """Scores (n + m - 1,) of a query (m, d) at every offset in a song (n, d), from -(m - 1) on."""
     similarity, m = query @ song.T, len(query)
     sums = np.zeros(len(song) + m - 1, np.float64)
     for i, row in enumerate(similarity):

@@ -18,7 +18,7 @@ from nafp.errors import UserError
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 KERNELS = ("auto", "eager")
-M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of malloc.h
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # parameters of mallopt, by malloc.h
 CLAIMS: list[IO] = []  # open files whose locks are this process's GPUs
 GIVEN = "NAFP_GPUS"  # environment variable: the GPUs that a job of several processes has claimed for them
 ALIGNMENT = 16  # bytes, of a tensor among others in one buffer
@@ -28,8 +28,8 @@ OLDEST_GPU = (8, 0)  # compute capability that Triton's kernels are used from
 def set_up(threads: int, rank: int = 0, tf32: bool = False, gpu: bool = True, keep_memory: bool = True) -> torch.device:
     """Use ``threads`` CPU threads and keep freed memory for the next batch; returns the device to compute on.
 
-    That is a GPU where there is one and ``gpu`` says so: the ``rank``-th of those that the job was given, otherwise one that
-    is claimed here. ``tf32`` lets it round the factors of float32 products to 10 bits, which is faster.
+    That is a GPU if there is one and ``gpu`` is true: the ``rank``-th of those assigned to the job, otherwise one that is
+    claimed here. ``tf32`` lets it round the factors of float32 products to 10 bits, which is faster.
 
     glibc returns every large tensor to the system as soon as it is freed and asks for zeroed pages for the next one.
     Keeping them makes a training step of the demo model more than twice as fast on a CPU. A job that sees arrays of a
@@ -53,7 +53,7 @@ def set_up(threads: int, rank: int = 0, tf32: bool = False, gpu: bool = True, ke
 def claim_gpus(count: int) -> list[int]:
     """Numbers of ``count`` different GPUs of this machine, first those that no other job of this user has claimed.
 
-    They are this process's until it ends. Where too few are free, jobs share them, and that is said. UserError if the
+    They belong to this process until it ends. If too few are free, jobs share GPUs, and a line is printed. UserError if the
     machine has fewer.
     """
     there = torch.cuda.device_count()
@@ -127,7 +127,7 @@ def send(tensors: Sequence[Tensor], device: torch.device) -> list[Tensor]:
 
 
 def unpack(packed: Tensor, like: Sequence[Tensor]) -> list[Tensor]:
-    """What ``pack`` made of tensors of these shapes and dtypes, on whatever device it is now: views."""
+    """Views of the tensors, of these shapes and dtypes, in the buffer that ``pack`` made, on its present device."""
     ends = _ends(like)
     return [
         packed[begin : begin + t.numel() * t.element_size()].view(t.dtype).view(t.shape)

@@ -22,7 +22,7 @@ class Tee:
         if not text.startswith("\r"):
             self.log.write(text)
             self.log.flush()
-        encoding = self.terminal.encoding or "utf-8"  # names of files may be no text, or none that the terminal shows
+        encoding = self.terminal.encoding or "utf-8"  # an encoding may lack characters of a file's name
         return self.terminal.write(text.encode(encoding, "backslashreplace").decode(encoding))
 
     def __getattr__(self, name: str) -> Any:

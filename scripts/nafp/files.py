@@ -1,4 +1,4 @@
-"""Files that are either complete or not there, and what is said of damaged ones."""
+"""Files written atomically, locks, and errors of damaged files."""
 
 import errno
 import fcntl
@@ -40,7 +40,7 @@ def atomic_write(path: Path | str) -> Iterator[Path]:
 
 
 def part_name(name: str) -> str:
-    """A temporary name for a file that is not complete; at most 255 bytes, which file systems allow, like the name."""
+    """A temporary name for an incomplete file; like names of files, at most 255 bytes."""
     whole = f"{name}.part"
     return whole if len(os.fsencode(whole)) <= 255 else f"{sha256(os.fsencode(name)).hexdigest()}.part"
 
@@ -76,7 +76,7 @@ def read_json(path: Path | str, *keys: str) -> dict:
 
 
 def lock(path: Path, problem: str) -> IO:
-    """Take a lock file, which is held until what is returned is closed or the process ends, however it ends.
+    """Lock a file, until the returned file is closed or the process ends, however it ends.
 
     UserError, with ``problem``, if another process holds it.
     """

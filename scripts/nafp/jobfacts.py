@@ -1,4 +1,4 @@
-"""What made a result: the commit of the workflow, the versions of the packages, the machine, the time. Costs milliseconds."""
+"""Provenance of a result: commit of the workflow, versions of packages, machine, time. Takes milliseconds."""
 
 import os
 import platform
@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]  # folder of the workflow
-CODE = ("Snakefile", "rules", "scripts")  # files that results depend on; the config is recorded elsewhere
+CODE = ("Snakefile", "rules", "scripts")  # files that results depend on; the config is recorded separately
 PACKAGES = ("snakemake", "torch", "faiss", "pymilvus", "numpy", "scipy", "pandas")  # import names
 UNKNOWN = "unknown"
 
@@ -35,7 +35,7 @@ def job_facts(device: str, threads: int) -> dict:
 
 
 def device_name(gpu: int | None) -> str:
-    """What computes: the CPU, or the GPU of this number by the name of its model."""
+    """The CPU, or the model name of the GPU of this number."""
     if gpu is None:
         return "CPU"
     if "torch" in sys.modules:

@@ -1,6 +1,6 @@
-"""What jobs ask of a cluster. nafp plan reads it too."""
+"""Resources that jobs request of a cluster; ``nafp plan`` reads them too."""
 
-MEMORY = {  # rule -> MB, and MB for each MB of the inputs that decide
+MEMORY = {  # rule -> MB, and MB for each MB of its largest input
     "verify": (4000, 0),
     "pack": (2000, 0),
     "train": (8000, 0.2),
@@ -8,5 +8,5 @@ MEMORY = {  # rule -> MB, and MB for each MB of the inputs that decide
     "build_index": (3000, 2),
     "score": (3000, 1.5),
 }
-ANCHORS_PER_S = 1000  # at least, of the paper's model on a GPU: how long a training may run
-SEGMENTS_PER_S = 2000  # at least, fingerprinted
+ANCHORS_PER_S = 1000  # lower bound for the paper's model on a GPU; sets the time limit of a training
+SEGMENTS_PER_S = 2000  # lower bound of fingerprinting

@@ -1,4 +1,4 @@
-"""What must not be said, shown or stored: passwords and tokens in addresses, in the config and in the environment."""
+"""Removal of secrets from texts and configs: passwords and tokens in URLs, config keys and environment variables."""
 
 import os
 import re
@@ -14,9 +14,9 @@ _ENVIRONMENT = ("MILVUS_TOKEN", "KAGGLE_KEY", "KAGGLE_API_TOKEN")
 
 
 def hidden(text: str) -> str:
-    """Text without secrets: of an address, user and password, and what its parameters call a token, key, ...
+    """Text without secrets: user and password of URLs, and URL parameters named token, key, ...
 
-    What the environment holds for the servers that are asked is replaced wherever it stands.
+    Secrets from the environment variables for servers are replaced anywhere in the text.
     """
     for name in _ENVIRONMENT:
         if secret := os.environ.get(name):
@@ -27,7 +27,7 @@ def hidden(text: str) -> str:
 
 
 def without_secrets(value: Any) -> Any:
-    """A config, or a part of it, as it may be shown and stored: no secrets in its texts, nor under keys that say so."""
+    """A config, or a part of it, that may be shown and stored: without secrets in texts, or under keys named like secrets."""
     if isinstance(value, Mapping):
         named = {
             key: HIDDEN if one and _SECRET.search(str(key)) else without_secrets(one) for key, one in value.items()

@@ -25,7 +25,7 @@ def printable(text: str) -> str:
     return "".join(map(shown, text))
 
 
-def cell(text: str) -> str:
+def spreadsheet_cell(text: str) -> str:
     """Text as a cell for spreadsheets: printable, with an apostrophe before what would be a formula."""
     text = printable(text)
     return f"'{text}" if text.startswith(FORMULA) else text
@@ -39,5 +39,5 @@ def shortened(text: str, width: int) -> str:
 
 
 def for_spreadsheets(table: "DataFrame") -> "DataFrame":
-    """A table for people to open: each text in it as ``cell`` makes it."""
-    return table.map(lambda value: cell(value) if isinstance(value, str) else value)
+    """A table for people to open: each text in it as ``spreadsheet_cell`` returns it."""
+    return table.map(lambda value: spreadsheet_cell(value) if isinstance(value, str) else value)

@@ -119,7 +119,7 @@ class Cluster:
         text = CONFIG.format(**facts, folder=self.folder, controller=controller, node=node)
         (self.folder / "slurm.conf").write_text(text)
         (self.folder / "gres.conf").write_text("Name=gpu File=/dev/null\n")
-        srun = self.folder / "bin/srun"  # in a job, Snakemake drops all variables that begin with SLURM
+        srun = self.folder / "bin/srun"  # Snakemake drops, in a job, all variables that begin with SLURM
         srun.write_text(f'#!/bin/sh\nSLURM_CONF={self.folder}/slurm.conf exec {shutil.which("srun", path=PATH)} "$@"\n')
         srun.chmod(0o755)
         key = self.folder / "munge.key"

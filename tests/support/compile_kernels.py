@@ -16,7 +16,7 @@ TAPS = {"first_tap": 0, "taps": 3}
 FIRST = {"length_in": 32, "length_out": 16, "stride": 2, "before": 0}
 STORED = {"length_in": 1, "length_out": 1, "stride": 1, "before": 0}
 FLOATS = {"moments", "bias", "scale", "shift", "mean_of", "rstd_of", "sums", "of_norm", "of_bias", "dw", "image"}
-DIVISIBLE = {"size", "rows", "channels"}  # by 16
+DIVISIBLE = {"size", "rows", "channels"}  # multiples of 16
 
 
 def compiled(kernel, constants: dict, dtype: str, first: bool = False, warps: int = 8) -> int:

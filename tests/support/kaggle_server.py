@@ -36,7 +36,7 @@ class Remote:
     content: bytes
     etag: str | None = '"1"'
     hashed: bytes | None = None  # what it states the hashes of; None: of the content
-    hashes: tuple[str, ...] = ("crc32c", "md5")  # that it states
+    hashes: tuple[str, ...] = ("crc32c", "md5")  # hashes that the server states
     api_faults: list[int] = field(default_factory=list)  # status codes
     faults: list[int | str] = field(default_factory=list)  # status codes, "cut:BYTES", "long:BYTES", ""
     asked: list[dict] = field(default_factory=list)

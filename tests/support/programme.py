@@ -11,7 +11,7 @@ from nafp.audio.segments import SAMPLE_RATE
 
 
 @dataclass(frozen=True)
-class Piece:
+class Excerpt:
     """Samples (T,) of a recording, the song they are from (None for what no library holds), and where in it they begin."""
 
     samples: np.ndarray
@@ -19,7 +19,7 @@ class Piece:
     offset_s: float = 0.0
 
 
-def crossfaded(pieces: Sequence[Piece], fade_s: float) -> tuple[np.ndarray, pd.DataFrame]:
+def crossfaded(pieces: Sequence[Excerpt], fade_s: float) -> tuple[np.ndarray, pd.DataFrame]:
     """Pieces one after the other, each faded into the next over ``fade_s`` with constant power.
 
     Returns (T,) float64 samples, and the cues: song, from_s, to_s (from the middle of a fade to the middle of the next),

@@ -21,7 +21,7 @@ def answers(file: Path, length: int, rows_a_song: int) -> pd.DataFrame:
     for row in pd.read_parquet(file).query(f"length == {length}").to_dict("records"):
         ranked = [(row[f"place{i}"], row[f"score{i}"]) for i in range(1, 11) if row[f"place{i}"] >= 0]
         truth, best = row["truth"], [place for place, score in ranked if score == ranked[0][1]]
-        known = 0 < len(best) < 10  # of ten with one score there may be more
+        known = 0 < len(best) < 10  # ten with one score may be more
         own = [score for place, score in ranked if place == truth]
         level = [score for _, score in ranked].count(own[0]) if own else 0
         ended = own and (level == 1 or own[0] != ranked[-1][1] or len(ranked) < 10)
@@ -263,7 +263,7 @@ def check_table(
 def check_tests(rows, names, hits, matches, lengths, rows_a_song, baseline) -> int:
     """The p values of a table against its baseline, and their marks, are those counted again; returns how many there are."""
     tests = [key for key in product(range(len(hits)), range(len(matches)), lengths) if key[0] != baseline]
-    tests = [key for key in tests if matches[key[1]] != "open set"]  # whose threshold no test counts
+    tests = [key for key in tests if matches[key[1]] != "open set"]  # no test counts its threshold
     p, signs = [], []
     for i, j, length in tests:
         ours, theirs = ([by_song(file, matches[j], length, rows_a_song) for file in hits[k]] for k in (i, baseline))

@@ -33,11 +33,15 @@ def copy_project(folder: Path) -> Path:
 def snakemake(
     folder: Path, *arguments: str, config: str = "tiny.yaml", environment: dict | None = None
 ) -> subprocess.CompletedProcess:
-    """Run Snakemake in a copy of the project, with one or more config files; stdout and stderr together.
+    """Run Snakemake in a copy of the project, with one or more config files; stdout and stderr together."""
+    return run_snakemake(folder, *arguments, "--cores", "2", "--configfile", *config.split(), environment=environment)
+
+
+def run_snakemake(folder: Path, *arguments: str, environment: dict | None = None) -> subprocess.CompletedProcess:
+    """Run Snakemake in any folder; stdout and stderr together.
 
     With an ``environment`` of its own it is a new process, since some variables count while Python starts.
     """
-    arguments = (*arguments, "--cores", "2", "--configfile", *config.split())
     clean = {name: value for name, value in os.environ.items() if not name.startswith("SNAKEMAKE")}
     with tempfile.NamedTemporaryFile() as output:
         if environment is None:
@@ -76,7 +80,7 @@ def finished(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("finished") / "project"
     if "PYTEST_XDIST_WORKER" not in os.environ:
         return run_tiny(folder)
-    shared = tmp_path_factory.getbasetemp().parent  # of all processes of this session
+    shared = tmp_path_factory.getbasetemp().parent  # folder of all processes of this session
     with open(shared / "finished.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (shared / "finished").exists():

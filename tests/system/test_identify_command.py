@@ -26,7 +26,7 @@ from nafp.identify.calibration import bound, calibrate, highest_passed, learned
 from nafp.identify.library import Library
 from nafp.identify.recognise import Limits
 from nafp.model.model import build_model
-from nafp.text import cell, printable, shortened
+from nafp.text import printable, shortened, spreadsheet_cell
 
 SCRIPT = Path(__file__).parents[2] / "scripts/identify.py"
 
@@ -211,7 +211,7 @@ def test_another_library_forgets_nothing(place, identify):
     assert matches()["song"].tolist() == ["0.wav"]
     before = {path: path.stat().st_mtime_ns for path in place.glob("store/*/*/*/fingerprints.f32")}
     assert len(before) == 2
-    identify("recordings", library=str(place / "songs"))  # by its absolute path too
+    identify("recordings", library=str(place / "songs"))  # its absolute path too
     assert matches()["song"].tolist() == ["1.wav"]
     assert {path: path.stat().st_mtime_ns for path in place.glob("store/*/*/*/fingerprints.f32")} == before
 
@@ -302,7 +302,7 @@ def test_a_table_opens_in_spreadsheets(tmp_path):
 def test_what_people_see():
     assert printable("Ünï\u00a0coдe 音") == "Ünï\u00a0coдe 音"
     assert printable("a\tb\x1b[31m\udcff\ud800") == "a\\tb\\x1b[31m\\xff\\ud800"
-    assert [cell(text) for text in ("=1", "+1", "-1", "@x", "a=1")] == ["'=1", "'+1", "'-1", "'@x", "a=1"]
+    assert [spreadsheet_cell(text) for text in ("=1", "+1", "-1", "@x", "a=1")] == ["'=1", "'+1", "'-1", "'@x", "a=1"]
     assert shortened("abcdefghij", 5) == "ab…ij"
     assert shortened("abc", 5) == "abc"
 

@@ -1,11 +1,13 @@
 """The config: what it means as runs and cells, and what it says when it is wrong."""
 
+import ast
 import copy
 import dataclasses
 import os
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pandas as pd
@@ -149,6 +151,8 @@ IMPOSSIBLE = [  # path and value of what no run or cell could do, and what is sa
             [{"gain": {"peak_db": [0, 0]}}],
             "unknown key 'peak_db' in .*; .* is now called peak_normalize",
         ),
+        ("model.width", 0, "model.width: 0 is out of range; allowed: 1 to 1024"),
+        ("model.encoder", "new", "model.encoder: 'new' is not known; known: separable"),
         ("train.epochs", 0, "train.epochs: 0 is out of range; allowed: 1 to any"),
         ("train.learning_rate", "fast", "train.learning_rate: 'fast' is not of type number"),
         ("run.bsz", 121, "run.bsz: 121 is not a multiple of 2"),
@@ -341,6 +345,18 @@ def test_planning_loads_little():
     environment = os.environ | {"PYTHONPATH": str(ROOT / "scripts")}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
     assert (done.stdout.strip(), done.stderr) == ("[]", "")
+
+
+def test_a_change_of_a_step_reruns_the_training():
+    """Classes that only a registry names are part of what a rule's script imports."""
+    source = (ROOT / "rules/common.smk").read_text()
+    functions = "".join(
+        re.findall(r"^@cache\ndef (?:imported|modules)\(.*?(?=^\S)", source + "end", re.MULTILINE | re.DOTALL)
+    )
+    names = {"ast": ast, "re": re, "cache": cache, "SCRIPTS": ROOT / "scripts"}
+    exec(functions, names)
+    steps = {step.cls.partition(":")[0].replace(".", "/") for step in STEPS.values()}
+    assert {str(ROOT / f"scripts/{step}.py") for step in steps} <= set(names["modules"]("train"))
 
 
 def test_run_names_round_trip():

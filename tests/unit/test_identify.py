@@ -164,7 +164,7 @@ def test_only_new_songs_are_fingerprinted(music, tmp_path):
     owner = again.song_of_row()
     for i, seed in ((0, 0), (1, 2), (3, 3)):
         np.testing.assert_allclose(again.vectors[owner == i], vectors(song(seed)), atol=1e-6)
-    assert (owner == -1).sum() == 23  # of the song that was deleted
+    assert (owner == -1).sum() == 23  # fingerprints of the deleted song
 
 
 @pytest.mark.parametrize("half", [b"half a fingerprint", b""])
@@ -483,7 +483,7 @@ def test_copies_of_a_song_do_not_keep_each_other_from_being_recognised(library_w
     (row,) = identify(Recording("q", query, len(samples), 9000), catalogue, limits).to_dict("records")
     copies = {"1.wav", "1 (copy).wav", "best of.mp3", "edit.wav"}
     assert {row["song"], *row["copies"]} <= copies
-    assert {row["song"], *row["copies"]} >= copies - {"best of.mp3"}  # of which an untrained model thinks otherwise
+    assert {row["song"], *row["copies"]} >= copies - {"best of.mp3"}  # an untrained model errs here
     assert row["runner_up"] not in copies
 
     def song_number(name: str) -> int:

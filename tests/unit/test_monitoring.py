@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from programme import Piece, crossfaded, degraded, match_cues
+from programme import Excerpt, crossfaded, degraded, match_cues
 
 from nafp.audio.segments import HOP, SAMPLE_RATE, SEGMENT
 from nafp.identify.recognise import Catalogue, Interval, Limits, identify, joined
@@ -13,7 +13,7 @@ from nafp.search.vectors import Database
 
 def test_cues_lie_in_the_middle_of_fades():
     ones = np.full(10 * SAMPLE_RATE, 1000)
-    mix, cues = crossfaded([Piece(ones, "a", 3.0), Piece(ones), Piece(ones, "b")], 2.0)
+    mix, cues = crossfaded([Excerpt(ones, "a", 3.0), Excerpt(ones), Excerpt(ones, "b")], 2.0)
     assert len(mix) == 26 * SAMPLE_RATE
     assert cues["song"].tolist() == ["a", "b"]
     assert cues[["from_s", "to_s", "offset_s"]].to_numpy().tolist() == [[0, 9, 3], [17, 26, 1]]
@@ -95,7 +95,7 @@ def test_a_song_that_noise_covers_for_a_while_is_one_interval():
     query = library[4 * 60 : 5 * 60].copy()
     query[20:40] = unit(g.standard_normal((20, 64)))
     assert heard(library, query) == [["4", 0.0, 30.5, 0.0]]
-    query[45:] = library[4 * 60 : 4 * 60 + 15]  # from its beginning again: another interval
+    query[45:] = library[4 * 60 : 4 * 60 + 15]  # the song's beginning again: another interval
     assert heard(library, query) == [["4", 0.0, 23.0, 0.0], ["4", 22.5, 30.5, 0.0]]
 
 

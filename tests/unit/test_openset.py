@@ -55,7 +55,7 @@ def test_the_best_answer_of_another_song_touches_no_segment_of_the_own(searched)
         for start, place, score in zip(starts, result.other_place, result.other_score, strict=True):
             windows = [at for at in range(48 - n + 1) if songs[start] not in songs[at : at + n]]
             by_hand = {at: np.mean(np.sum(query[start : start + n] * db[at : at + n], axis=1)) for at in windows}
-            if songs[start] == 1 and place + n <= 48:  # whose copy no search misses
+            if songs[start] == 1 and place + n <= 48:  # its copy is always found
                 assert place == max(by_hand, key=by_hand.get) and songs[place] == 3
             if place in by_hand:
                 assert score == pytest.approx(by_hand[place], abs=1e-6)
@@ -74,7 +74,7 @@ def test_a_copy_under_another_name_costs_the_open_set_hits_of_a_song(searched):
     table = per_query_table(results, starts, starts, songs, list("abcd"))
     assert table.loc[table["song"] == "c", "top1_song"].all()
     assert table["open_set"].sum() < table["top1_song"].sum()
-    for _, rows in table.groupby("length"):  # of 24 queries none may pass without its song
+    for _, rows in table.groupby("length"):  # no query of 24 may pass without its song
         np.testing.assert_array_equal(
             rows["open_set"], rows["top1_song"] & (rows["score1"] > rows["other_score"].max())
         )

@@ -95,12 +95,12 @@ def history():
 
 def draw_misses(cells, path):
     shares = pd.Series([50, 20, 10, 10, 5, 4, 1, 0], index=list(misses.KINDS))
-    misses.draw({name: shares for name in cells["aug"].unique()}, 1, 40, path)
+    misses.plot_answers({name: shares for name in cells["aug"].unique()}, 1, 40, path)
 
 
 def draw_similarity(cells, path):
     matrix = np.random.default_rng(0).random((20, 20))
-    similarity.draw({name: matrix for name in cells["aug"].unique()}, path)
+    similarity.plot_matrices({name: matrix for name in cells["aug"].unique()}, path)
 
 
 DRAWINGS = {

@@ -169,6 +169,14 @@ def test_parameters_and_features_are_known_without_building_the_model(width, dim
     assert encoder.parameters(image) + heads == sum(p.numel() for p in built.parameters())
 
 
+def test_the_command_needs_no_heavy_package():
+    code = "import sys, nafp.commands.plan; print(*{'numpy', 'pandas', 'scipy', 'tqdm', 'torch', 'faiss'} & {*sys.modules})"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={"PYTHONPATH": str(ROOT / "scripts")}, capture_output=True, text=True
+    )
+    assert (done.stdout.strip(), done.stderr) == ("", "")
+
+
 def test_the_command(tmp_path):
     command = [sys.executable, ROOT / "scripts/plan.py", "--configfile", ROOT / "config/mini.yaml"]
     done = subprocess.run([*command, "--target", "table4"], cwd=tmp_path, capture_output=True, text=True)

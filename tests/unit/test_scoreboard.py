@@ -175,7 +175,7 @@ def test_seeds_are_pooled_and_counted_and_nothing_else_is(cells_of, published):
     )  # (250 + 300) / 1000; 801 / 1000
     assert pooled["seeds"].tolist() == [2, 1, 1]
     assert pooled["queries"].tolist() == [500, 500, 500]
-    assert pooled["seed_sd_pct"].iloc[0] == pytest.approx(10 / np.sqrt(2))  # of 50 and 60 %
+    assert pooled["seed_sd_pct"].iloc[0] == pytest.approx(10 / np.sqrt(2))  # rates of 50 and 60 %
     assert pooled["method"].tolist() == ["nafp, aug full, ntxent", "nafp, aug none, ntxent", "nafp, aug full, triplet"]
     assert table["match"].unique().tolist() == ["exact", "near"]
 

@@ -102,7 +102,7 @@ def test_chunks_do_not_change_the_result(monkeypatch):
     dummy, db = vectors(0, 300), vectors(1, 100)
     found, starts = exact(dummy, db), np.arange(90)
     whole = search_sequences(*found, db, starts, [3, 11])
-    monkeypatch.setattr("nafp.search.sequences.CHUNK", 1)
+    monkeypatch.setattr("nafp.search.sequences.MAX_PRODUCTS", 1)
     for a, b in zip(whole, search_sequences(*found, db, starts, [3, 11]), strict=True):
         np.testing.assert_array_equal(a.place, b.place)
         np.testing.assert_allclose(a.score, b.score, atol=1e-6)

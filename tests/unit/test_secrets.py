@@ -18,7 +18,7 @@ from nafp.search.index import build_index
 from nafp.search.vectors import Database
 from nafp.secrets import hidden, without_secrets
 
-ADDRESSES = [  # with a secret -> as it is said
+ADDRESSES = [  # URL with a secret -> without
     ("http://user:hunter2@host:19530", "http://***@host:19530"),
     ("https://hunter2@host/a", "https://***@host/a"),
     ("http://user:p/a?hunter2#@host", "http://***@host"),

@@ -110,12 +110,12 @@ def test_a_rule_whose_job_takes_a_gpu_asks_for_one():
         script: bool(re.search(r"^ *gpu=", body.rsplit("rule ", 1)[-1], flags=re.MULTILINE)) for body, script in rules
     }
     assert len(asking) > 20
-    library = {
+    library = {  # scripts that leave claiming a GPU to a module
         "train": "training/job.py",
         "build_index": "search/gpu.py",
         "score": "search/gpu.py",
         "identify": "identify/job.py",
-    }  # that takes one for them
+    }
     calls = {script: [(ROOT / "scripts/nafp" / module).read_text()] for script, module in library.items()}
     for script, asks in asking.items():
         sources = [*calls.get(script, []), (ROOT / f"scripts/{script}.py").read_text()]

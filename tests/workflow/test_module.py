@@ -1,12 +1,10 @@
 """Another workflow that takes this one in as a module."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 from wavs import data_set
-from workflow import copy_project
+from workflow import copy_project, run_snakemake
 
 OUTER = """
 module nafp:
@@ -44,8 +42,7 @@ use rule verify, pack from nafp
 
 
 def run(folder: Path, *arguments: str) -> str:
-    command = [sys.executable, "-m", "snakemake", "--cores", "1", *arguments]
-    done = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=600)
+    done = run_snakemake(folder, "--cores", "1", *arguments)
     assert done.returncode == 0, done.stdout[-3000:]
     return done.stdout
 

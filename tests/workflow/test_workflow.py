@@ -4,8 +4,6 @@ import json
 import os
 import re
 import shutil
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
@@ -17,7 +15,7 @@ import soundfile as sf
 import yaml
 from recount import answers, check_table
 from wavs import data_set, write
-from workflow import FULL, NONE, ROOT, copy_project, planned, snakemake, tiny
+from workflow import FULL, NONE, ROOT, copy_project, planned, run_snakemake, snakemake, tiny
 
 from nafp.audio.splits import Split
 from nafp.audio.wav import read_wav
@@ -87,7 +85,7 @@ def test_cells_and_runs_say_what_made_them(finished):
         assert made.keys() == {"index", "search"}
         for facts in made.values():
             assert facts["packages"]["faiss"] == faiss.__version__
-            assert "torch" not in facts["packages"]  # which these jobs do not load
+            assert "torch" not in facts["packages"]  # these jobs do not load it
             assert facts["device"] == "CPU" or faiss.get_num_gpus()
             assert facts["threads"] == 2
     for run in (FULL, NONE):
@@ -204,7 +202,7 @@ def test_the_scoreboard_of_what_has_finished(finished, tmp_path):
 
 
 def test_one_cell_by_its_path(finished):
-    other = "aug=tb_bsz=32_dim=16_loss=ntxent_recipe=base_seed=5"  # in no study
+    other = "aug=tb_bsz=32_dim=16_loss=ntxent_recipe=base_seed=5"  # a run of no study
     jobs = planned(finished, f"results/demo/scores/{other}/epoch=last/ivf.json")
     assert jobs == {"train": 1, "fingerprint": 3, "build_index": 1, "score": 1}
 
@@ -388,10 +386,8 @@ def test_identify_runs_again_when_its_folders_change(finished, tmp_path):
 
 def test_commands_that_run_no_job_need_no_number_of_cores(finished):
     for command in (["--unlock"], ["--list-rules"], ["-n"]):
-        done = subprocess.run(
-            [sys.executable, "-m", "snakemake", *command], cwd=finished, capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stderr
+        done = run_snakemake(finished, *command)
+        assert done.returncode == 0, done.stdout
 
 
 # ---------------------------------------------------------------- interruption

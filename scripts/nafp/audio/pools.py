@@ -87,9 +87,7 @@ class AudioPool:
         numbers = torch.arange(past, device=starts.device)
         known = (starts - clip_starts).clamp(max=past)  # samples before the start that belong to the clip
         before = self.cut((starts - past).clamp(min=0), past)
-        at = (
-            numbers - (past - starts).clamp(min=0)[:, None]
-        )  # starts nearer than ``past`` to the beginning of the array
+        at = numbers - (past - starts).clamp(min=0)[:, None]  # less than ``past`` from the array's beginning
         before = before.gather(1, at.clamp(min=0).to(self.device))
         before *= (numbers >= past - known[:, None]).to(self.device)
         return torch.cat([before, self.cut(starts, length)], dim=1)

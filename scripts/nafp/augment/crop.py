@@ -15,7 +15,7 @@ from nafp.augment.base import Range, uniform
 class TimeOffset:
     """Cut the anchor up to ``max_s`` from its place and the replica up to ``max_s`` from the anchor, inside the clip.
 
-    ``frozen``: a segment's offsets are the same in every epoch and run, as in the original, which seeds its generator with
+    ``frozen``: a segment's offsets are the same in every epoch and run, as in the original code, which seeds its generator with
     the segment's number.
     """
 

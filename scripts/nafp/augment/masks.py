@@ -16,7 +16,7 @@ class Cutout:
     """Mask ``holes`` rectangles in each image, with sizes in mel bins and frames drawn from inclusive ranges.
 
     A size of None spans the axis. The centre is uniform and the hole is cut at the image's edges. ``shared`` draws one
-    set of holes for the whole batch, as the original does.
+    set of holes for the whole batch, as the original code does.
     """
 
     mels: Range | None = (25, 101)
@@ -60,7 +60,7 @@ class Cutout:
 
 @dataclass
 class FrequencyMask(Cutout):
-    """Mask a band of mel bins over all frames ("horizontal" in the original)."""
+    """Mask a band of mel bins over all frames ("horizontal" in the original code)."""
 
     mels: Range | None = (5, 19)
     frames: Range | None = field(default=None, init=False)
@@ -68,7 +68,7 @@ class FrequencyMask(Cutout):
 
 @dataclass
 class TimeMask(Cutout):
-    """Mask a run of frames over all mel bins ("vertical" in the original)."""
+    """Mask a run of frames over all mel bins ("vertical" in the original code)."""
 
     mels: Range | None = field(default=None, init=False)
     frames: Range | None = (5, 15)
@@ -77,7 +77,7 @@ class TimeMask(Cutout):
 def fill_values(images: Tensor, fill: str | Range, draws: Draws, batch_mean: BatchMean = torch.mean) -> Tensor:
     """The values inside holes, broadcastable to (B, mels, frames).
 
-    ``min``, ``mean``: the image's. ``batch_mean``: the whole batch's, which the original writes when told ``min``.
+    ``min``, ``mean``: the image's. ``batch_mean``: the whole batch's, which the original code writes when told ``min``.
     ``zeros``: 0, the loudest value of a log-mel image. ``random``: noise over the image's range; a pair: noise over that
     range.
     """

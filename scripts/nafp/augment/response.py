@@ -17,9 +17,9 @@ from nafp.augment.base import WaveStep
 class ImpulseResponse(WaveStep):
     """Convolve with a random impulse response of the given kinds (folder names: room, mic).
 
-    ``mode``: ``linear`` cuts the tail at the segment's end; ``circular`` wraps it to the beginning, as the original does
+    ``mode``: ``linear`` cuts the tail at the segment's end; ``circular`` wraps it to the beginning, as the original code does
     with the first 600 samples. ``max_samples``: length to which responses are cut; None: whole. ``trim``: drop what precedes
-    the direct sound, which would delay the replica; None: in queries only, since the original trains without.
+    the direct sound, which would delay the replica; None: in queries only, since the original code trains without.
     """
 
     kinds: Sequence[str] | None = None

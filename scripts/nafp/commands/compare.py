@@ -18,8 +18,8 @@ def arguments() -> argparse.Namespace:
         default="exact",
         help="kinds of hits: exact, near, song, top3, top10 or all (%(default)s)",
     )
-    parser.add_argument("--level", type=float, default=0.05, help="of the corrected p (%(default)s)")
-    parser.add_argument("--all", action="store_true", help="show cells that do not differ, too")
+    parser.add_argument("--level", type=float, default=0.05, help="significance level of the corrected p (%(default)s)")
+    parser.add_argument("--all", action="store_true", help="also show cells that do not differ")
     parser.add_argument("--csv", type=Path, help="write the whole comparison to this file")
     return parser.parse_args()
 

@@ -19,7 +19,7 @@ CONFIG = Path(__file__).parents[3] / "config.yaml"  # the checkout's, if this is
 
 
 def cache() -> Path:
-    """Where programs keep what they can make again."""
+    """Folder of caches."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nafp"
 
 
@@ -37,7 +37,7 @@ def arguments() -> argparse.Namespace:
         "A second call fingerprints only what is new. Exit status: 0 something was recognised, 1 nothing was, 2 error.",
     )
     parser.add_argument("recordings", nargs="*", help="audio files, folders (with all below), or - for standard input")
-    parser.add_argument("--queries", help="another way to name one of them")
+    parser.add_argument("--queries", help="one more of them")
     parser.add_argument("--library", type=Path, required=True, help="folder of songs, in any format and any depth")
     parser.add_argument("--run", type=Path, required=True, help="folder of a trained run: results/.../runs/aug=...")
     parser.add_argument("--epoch", default="best", help="which of its weights: best, last or a number (default best)")
@@ -48,28 +48,38 @@ def arguments() -> argparse.Namespace:
         "--matches", "--csv", type=Path, default=Path("matches.csv"), help="table to write (default %(default)s)"
     )
     parser.add_argument("--json", action="store_true", help="print the rows as JSON, one object a line")
-    parser.add_argument("--name", default="", help="what the library is called in the store (default: as its folder)")
-    parser.add_argument("--min-score", type=float, help="of a match (default: what the model's calibration says)")
+    parser.add_argument("--name", default="", help="name of the library in the store (default: that of its folder)")
     parser.add_argument(
-        "--false-positives", type=float, default=0.01, help="share of unknown recordings (default %(default)s)"
+        "--min-score", type=float, help="score of a match, at least (default: by the model's calibration)"
     )
     parser.add_argument(
-        "--min-margin", type=float, default=Limits.min_margin, help="over other songs (default %(default)s)"
+        "--false-positives",
+        type=float,
+        default=0.01,
+        help="accepted share of unknown recordings that are recognised (default %(default)s)",
     )
-    parser.add_argument("--windows", type=int, default=Limits.windows, help="that must agree (default %(default)s)")
+    parser.add_argument(
+        "--min-margin",
+        type=float,
+        default=Limits.min_margin,
+        help="difference of scores to other songs, at least (default %(default)s)",
+    )
+    parser.add_argument(
+        "--windows", type=int, default=Limits.windows, help="number of windows that must agree (default %(default)s)"
+    )
     known = indexes()
     parser.add_argument(
         "--index",
         default=next(iter(known)),
         choices=known,
         metavar="NAME",
-        help="for a large library (default %(default)s)",
+        help="index for a large library (default %(default)s)",
     )
     parser.add_argument(
         "--exact-up-to",
         type=int,
         default=10**6,
-        help="fingerprints that are searched exhaustively (default %(default)s)",
+        help="fingerprints up to which search is exhaustive (default %(default)s)",
     )
     parser.add_argument("--threads", type=int, default=2)
     parser.set_defaults(answers=None)

@@ -42,3 +42,15 @@ def of_recipe(config: Mapping, recipe: str) -> dict:
     if changes.get("model", {}).get("encoder", sections["model"]["encoder"]) != sections["model"]["encoder"]:
         sections["model"] = {}
     return with_changes(sections, changes)
+
+
+def differences(one: Mapping, other: Mapping, inside: str = "") -> list[str]:
+    """Dotted keys of the values that differ between two nested mappings, also of those that only one of them has."""
+    found = []
+    for key in dict.fromkeys([*one, *other]):
+        before, after = one.get(key), other.get(key)
+        if isinstance(before, Mapping) and isinstance(after, Mapping):
+            found += differences(before, after, f"{inside}{key}.")
+        elif before != after or (key in one) != (key in other):
+            found.append(f"{inside}{key}")
+    return found

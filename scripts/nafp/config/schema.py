@@ -11,6 +11,7 @@ from nafp.augment.steps import STEPS
 from nafp.datasets.sources import dataset_schema
 from nafp.evaluation.metrics import METRICS
 from nafp.methods import METHODS
+from nafp.model.encoders import ENCODERS, options_of_all
 from nafp.options import options_schema
 from nafp.search.types import INDEX_TYPES
 
@@ -20,6 +21,7 @@ REGISTRIES: dict[tuple[str, ...], Mapping[str, Mapping]] = {
     ("properties", "methods"): {name: options_schema(each) for name, each in METHODS.items()},
     ("properties", "indexes"): {name: options_schema(each) for name, each in INDEX_TYPES.items()},
     ("$defs", "chain", "items"): {name: step.schema for name, step in STEPS.items()},
+    ("$defs", "model"): options_of_all(),
 }
 
 DATASET = ("properties", "dataset", "anyOf", 1)  # a data set that is described, to which its sources add their options
@@ -30,6 +32,7 @@ TYPED = {("properties", "indexes"), ("properties", "methods")}
 # Place in the schema -> the names that are allowed there, those of a registry.
 NAMES: dict[tuple[str, ...], Iterable[str]] = {
     ("properties", "studies", "additionalProperties", "properties", "matches", "items"): METRICS,
+    ("$defs", "model", "properties", "encoder"): ENCODERS,
 }
 
 # Place in the config (with * and ? as in file names) -> former name of a key: its present name, which the error states.

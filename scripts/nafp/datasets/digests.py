@@ -115,7 +115,7 @@ def line_of(digest: Digest) -> str:
 
 
 def parsed(line: str) -> Digest | None:
-    """The digest of a line, of the older form too (path, bytes, mtime_ns, md5, sha256); None if it is none."""
+    """The digest of a line, also of the older form (path, bytes, mtime_ns, md5, sha256); None for any other line."""
     try:
         name, *rest = line.rsplit("\t", 6) if line.startswith('"') else line.rsplit("\t", 4)
         if len(rest) == 6:

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from nafp.errors import UserError
 from nafp.files import atomic_write
 
-TIMEOUT_S = (15, 60)  # to connect, and between bytes
+TIMEOUT_S = (15, 60)  # seconds to connect, and between bytes
 ATTEMPTS = 5  # consecutive attempts without progress
 WAIT_S = 1.0  # wait after the first of them; it doubles with each further one
 LONGEST_WAIT_S = 60.0

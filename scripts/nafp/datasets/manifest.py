@@ -58,7 +58,7 @@ def select_dummies(manifest: pd.DataFrame, dummy: str | int) -> pd.DataFrame:
 
 
 def read_manifest(path: Path) -> pd.DataFrame:
-    """A manifest from disk; UserError if it is none."""
+    """Read a manifest; UserError if the file is not one."""
     try:
         manifest = pd.read_csv(path, keep_default_na=False, dtype={"path": str, "sha256": str, "bytes": "int64"})
     except (OSError, ValueError) as error:

@@ -17,7 +17,7 @@ from nafp.demo.song import Part, Section, Song, calm_or_full, material, pick, re
 from nafp.demo.sounds import DRUMS, INSTRUMENTS, SAMPLE_RATE, unit_rms
 
 PEAK = 0.97
-HISS = 0.004  # of the music's RMS: the floor of a good tape, so that not even a rest is digital silence
+HISS = 0.004  # RMS relative to the music's: the noise floor of a good tape, so that rests are not digital silence
 
 
 @dataclass(frozen=True)
@@ -198,7 +198,7 @@ def _groove(song: Song, moment: Moment, rng: Generator) -> dict[str, str]:
 
 
 def _add(track: np.ndarray, sound: np.ndarray, at_s: float, gain: float) -> None:
-    """Add a sound into the track, in place; what lies outside the track is cut off."""
+    """Add a sound into the track, in place; the part outside the track is cut off."""
     start = round(at_s * SAMPLE_RATE)
     sound = sound[max(-start, 0) :]
     start = max(start, 0)

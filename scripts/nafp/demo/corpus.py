@@ -79,7 +79,7 @@ def _kinds(names: list[str]) -> Callable[[int], str]:
     return lambda number: f"{names[number % len(names)]}_{number:03d}"
 
 
-SHELVES = (  # of the held-out sounds, half each are for validation and for test queries
+SHELVES = (  # held-out sounds are halved between validation and test queries
     Shelf(SPLITS["bg_train"], 1, 48, partial(_noise, TRAIN_NOISES), _kinds(TRAIN_NOISES)),
     Shelf(SPLITS["bg_test"], 2, 32, partial(_noise, TEST_NOISES), _kinds(TEST_NOISES)),
     Shelf(f"{SPLITS['ir_train']}/room", 3, 24, _room, _numbered("room")),
@@ -145,7 +145,7 @@ def _song_jobs(root: Path, songs: dict[str, int], seed: int, clip_s: float) -> I
 
 
 def _pool(workers: int) -> Executor | nullcontext:
-    """Forked workers; none where one is asked for, or where the system cannot fork.
+    """Forked workers; none if one is enough, or the system cannot fork.
 
     Spawned ones would import the calling script anew, and the scripts of a workflow do their work on import.
     """

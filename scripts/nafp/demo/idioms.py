@@ -40,7 +40,7 @@ FORMS = (
     ("verse", "chorus", "bridge", "chorus", "break"),
 )
 LEVELS = {"intro": 0.65, "verse": 0.8, "chorus": 1.0, "bridge": 0.75, "break": 0.6}
-LINEUPS = {  # who may play; the song decides who does
+LINEUPS = {  # section -> instruments that may play; the song chooses among them
     "intro": ("comp", "arp", "pad", "bass"),
     "verse": ("bass", "drums", "comp", "arp", "melody"),
     "chorus": ("bass", "drums", "comp", "arp", "pad", "melody", "counter"),
@@ -48,7 +48,7 @@ LINEUPS = {  # who may play; the song decides who does
     "break": ("drums", "pad", "arp", "comp"),
 }
 HARMONY = ("comp", "arp", "pad")
-STEADIEST = ("pad", "arp", "bass", "comp")  # by how rarely they rest
+STEADIEST = ("pad", "arp", "bass", "comp")  # those that rest least come first
 BAR_STEPS = {"4/4": 16, "3/4": 12, "6/8": 12}
 BEAT_STEPS = {"4/4": 4, "3/4": 4, "6/8": 6}
 GROOVES = {

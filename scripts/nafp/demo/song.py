@@ -49,7 +49,7 @@ class Song:
     sections: tuple[Section, ...]  # played round and round
     parts: dict[str, Part]
     themes: dict[str, tuple[Motif, ...]]  # one motif a bar, by section kind
-    grooves: dict[str, dict[str, str]]  # by section kind
+    grooves: dict[str, dict[str, str]]  # section kind -> its groove
     kit: Colour
     has_drums: bool
     start_s: float  # the clip begins this far into the song

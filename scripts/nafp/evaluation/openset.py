@@ -16,7 +16,7 @@ from scipy.special import expit
 from nafp.evaluation.statistics import FEWEST_FREEDOM
 from nafp.files import damaged_file_errors
 
-FALSE_ACCEPTS = 0.01  # of queries whose song is not in the database
+FALSE_ACCEPTS = 0.01  # share of the queries whose song is not in the database
 COLUMNS = ["song", "length", "top1_song", "score1", "other_score"]
 RESAMPLES = 1000
 TAIL = 128  # highest scores looked at first

@@ -9,7 +9,7 @@ from nafp.evaluation.statistics import LEVEL, sign_flip_p
 
 SIMULATIONS = 400  # studies that a number of songs is judged by: the power is right within 4 points
 FEWEST, MOST = 4, 10_000  # songs that are tried
-PRECISION = 0.02  # of the number of songs
+PRECISION = 0.02  # relative precision of the number of songs
 EXACT_UP_TO = 200  # songs that differ: of more, the distribution over all signs is normal
 
 

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 from scipy.signal import fftconvolve
 
-LEVEL = 0.05  # of significance
+LEVEL = 0.05  # significance level
 NORMAL = stats.norm.ppf(0.975)
 FEWEST_FREEDOM = 3  # degrees of freedom of a design effect that one or two songs show
 DIRECT = 2**22  # multiplications up to which a convolution is direct, so that tiny probabilities keep their digits
@@ -119,7 +119,7 @@ def sign_flip_p(differences: np.ndarray) -> float:
     """
     differences = np.asarray(differences)
     sizes, counts = np.unique(np.abs(differences[differences != 0]), return_counts=True)
-    chance = np.ones(1)  # of the sum of the sizes whose sign is negative: entry s is that of s
+    chance = np.ones(1)  # distribution of the sum of the sizes with a negative sign: entry s is the probability of s
     for size, count in zip(sizes.tolist(), counts.tolist(), strict=True):
         step = np.zeros(size * count + 1)
         step[::size] = _coins(count)

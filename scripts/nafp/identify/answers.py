@@ -1,4 +1,4 @@
-"""What was recognised, as a table for spreadsheets, as JSON, and on a terminal."""
+"""Recognised intervals as a table for spreadsheets, as JSON, and as text for a terminal."""
 
 import json
 import textwrap
@@ -9,10 +9,10 @@ import pandas as pd
 
 from nafp.files import atomic_write
 from nafp.identify.recognise import COLUMNS
-from nafp.text import cell, printable, shortened
+from nafp.text import printable, shortened, spreadsheet_cell
 
 WIDTH = 100  # columns of a terminal
-SHOWN = 50  # rows on it
+SHOWN = 50  # rows printed on a terminal
 UNREADABLE = "cannot be read"
 TEXTS = ("query", "song", "runner_up", "copies", "note")
 
@@ -25,22 +25,22 @@ def unreadable(name: str, problem: str) -> dict:
 
 
 def gathered(rows: Sequence[dict]) -> pd.DataFrame:
-    """The answers to several recordings, row by row: a small table for each of them would break up the heap."""
+    """One table of all answers; a small table for each recording would fragment the heap."""
     numbers = {name: float for name in COLUMNS if name not in TEXTS}
     return pd.DataFrame(rows, columns=COLUMNS).astype(numbers).round(dict.fromkeys(numbers, 3))
 
 
 def write_csv(answers: pd.DataFrame, path: Path) -> None:
-    """A table that spreadsheets open as it is: UTF-8 with a byte order mark, names on one line, no formulas."""
+    """Write a CSV table for spreadsheets: UTF-8 with a byte order mark, names on one line, no formulas."""
     table = answers.assign(copies=["; ".join(map(printable, names)) for names in answers["copies"]])
     for name in TEXTS:
-        table[name] = [cell(text) if isinstance(text, str) else "" for text in table[name]]
+        table[name] = [spreadsheet_cell(text) if isinstance(text, str) else "" for text in table[name]]
     with atomic_write(path) as part:
         table.to_csv(part, index=False, encoding="utf-8-sig")
 
 
 def to_json(answers: pd.DataFrame) -> str:
-    """One JSON object a line, a row each; what is not known is null."""
+    """One JSON object a line, one for each row; unknown values are null."""
 
     def plain(value: object) -> object:
         if isinstance(value, tuple):
@@ -54,7 +54,7 @@ def to_json(answers: pd.DataFrame) -> str:
 
 
 def clock(seconds: float) -> str:
-    """1:02:03 or 2:03; '' if it is not known."""
+    """1:02:03 or 2:03; '' if unknown."""
     if pd.isna(seconds):
         return ""
     minutes, s = divmod(int(seconds), 60)
@@ -80,12 +80,12 @@ def to_text(answers: pd.DataFrame) -> str:
 
 
 def filled(sentence: str) -> str:
-    """A sentence in lines of at most WIDTH columns; only a path is longer."""
+    """A sentence in lines of at most WIDTH columns; only paths may be longer."""
     return textwrap.fill(sentence, WIDTH, break_long_words=False, break_on_hyphens=False)
 
 
 def summary(answers: pd.DataFrame) -> str:
-    """One sentence on all of them."""
+    """One sentence: how many recordings were recognised, and how many could not be read."""
     found = answers.groupby("query", sort=False)["song"].apply(lambda songs: songs.notna().any())
     lost = answers["note"].astype(str).str.startswith(UNREADABLE).sum()
     if len(answers) and lost == len(answers):

@@ -1,9 +1,9 @@
-"""A model's own limits: what validation songs score in a library that does not hold them.
+"""A model's own limits, from the scores of validation songs in a library that does not hold them.
 
-Each validation song is left out of the library once and looked for in the rest, as it is and degraded. The highest limit
-that it would still pass is close to normally distributed over songs, so that a few dozen tell where to put the limit for a
-stated rate of false positives: at a one-sided prediction bound (Student's t). In a library of r times as many fingerprints
-an unknown recording has r times as many chances, so that the bound is for the r-th part of the rate.
+Each validation song is left out of the library once and searched for in the rest, clean and degraded. The highest limit
+that it still passes is close to normally distributed over songs, so a few dozen songs determine the limit for a given rate
+of false positives: a one-sided prediction bound (Student's t). In a library of r times as many fingerprints an unknown
+recording has r times as many chances, so the bound is taken for the rate divided by r.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,9 +18,9 @@ from nafp.files import read_json
 from nafp.identify.recognise import LONGEST, Catalogue, Exact, Limits, intervals, windows
 from nafp.search.vectors import Database
 
-STEPS = 10  # of bisection: scores to 0.002
-HIGHEST = 0.95  # limit: a copy without degradation scores 1
-ENOUGH = 5  # songs
+STEPS = 10  # bisection steps: scores to 0.002
+HIGHEST = 0.95  # largest limit: a copy without degradation scores 1
+ENOUGH = 5  # validation songs
 
 
 def calibrate(
@@ -29,7 +29,7 @@ def calibrate(
     others: Sequence[np.ndarray],
     limits: Limits,
 ) -> dict:
-    """What ``learned`` needs: by kind of recording, mean and standard deviation of the highest limits passed.
+    """Facts for ``learned``: by kind of recording, mean and standard deviation of the highest limits passed.
 
     ``recordings``: kind -> fingerprints (n, d) of a recording of each of ``songs``; ``others``: more songs of the library;
     ``limits.windows`` must agree.
@@ -66,13 +66,13 @@ def highest_passed(found: pd.DataFrame, length: int, agreeing: int) -> float:
 
 
 def learned(path: Path, fingerprints: int, false_positives: float, limits: Limits) -> tuple[Limits, str]:
-    """The limits with the ``min_score`` that a model's calibration gives a library of so many fingerprints, and a sentence.
+    """The limits with the ``min_score`` of a model's calibration for a library of so many fingerprints, and a sentence on them.
 
-    Without a calibration they are as they were, and the sentence says so.
+    Without a calibration the limits are unchanged, and the sentence says so.
     """
     if not path.is_file():
         return limits, (
-            f"limits: the general ones (score {limits.min_score:g}), which fit no model; there is no {path}, "
+            f"limits: the general ones (score {limits.min_score:g}), not those of the model; there is no {path}, "
             "which  snakemake models  makes"
         )
     facts = read_json(path, "unknown", "windows", "fingerprints")
@@ -95,7 +95,7 @@ def learned(path: Path, fingerprints: int, false_positives: float, limits: Limit
 
 
 def bound(mean: float, sd: float, count: int, rate: float) -> float:
-    """One-sided prediction bound: a further one of ``count`` normal values with this mean and deviation is above it so often."""
+    """One-sided prediction bound: ``rate`` is the probability that the next value after ``count`` normal ones exceeds it."""
     if count < 2:
         return 1.0
     return mean + sd * np.sqrt(1 + 1 / count) * stats.t.isf(rate, count - 1)

@@ -29,14 +29,14 @@ from nafp.identify.store import model_key
 from nafp.model.fingerprint import fingerprint_blocks
 from nafp.model.model import on_device
 from nafp.model.weights import load_model
-from nafp.text import cell, printable
+from nafp.text import printable, spreadsheet_cell
 
 
 @dataclass(frozen=True)
 class Task:
     """What to identify with what.
 
-    ``library``: folder of songs; ``name``: what its fingerprints are called in the store ('': as the folder); ``queries``:
+    ``library``: folder of songs; ``name``: of its fingerprints in the store ('': the folder's); ``queries``:
     recordings, files or folders, or STANDARD_INPUT; ``run``: folder of a trained run; ``epoch``: which of its weights;
     ``store``: where fingerprints of libraries are kept; ``false_positives``: the share of unknown recordings that the
     model's own ``min_score`` is for, None to take that of ``limits``; ``index``: name and options of the index for a library
@@ -58,7 +58,7 @@ class Task:
 
 @contextmanager
 def with_standard_input(places: Sequence[str]) -> Iterator[list[str]]:
-    """The places, STANDARD_INPUT as a file that lasts as long as the context: decoders go back and forth in it."""
+    """The places, STANDARD_INPUT as a temporary file, since decoders need to seek."""
     if STANDARD_INPUT not in places:
         yield list(places)
         return
@@ -109,7 +109,7 @@ def run(task: Task) -> tuple[pd.DataFrame, str]:
 
 
 def limits_of(task: Task, library: Library) -> tuple[Limits, str]:
-    """The limits to use, and a sentence on them."""
+    """The limits to use, and a sentence on their origin."""
     if task.false_positives is None:
         return task.limits, f"limits: as given (score {task.limits.min_score:g}, margin {task.limits.min_margin:g})"
     path = task.run / f"epoch={task.epoch}.limits.json"
@@ -130,7 +130,9 @@ def update(library: Library, embed) -> None:
     """Bring a library up to date; files that could not be read are printed, and listed in the store. UserError if none could."""
     broken = library.update(embed)
     table = library.store / "left_out.csv"
-    rows = [{"path": cell(song.path), "problem": cell(song.problem)} for song in broken.itertuples()]
+    rows = [
+        {"path": spreadsheet_cell(song.path), "problem": spreadsheet_cell(song.problem)} for song in broken.itertuples()
+    ]
     with atomic_write(table) as part:
         pd.DataFrame(rows, columns=["path", "problem"]).to_csv(part, index=False, encoding="utf-8-sig")
     for song in broken.itertuples():

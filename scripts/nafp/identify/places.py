@@ -1,4 +1,4 @@
-"""Where libraries and recordings are, and what their folders are called in the results. Imported while jobs are planned."""
+"""Paths of libraries and recordings, and the names of their folders in the results. Imported while jobs are planned."""
 
 import hashlib
 import os
@@ -20,7 +20,7 @@ def label(place: Path | str, name: str = "") -> str:
 
 
 def find_audio(folder: Path | str) -> list[Path]:
-    """Every audio file below a folder, by its suffix, sorted; UserError if there is none."""
+    """The audio files below a folder, by suffix, sorted; UserError if there are none."""
     if not os.path.isdir(folder):
         raise UserError(f"{printable(str(folder))}: is not a folder")
     files = files_below(folder, is_audio)
@@ -32,7 +32,7 @@ def find_audio(folder: Path | str) -> list[Path]:
 
 
 def check_places(library: str | Path, queries: Sequence[str | Path]) -> None:
-    """UserError if the library is not a folder with audio files, or a recording not there."""
+    """UserError if the library is not a folder with audio files, or a recording does not exist."""
     find_audio(library)
     for place in queries:
         if os.path.isdir(place):
@@ -48,7 +48,7 @@ def named_folder(library: str, names: dict[str, str]) -> tuple[str, str]:
 
 
 def recordings(places: Sequence[str]) -> list[tuple[str, Path]]:
-    """Printable names and paths of recordings: files, and what is in folders and below; UserError for a folder without any."""
+    """Printable names and paths of recordings: files, and all files below folders; UserError for a folder without any."""
     found = []
     for place in map(Path, places):
         if not place.is_dir():

@@ -1,12 +1,12 @@
 """Which song is it, and from when to when: recordings of any length against a library.
 
 A recording is searched in windows of at most LONGEST segments. A window is recognised if its best place scores well and
-better than the best place in any other song. Neighbouring windows that agree on a song and on its place in it are one
-interval, whose ends are then set by the segments themselves. Music repeats itself, so that windows may take one bar for
-another: intervals of a song that overlap are one, and so are those at one place of it.
+better than the best place in any other song. Neighbouring windows that agree on a song and on their place in it are one
+interval, whose ends are then set segment by segment. Music repeats itself, so a window may match another bar of the right
+song: intervals of a song are joined if they overlap, or lie at one place of it.
 
-A library may hold a recording twice: as an MP3, as a radio edit, in a mix. Songs that score alike and whose landmarks say
-that they are copies are no rivals: the one with most windows is named, with its copies.
+A library may hold a recording twice: as an MP3, as a radio edit, in a mix. Songs with similar scores whose landmarks show
+that they are copies do not compete: the one with most windows is named, with its copies.
 """
 
 from collections import Counter
@@ -26,12 +26,12 @@ from nafp.search.types.base import SearchableIndex
 from nafp.search.vectors import Database
 
 LONGEST = 9  # segments of a window: 5 s, long enough to be sure, short enough to find where a song begins
-WINDOWS = 2**14  # searched at a time: 2.3 hours
-PLACES = 30  # kept of a window: a chorus in several copies of a song must not hide the next song
-ALIKE = 0.1  # scores of songs that differ by less, or by less than the limit: they may be copies
-SAME_PLACE = 1  # segments by which windows of one song may disagree on its place
-MEMBERSHIP_RATIO = 0.7  # of the score of an interval's best window: from this inner product on, a segment belongs to it
-SILENCE = 10 ** (-60 / 20)  # peak, of full scale
+WINDOWS = 2**14  # windows searched at a time: 2.3 hours
+PLACES = 30  # best places kept of a window, so that a chorus in several copies of a song does not hide the next song
+ALIKE = 0.1  # largest difference between the scores of copies, if ``min_margin`` is not larger
+SAME_PLACE = 1  # segments by which windows of one song may differ in its place
+MEMBERSHIP_RATIO = 0.7  # inner product of a segment of an interval, at least, relative to the interval's best score
+SILENCE = 10 ** (-60 / 20)  # peak relative to full scale
 COLUMNS = ("query", "from_s", "to_s", "song", "offset_s", "score", "runner_up", "margin", "copies", "note")
 
 
@@ -39,9 +39,9 @@ COLUMNS = ("query", "from_s", "to_s", "song", "offset_s", "score", "runner_up", 
 class Limits:
     """When a recording counts as recognised.
 
-    ``min_score``: mean inner product of a window; ``min_margin``: by how much it beats the best other song; ``windows``
-    that must agree, if the recording has as many. These defaults are of no model; ``nafp.identify.calibration`` learns a
-    model's own.
+    ``min_score``: mean inner product of a window; ``min_margin``: its difference to the best other song; ``windows``: number
+    that must agree, if the recording has as many. The defaults fit no particular model; ``nafp.identify.calibration`` learns
+    those of a model.
     """
 
     min_score: float = 0.5
@@ -51,11 +51,11 @@ class Limits:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """The songs to choose from.
+    """The songs of a library, as they are searched.
 
     ``database``: their fingerprints; ``names``, ``first_row``: of each song, the row of its first fingerprint;
-    ``song_of_row``: (rows,), -1 where a song was deleted; ``marks``: gives a song's landmarks (``nafp.audio.landmarks``), by
-    which copies are known; without it none are.
+    ``song_of_row``: (rows,), -1 where a song was deleted; ``marks``: gives a song's landmarks (``nafp.audio.landmarks``), which
+    identify copies; without it no songs count as copies.
     """
 
     database: Database
@@ -66,7 +66,7 @@ class Catalogue:
     _known: dict[tuple[int, int], bool] = field(default_factory=dict)
 
     def are_copies(self, a: int, b: int) -> bool:
-        """Whether two songs hold the same recording, or one a part of the other."""
+        """Whether two songs are the same recording, or one contains a part of the other."""
         if self.marks is None:
             return False
         pair = min(a, b), max(a, b)
@@ -133,7 +133,7 @@ def best_songs(place: np.ndarray, score: np.ndarray, length: int, catalogue: Cat
 def name_copies(
     song: np.ndarray, score: np.ndarray, named: np.ndarray, pairs: set[tuple[int, int]], limits: Limits
 ) -> tuple[np.ndarray, np.ndarray, list[frozenset[int]]]:
-    """The best song of each window (q,), or that of its copies which most windows support: a recording is named by one name.
+    """The best song of each window (q,), or the copy of it that most windows support, so that a recording gets one name.
 
     ``song``, ``score``: (q, PLACES); ``pairs``: the copies (``close_copies``). Returns the songs (q,), which places are of
     them or of copies of them (q, PLACES), and the copies that score alike.
@@ -151,9 +151,9 @@ def name_copies(
 
 
 def close_copies(song: np.ndarray, score: np.ndarray, catalogue: Catalogue, limits: Limits) -> set[tuple[int, int]]:
-    """Pairs of songs (smaller number first) that would keep each other from being recognised, and are copies.
+    """Pairs of copies (smaller number first) that would keep each other from being recognised.
 
-    ``song``, ``score``: (q, PLACES). Looked at are those that score alike in as many windows as must agree.
+    ``song``, ``score``: (q, PLACES). Candidates are songs with similar scores in as many windows as must agree.
     """
     counts = Counter()
     top = score.max(axis=1)
@@ -176,7 +176,7 @@ def intervals(found: pd.DataFrame, length: int, limits: Limits) -> list[pd.DataF
 
 @dataclass
 class Interval:
-    """Segments ``first`` to ``last`` are of a song; their database rows are ``row_offset`` further. ``windows``: that say so."""
+    """Segments ``first`` to ``last`` belong to a song, at database rows ``row_offset`` higher; ``windows``: the evidence."""
 
     song: int
     first: int
@@ -188,8 +188,8 @@ class Interval:
 def interval(found: pd.DataFrame, query: np.ndarray, catalogue: Catalogue, length: int) -> Interval:
     """An interval of a run of windows.
 
-    Its ends are the outermost segments in the windows with at least MEMBERSHIP_RATIO of the best window's score, and those
-    beyond that follow without interruption. None lies before or behind the song.
+    Its ends are the outermost segments in the windows with at least MEMBERSHIP_RATIO of the best window's score, and adjacent
+    segments beyond them that belong too. None is before or after the song.
     """
     best = found.loc[found["score"].idxmax()]
     song, row_offset = int(best["song"]), int(best["place"] - best["start"])
@@ -207,7 +207,7 @@ def interval(found: pd.DataFrame, query: np.ndarray, catalogue: Catalogue, lengt
 
 
 def joined(parts: Sequence[Interval], query: np.ndarray, database: Database, first_row: np.ndarray) -> list[Interval]:
-    """Intervals, those of one song joined that overlap or are at one place; the place is that which fits the whole better."""
+    """Intervals; those of one song that overlap or are at one place are joined, at the place that fits the whole better."""
 
     def fit(one: Interval, row_offset: int) -> float:
         segments = np.arange(one.first, one.last + 1)
@@ -230,7 +230,7 @@ def joined(parts: Sequence[Interval], query: np.ndarray, database: Database, fir
 def identify(
     recording: Recording, catalogue: Catalogue, limits: Limits, index: SearchableIndex | None = None
 ) -> pd.DataFrame:
-    """What is recognised in one recording: a row an interval, or one that says why there is none.
+    """Recognised intervals of a recording, a row each, or one row with the reason why there are none.
 
     ``index``: of the catalogue's database; exact search without. Columns: query, from_s, to_s, song, offset_s (of from_s in
     the song), score, runner_up (the other song that comes next), margin, copies (names of the songs that are the same

@@ -95,7 +95,7 @@ def concatenated(parts: Iterable[np.ndarray]) -> np.ndarray:
 
 
 def readers() -> str:
-    """Versions of what decodes: a file that could not be read is tried again with others."""
+    """Versions of the decoders: a file that they could not read is tried again by others."""
     found = []
     for package in ("soundfile", "av"):
         try:

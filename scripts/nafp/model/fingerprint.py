@@ -1,4 +1,4 @@
-"""From audio to fingerprints on disk."""
+"""Fingerprints of packed splits, recordings and clips."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -16,14 +16,14 @@ from nafp.model.model import Model, on_device
 from nafp.model.model import build_model as build_model
 
 BATCH = 256  # segments
-BATCH_ON_CPU = 32  # of a recording, where larger batches only take memory
+BATCH_ON_CPU = 32  # segments of a recording; larger batches only take more memory
 
 
 def shard_rows(segments: int, shard: int, shards: int) -> slice:
-    """The segments of shard ``shard`` (from 0) of ``shards``: whole batches, in order, as evenly as they go.
+    """The segments of shard ``shard`` (from 0) of ``shards``: whole batches of the split, in order, divided evenly.
 
-    The batches are those of the whole split. A matrix product may round a row differently in another place or another
-    company, so this is what makes the fingerprints the same to the bit for any number of shards.
+    A matrix product may round a row differently depending on its position and batch, so shards of whole batches make the
+    fingerprints the same to the bit for any number of shards.
     """
     batches = -(-segments // BATCH)
     first, end = (BATCH * (batches * n // shards) for n in (shard, shard + 1))
@@ -34,8 +34,8 @@ def shard_rows(segments: int, shard: int, shards: int) -> slice:
 def fingerprint(model: Model, split: Split, device: torch.device, out: np.ndarray, first: int = 0, **progress) -> None:
     """Fill ``out`` (n, dim) float32 with the fingerprints of n segments of a split, in their order.
 
-    ``first``: the first of these segments, the beginning of a batch. The last batch is filled up to the size of the
-    others, so that no fingerprint depends on how many come with it.
+    ``first``: number of the first of these segments, where a batch begins. The last batch is padded to the size of the
+    others, so that no fingerprint depends on the number of segments.
     """
     starts = torch.from_numpy(split.segments.start[first : first + len(out)])
     if not len(starts):
@@ -53,7 +53,7 @@ def fingerprint(model: Model, split: Split, device: torch.device, out: np.ndarra
 
 @torch.inference_mode()
 def fingerprint_samples(model: Model, samples: np.ndarray, device: torch.device) -> np.ndarray:
-    """(T,) int16, at least a segment -> (n, dim) the fingerprints of its segments, in one batch."""
+    """(T,) int16 samples, at least a segment -> (n, dim) fingerprints of its segments, in one batch."""
     segments = torch.from_numpy(np.ascontiguousarray(samples)).to(device).unfold(0, SEGMENT, HOP)
     return model(segments.float().div_(32768)).float().cpu().numpy()
 
@@ -61,8 +61,8 @@ def fingerprint_samples(model: Model, samples: np.ndarray, device: torch.device)
 def fingerprint_blocks(model: Model, blocks: Iterable[np.ndarray], device: torch.device) -> Iterator[np.ndarray]:
     """(T,) int16 blocks of one recording -> (n, dim) fingerprints of its segments, a batch at a time, in order.
 
-    Memory holds a batch, however long the recording is, and a short one costs its own segments only. One that is shorter
-    than a segment is filled up to one with zeros; one without samples has none.
+    Memory holds one batch, however long the recording is. A recording shorter than a segment is padded with zeros; one without
+    samples has no fingerprints.
     """
     batch = BATCH if device.type == "cuda" else BATCH_ON_CPU
     samples, waiting, found = (batch - 1) * HOP + SEGMENT, np.zeros(0, np.int16), False
@@ -76,7 +76,7 @@ def fingerprint_blocks(model: Model, blocks: Iterable[np.ndarray], device: torch
 
 
 def fingerprint_clips(model: Model, clips: list[np.ndarray], device: torch.device) -> np.ndarray:
-    """(T,) int16 clips -> (n, dim) the fingerprints of all their segments, clip after clip; a short one is one segment."""
+    """(T,) int16 clips -> (n, dim) fingerprints of all their segments, clip after clip; a clip under 1 s is one segment."""
     parts = [vectors for clip in clips for vectors in fingerprint_blocks(model, [clip], device)]
     return np.concatenate([np.zeros((0, model.dim), np.float32), *parts])
 
@@ -84,10 +84,7 @@ def fingerprint_clips(model: Model, clips: list[np.ndarray], device: torch.devic
 def fingerprint_to_file(
     model: Model, split: Split, device: torch.device, path: Path, shard: int = 0, shards: int = 1
 ) -> None:
-    """Write the fingerprints of a split, or of a shard of it, as a (n, dim) float32 ``.npy`` file.
-
-    The file has a temporary name until it is complete.
-    """
+    """Write the fingerprints of a split, or of a shard of it, as a (n, dim) float32 ``.npy`` file, atomically."""
     rows = shard_rows(len(split.segments), shard, shards)
     with atomic_write(path) as part:
         shape = (rows.stop - rows.start, model.dim)

@@ -1,4 +1,4 @@
-"""What makes a fingerprint of an encoder's features."""
+"""The heads, from an encoder's features to a fingerprint."""
 
 import torch
 import torch.nn.functional as F
@@ -8,7 +8,7 @@ from nafp.model.shapes import HEAD_UNITS
 
 
 class DivideAndEncode(nn.Module):
-    """Each of ``dim`` outputs is encoded from its own slice of the features by a two-layer perceptron (paper 3.2)."""
+    """(B, features) -> (B, dim): each output from its own slice of the features by a two-layer perceptron (paper 3.2)."""
 
     def __init__(self, features: int, dim: int):
         super().__init__()

@@ -1,4 +1,4 @@
-"""A model: log-mel features, an encoder, and heads that make fingerprints of what it finds."""
+"""A model: log-mel features, an encoder and heads."""
 
 from collections.abc import Mapping
 
@@ -14,7 +14,7 @@ from nafp.model.shapes import check_heads
 
 
 class Model(nn.Module):
-    """(B, T) samples in [-1, 1] -> (B, dim) float32 unit vectors. Its weights are those of the encoder and of the heads."""
+    """(B, T) samples in [-1, 1] -> (B, dim) float32 unit vectors. Only the encoder and the heads have weights."""
 
     def __init__(self, features: LogMel, encoder: nn.Module, heads: DivideAndEncode):
         super().__init__()
@@ -22,7 +22,7 @@ class Model(nn.Module):
 
     @property
     def dim(self) -> int:
-        """Of a fingerprint."""
+        """Dimensions of a fingerprint."""
         return len(self.heads.bias2)
 
     def embed(self, images: Tensor) -> Tensor:
@@ -34,7 +34,7 @@ class Model(nn.Module):
 
 
 def build_model(features: Mapping, model: Mapping, dim: int) -> Model:
-    """A model with the config's ``features`` and ``model``, not trained. UserError if ``dim`` does not divide its features."""
+    """An untrained model with the config's ``features`` and ``model``; UserError if ``dim`` does not divide its features."""
     log_mel, encoder = LogMel(**features), encoder_of(model)
     count = encoder.features(log_mel.shape)
     check_heads(dim, count, encoder.for_dimension(dim, log_mel.shape))
@@ -42,6 +42,6 @@ def build_model(features: Mapping, model: Mapping, dim: int) -> Model:
 
 
 def on_device(model: Model, device: torch.device) -> Model:
-    """The model on a device, where its encoder computes by our kernels if they run there (``nafp.model.kernels``)."""
+    """The model on a device, with the kernels of ``nafp.model.kernels`` in its encoder if they run there."""
     model.encoder.fused = model.encoder.fusible and compute.runs_kernels(device)
     return model.to(device)

@@ -1,4 +1,4 @@
-"""Shape arithmetic that needs no PyTorch: also the config is checked with it."""
+"""Shape arithmetic without PyTorch, for building models and for checking the config."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from nafp.audio.segments import SAMPLE_RATE
 from nafp.errors import UserError
 
-HEAD_UNITS = 32  # of the hidden layer of a head
+HEAD_UNITS = 32  # units of the hidden layer of a head
 Image = tuple[int, int]  # (mels, frames) of a segment
 
 
@@ -27,7 +27,7 @@ class Block:
 
 
 def image_shape(features: Mapping) -> Image:
-    """(mels, frames) of a segment with these settings of the log-mel layer, whose defaults are the paper's."""
+    """(mels, frames) of a segment, by the options of the log-mel layer (defaults: the paper's)."""
     return features.get("n_mels", 256), features.get("sample_rate", SAMPLE_RATE) // features.get("hop", 256) + 1
 
 
@@ -44,7 +44,7 @@ def head_parameters(features: int, dim: int) -> int:
 
 
 def check_heads(dim: int, features: int, advice: str) -> None:
-    """Refuse a dimension that the features of an encoder cannot be divided into (paper 3.2)."""
+    """Refuse a dimension that does not divide the features of an encoder (paper 3.2)."""
     if features % dim:
         raise UserError(
             f"dim={dim} does not divide the {features} features of the encoder; change the dimension, or {advice}"
@@ -52,7 +52,7 @@ def check_heads(dim: int, features: int, advice: str) -> None:
 
 
 def check_band(f_min: float, f_max: float, sample_rate: int = SAMPLE_RATE) -> None:
-    """Refuse a band of the mel filters that is empty, or wider than the audio's."""
+    """Refuse a band of mel filters that is empty or exceeds half the sample rate."""
     if not 0 <= f_min < f_max <= sample_rate / 2:
         raise UserError(
             f"features.f_min: {f_min:g}, f_max: {f_max:g}: f_min must be below f_max, and f_max at most "

@@ -28,6 +28,13 @@ def load_model(
     Settings that are not given are read from the file, into which trainings write them. UserError if the file is damaged, if it
     contradicts a given setting, or if a setting is in neither.
     """
+    return load_with_settings(weights, features, model, dim)[0]
+
+
+def load_with_settings(
+    weights: Path | str, features: Mapping | None = None, model: Mapping | None = None, dim: int | None = None
+) -> tuple[Model, dict]:
+    """``load_model``, and the settings that the file states."""
     known = settings_of(weights)
     given = {
         name: value for name, value in zip(MODEL_SETTINGS, (features, model, dim), strict=True) if value is not None
@@ -40,7 +47,7 @@ def load_model(
     built = build_model(*(({**known, **given})[name] for name in MODEL_SETTINGS))
     with damaged_file_errors(weights):
         built.load_state_dict(load_file(weights))
-    return built.eval()
+    return built.eval(), known
 
 
 def load_initial(model: Model, weights: Path) -> None:

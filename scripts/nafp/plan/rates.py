@@ -36,11 +36,12 @@ class Rates:
 
 def choose_rates(given: Mapping[str, float | None], measured: Measured) -> Rates:
     """Each rate as given; if it was not, as measured; otherwise as assumed."""
-    values, sources = {}, {}
+    values: dict[str, float] = {}
+    sources: dict[str, str] = {}
     for name, (assumed, _) in ASSUMED.items():
         values[name], sources[name] = measured.get(name, (assumed, f"assumed: {assumed:g} {name}"))
-        if given[name] is not None:
-            values[name], sources[name] = given[name], f"given: {given[name]:g} {name}"
+        if (rate := given[name]) is not None:
+            values[name], sources[name] = rate, f"given: {rate:g} {name}"
     return Rates(**values, sources=sources)
 
 
@@ -85,7 +86,8 @@ def measured_rates(results: Path, indexes: Collection[str]) -> dict[str, tuple[f
     """
     found = {}
     for rule, (rate, work_of) in WORK.items():
-        work, seconds, places = 0.0, 0.0, set()
+        work, seconds = 0.0, 0.0
+        places: set[str] = set()
         for path in sorted([*results.glob(f"*/benchmarks/{rule}.tsv"), *results.glob(f"*/benchmarks/{rule}/**/*.tsv")]):
             folder = results / path.relative_to(results).parts[0]
             job = path.relative_to(folder / "benchmarks").with_suffix("").as_posix().removeprefix(f"{rule}/")

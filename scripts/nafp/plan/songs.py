@@ -6,7 +6,7 @@ from math import fsum
 from pathlib import Path
 from typing import NamedTuple
 
-from nafp.audio.segments import SAMPLE_RATE, count_segments
+from nafp.audio.segments import SAMPLE_RATE, segments_of
 from nafp.datasets.layout import MUSIC, SPLITS
 from nafp.datasets.sources import SOURCES, dataset_of
 from nafp.errors import UserError
@@ -18,18 +18,18 @@ PLANNED_SPLITS = ("train", "val", "test", "dummy")  # a query split has as many 
 class Songs(NamedTuple):
     """Number of songs of a split, and their mean length in seconds."""
 
-    count: int
+    number: int
     seconds: float
 
     @property
     def segments(self) -> int:
         """Number of 1 s segments, if all songs have the mean length."""
-        return int(self.count * count_segments(int(self.seconds * SAMPLE_RATE)))
+        return self.number * segments_of(int(self.seconds * SAMPLE_RATE))
 
     @property
     def megabytes(self) -> float:
         """Size as 16-bit samples."""
-        return self.count * self.seconds * SAMPLE_RATE * 2 / 1e6
+        return self.number * self.seconds * SAMPLE_RATE * 2 / 1e6
 
 
 PUBLISHED = {  # data set -> its splits (dummy songs of full: mean length)
@@ -90,5 +90,5 @@ def count_songs(config: Mapping, manifest: Path, given: Mapping[str, Songs]) -> 
             f"{name}: number of songs unknown, it was not verified yet; pass --songs {examples} (songs x seconds of each)"
         )
     if isinstance(most := dataset.get("dummy"), int):
-        found["dummy"] = Songs(min(most, found["dummy"].count), found["dummy"].seconds)
+        found["dummy"] = Songs(min(most, found["dummy"].number), found["dummy"].seconds)
     return found, "given" if given else "measured: its files" if in_folder else "published"

@@ -18,8 +18,8 @@ from nafp.search.types import index_type_of
 DEVICES = ("gpu", "cpu")
 PACK_JOBS = 11  # a job a split
 STATE_COPIES = 8  # weights kept of a run: best, last, and two states with Adam's two moments
-GB_PER_QUERY = 6e-7  # in a cell's per-query table
-SCOREBOARD = {"jobs": 4, "cpu_hours": 0.01, "disk_gb": 0.01, "memory_gb": 3.0}
+GB_PER_QUERY = 6e-7  # disk space of a query in a cell's per-query table
+SCOREBOARD_JOBS, SCOREBOARD_HOURS, SCOREBOARD_DISK_GB, SCOREBOARD_MEMORY_GB = 4, 0.01, 0.01, 3.0
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Work:
     @property
     def clips(self) -> int:
         """Files of the data set: songs, and the queries of validation and test."""
-        return sum(songs.count for songs in self.songs.values()) + self.songs["val"].count + self.songs["test"].count
+        return sum(songs.number for songs in self.songs.values()) + self.songs["val"].number + self.songs["test"].number
 
     @property
     def audio_mb(self) -> float:
@@ -199,7 +199,8 @@ def score(work: Work) -> Stage:
 
 def scoreboard(work: Work) -> Stage:
     """Write tables, figures and the page."""
-    return Stage("scoreboard", gpu_hours=0.0, source=f"assumed: {SCOREBOARD['cpu_hours']:g} hours", **SCOREBOARD)
+    source = f"assumed: {SCOREBOARD_HOURS:g} hours"
+    return Stage("scoreboard", SCOREBOARD_JOBS, 0.0, SCOREBOARD_HOURS, SCOREBOARD_DISK_GB, SCOREBOARD_MEMORY_GB, source)
 
 
 STAGES = (verify, pack, train, fingerprint, build_index, score, scoreboard)
@@ -212,10 +213,15 @@ def plan(work: Work) -> list[Stage]:
 
 def as_table(stages: Sequence[Stage]) -> str:
     """The plan as text, a line a stage and one with the totals; memory is not added up but that of the largest job."""
-    summed = {
-        name: sum(getattr(stage, name) for stage in stages) for name in ("jobs", "gpu_hours", "cpu_hours", "disk_gb")
-    }
-    total = Stage("total", **summed, memory_gb=max(stage.memory_gb for stage in stages), source="")
+    total = Stage(
+        stage="total",
+        jobs=sum(stage.jobs for stage in stages),
+        gpu_hours=sum(stage.gpu_hours for stage in stages),
+        cpu_hours=sum(stage.cpu_hours for stage in stages),
+        disk_gb=sum(stage.disk_gb for stage in stages),
+        memory_gb=max(stage.memory_gb for stage in stages),
+        source="",
+    )
     rows = [[f"{x:,.2f}" if isinstance(x, float) else str(x) for x in astuple(stage)] for stage in (*stages, total)]
     columns = list(zip([field.name for field in fields(Stage)], *rows, strict=True))
     padded = [[text.rjust(max(map(len, column))) for text in column] for column in columns]

@@ -1,5 +1,6 @@
 """Fingerprints in the original's format: raw float32 ``{part}.mm`` and ``{part}_shape.npy`` with (n, d)."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ def export_vectors(source: Path | str, folder: Path | str, split: str) -> None:
     np.save(folder / f"{EXCHANGED[split]}_shape.npy", np.array(vectors.shape))
 
 
-def import_vectors(folder: Path | str, split: str, path: Path | str, samples: np.ndarray | None = None) -> None:
+def import_vectors(folder: Path | str, split: str, path: Path | str, samples: Sequence[int] | None = None) -> None:
     """Write ``{part}.mm`` as a ``.npy`` file of fingerprints.
 
     ``samples``: lengths of the split's clips, whose segments the rows must be (None: not checked). Raises UserError if a

@@ -17,9 +17,7 @@ from nafp.search.vectors import Database, single_threaded_workers
 if TYPE_CHECKING:
     from nafp.search.exact import ExactSearch
 
-MIN_QUERIES_TO_SPLIT = (
-    512  # with fewer, all threads share the queries of an exhaustive search instead of splitting them
-)
+MIN_QUERIES_TO_SPLIT = 512  # queries of an exhaustive search; fewer are not split, all threads work on each
 INDEX_FILE, LISTS_FILE = "index.faiss", "lists.bin"
 ADD_CHUNK = 2**18  # vectors added at a time, so that a memory-mapped database need not fit into memory
 

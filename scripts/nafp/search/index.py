@@ -8,6 +8,7 @@ import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from nafp.search.types import index_type_of
 from nafp.search.types.base import Building, SearchableIndex
@@ -45,7 +46,7 @@ def build_index(
     return gpu
 
 
-def update_index(name: str, options: Mapping, database: Database, folder: Path, **building) -> None:
+def update_index(name: str, options: Mapping, database: Database, folder: Path, **building: Any) -> None:
     """Bring the index of a database that only grows up to date: new fingerprints are added to it.
 
     It is built again (``build_index``) if it is missing, has other options, was built from a database that was more than

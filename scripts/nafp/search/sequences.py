@@ -1,7 +1,7 @@
 """Sequence search: nearest neighbours of every segment, offset compensation, candidate scores (paper 3.5).
 
-All segments of all query sequences are searched in one call. Each neighbour proposes the place where the sequence would
-begin; every proposed place is scored with the whole sequence against the uncompressed fingerprints.
+All segments of all query sequences are searched in one call. Each neighbour proposes a place where the sequence may begin;
+the score of a place is the mean inner product of the sequence with the uncompressed fingerprints there.
 """
 
 import time
@@ -15,21 +15,21 @@ from tqdm import tqdm
 from nafp.search.types.base import SearchableIndex
 from nafp.search.vectors import NO_ROW, Database, single_threaded_workers
 
-NEIGHBOURS = 20  # per segment
-KEPT = 10  # candidates kept per query
-RECALL_SEGMENTS = 1000  # whose exact neighbours are computed
-EXACT_ROWS = 2**18  # of the database compared with them at a time
-CHUNK = 2**20  # inner products, at most, that a thread computes at a time
+NEIGHBOURS = 20  # nearest fingerprints of each segment
+KEPT = 10  # best places kept of each sequence
+RECALL_SEGMENTS = 1000  # query segments that recall is measured on
+EXACT_ROWS = 2**18  # rows of the database searched exhaustively at a time
+MAX_PRODUCTS = 2**20  # inner products that a thread computes at a time
 
 
 @dataclass(frozen=True)
 class Result:
-    """Search of q sequences of one length: their best places, best first, and the scores.
+    """Best places of q sequences of one length, best first, and their scores.
 
     ``place``: (q, kept) rows of the database, -1 where there are fewer candidates; ``score``: (q, kept) mean inner
-    products, -inf there; ``other_place``, ``other_score``: (q,) the best of those that touch no segment of the query's own
-    song, if the search was told which that is; ``ms``: milliseconds a query, its share of the neighbour search included;
-    ``ms_per_segment``: of the neighbour search alone.
+    products, -inf where there are fewer. ``other_place``, ``other_score``: (q,) the best place that overlaps no segment of
+    the query's own song, if the search knows that song. ``ms``: milliseconds a query, its share of the neighbour search
+    included; ``ms_per_segment``: milliseconds of the neighbour search for a segment.
     """
 
     length: int
@@ -54,14 +54,13 @@ def search_sequences(
 ) -> list[Result]:
     """Search the sequences query[start : start + length] for every start and length: one Result a length.
 
-    ``query``: (n, d). ``own``: first and last row of the database, (q,) each, of the song that a sequence is from;
-    without, no candidate counts as its own. What a window lacks, because it runs past the end of the database or of
-    ``query``, counts as 0. ``partial_mean``: a score is the mean over what is there, as in the original's evaluation
-    (protocol ``release``); the end of a database then answers any sequence of which one segment resembles its last one.
-    ``kept``: places a sequence.
+    ``query``: (n, d). ``own``: first and last row of the database, (q,) each, of the song that a sequence is from; None if
+    unknown. ``kept``: places for each sequence. Segments of a window past the end of the database or of ``query`` count
+    as 0. ``partial_mean``: they are left out of the mean instead, as in the original's evaluation (protocol ``release``);
+    the end of a database then matches any sequence with one segment that resembles its last one.
 
-    A candidate of a short sequence is one of every longer sequence from the same start, with the same inner products
-    first. So the longest length is computed, and the others are read from its partial sums.
+    A candidate of a short sequence is also one of every longer sequence from the same start, and its inner products are the
+    first ones there. So only the longest length is computed; the others are read from its partial sums.
     """
     longest, query = max(lengths), np.ascontiguousarray(query, np.float32)
     first, last = own if own is not None else np.full((2, len(starts)), NO_ROW)
@@ -76,7 +75,7 @@ def search_sequences(
     neighbours[needed] = found
 
     began = time.perf_counter()
-    chunk = max(1, CHUNK // (longest**2 * found.shape[1]))
+    chunk = max(1, MAX_PRODUCTS // (longest**2 * found.shape[1]))
     chunks = [slice(at, at + chunk) for at in range(0, len(starts), chunk)]
 
     def score(some: slice) -> list[tuple[np.ndarray, ...]]:
@@ -100,7 +99,7 @@ def search_sequences(
 
 
 def exact_neighbours(database: Database, query: np.ndarray, k: int) -> np.ndarray:
-    """(n, d) -> (n, k) rows of the database with the largest inner products, by brute force, piece by piece."""
+    """(n, d) -> (n, k) rows of the database with the largest inner products, by exhaustive search in chunks."""
     query = np.ascontiguousarray(query, np.float32)
     best, ids = np.full((len(query), k), -np.inf, np.float32), np.full((len(query), k), NO_ROW)
     for first, vectors in database.chunks(EXACT_ROWS):
@@ -112,9 +111,9 @@ def exact_neighbours(database: Database, query: np.ndarray, k: int) -> np.ndarra
 
 
 def recall(index: SearchableIndex, database: Database, query: np.ndarray) -> dict[str, float]:
-    """What the index finds of the exact neighbours, for at most RECALL_SEGMENTS of the query segments, evenly spaced.
+    """Share of the exact neighbours that the index finds, for at most RECALL_SEGMENTS evenly spaced query segments.
 
-    ``nearest``: share of segments whose nearest neighbour is found first; ``neighbours``: share of their NEIGHBOURS found.
+    ``nearest``: of the nearest neighbours, found first; ``neighbours``: of the NEIGHBOURS nearest, found at any rank.
     """
     chosen = query[np.unique(np.linspace(0, len(query) - 1, min(RECALL_SEGMENTS, len(query))).astype(int))]
     k = min(NEIGHBOURS, len(database))
@@ -134,18 +133,18 @@ def score_sequences(
     partial_mean: bool,
     kept: int,
 ) -> list[tuple[np.ndarray, ...]]:
-    """For every length the first four arrays of a ``Result``, of the sequences at ``starts`` (q,).
+    """place, score, other_place and other_score of a ``Result`` for every length, of the sequences at ``starts`` (q,).
 
     ``neighbours``: (n, k) rows of the database for each query segment, -1 for none. Each proposes a place where the
-    sequence may begin: its row, moved back by its segment's position in the sequence. ``first``, ``last``: (q,) rows of the
-    database that are the sequence's own song.
+    sequence may begin: its row minus the position of its segment in the sequence. ``first``, ``last``: (q,) first and last
+    row of the sequence's own song.
     """
     position = np.arange(max(lengths))
     segment = starts[:, None] + position
     place = neighbours[np.minimum(segment, len(query) - 1)] - position[:, None]
     place[segment >= len(query)] = NO_ROW
     place = place.reshape(len(starts), -1)  # (q, c); the first n segments propose the first n * k columns
-    candidate, sums = diagonal_sums(place, starts, lengths, database, query)
+    candidate, sums = candidate_sums(place, starts, lengths, database, query)
     left = np.minimum(len(query) - starts[candidate // place.shape[1]], len(database) - place.take(candidate))
     best = []
     for n, total in zip(lengths, sums, strict=True):
@@ -159,16 +158,17 @@ def score_sequences(
     return best
 
 
-def diagonal_sums(
+def candidate_sums(
     place: np.ndarray, starts: np.ndarray, lengths: Sequence[int], database: Database, query: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The candidates among ``place`` (q, c), and the sums of the inner products of each window with its sequence.
+    """The candidates among the places (q, c), and the sum of inner products of each candidate's window with its sequence.
 
-    Returns (m,) flat indices of the places that are not -1, of equal ones in a row the first, and (lengths, m) sums. Beyond
-    the end of the query or of the database there is nothing to add.
+    Returns (m,) flat indices into ``place``, without -1 and without repetitions in a row, and (lengths, m) sums. Segments
+    past the end of the query or of the database add nothing.
 
-    Candidates with one difference of row and query segment lie on one diagonal, and where they overlap they share inner
-    products. Each is computed once, in runs along the diagonals, and every sum is the difference of two running sums.
+    Candidates with the same difference between row and query segment are on one diagonal of the similarity matrix, and
+    share inner products where they overlap. Each product is computed once, in runs along the diagonals, and every sum is the
+    difference of two running sums.
     """
     longest, (count, columns) = max(lengths), place.shape
     row, column = np.nonzero(place >= 0)
@@ -179,7 +179,7 @@ def diagonal_sums(
     diagonal, begin = diagonal - len(query), starts[row]
 
     step = np.where(np.diff(diagonal, prepend=-len(query) - 1) == 0, np.diff(begin, prepend=0), longest)
-    fresh = np.minimum(step, longest)  # segments that the candidate before does not have
+    fresh = np.minimum(step, longest)  # segments not shared with the previous candidate
     end = np.cumsum(fresh)
     segment = np.arange(fresh.sum()) + np.repeat(begin + longest - end, fresh)
     dots = database.inner_products(query, segment, segment + np.repeat(diagonal, fresh))
@@ -191,18 +191,18 @@ def diagonal_sums(
         return np.stack([running[until + n] - before for n in lengths])
 
     sums = window_sums(dots)
-    if np.isnan(sums).any():  # a NaN would spoil the running sums of all candidates behind it
+    if np.isnan(sums).any():  # a NaN makes the running sums of all later candidates NaN
         lost = ~np.isfinite(dots)
         sums = np.where(window_sums(lost) > 0, np.nan, window_sums(np.where(lost, 0, dots)))
     return row * columns + column, sums
 
 
 def keep_best(places: np.ndarray, scores: np.ndarray, count: int = KEPT) -> tuple[np.ndarray, np.ndarray]:
-    """The ``count`` highest scores of each row and their places, best first; missing ones, and NaN, are -1 and -inf."""
+    """The ``count`` highest scores of each row and their places, best first; -1 and -inf for missing ones and NaN."""
     missing = ((0, 0), (0, max(count - scores.shape[1], 0)))
     places = np.pad(places, missing, constant_values=NO_ROW)
     scores = np.pad(np.where(np.isnan(scores), -np.inf, scores), missing, constant_values=-np.inf)
-    kept = np.sort(np.argpartition(scores, -count, axis=1)[:, -count:], axis=1)  # of equal ones the first stays first
+    kept = np.sort(np.argpartition(scores, -count, axis=1)[:, -count:], axis=1)  # ties keep their order
     best = np.take_along_axis(scores, kept, axis=1)
     order = np.argsort(-best, axis=1, kind="stable")
     best, kept = np.take_along_axis(best, order, axis=1), np.take_along_axis(kept, order, axis=1)

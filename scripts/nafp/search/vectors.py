@@ -16,7 +16,7 @@ from nafp.files import atomic_write, damaged_file_errors
 CHECKED_ROWS = 2**16  # rows checked at a time
 NORM_TOLERANCE = 1e-3
 PAIRS = 2**12  # inner products computed at a time; Linux maps 64 kB of a large file around each row
-NO_ROW = -1  # in place of a row that does not exist
+NO_ROW = -1  # number of a row that does not exist
 LARGE_FILE = 2**28  # bytes; pages of a larger file are released after each use
 
 

@@ -123,7 +123,7 @@ class Batches:
 
         They are shuffled in runs of ``shuffle_run_length``, whose segments are then each other's negatives; where runs begin
         changes from epoch to epoch. ``drop_last``: segments beyond a whole number of batches are left out before shuffling,
-        as in the original, so that the last ones are never trained on; otherwise after it.
+        as in the original code, so that the last ones are never trained on; otherwise after it.
         """
         rng = generator_for(self.seed, epoch)
         count = self.steps * self.anchors

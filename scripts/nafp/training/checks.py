@@ -1,4 +1,4 @@
-"""What a training cannot do, known from its settings and from the lengths of its clips: before it starts, without PyTorch."""
+"""Checks of a training before it starts, by its settings and the lengths of its clips, without PyTorch."""
 
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
@@ -21,7 +21,7 @@ def check_batch(bsz: int, positives: int) -> None:
 
 
 def check_processes(bsz: int, processes: int, max_scope: str) -> None:
-    """Refuse what several processes, one a GPU, cannot share."""
+    """Refuse batches that several processes, one a GPU, cannot share."""
     if bsz % processes:
         raise UserError(f"bsz {bsz} cannot be shared by {processes} processes; use a multiple of them")
     if processes > 1 and max_scope == "batch":
@@ -44,14 +44,14 @@ def count_kept(clips: int, fraction: float) -> int:
 
 
 def kept_clips(clips: int, fraction: float) -> "np.ndarray":
-    """Numbers of a fraction of the clips: the same ones for every seed, and those of 10 % are among those of 20 %."""
+    """Numbers of a fraction of the clips: the same for every seed, and those of 10 % are among those of 20 %."""
     import numpy as np  # here, because planning reads this file
 
     return np.random.default_rng(0).permutation(clips)[: count_kept(clips, fraction)]
 
 
 def count_items(samples: Sequence[int], fraction: float = 1.0, one_per_clip: bool = False) -> int:
-    """Lengths of the training clips -> what an epoch has: segments, or clips with ``one_per_clip``."""
+    """Lengths of the training clips -> items of an epoch: segments, or clips with ``one_per_clip``."""
     if one_per_clip:
         return count_kept(len(samples), fraction)
     lengths = list(samples)
@@ -65,13 +65,13 @@ def most_items(samples: Sequence[int], fraction: float = 1.0, one_per_clip: bool
 
 
 def kept_epochs(done: int, every: int | None, last: int) -> set[int]:
-    """The policy: of ``done`` epochs, each ``every``-th one and the ``last`` few; the newest in any case."""
+    """The epochs to keep of ``done``: each ``every``-th one, the ``last`` few, and always the newest."""
     regular = range(every, done + 1, every) if every else ()
     return {*regular, *range(max(done - last, 0) + 1, done + 1), done}
 
 
 def check_kept(epoch: int, kept: Collection[int], run: str) -> None:
-    """Refuse the number of an epoch whose weights are not among those kept of a run."""
+    """Refuse an epoch whose weights a run has not kept."""
     if epoch not in kept:
         raise UserError(
             f"{run}: the weights after epoch {epoch} are not kept, only those of "

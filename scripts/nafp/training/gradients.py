@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from nafp.errors import UserError
 
-SHARE_OF_FREE_MEMORY = 0.5  # for the graph of a micro-batch; gradients and the optimizer need memory too
+SHARE_OF_FREE_MEMORY = 0.5  # share for the graph of a micro-batch; gradients and the optimizer need memory too
 
 
 def rank_and_world_size() -> tuple[int, int]:

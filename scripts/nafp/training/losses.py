@@ -64,4 +64,4 @@ def triplet(org: Tensor, rep: Tensor, margin: float = 0.4, mining: str = "semi_h
 
 
 LOSSES = {"ntxent": nt_xent, "triplet": triplet}
-WAITING_LOSSES = {"triplet"}  # the host waits for the GPU to choose triplets, so no CUDA graph can hold them
+WAITING_LOSSES = {"triplet"}  # losses that choose triplets on the host, which a CUDA graph cannot record

@@ -1,7 +1,7 @@
 """Work of a GPU, recorded once as a CUDA graph and replayed for every batch.
 
-Eager PyTorch launches some hundreds of kernels a step. For small models and batches that takes the CPU longer than the GPU
-takes to do them; a replay is one launch.
+Eager PyTorch launches some hundreds of kernels a step, which for small models and batches takes longer than their execution. A
+replay is one launch.
 """
 
 from collections.abc import Callable, Iterable
@@ -13,9 +13,9 @@ WARM_UP = 3  # calls before the recording, in which libraries choose and compile
 
 
 class Recorded:
-    """A function that computes gradients of ``parameters`` from one tensor, always of one shape: the same call, replayed.
+    """A recorded call of a function that computes gradients of ``parameters`` from one tensor of a fixed shape.
 
-    The gradients stay where they are from call to call: they must not be set to None in between.
+    The gradients keep their memory from call to call: they must not be set to None in between.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class Recorded:
             self.results = function(self.given)
 
     def __call__(self, given: Tensor) -> tuple[Tensor, ...]:
-        """What the function gives; ``given`` may be in pinned memory."""
+        """The results of the function; ``given`` may be in pinned memory."""
         self.given.copy_(given, non_blocking=True)
         self.graph.replay()
         return tuple(result.clone() for result in self.results)

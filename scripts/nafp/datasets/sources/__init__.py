@@ -25,7 +25,7 @@ SOURCES = {
     "own": OWN,
     "demo": DEMO,
 }
-DEFAULT = "folder"  # of a data set that names no source
+DEFAULT = "folder"  # source of a data set that names none
 
 
 def dataset_of(config: Mapping) -> dict[str, Any]:

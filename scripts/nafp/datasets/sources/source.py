@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-Steps = Sequence[Mapping]  # of an augmentation chain
-ARCHIVE_OPTIONS = {  # of every source that brings an archive
+Steps = Sequence[Mapping]  # steps of an augmentation chain
+ARCHIVE_OPTIONS = {  # options of every source that brings an archive
     "unpacked_gb": {
         "type": "number",
         "exclusiveMinimum": 0,

@@ -1,7 +1,7 @@
 """Encoders by name: each a dataclass of its options that counts its features, parameters and FLOPs, and builds the module.
 
-A new one is a class with the methods of ``separable.Separable`` in a file of its own, and a line here. Planning reads this file:
-PyTorch is imported where ``build`` is called.
+A new one is a class with the methods of ``separable.Separable`` in a file of its own, and an entry of ENCODERS. Planning reads
+this file: only ``build`` imports PyTorch.
 """
 
 from collections.abc import Mapping
@@ -9,8 +9,14 @@ from dataclasses import fields
 
 from nafp.errors import UserError
 from nafp.model.encoders.separable import Separable
+from nafp.options import options_schema
 
 ENCODERS = {"separable": Separable}
+
+
+def options_of_all() -> dict[str, dict]:
+    """Option -> JSON Schema, of all encoders together; ``encoder_of`` refuses those of another encoder."""
+    return {name: one for encoder in ENCODERS.values() for name, one in options_schema(encoder)["properties"].items()}
 
 
 def encoder_of(model: Mapping) -> Separable:

@@ -13,8 +13,10 @@ from torch import Tensor, nn
 from nafp.model.shapes import Block, same_padding
 
 NORM_EPSILON = 1e-3
-CHANNELS_OF_KERNELS = 16  # a multiple of so many channels can be cut into the tiles of nafp.model.kernels
-MATMUL_CHANNELS = 64  # from here on a bfloat16 convolution on a CPU is faster as a matrix product (benchmarks/train.md)
+CHANNELS_OF_KERNELS = 16  # channels of a tile in nafp.model.kernels, which need a multiple of them
+MATMUL_CHANNELS = (
+    64  # channels from which a bfloat16 convolution on a CPU is faster as a matrix product (benchmarks/train.md)
+)
 
 
 class AxisConv(nn.Module):
@@ -70,10 +72,10 @@ class NormAndActivation(nn.Module):
 
 
 class SeparableNetwork(nn.Sequential):
-    """(B, mels, frames) log-mel images -> (B, features) float32: f of the paper, what the heads divide.
+    """(B, mels, frames) log-mel images -> (B, features) float32: f of the paper, which the heads divide.
 
-    ``dtype`` is what it computes in; parameters and the result stay float32. ``fused``: whether it does so by the kernels of
-    ``nafp.model.kernels``, which a ``fusible`` one can on a GPU.
+    ``dtype``: type of the arithmetic; parameters and results stay float32. ``fused``: whether to use the kernels of
+    ``nafp.model.kernels``, on a GPU. ``fusible``: whether the channels permit that.
     """
 
     def __init__(self, blocks: Sequence[Block], variant: str):
@@ -88,7 +90,7 @@ class SeparableNetwork(nn.Sequential):
         self.fusible = all(block.c_out % CHANNELS_OF_KERNELS == 0 for block in blocks)
 
     def layers(self) -> list[tuple[AxisConv, NormAndActivation]]:
-        """Each convolution with the norm and activation behind it."""
+        """Each convolution with the norm and activation that follow it."""
         modules = list(self)
         return list(zip(modules[::2], modules[1::2], strict=True))
 

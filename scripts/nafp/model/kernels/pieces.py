@@ -44,7 +44,7 @@ def add_pairs(a, b, c, d):
 @triton.jit
 def two_sums(a, b):
     """The sums of two (R, C) blocks, in one reduction."""
-    if INTERPRETED:  # which would take seconds for it
+    if INTERPRETED:  # the interpreter takes seconds for a joint reduction
         return tl.sum(a), tl.sum(b)
     return tl.reduce((tl.ravel(a), tl.ravel(b)), 0, add_pairs)
 

@@ -1,4 +1,4 @@
-"""Where the answers lie: the right segment, its neighbour, elsewhere in the song, another song, silence."""
+"""Kinds of answers: the right segment, its neighbour, another time of the song, another song, silence."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +11,7 @@ from nafp.audio.splits import Split
 from nafp.report.figures.style import colours, drawn, legend, note, short
 
 SILENCE_DBFS = -60
-KINDS = {  # kind -> hatch, for those who print in grey
+KINDS = {  # kind -> hatch, to tell kinds apart in grey print
     "exact": "",
     "near (± 1 segment)": "",
     "same song, another time": "///",
@@ -25,7 +25,7 @@ _SEGMENTS_AT_A_TIME = 4096
 
 
 def silent(split: Split, segments: np.ndarray) -> np.ndarray:
-    """(n,) numbers of segments -> (n,) whether they are below SILENCE_DBFS, by their RMS."""
+    """(n,) numbers of segments -> (n,) whether their RMS is below SILENCE_DBFS."""
     loudest = 32768 * 10 ** (SILENCE_DBFS / 20)
     windows = np.lib.stride_tricks.sliding_window_view(split.audio, SEGMENT)
     starts, quiet = split.segments.start[segments], np.empty(len(segments), bool)
@@ -40,8 +40,8 @@ def kinds_of_answers(hits: pd.DataFrame, songs: np.ndarray, dummy_rows: int, qui
 
     ``hits``: per-query table with truth, place1, top1_exact, top1_near, top1_song. ``songs``: (rows,) song of each row of the
     database, whose first ``dummy_rows`` are distractors. ``quiet``: (n,) whether a test segment is silent. A miss where the
-    query's first segment or the right one is silent counts as silence, wherever the answer lies; a right answer that is no hit,
-    because another place has the same score, as several equally good.
+    query's first segment or the right one is silent counts as silence, whatever the answer is; a right answer that is not a hit,
+    because another place has the same score, counts as several equally good.
     """
     place, truth = hits["place1"].to_numpy(), hits["truth"].to_numpy()
     found = place >= 0
@@ -55,7 +55,7 @@ def kinds_of_answers(hits: pd.DataFrame, songs: np.ndarray, dummy_rows: int, qui
     return pd.Series(kinds).value_counts().reindex(list(KINDS), fill_value=0)
 
 
-def draw(counts: Mapping[str, pd.Series], seconds: float, songs: int, path: str | Path) -> None:
+def plot_answers(counts: Mapping[str, pd.Series], seconds: float, songs: int, path: str | Path) -> None:
     """Draw the kinds of answers (%) of each run to queries of so many seconds in so many songs.
 
     Writes an SVG to `path`, and a PNG.

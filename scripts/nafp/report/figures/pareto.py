@@ -1,4 +1,4 @@
-"""What an index type costs: time, memory and hits, and which types no other one beats in all three."""
+"""Costs of index types: hit rate, search time and size, and which types are Pareto-optimal."""
 
 from pathlib import Path
 
@@ -16,14 +16,14 @@ from nafp.report.figures.style import HEIGHT, colours, drawn, legend, note, shor
 from nafp.report.tables.cells import label, pool_seeds, shown_fields, with_intervals
 
 MOST_LABELS = 24
-_RADIUS = 4  # of a marker, in points
+_RADIUS = 4  # marker radius in points
 
 
 def index_costs(cells: pd.DataFrame, path: str | Path) -> None:
     """Draw the exact top-1 hit rate (%) at the shortest query over ms per query, and over bytes per fingerprint on disk.
 
-    A point an index type, a colour a run; its bar is the 95 % interval. Filled: no other type of the same run is at
-    least as good in hit rate, time and size, and better in one; the line joins the best hit rates for the time, or the size.
+    A point an index type, a colour a run; its bar is the 95 % interval. Filled: Pareto-optimal among the types
+    of the same run in hit rate, time and size; the line joins the best hit rates for the time, or the size.
     Writes an SVG to `path`, and a PNG. Raises ValueError when no cell has a search time.
     """
     points = _points_of(cells)
@@ -44,7 +44,7 @@ def index_costs(cells: pd.DataFrame, path: str | Path) -> None:
         kinds = [
             Line2D([], [], marker="o", linestyle="", color="0.3", markerfacecolor=face) for face in ("0.3", "white")
         ]
-        legend(figure, [*handles, *kinds], [*names, "beaten by no other", "beaten in time, size and hits"])
+        legend(figure, [*handles, *kinds], [*names, "Pareto-optimal", "dominated in time, size and hits"])
         if len(points) <= MOST_LABELS:
             for axes, cost in zip(panels, ("ms_per_query", "bytes"), strict=True):
                 _label_points(figure, axes, points, cost)
@@ -61,7 +61,7 @@ def _points_of(cells: pd.DataFrame) -> pd.DataFrame:
     names = [short(label(row, fields)) for row in points.to_dict("records")]
     points = points.assign(bytes=points["index_bytes"] / points["database_segments"], configuration=names)
     groups = points.groupby("configuration", sort=False)
-    return points.assign(beaten=pd.concat([dominated(rows) for _, rows in groups]))
+    return points.assign(dominated=pd.concat([dominated(rows) for _, rows in groups]))
 
 
 def dominated(points: pd.DataFrame) -> pd.Series:
@@ -83,7 +83,7 @@ def _draw(axes: Axes, rows: pd.DataFrame, cost: str, colour: tuple) -> None:
     best = rows["hit_rate_pct"].cummax()
     front = rows[rows["hit_rate_pct"].eq(best) & ~best.duplicated()]
     axes.step(front[cost], front["hit_rate_pct"], where="post", color=colour, linewidth=1, alpha=0.6, zorder=2)
-    faces = ["white" if beaten else colour for beaten in rows["beaten"]]
+    faces = ["white" if is_dominated else colour for is_dominated in rows["dominated"]]
     axes.scatter(*where, s=(2 * _RADIUS) ** 2, c=faces, edgecolor=[colour], linewidth=1.2, zorder=3)
 
 

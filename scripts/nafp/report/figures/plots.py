@@ -1,4 +1,4 @@
-"""Hit rates as pictures: over the query length, over what a study varies, over epochs and over the database's size."""
+"""Plots of hit rates: over query length, over a field that a study varies, over epochs and over database size."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ from nafp.evaluation import openset
 from nafp.report.figures.style import DASHED, GREY, HEIGHT, SOLID, colours, drawn, legend, markers, note, short
 from nafp.report.tables.cells import label, pool_seeds, shown_fields, with_intervals
 
-MOST_CURVES = 8  # in colour; the others are grey
+MOST_CURVES = 8  # curves in colour; the others are grey
 FALSE_ACCEPTS = np.geomspace(0.001, 1, 301)
 AXES = {
     "bsz": "batch size N",
@@ -62,9 +62,9 @@ def hit_rate_over(
     """Draw the exact top-1 hit rate (%) over one field: a key of AXES.
 
     A colour per configuration of the other fields; solid at the shortest query, dashed at the longest; bars are 95 %
-    intervals. ``order``: of a field that is no number. Writes an SVG to `path`, and a PNG.
+    intervals. ``order``: values of a field that is not a number. Writes an SVG to `path`, and a PNG.
     """
-    cells = cells.dropna(subset=[over])  # a query set without noise has no level
+    cells = cells.dropna(subset=[over])  # query sets without noise have no level
     numeric = pd.api.types.is_numeric_dtype(cells[over])
     order = sorted(cells[over].unique()) if numeric or order is None else [v for v in order if v in set(cells[over])]
     at = {value: value if numeric and over == "snr_db" else i for i, value in enumerate(order)}
@@ -102,9 +102,9 @@ def hit_rate_over(
 
 
 def right_over_false_accepts(cells: pd.DataFrame, path: str | Path, varied: Sequence[str]) -> None:
-    """Draw which share of queries (%) is answered with the right song, over the share answered though their song is missing.
+    """Draw the share of queries (%) answered with the right song, over the share answered though their song is missing.
 
-    Both are of answers above one threshold, which runs along the curve; seeds are averaged, one colour per configuration;
+    Both shares are of answers above a threshold, which varies along the curve; seeds are averaged, one colour per configuration;
     solid at the shortest query, dashed at the longest. Writes an SVG to `path`, and a PNG.
     """
     with drawn(path) as (figure, axes):
@@ -135,8 +135,8 @@ def learning_curves(histories: Mapping[str, pd.DataFrame], path: str | Path, que
     """Draw the training loss and the validation top-1 hit rate at 1 s over the epochs, one colour per run.
 
     Each history has the columns epoch, loss and val_top1_1s (percent; NaN or no column where nothing was
-    validated), and ``collapsed``: such epochs are crossed out. ``queries``: that validation takes at most. Writes an SVG to
-    `path`, and a PNG.
+    validated), and ``collapsed``: such epochs are crossed out. ``queries``: validation queries, at most. Writes an SVG to `path`,
+    and a PNG.
     """
     histories = {name: history.assign(collapsed=history.get("collapsed", False)) for name, history in histories.items()}
     with drawn(path, 2, height=1.4 * HEIGHT, sharex=True) as (figure, panels):
@@ -192,7 +192,7 @@ def _named(
 
 
 def _of_axis(pooled: pd.DataFrame, over: str) -> list[str]:
-    """The fields that the x axis says already: query sets that differ in the level alone are points of one curve."""
+    """Fields shown by the x axis: query sets that differ in their level alone are points of one curve."""
     if over != "snr_db":
         return [over]
     rest = [name for name in shown_fields(pooled) if name not in ("query_set", "low_pct", "high_pct", "x")]
@@ -200,7 +200,7 @@ def _of_axis(pooled: pd.DataFrame, over: str) -> list[str]:
 
 
 def _percent(axes: Axes) -> None:
-    """Hit rates from 0; from higher up where all are, so that they can be told apart."""
+    """Start the axis of hit rates at 0, or higher where all of them are high, so that they can be told apart."""
     lowest = axes.dataLim.y0
     axes.set_ylim(10 * ((lowest - 2) // 10) if 40 <= lowest <= 100 else 0, 101)
 
@@ -211,7 +211,7 @@ def _best(curves: Mapping[str, pd.DataFrame], match: str = "exact") -> list[str]
 
 
 def _others(curves: Mapping[str, pd.DataFrame], best: Sequence[str]) -> dict[str | None, pd.DataFrame]:
-    """The curves that get no colour; the first one's name stands for all in the legend."""
+    """Curves without a colour; the name of the first stands for all of them in the legend."""
     rest = [rows for name, rows in curves.items() if name not in best]
     names = [f"{len(rest)} others", *(f"_{i}" for i in range(1, len(rest)))]
     return dict(zip(names, rest, strict=False))
@@ -242,7 +242,7 @@ def _paper_curve(axes: Axes, published: pd.DataFrame) -> None:
 
 
 def _paper_over(axes: Axes, published: pd.DataFrame, over: str, at: Mapping, seconds: float) -> None:
-    """The paper's points at the values that we have too: Table 3 with d=128, or Table 4 with N=640."""
+    """The paper's points at values that were measured here too: Table 3 with d=128, or Table 4 with N=640."""
     table, column, rest = ("Table 3", "batch_size", "d=128") if over == "bsz" else ("Table 4", "dim", "N=640")
     rows = published[published["table"].eq(table) & published["method"].eq("nafp") & published["match"].eq("exact")]
     rows = rows[rows["query_s"].eq(seconds) & rows[column].isin(at) & (rows["dim"].eq(128) | (over == "dim"))]

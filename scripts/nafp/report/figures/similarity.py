@@ -1,4 +1,4 @@
-"""The similarity matrix: how alike the queries of one song are to its segments."""
+"""Similarity matrices: inner products of the queries of one song and its segments."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,7 +22,7 @@ def matrix(db: np.ndarray, query: np.ndarray, clips: np.ndarray) -> np.ndarray:
     return query[rows] @ db[rows].T
 
 
-def draw(matrices: Mapping[str, np.ndarray], path: str | Path) -> None:
+def plot_matrices(matrices: Mapping[str, np.ndarray], path: str | Path) -> None:
     """Draw the first MOST_RUNS matrices, two in a row, on one scale. Writes an SVG to `path`, and a PNG."""
     chosen = list(matrices.items())[:MOST_RUNS]
     columns = min(len(chosen), 2)

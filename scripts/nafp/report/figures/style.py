@@ -1,4 +1,4 @@
-"""What all pictures share: style, colours, legends, and files whose bytes depend on nothing but the data."""
+"""Shared by all figures: style, colours, legends, and files whose bytes depend on the data alone."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -32,7 +32,7 @@ MARKERS = "osD^vPX*<>"
 GREY = "0.55"
 SOLID, DASHED = "-", (0, (4, 2))
 WIDTH, HEIGHT = 5.4, 3.1  # inches, without the legend below: text is readable on a phone too
-_LEGEND = 62  # characters of a line of the legend
+_LEGEND = 62  # characters in a line of the legend
 _LONGEST_NAME = 44
 _DPI = 200
 
@@ -58,7 +58,7 @@ def colours(count: int) -> list[tuple]:
 
 
 def markers() -> Iterator[str]:
-    """Markers without end."""
+    """Markers, repeated without end."""
     return cycle(MARKERS)
 
 
@@ -72,7 +72,7 @@ def legend(figure: Figure, handles: Sequence[Artist], names: Sequence[str]) -> N
 
 
 def note(axes: Axes, text: str) -> None:
-    """What a reader must know, above the axes."""
+    """Write a remark above the axes."""
     axes.set_title(text, loc="left", color="0.35")
 
 

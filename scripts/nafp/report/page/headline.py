@@ -52,7 +52,7 @@ def _alike(rows: pd.DataFrame, one: pd.Series, but: set[str]) -> pd.Series:
 
 
 def _without_augmentation(short: pd.DataFrame, best: pd.Series) -> list[dict[str, str]]:
-    """The best configuration that one without augmentation is like in all else, beside that one."""
+    """The best configuration with augmentation of which a run without it, equal in all else, exists; both rates."""
     if "aug" not in short.columns or best["aug"] == "none":
         return []
     for _, full in short[short["aug"].ne("none")].sort_values("hit_rate_pct", ascending=False).iterrows():

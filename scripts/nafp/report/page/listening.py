@@ -1,4 +1,4 @@
-"""What each run hears and answers: a few test segments, degraded at known levels, searched, and cut out to listen to."""
+"""Sounds for the page: a few test segments, degraded at known levels, with the answer of each run to them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from nafp.search.vectors import Database
 
 @dataclass(frozen=True)
 class Run:
-    """One run that answers: its network and its fingerprints of the database."""
+    """A run to ask: its network and its fingerprints of the database."""
 
     name: str
     network: Model
@@ -37,7 +37,7 @@ class Songs:
     db: Split
 
     def locate(self, row: int) -> tuple[Split, int]:
-        """The split and the number in it of a row of the database."""
+        """Split and segment number of a row of the database."""
         first = len(self.dummy.segments)
         return (self.dummy, row) if row < first else (self.db, row - first)
 
@@ -56,7 +56,7 @@ class Songs:
 
 
 def choose(db: Split, count: int, seed: int) -> np.ndarray:
-    """Segments of the test songs: of as many songs as possible, drawn with ``seed``, whatever is found."""
+    """Random segments of test songs, of as many songs as possible, whatever the answers to them are."""
     rng = np.random.default_rng(seed)
     clips = np.unique(db.segments.clip)
     songs = np.sort(rng.choice(clips, count, replace=count > len(clips)))
@@ -74,7 +74,7 @@ def degrade(x: np.ndarray, snr_db: float, pools: Mapping[str, AudioPool], seed: 
 
 @torch.inference_mode()
 def answers(run: Run, heard: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(n, SEGMENT) -> (n, 2) rows of the database that are most alike, by exhaustive search, and (n, 2) their inner products."""
+    """(n, SEGMENT) -> (n, 2) nearest rows of the database, by exhaustive search, and (n, 2) their inner products."""
     vectors = run.network(torch.from_numpy(heard)).float().numpy()
     rows = exact_neighbours(run.database, vectors, 2)
     segments = np.repeat(np.arange(len(rows)), 2)
@@ -82,14 +82,14 @@ def answers(run: Run, heard: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def verdict(rows: Sequence[int], scores: Sequence[float], truth: int) -> str:
-    """hit: the best row is the right segment; near: its neighbour; miss. Of rows with one score the wrong one counts."""
-    best = [int(row) for row, score in zip(rows, scores, strict=True) if score == scores[0]]  # none of a NaN
+    """hit: the best row is the right segment; near: its neighbour; miss. Of rows with equal scores, the wrong one counts."""
+    best = [int(row) for row, score in zip(rows, scores, strict=True) if score == scores[0]]  # empty: NaN
     off = max((abs(row - truth) for row in best), default=np.inf)
     return "hit" if off == 0 else "near" if off == 1 else "miss"
 
 
 class Media:
-    """Sounds and their spectrograms by name, each stored once however often it is shown."""
+    """Sounds and their spectrograms by name, each stored once."""
 
     def __init__(self):
         self.stored: dict[str, dict[str, str]] = {}
@@ -109,7 +109,7 @@ def listen(
     pools: Mapping[str, AudioPool],
     seed: int,
 ) -> dict[str, Any]:
-    """What the page shows: {"media": name -> data URIs, "queries": [{song, at_s, original, heard: [{snr_db, query,
+    """Data of the page: {"media": name -> data URIs, "queries": [{song, at_s, original, heard: [{snr_db, query,
     answers: [{run, verdict, song, at_s, score, match}]}]}]}; original, query and match are names of media."""
     media, truths = Media(), chosen + len(songs.dummy.segments)
     originals = np.stack([songs.cut(truth) for truth in truths])

@@ -1,4 +1,4 @@
-"""Sounds and spectrograms as data URIs, small enough to lie inside a page."""
+"""Sounds and spectrograms as data URIs, small enough for a page to contain."""
 
 import base64
 import io
@@ -11,12 +11,12 @@ from scipy.signal import spectrogram
 from nafp.audio.segments import SAMPLE_RATE
 
 WINDOW, STEP = 256, 64  # samples of the spectrogram
-RANGE_DB = 65  # from white to black
-_QUALITY = 72  # of the pictures
+RANGE_DB = 65  # range of the spectrogram, white to black
+_QUALITY = 72  # WebP quality of the spectrograms
 
 
 def sound(samples: np.ndarray) -> str:
-    """(T,) float samples -> an MP3 as a data URI: every browser plays it, at 2 kB a second. Turned down if it would clip."""
+    """(T,) float samples -> MP3 as a data URI, which every browser plays, 2 kB a second; scaled down if it would clip."""
     file = io.BytesIO()
     sf.write(file, samples / max(np.abs(samples).max(), 1), SAMPLE_RATE, format="MP3", subtype="MPEG_LAYER_III")
     return _uri("audio/mpeg", file.getvalue())

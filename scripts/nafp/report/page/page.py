@@ -1,4 +1,4 @@
-"""The HTML page: one file that opens from disk, fetches nothing, and escapes everything that came out of data."""
+"""The HTML page: one file that opens from disk, loads nothing, and escapes all text that comes from data."""
 
 import base64
 import re
@@ -46,7 +46,7 @@ def render_page(
 ) -> str:
     """Render the scoreboard as one self-contained HTML document.
 
-    `headline`: as from `headline.headline`. `closer`: figures of no single study, pairs of caption and SVG text.
+    `headline`: as from `headline.headline`. `closer`: figures that belong to no single study, pairs of caption and SVG text.
     `listening`: as from `listening.listen`, with steps (of `listening.chain_steps`), note, and names, run -> short name.
     `provenance`: any nesting of mappings, lists and plain values. `state`: a sentence on what is missing.
     """
@@ -69,7 +69,7 @@ def render_page(
         studies=[_study(section, number) for number, section in enumerate(sections, start=1)],
         meanings={name: METRICS[name].meaning for name in METRICS if name in shown},
         closer=[(text, _data_uri(svg)) for text, svg in closer],
-        listening=_heard(listening or {}),
+        listening=_listening(listening or {}),
         published=any((section.table["source"] != OURS).any() for section in sections),
         provenance=provenance or {},
         origins=ORIGINS,
@@ -91,7 +91,7 @@ def _study(section: Section, number: int) -> dict[str, Any]:
     }
 
 
-def _heard(listening: Mapping[str, Any]) -> dict[str, Any]:
+def _listening(listening: Mapping[str, Any]) -> dict[str, Any]:
     """The sound demo for the template: queries as tables of runs x noise levels, and how many each run found."""
     queries, names = listening.get("queries", []), listening.get("names", {})
     levels = [heard["snr_db"] for heard in queries[0]["heard"]] if queries else []
@@ -126,7 +126,7 @@ def _data_uri(svg: str) -> str:
 
 
 def _folded(group: Group, head: Sequence[Entry]) -> str:
-    """What a phone shows below the first label instead of the other columns."""
+    """Text below the first label on a phone, instead of the other columns."""
     others = zip(head[1:], group.labels[1:], strict=False)
     shown = [(name.text, label.text) for name, label in others if label.text != MISSING]
     return ", ".join(text if name == "index" else f"{name} {text}" for name, text in shown)

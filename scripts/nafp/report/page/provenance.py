@@ -1,4 +1,4 @@
-"""Where a scoreboard comes from: what made its runs and cells, and where that differs; data, time, the page, the config."""
+"""Provenance of a scoreboard: code, packages and machines of its runs and cells, data, time, the page itself, the config."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -14,8 +14,8 @@ from nafp.report.tables.cells import run_labels
 from nafp.secrets import without_secrets
 
 NOT_RECORDED = "not recorded"
-SHOWN = 3  # names of runs or cells behind a fact, at most
-WARNINGS = 20  # warnings of the data check that are shown, at most
+SHOWN = 3  # names of runs or cells shown behind a fact, at most
+WARNINGS = 20  # warnings of the data check shown, at most
 CHANGED = {True: ", with changes", False: "", None: ", changes unknown"}  # code since its commit
 Facts = Mapping[str, str]
 
@@ -75,7 +75,7 @@ def run_of(cell: Path, run: str) -> Path:
 
 
 def training(run: Path) -> Facts:
-    """Facts of a training; where several jobs did it, one after the other, what was true of each, in their order."""
+    """Facts of a training; if several jobs did it, one after the other, the values of each, in their order."""
     path = run / "provenance.json"
     if not path.is_file():
         return {}
@@ -92,13 +92,13 @@ def flat(facts: Mapping) -> Facts:
 
 
 def shared(records: Mapping[str, Facts]) -> dict[str, str | dict[str, str]]:
-    """Facts of several runs or cells: the value, where they have one in common, else each value and who has it."""
+    """Facts of several runs or cells: the common value, or each value with the names that have it."""
     names = dict.fromkeys(name for facts in records.values() for name in facts)
     shown = {}
     for name in names:
         holders: dict[str, list[str]] = {}
         for who, facts in records.items():
-            if name in facts or not facts:  # a job that did not load a package is not unlike those that did
+            if name in facts or not facts:  # jobs that did not load a package do not differ from those that did
                 holders.setdefault(facts.get(name, NOT_RECORDED), []).append(who)
         one = len(holders) == 1
         shown[name] = next(iter(holders)) if one else {value: listed(who) for value, who in holders.items()}
@@ -119,7 +119,7 @@ def span(records: Iterable[Facts]) -> str:
 
 
 def differences(made: Mapping[str, Mapping]) -> str:
-    """A sentence: what the runs and cells do not have in common."""
+    """One sentence on the facts in which runs and cells differ."""
     found = {stage: [name for name, value in facts.items() if isinstance(value, dict)] for stage, facts in made.items()}
     if any(facts.get("jobs") == NOT_RECORDED for facts in made.values()):
         return "not known: some were made before this was recorded"
@@ -133,7 +133,7 @@ def differences(made: Mapping[str, Mapping]) -> str:
 
 
 def data(verification: Path) -> dict[str, str | dict[int, str]]:
-    """What the check of the data set found: clips and hours of each split, and what was wrong but no reason to stop."""
+    """Result of the data check: clips and hours of each split, and warnings."""
     if not verification.is_file():
         return {"verification": "has not run yet"}
     facts = read_json(verification, "splits", "warnings", "root", "md5", "published_md5")
@@ -142,12 +142,15 @@ def data(verification: Path) -> dict[str, str | dict[int, str]]:
     more = [f"and {len(warnings) - WARNINGS} more"] * (len(warnings) > WARNINGS)
     first = dict(enumerate([*warnings[:WARNINGS], *more], start=1))
     return (
-        {"verification": verdict(facts)} | ({"warnings": first} if first else {}) | {"folder": facts["root"]} | splits
+        {"verification": verification_result(facts)}
+        | ({"warnings": first} if first else {})
+        | {"folder": facts["root"]}
+        | splits
     )
 
 
-def verdict(facts: Mapping) -> str:
-    """What was checked of a data set, and whether it is as it should be."""
+def verification_result(facts: Mapping) -> str:
+    """One sentence on what was checked of a data set, and the result."""
     clips = sum(split["clips"] for split in facts["splits"].values())
     published = facts["published_md5"]
     compared = "not compared with a published checksum"
@@ -168,7 +171,7 @@ def time_per_rule(benchmarks: Path) -> dict[str, str]:
 
 
 def spent(seconds: float) -> str:
-    """A time as people say it: 7.5 s, 12 min, 3.4 h."""
+    """A duration with a readable unit: 7.5 s, 12 min, 3.4 h."""
     if seconds < 120:
         return f"{seconds:.1f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

@@ -27,16 +27,10 @@ _OF_INDEX = ["build_s", "index_bytes", "memory_bytes", "ms_per_segment"]
 _COSTS = ["mrr", "ms_per_query", *_OF_INDEX, "recall_pct"]
 _COLUMNS = [*_CELL, "hit_rate_pct", *_COSTS, "answers"]
 MEASURED = {"run", "queries", "hits", "hit_rate_pct", *_COSTS, "answers"}
-OF_POOL = {"seeds", "runs", "seed_sd"}  # what `pool_seeds` adds
-NO_FIELDS = {
-    "match",
-    "seconds",
-    "database_segments",
-    "songs",
-    "test_ids",
-    "index_options",
-}  # that name no configuration
-OF_QUERIES = ("query_set", "snr_db")  # what tells query sets apart
+OF_POOL = {"seeds", "runs", "seed_sd"}  # columns that `pool_seeds` adds
+# columns that are not fields of a configuration
+NO_FIELDS = {"match", "seconds", "database_segments", "songs", "test_ids", "index_options"}
+OF_QUERIES = ("query_set", "snr_db")  # fields in which query sets differ
 
 
 def load_cells(paths: Iterable[str | Path]) -> pd.DataFrame:
@@ -144,9 +138,8 @@ def _intervals(tables: Sequence[Path], open_set: bool) -> dict[tuple[str, float]
             )
     bounds = clustered_interval(np.stack([one.hits for one in seeds], axis=-2), seeds[0].queries)
     if open_set:
-        low, high = (
-            one[list(METRICS).index("open set")] for one in bounds
-        )  # at this threshold; others have another one
+        # bounds at this threshold; resampled songs have others
+        low, high = (one[list(METRICS).index("open set")] for one in bounds)
         sampled_low, sampled_high = openset.intervals(tables).T
         low[:], high[:] = np.minimum(low, sampled_low), np.maximum(high, sampled_high)
     numbers = product(METRICS, seeds[0].seconds)

@@ -66,7 +66,7 @@ def _one_or_more(numbers: pd.Series) -> str:
 
 
 def to_markdown(table: pd.DataFrame) -> str:
-    """A table of `tables.study_table` as Markdown under its caption."""
+    """A table of `study.study_table` as Markdown, below its caption."""
     plan = layout(table)
     lines = [_markdown_row([_escaped(entry.text) for entry in _head(plan)])]
     lines.append(
@@ -77,7 +77,7 @@ def to_markdown(table: pd.DataFrame) -> str:
 
 
 def under(table: pd.DataFrame, plan: Layout) -> str:
-    """What is said under a table."""
+    """The line under a table."""
     shared = f"All rows of this run: {plan.everywhere}. " if plan.everywhere else ""
     return shared + caption(table)
 
@@ -106,7 +106,7 @@ def _markdown(entry: Entry) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Text as Markdown's own characters would spoil it: neither links nor HTML come out of names."""
+    """Text with Markdown's characters escaped, so that names become neither links nor HTML."""
     return re.sub(r"([\\|*<`\[\]])", r"\\\1", " ".join(text.split()))
 
 
@@ -151,7 +151,7 @@ def to_latex(table: pd.DataFrame, name: str, question: str = "") -> str:
 
 
 def _tex_head(entry: Entry) -> str:
-    """The costs' long names a word a line."""
+    """A heading; long names of costs are set one word a line."""
     words = [tex(word) for word in re.split(r" (?!\w+\))", entry.text)]
     return "\\shortstack[r]{" + r"\\".join(words) + "}" if entry.kind == "cost" else " ".join(words)
 
@@ -161,7 +161,7 @@ def _tex_row(texts: Iterable[str]) -> str:
 
 
 def _tex_rates(row: list[Entry]) -> list[str]:
-    """A match and its rates; one remark where none of them has run."""
+    """A match and its rates, or one remark if none of them has run."""
     match, *rates = map(_tex, row)
     if rates and set(rates) == {NOT_RUN}:
         return [match, f"\\multicolumn{{{len(rates)}}}{{c}}{{\\emph{{{NOT_RUN}}}}}"]

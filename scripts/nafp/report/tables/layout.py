@@ -1,4 +1,4 @@
-"""A tidy table laid out as the paper prints it: a block a source, a group a configuration, a row a kind of match."""
+"""Layout of a tidy table as in the paper: a block a source, a group a configuration, a row a kind of match."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,15 +15,15 @@ from nafp.report.tables.study import COSTS, MEASURED_HERE, NOT_RUN, OURS
 MISSING, MINUS = "–", "\N{MINUS SIGN}"
 MARKS = {"better": "▲", "worse": "▼"}
 LABELS = ("method", "N", "d", "index", "seeds", "songs", "queries")
-COUNTS = ("songs", "queries")  # of which the caption says how many, where all rows have the same
+COUNTS = ("songs", "queries")  # labels that the caption states where all rows have the same
 WORDS = {"method", "index", "match"}
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One place of the table: what is printed, its number for sorting, and the sentence behind it.
+    """One entry of the table: its text, its number for sorting, and its tooltip (``title``).
 
-    ``kind``: method, index, match, number, rate or cost. ``below``: smaller lines under it. ``mark``: of MARKS.
+    ``kind``: method, index, match, number, rate or cost. ``below``: smaller lines under it. ``mark``: one of MARKS.
     """
 
     text: str
@@ -46,7 +46,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Block:
-    """The groups of one source, and what is to be said of comparing them."""
+    """The groups of one source, and a note on whether they are comparable."""
 
     source: str
     note: str
@@ -145,7 +145,7 @@ def _rate(row: dict | None) -> Entry:
 
 
 def _sentence(row: dict) -> str:
-    """All that is known of a number."""
+    """Tooltip of a rate: interval, seeds, published rates, p-values."""
     queries = f"{row['queries']:,.0f} queries of {row['query_s']:g} s in {row['songs']:,} songs"
     parts = [
         f"{row['hit_rate_pct']:.2f} % of {queries}",

@@ -1,4 +1,4 @@
-"""The numbers that others reported: which belong into a table, and which compare with ours."""
+"""Numbers that others reported: which ones belong in a table, and which are comparable with ours."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -11,10 +11,10 @@ from nafp.evaluation.starts import ICASSP_IDS_SHA256
 from nafp.grid import FILES
 
 PAPER, RERUN = "paper", "users' re-run"
-# published database -> name of the data set, and its segments: the paper's 56 M became 54 M in the release
+# published database -> name of the data set, and its segments: the paper's 56 M became 54 M in the original code's data
 DATABASES = {"test-dummy-db-100k-full": ("full", 56e6), "test-dummy-db 10k-30s": ("mini", 10_500 * 59)}
-CODES = 64  # of the published index (3.5)
-_SIZE_TOLERANCE = 0.05  # by which a database may differ in size and still count as the same
+CODES = 64  # codes a fingerprint in the paper's index (3.5)
+_SIZE_TOLERANCE = 0.05  # relative difference in size up to which databases count as the same
 _NO_AUGMENTATION, _NOW_PLAYING = "nafp (no augmentation)", "now-playing (modified for 1 s unit)"
 
 
@@ -74,14 +74,14 @@ def _same_database(database: str, row: Mapping[str, Any]) -> bool:
 
 
 def _same_index(database: str, row: Mapping[str, Any]) -> bool:
-    """IVF-PQ as in the paper (3.5) or the published code; of fewer than 64 dimensions each is a code."""
+    """IVF-PQ as in the paper (3.5) or the original code; with fewer than 64 dimensions, one code a dimension."""
     options = json.loads(row["index_options"]) or {}
     kind = options.get("type", row["index"]), options.get("nlist"), options.get("nprobe"), options.get("nbits")
     codes, dim = options.get("m", 0), row["dim"] if pd.notna(row["dim"]) else CODES
     return kind in {("ivfpq", nlist, 40, 8) for nlist in (200, 256)} and min(codes, dim) == min(CODES, dim)
 
 
-SAME: dict[str, Callable[[str, Mapping[str, Any]], bool]] = {  # what must be the same -> whether it is
+SAME: dict[str, Callable[[str, Mapping[str, Any]], bool]] = {  # condition of a comparison -> whether it holds
     "database": _same_database,
     "queries": lambda database, row: row["query_set"] == FILES,
     "protocol": lambda database, row: row["protocol"] == "release",

@@ -17,10 +17,15 @@ FLOAT_BYTES = 4
 
 
 class SearchableIndex(Protocol):
-    """An open index. ``gpu``: number of the GPU that holds it; ``memory_bytes``: what it keeps in memory. None if unknown."""
+    """An index that is open for searching."""
 
-    memory_bytes: int | None
-    gpu: int | None
+    @property
+    def memory_bytes(self) -> int | None:
+        """Bytes that it keeps in memory, by its structure; None if unknown."""
+
+    @property
+    def gpu(self) -> int | None:
+        """Number of the GPU that holds it; None on the CPU."""
 
     def __len__(self) -> int:
         """Number of fingerprints."""
@@ -42,10 +47,12 @@ class Building:
 class IndexType(ABC):
     """An index type with its options: the fields of the subclass, each made by ``nafp.options.option``."""
 
-    name: ClassVar[str]  # in the config
-    backend: ClassVar[str]  # library that it is of
+    name: ClassVar[str]  # name in the config
+    backend: ClassVar[str]  # library that implements it
     environment: ClassVar[str] = "search"  # file in envs/ with the packages that it needs
-    takes_additions: ClassVar[bool] = False  # to its finished folder; otherwise it is rebuilt when its database grows
+    takes_additions: ClassVar[bool] = (
+        False  # additions to a finished index; otherwise it is rebuilt when its database grows
+    )
     min_training_vectors: ClassVar[int] = 0
 
     @abstractmethod

@@ -12,7 +12,7 @@ from nafp.search.types.base import Building, IndexType, SearchableIndex
 if TYPE_CHECKING:
     from nafp.search.vectors import Database
 
-LITE_TYPES = ("AUTOINDEX", "BRUTE_FORCE", "FLAT", "HNSW", "HNSW_SQ", "IVF_FLAT", "IVF_SQ8")  # of Milvus Lite
+LITE_TYPES = ("AUTOINDEX", "BRUTE_FORCE", "FLAT", "HNSW", "HNSW_SQ", "IVF_FLAT", "IVF_SQ8")  # types of Milvus Lite
 URI = {"anyOf": [{"type": "null"}, {"type": "string", "pattern": "^https?://[^@]+$"}]}
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import faiss
 
 K_FACTOR = {"type": "number", "minimum": 1}, "times k candidates are ranked again exactly"
-GPU_M = (1, 2, 3, 4, 8, 12, 16, 20, 24, 28, 32, 40, 48, 56, 64, 96)  # of faiss.GpuIndexIVFPQ
+GPU_M = (1, 2, 3, 4, 8, 12, 16, 20, 24, 28, 32, 40, 48, 56, 64, 96)  # values of m that faiss.GpuIndexIVFPQ takes
 GPU_SHARED_MEMORY = 49_152  # bytes of a block for lookup tables
 
 

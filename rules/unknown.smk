@@ -1,0 +1,17 @@
+# Targets that no other rule makes: planning ends with a sentence that says what is known.
+TARGETS = [*(rule.name for rule in workflow.rules if not rule.output), "identify", "export"]
+GIVEN = [str(TEST_IDS), *(str(sections_of(name)["train"]["init_from"]) for name in config["recipes"]), *os.listdir()]
+CELL = rf"epoch=({EPOCHS})/{QUERIES}({INDEXES})\.[a-z.]+$"
+BELOW_RUNS = rf"(runs|fingerprints|indexes|scores)/(?!({RUNS})/)|scores/(?!({RUNS})/{CELL})"
+UNKNOWN_TARGET = rf"(?!({'|'.join(map(re.escape, GIVEN))})$)([a-z][a-z0-9_]*|{re.escape(RESULTS)}/({BELOW_RUNS}).+)"
+
+
+rule unknown_target:
+    """No target: what is asked for by mistake."""
+    input:
+        refuse_target,
+    output:
+        "{target}",
+    wildcard_constraints:
+        target=UNKNOWN_TARGET,
+    localrule: True

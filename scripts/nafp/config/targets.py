@@ -1,0 +1,69 @@
+"""Targets that are not there: which part of a name or path is unknown, and what is known instead."""
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from difflib import get_close_matches
+
+from nafp.grid import RUN_FIELDS
+
+SECTIONS = {
+    "aug": "chains",
+    "loss": "losses",
+    "recipe": "recipes",
+    "external": "external",
+}  # field -> its names in the config
+
+
+def sentence_of_target(target: str, names: Collection[str], config: Mapping) -> str:
+    """Why there is no such target. ``names``: the targets that are names; a path is compared with the config."""
+    if "/" not in target:
+        return f"unknown target {target!r}{likely(target, names)}; known: {', '.join(names)}"
+    problems = problems_of_path(target, config)
+    return f"{target}: {'; '.join(problems) or 'no rule makes this file'}"
+
+
+def likely(name: str, names: Collection[str]) -> str:
+    """In brackets, a question with the most similar of some names, if one is similar."""
+    found = get_close_matches(name, names, n=1)
+    return f" (did you mean {found[0]!r}?)" if found else ""
+
+
+def problems_of_path(path: str, config: Mapping) -> list[str]:
+    """What is unknown in a path below ``results/{dataset}/``, one sentence a part."""
+    _, _, kind, *parts = path.split("/")
+    run, parts = (parts[0], parts[1:]) if parts else ("", [])
+    problems = problems_of_run_name(run, config)
+    if kind in ("scores", "indexes", "fingerprints"):
+        epoch, parts = (parts[0], parts[1:]) if parts else ("", [])
+        if not re.fullmatch(r"epoch=(best|last|\d+)", epoch):
+            problems.append(
+                f"unknown epoch {epoch.removeprefix('epoch=')!r}; known: best, last, or a number, as in epoch=best"
+            )
+    if kind == "scores" and parts and parts[0].startswith("queries="):
+        problems += unknown("query set", parts[0].removeprefix("queries="), config["query_sets"])
+        parts = parts[1:]
+    if kind in ("scores", "indexes") and parts:
+        problems += unknown("index", parts[-1].split(".")[0], config["indexes"])
+    return problems
+
+
+def problems_of_run_name(run: str, config: Mapping) -> list[str]:
+    """What is unknown in the name of a run."""
+    fields = dict(field.partition("=")[::2] for field in re.split(rf"_(?=(?:{'|'.join(RUN_FIELDS)})=)", run))
+    if list(fields) not in (list(RUN_FIELDS), ["external"]):
+        example = "_".join(f"{name}={config['run'][name]}" for name in RUN_FIELDS)
+        return [f"{run!r} is not the name of a run, which is like {example}"]
+    problems = []
+    for name, value in fields.items():
+        if name in SECTIONS:
+            problems += unknown({"aug": "augmentation"}.get(name, name), value, config[SECTIONS[name]])
+        elif not value.isdecimal():
+            problems.append(f"{name}={value}: not a number")
+    return problems
+
+
+def unknown(what: str, name: str, known: Collection[str] | Sequence[str]) -> list[str]:
+    """A sentence if a name is not among the known ones."""
+    if name in known:
+        return []
+    return [f"unknown {what} {name!r}{likely(name, known)}; known: {', '.join(known) or 'none'}"]

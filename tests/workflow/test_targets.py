@@ -1,0 +1,74 @@
+"""What is asked for by mistake, and what would be trained again without being asked for, is said while jobs are planned."""
+
+import pytest
+import yaml
+from workflow import FULL, NONE, ROOT, copy_project, planned, snakemake, tiny
+
+from nafp.config.targets import problems_of_path, sentence_of_target
+
+SCORES = "results/demo/scores"
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    return copy_project(tmp_path_factory.mktemp("targets"))
+
+
+@pytest.mark.parametrize(
+    "target, says",
+    [
+        ("tabel3", "unknown target 'tabel3' (did you mean 'table3'?); known: data, verification, "),
+        (
+            f"{SCORES}/{FULL.replace('full', 'ful')}/epoch=best/l2.json",
+            "unknown augmentation 'ful' (did you mean 'full'?)",
+        ),
+        (f"{SCORES}/{FULL}/epoch=best/l3.json", "unknown index 'l3'; known: l2, ivf"),
+        (f"{SCORES}/{FULL}/epoch=bst/l2.json", "unknown epoch 'bst'; known: best, last, or a number"),
+        (f"{SCORES}/{FULL}/epoch=best/queries=loud/l2.json", "unknown query set 'loud'; known: none"),
+        (
+            "results/demo/runs/somebody/epoch=best.safetensors",
+            "'somebody' is not the name of a run, which is like aug=full",
+        ),
+    ],
+)
+def test_a_target_that_is_not_there(project, target, says):
+    done = snakemake(project, target, "-n")
+    assert done.returncode != 0
+    assert says in done.stdout
+    assert "MissingRuleException" not in done.stdout
+
+
+def test_targets_that_are_there_are_found_as_before(project):
+    (project / "ids").write_text("0\n1\n")
+    config = tiny(project, search={"lengths": [1, 3, 5], "test_ids": "ids"})
+    assert planned(project, f"{SCORES}/{FULL}/epoch=last/l2.json", config=config)["score"] == 1
+    assert planned(project, "fingerprints")["fingerprint"] == 6
+
+
+def test_what_is_unknown_in_a_path():
+    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    run = "aug=full_bsz=x_dim=64_loss=ntxnt_recipe=bas_seed=0"
+    assert [
+        problem.split(";")[0] for problem in problems_of_path(f"results/a/runs/{run}/epoch=1.safetensors", config)
+    ] == [
+        "bsz=x: not a number",
+        "unknown loss 'ntxnt' (did you mean 'ntxent'?)",
+        "unknown recipe 'bas' (did you mean 'base'?)",
+    ]
+    assert sentence_of_target("q", ["all"], config) == "unknown target 'q'; known: all"
+
+
+def test_a_run_that_would_be_trained_in_the_place_of_another(edited):
+    """It is said once, with the keys that differ, by the main process; not of runs that are not asked for."""
+    folder, edit = edited
+    assert "other settings" not in snakemake(folder, "-n").stdout
+    edit("config.yaml", "learning_rate: 2.0e-3", "learning_rate: 1.0e-3")
+    edit("config.yaml", "ntxent: {tau: 0.05}", "ntxent: {tau: 0.1}")
+    said = [line for line in snakemake(folder, "-n").stdout.splitlines() if "other settings" in line]
+    assert sorted(line.split(": was trained")[0] for line in said) == sorted(
+        f"results/demo/runs/{run}" for run in (FULL, NONE)
+    )
+    assert all(
+        "(train.learning_rate, loss_options.tau); it will be trained again in its place" in line for line in said
+    )
+    assert "other settings" not in snakemake(folder, "data", "-n").stdout
