@@ -33,7 +33,7 @@ def run_name(fields: Mapping) -> str:
 
 def parse_run(name: str) -> dict:
     """A run's name in a path -> its fields; numbers of trained runs become int."""
-    return kind_of(name).parse(name)
+    return kind_of(name).parse(name) or {}  # a kind always reads the names that are its own
 
 
 def default_fields(config: Mapping) -> dict:
