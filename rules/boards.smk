@@ -17,8 +17,8 @@ def study_of(study):
 
 
 def detailed_runs():
-    """The runs that are looked at closely: the default one and the first ones of the studies."""
-    runs = dict.fromkeys(cell.run for study in STUDIES for cell in CELLS[study])
+    """The trained runs that are looked at closely: the default one and the first ones of the studies."""
+    runs = dict.fromkeys(run for study in STUDIES for run in runs_of(study))
     return sorted(runs, key=lambda run: run != DEFAULT_RUN)[: config["scoreboard"]["runs"]]
 
 

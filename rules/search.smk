@@ -10,6 +10,45 @@ match SEARCH["test_ids"]:
 SEARCHED = ("dummy", "db", "shards")  # inputs that decide on a job's memory and time
 
 
+def method_options(wildcards):
+    """A method's options, its type among them."""
+    return {"type": wildcards.name, **config["methods"][wildcards.name]}
+
+
+def answering(wildcards):
+    """The method of a job, as the config has it."""
+    return method_of(wildcards.name, config["methods"][wildcards.name])
+
+
+def method_inputs(wildcards):
+    """The files that a method's answers depend on, as input; a sentence if it cannot work here."""
+    method = answering(wildcards)
+    if problems := said(method.check):
+        raise WorkflowError(*(f"methods.{wildcards.name}: {problem}" for problem in problems))
+    return method.inputs
+
+
+def answered_queries(wildcards):
+    """The packed queries of a cell, as input."""
+    check_queries()
+    return packed(query_split(wildcards))
+
+
+def method_environment(wildcards):
+    """The conda environment of a method's job."""
+    return f"../envs/{answering(wildcards).environment}.yaml"
+
+
+def method_code(wildcards):
+    """Digest of the code that a method's answers depend on, which is not that of other methods."""
+    own = type(answering(wildcards)).__module__
+    others = {
+        str(SCRIPTS / f"{kind.__module__.replace('.', '/')}.py") for kind in METHODS.values() if kind.__module__ != own
+    }
+    registry = str(SCRIPTS / "nafp/methods/__init__.py")
+    return content_of(str(SCRIPTS / "answer.py"), *(one for one in modules("answer") if one not in {*others, registry}))
+
+
 rule fetch_test_ids:
     """The 2,000 places in the paper's test queries where its test sequences start."""
     output:
@@ -101,6 +140,41 @@ rule score:
         "searching {wildcards.index} for {wildcards.run}"
     script:
         "../scripts/score.py"
+
+
+rule answer:
+    """Let a method that needs no index answer all test sequences, and count the hits."""
+    input:
+        dummy=packed("dummy"),
+        db=packed("test_db"),
+        query=answered_queries,
+        files=method_inputs,
+        test_ids=TEST_IDS,
+    output:
+        cell=f"{RESULTS}/scores/method={{name}}/{{queries}}answers.json",
+        hits=f"{RESULTS}/scores/method={{name}}/{{queries}}answers.hits.parquet",
+    log:
+        log_of("answer/{name}/{queries}answers"),
+    benchmark:
+        benchmark_of("answer/{name}/{queries}answers")
+    wildcard_constraints:
+        name="|".join(config["methods"]) or "none",
+    conda:
+        method_environment
+    threads: THREADS
+    resources:
+        mem_mb=scale_with_input(4000, 4, of=("dummy", "db")),
+        runtime=scale_with_input(240, 0.5, of=("dummy", "db")),
+    params:
+        code=method_code,
+        dataset=DATASET,
+        method=method_options,
+        queries=about_queries,
+        search={**SEARCH, "test_ids": TEST_IDS or SEARCH["test_ids"]},
+    message:
+        "letting {wildcards.name} answer"
+    script:
+        "../scripts/answer.py"
 
 
 rule measure_scale:

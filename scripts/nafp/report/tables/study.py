@@ -10,8 +10,17 @@ import pandas as pd
 
 from nafp.evaluation.song_hits import paired_tests, read_hits
 from nafp.evaluation.statistics import LEVEL, holm
-from nafp.grid import FILES, CellKey
-from nafp.report.tables.cells import MEASURED, NO_FIELDS, keys_of, label, pool_seeds, shown_fields, with_intervals
+from nafp.grid import AXES, FILES, CellKey
+from nafp.report.tables.cells import (
+    MEASURED,
+    NO_FIELDS,
+    differs,
+    keys_of,
+    label,
+    pool_seeds,
+    shown_fields,
+    with_intervals,
+)
 from nafp.report.tables.published import PAPER, RERUN, counterparts, of_study, why_not_comparable
 
 OURS = "this run"
@@ -36,7 +45,7 @@ COLUMNS = [
     *("runs", "dataset", "protocol", "epoch", "database_segments"),
 ]
 _INTEGERS = dict.fromkeys(["row", "N", "d", "seeds", "planned", "songs", "hits"], "Int64")
-_OWN_COLUMN = {"bsz", "dim", "index"}  # fields with a column of their own, not part of the method's name
+_OWN_COLUMN = {"bsz", "dim", "index", *AXES}  # fields with a column of their own, or that are the method
 DEFAULT_MATCHES = ("exact", "near", "open set")
 _PUBLISHED_LENGTHS = (1, 2, 3, 5, 6, 10)
 
@@ -77,6 +86,7 @@ def study_table(cells: pd.DataFrame, published: pd.DataFrame, study: Study) -> p
     table["baseline"] = table["baseline"].eq(True)
     table["runs"] = [" ".join(runs) if isinstance(runs, tuple) else None for runs in table["runs"]]
     identity = [*OF_CONFIGURATION, "runs", "match", "dataset", "protocol", "epoch", "database_segments"]
+    table["index"] = table["index"].replace("", None)
     table["row"] = table.groupby(identity, sort=False, dropna=False).ngroup()
     return table.astype(_INTEGERS)
 
@@ -103,7 +113,7 @@ def _ours(cells: pd.DataFrame, published: pd.DataFrame, study: Study) -> pd.Data
     else:
         pooled = planned.reindex(columns=dict.fromkeys([*planned, *pooled]))
     configuration = [name for name in planned.columns if name not in ("planned", "planned_runs")]
-    differing = [name for name in configuration if planned[name].nunique(dropna=False) > 1]
+    differing = [name for name in configuration if differs(planned, name)]
     names = [n for n in dict.fromkeys([*study.varied, *differing, *shown_fields(cells)]) if n not in _OWN_COLUMN]
     names = [name for name in names if name in pooled.columns]
     lengths = sorted(cells["seconds"].unique()) or list(_PUBLISHED_LENGTHS)
@@ -132,9 +142,10 @@ def _planned(cells: pd.DataFrame, study: Study) -> pd.DataFrame:
 
 
 def _described(row: Mapping[str, Any], names: Sequence[str], study: Study) -> dict[str, Any]:
+    methods = [row[axis] for axis in AXES if pd.notna(row.get(axis))] or ["nafp"]
     return {
         "source": OURS,
-        "method": ", ".join(part for part in ("nafp", label(row, names)) if part),
+        "method": ", ".join(part for part in (*methods, label(row, names)) if part),
         "N": row.get("bsz"),
         "d": row.get("dim"),
         "index": row["index"],
