@@ -13,7 +13,7 @@ SEARCHED = ("dummy", "db", "shards")  # inputs that decide on a job's memory and
 rule fetch_test_ids:
     """The 2,000 places in the paper's test queries where its test sequences start."""
     output:
-        ICASSP_IDS,
+        ids=ICASSP_IDS,
     log:
         log_of("fetch_test_ids"),
     retries: 3
@@ -54,7 +54,7 @@ rule build_index:
         runtime=scale_with_input(60, 0.05, of=SEARCHED),
     params:
         code=code("build_index"),
-        options=lambda wildcards: config["indexes"][wildcards.index],
+        options=index_options,
         seed=config["search"]["seed"],
         train_max=config["search"]["train_max"],
         device=config["search"]["device"],
@@ -73,7 +73,7 @@ rule score:
         db=vectors("test_db"),
         query=query_vectors,
         shards=shards("dummy", "test_db", query_split),
-        clips=lambda wildcards: f"{RESULTS}/data/packed/{query_split(wildcards)}.csv",
+        clips=clips_of_queries,
         songs=[f"{RESULTS}/data/packed/{split}.csv" for split in ("dummy", "test_db")],
         test_ids=TEST_IDS,
     output:
@@ -95,7 +95,7 @@ rule score:
         dataset=DATASET,
         fields=run_fields,
         queries=about_queries,
-        options=lambda wildcards: config["indexes"][wildcards.index],
+        options=index_options,
         search={**SEARCH, "test_ids": TEST_IDS or SEARCH["test_ids"]},
     message:
         "searching {wildcards.index} for {wildcards.run}"
@@ -128,7 +128,7 @@ rule measure_scale:
         runtime=scale_with_input(60, 0.2, of=SEARCHED),
     params:
         code=code("measure_scale"),
-        options=lambda wildcards: config["indexes"][wildcards.index],
+        options=index_options,
         fractions=config["scale"]["fractions"],
         search={**SEARCH, "test_ids": TEST_IDS or SEARCH["test_ids"]},
     message:
