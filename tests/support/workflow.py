@@ -13,6 +13,7 @@ import yaml
 from forked import forked_snakemake
 
 ROOT = Path(__file__).parents[2]
+LIMIT_S = 1800  # of a run of Snakemake; a busy machine takes ten times as long as an idle one
 PARTS = ("Snakefile", "config.yaml", "rules", "scripts", "schemas", "envs", "published", "profiles", "report")
 FULL, NONE = (f"aug={aug}_bsz=16_dim=16_loss=ntxent_recipe=base_seed=0" for aug in ("full", "none"))
 
@@ -45,11 +46,11 @@ def run_snakemake(folder: Path, *arguments: str, environment: dict | None = None
     clean = {name: value for name, value in os.environ.items() if not name.startswith("SNAKEMAKE")}
     with tempfile.NamedTemporaryFile() as output:
         if environment is None:
-            status = forked_snakemake([*arguments], folder, clean, Path(output.name), timeout=900)
+            status = forked_snakemake([*arguments], folder, clean, Path(output.name), timeout=LIMIT_S)
         else:
             command = [sys.executable, "-m", "snakemake", *arguments]
             status = subprocess.run(
-                command, cwd=folder, env=clean | environment, stdout=output, stderr=subprocess.STDOUT, timeout=900
+                command, cwd=folder, env=clean | environment, stdout=output, stderr=subprocess.STDOUT, timeout=LIMIT_S
             ).returncode
         said = Path(output.name).read_text(encoding="utf-8", errors="replace")
     return subprocess.CompletedProcess(arguments, status, said)
@@ -84,7 +85,7 @@ def finished(tmp_path_factory) -> Path:
     with open(shared / "finished.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (shared / "finished").exists():
-            run_tiny(shared / "running").rename(shared / "finished")
+            run_tiny(Path(tempfile.mkdtemp(dir=shared)) / "project").rename(shared / "finished")
     shutil.copytree(shared / "finished", folder)  # keeps the times
     return folder
 

@@ -7,6 +7,8 @@ import sys
 import pytest
 from workflow import ROOT, copy_project
 
+from nafp.config.schema import RENAMED
+
 sys.path.insert(0, str(ROOT / "docs"))
 import rulegraph  # noqa: E402
 
@@ -44,6 +46,15 @@ def test_files_that_the_pages_link_to_are_there():
     for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]:
         links = re.findall(r"\]\(((?!https?://|#)[^)#]+)", page.read_text(encoding="utf-8"))
         assert [link for link in links if not (page.parent / link).exists()] == [], page.name
+
+
+def test_the_changelog_has_every_renamed_key():
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8").split("### Renamed")[1].split("\n###")[0]
+    cells = [
+        [re.findall(r"`(\w+)", cell) for cell in line.split("|")[2:4]] for line in text.splitlines() if "`" in line
+    ]
+    told = {pair for old, new in cells for pair in zip(old, new, strict=False)}
+    assert {pair for names in RENAMED.values() for pair in names.items()} <= told
 
 
 def test_the_rule_graph_is_that_of_the_workflow(tmp_path):

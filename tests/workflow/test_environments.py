@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from nafp.augment.steps import STEPS
+
 ROOT = Path(__file__).parents[2]
 ENVIRONMENTS = [*sorted((ROOT / "envs").glob("*.yaml")), ROOT / "environment.yaml"]
 # import name -> distribution, where they differ
@@ -93,6 +95,17 @@ def test_every_script_has_an_environment_with_its_imports():
                 pinned |= {"faiss-gpu"} if "faiss-cpu" in pinned else set()  # the same module
                 assert {name.replace("-", "_") for name in pinned} >= OPTIONAL
             assert needed - OPTIONAL - WITH_A_GPU.get(environment, set()) <= pinned, (script, environment)
+
+
+def test_environments_hold_what_augmentation_steps_import():
+    """Scripts that use a chain load the classes of its steps by the names in the registry."""
+    steps = {ROOT / f"scripts/{step.cls.partition(':')[0].replace('.', '/')}.py" for step in STEPS.values()}
+    needed = set().union(*(third_party(step, set()) for step in steps))
+    for script, environments in rule_environments().items():
+        third_party(ROOT / f"scripts/{script}.py", seen := set())
+        if ROOT / "scripts/nafp/augment/chain.py" in seen:
+            for environment in environments:
+                assert needed <= set(environment_pins(ROOT / f"envs/{environment}.yaml")), (script, environment)
 
 
 def test_a_node_that_only_searches_needs_no_training_stack():

@@ -11,7 +11,10 @@ from nafp.augment.base import Range, WaveStep, uniform
 
 @dataclass
 class LowPass(WaveStep):
-    """A zero-phase Butterworth low-pass of the given order, its cutoff log-uniform in ``cutoff_hz`` (-3 dB there)."""
+    """A zero-phase Butterworth low-pass of the given order, its cutoff log-uniform in ``cutoff_hz`` (-3 dB there).
+
+    Zero phase keeps the replica in its place. torchaudio's biquads delay it, and take one cutoff for a whole batch.
+    """
 
     cutoff_hz: Range = (1500, 4000)
     order: int = 4

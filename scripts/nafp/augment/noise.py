@@ -25,6 +25,7 @@ class Noise(WaveStep):
 
 def mix_at_snr(x: Tensor, noise: Tensor, snr_db: Tensor, samples: int = SEGMENT) -> Tensor:
     """x + noise with the noise scaled to (B, 1) ``snr_db`` below the segment's RMS; silent noise adds nothing."""
+    # torchaudio.functional.add_noise gives NaN for silent noise, and measures the context before the segment too
     noise_rms = rms(noise, samples)
     gain = torch.where(noise_rms > 0, rms(x, samples) / noise_rms * 10 ** (-snr_db / 20), 0)
     return x + gain * noise

@@ -56,7 +56,7 @@ def problems_of_run_name(run: str, config: Mapping) -> list[str]:
     problems = []
     for name, value in fields.items():
         if name in SECTIONS:
-            problems += unknown({"aug": "augmentation"}.get(name, name), value, config[SECTIONS[name]])
+            problems += unknown("augmentation" if name == "aug" else name, value, config[SECTIONS[name]])
         elif not value.isdecimal():
             problems.append(f"{name}={value}: not a number")
     return problems
