@@ -250,7 +250,9 @@ def memory(device: torch.device, options: argparse.Namespace) -> pd.DataFrame:
     splits, said = sounds(), io.StringIO()
     if device.type == "cpu":
         t = trainer(settings(width, bsz, "float32", micro_batch_size="auto"), splits, device)
-        return pd.DataFrame([{"what": "micro_batch_size: auto", "found": f"micro-batches of {t.micro_batch_size}"}])
+        return pd.DataFrame(
+            [{"what": "micro_batch_size: auto", "found": f"micro-batches of {t.micro_batch_size or 'the whole batch'}"}]
+        )
     held = torch.empty(max(torch.cuda.mem_get_info(device)[0] - 14 * 2**30, 0), dtype=torch.uint8, device=device)
     with contextlib.redirect_stdout(said):
         t = trainer(settings(width, bsz, "float32", micro_batch_size="auto"), splits, device)

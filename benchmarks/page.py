@@ -50,12 +50,14 @@ def main() -> None:
         plots.hit_rate_over_length(cells, folder / "a.svg", study.varied, published)
         plots.hit_rate_over(cells, folder / "b.svg", "bsz", study.varied, published)
         pareto.index_costs(cells, folder / "c.svg")
-        drawn = clock()
+        plotted = clock()
         figures = [(name, (folder / f"{name}.svg").read_text(encoding="utf-8")) for name in "abc"]
         shown = sounds | {"names": run_labels(cells)}
         page = render_page("Benchmark", headline(cells), [Section("table3", "All of it", table, figures)], [], shown)
         done = clock()
-    times = f"{done - began:.1f} s (tables {tabled - began:.1f}, plots {drawn - tabled:.1f}, page {done - drawn:.1f})"
+    times = (
+        f"{done - began:.1f} s (tables {tabled - began:.1f}, plots {plotted - tabled:.1f}, page {done - plotted:.1f})"
+    )
     size = f"{len(page.encode()) / 1e6:.1f} MB"
     times = f"CPU: {times}" if options.cpu else times
     grid = f"{options.runs} runs x {options.indexes} indexes, {QUERIES:,} queries"

@@ -4,6 +4,8 @@ import os
 from pathlib import Path
 
 os.environ["CUDA_VISIBLE_DEVICES"] = ""  # tests compute on the CPU everywhere; what a GPU does, benchmarks/gpu.py shows
+# Threads that wait for each other sleep: on cores that are busy with other tests, spinning takes six times the work.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ["TRITON_INTERPRET"] = "1"  # before anything imports Triton: tests/unit/test_kernels.py
 
 import pytest  # noqa: E402

@@ -89,7 +89,7 @@ def baseline(study: Mapping, config: Mapping) -> CellKey:
         if all(fields[name] == value for name, value in named.items()):
             return key_of(fields)
     if "baseline" in study:
-        raise UserError(f"baseline {named} is none of the study's cells")
+        raise UserError(f"baseline {named} is not one of the study's cells")
     return key_of(cells[0])
 
 

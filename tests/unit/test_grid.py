@@ -124,7 +124,11 @@ IMPOSSIBLE = [  # path and value of what no run or cell could do, and what is sa
             "unknown key 'batch' in studies.table3; known: aug, baseline, bsz, dim, index, loss, matches, query_set, question, "
             "recipe, runs, seed",
         ),
-        ("studies.table3.baseline", {"bsz": 60}, "study 'table3': baseline {'bsz': 60} is none of the study's cells"),
+        (
+            "studies.table3.baseline",
+            {"bsz": 60},
+            "study 'table3': baseline {'bsz': 60} is not one of the study's cells",
+        ),
         ("train.epoch", 3, "unknown key 'epoch' in train; known: checkpoints, compile, data, epochs,"),
         (
             "train.data",

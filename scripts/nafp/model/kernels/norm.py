@@ -19,7 +19,7 @@ from nafp.model.kernels.products import Axis, Moments
 
 TILE, ROW = 2048, 256  # elements of an item that a program has in registers, in rows of a warp each
 PART, FIRST_PARTS = 8192, 4  # elements whose moments a program takes together, and programs of an image
-WHOLE_ITEM = 8192  # elements of an item, up to which one program has all of it in registers and reads it once
+WHOLE_ITEM = 8192  # elements of the largest item that one program holds in registers and reads once
 NORM_PROGRAMS, WHOLE_PROGRAMS = 1056, 264  # eight, or with whole items two, for each of an H100's multiprocessors
 
 

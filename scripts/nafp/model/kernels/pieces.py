@@ -1,4 +1,4 @@
-"""What kernels are made of: how they are compiled, the activation, and sums."""
+"""Building blocks of the kernels: compilation, the activation, and sums."""
 
 import inspect
 

@@ -10,8 +10,8 @@ from torch import Tensor
 from nafp.model.kernels.pieces import elu_from, elu_slope, jit, store_moments, two_sums
 
 TAPS = 3  # kernel length of every convolution of the encoder
-MANY_ROWS = 2**14  # from here on tiles of 128 rows fill a GPU
-SHARES = 264  # programs among which a weight gradient's rows are shared: two for each of an H100's multiprocessors
+MANY_ROWS = 2**14  # rows from which tiles of 128 rows fill a GPU
+SHARES = 264  # programs that share the rows of a weight gradient: two for each multiprocessor of an H100
 
 
 @triton.jit

@@ -8,7 +8,7 @@ import pandas as pd
 
 from nafp.audio.segments import SEGMENT
 from nafp.audio.splits import Split
-from nafp.report.figures.style import colours, drawn, legend, note, short
+from nafp.report.figures.style import colours, legend, note, plotted, short
 
 SILENCE_DBFS = -60
 KINDS = {  # kind -> hatch, to tell kinds apart in grey print
@@ -56,11 +56,11 @@ def kinds_of_answers(hits: pd.DataFrame, songs: np.ndarray, dummy_rows: int, qui
 
 
 def plot_answers(counts: Mapping[str, pd.Series], seconds: float, songs: int, path: str | Path) -> None:
-    """Draw the kinds of answers (%) of each run to queries of so many seconds in so many songs.
+    """Plot the kinds of answers (%) of each run to queries of so many seconds in so many songs.
 
     Writes an SVG to `path`, and a PNG.
     """
-    with drawn(path, height=0.9 + 0.38 * len(counts)) as (figure, axes):
+    with plotted(path, height=0.9 + 0.38 * len(counts)) as (figure, axes):
         table = pd.DataFrame(counts).T
         shares, total = 100 * table.div(table.sum(axis=1), axis=0), int(table.sum(axis=1).max())
         left, at = np.zeros(len(table)), np.arange(len(table))[::-1]

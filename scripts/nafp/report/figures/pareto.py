@@ -12,7 +12,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import LogLocator, NullLocator
 from matplotlib.transforms import Bbox
 
-from nafp.report.figures.style import HEIGHT, colours, drawn, legend, note, short
+from nafp.report.figures.style import HEIGHT, colours, legend, note, plotted, short
 from nafp.report.tables.cells import label, pool_seeds, shown_fields, with_intervals
 
 MOST_LABELS = 24
@@ -20,18 +20,18 @@ _RADIUS = 4  # marker radius in points
 
 
 def index_costs(cells: pd.DataFrame, path: str | Path) -> None:
-    """Draw the exact top-1 hit rate (%) at the shortest query over ms per query, and over bytes per fingerprint on disk.
+    """Plot the exact top-1 hit rate (%) at the shortest query over ms per query, and over bytes per fingerprint on disk.
 
     A point an index type, a colour a run; its bar is the 95 % interval. Filled: Pareto-optimal among the types
     of the same run in hit rate, time and size; the line joins the best hit rates for the time, or the size.
     Writes an SVG to `path`, and a PNG. Raises ValueError when no cell has a search time.
     """
     points = _points_of(cells)
-    with drawn(path, 2, height=1.9 * HEIGHT) as (figure, panels):
+    with plotted(path, 2, height=1.9 * HEIGHT) as (figure, panels):
         groups = points.groupby("configuration", sort=False)
         for axes, cost in zip(panels, ("ms_per_query", "bytes"), strict=True):
             for (_, rows), colour in zip(groups, colours(groups.ngroups), strict=True):
-                _draw(axes, rows, cost, colour)
+                _plot_points(axes, rows, cost, colour)
             _cost_axis(axes, points[cost])
         panels[0].set(xlabel=f"ms per query of {points['seconds'].iloc[0]:g} s", ylabel="top-1 hit rate (exact), %")
         panels[1].set(xlabel="bytes per fingerprint on disk", ylabel="top-1 hit rate (exact), %")
@@ -55,7 +55,7 @@ def _points_of(cells: pd.DataFrame) -> pd.DataFrame:
     points = pooled[(pooled["match"] == "exact") & (pooled["seconds"] == pooled["seconds"].min())]
     points = points.dropna(subset=["ms_per_query"])
     if points.empty:
-        raise ValueError("no cell has a search time (ms_per_query), so there is nothing to draw")
+        raise ValueError("no cell has a search time (ms_per_query), so there is nothing to plot")
     points = with_intervals(points)
     fields = [name for name in shown_fields(cells) if name != "index"]
     names = [short(label(row, fields)) for row in points.to_dict("records")]
@@ -75,7 +75,7 @@ def dominated(points: pd.DataFrame) -> pd.Series:
     return pd.Series((no_worse & better).any(axis=0), index=points.index)
 
 
-def _draw(axes: Axes, rows: pd.DataFrame, cost: str, colour: tuple) -> None:
+def _plot_points(axes: Axes, rows: pd.DataFrame, cost: str, colour: tuple) -> None:
     rows = rows.dropna(subset=[cost]).sort_values(cost)
     spread = [rows["hit_rate_pct"] - rows["low_pct"], rows["high_pct"] - rows["hit_rate_pct"]]
     where = rows[cost], rows["hit_rate_pct"]

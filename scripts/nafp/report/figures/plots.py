@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullLocator
 
 from nafp.evaluation import openset
-from nafp.report.figures.style import DASHED, GREY, HEIGHT, SOLID, colours, drawn, legend, markers, note, short
+from nafp.report.figures.style import DASHED, GREY, HEIGHT, SOLID, colours, legend, markers, note, plotted, short
 from nafp.report.tables.cells import label, pool_seeds, shown_fields, with_intervals
 
 MOST_CURVES = 8  # curves in colour; the others are grey
@@ -27,12 +27,12 @@ AXES = {
 def hit_rate_over_length(
     cells: pd.DataFrame, path: str | Path, varied: Sequence[str], published: pd.DataFrame | None = None
 ) -> None:
-    """Draw the top-1 hit rate (%) over the query length (s), one colour per configuration, seeds pooled.
+    """Plot the top-1 hit rate (%) over the query length (s), one colour per configuration, seeds pooled.
 
     Exact is solid with its 95 % interval as a band, near is dashed; with `published`, the paper's curve for N=640,
     d=128 is grey. Of more than MOST_CURVES configurations the best are coloured. Writes an SVG to `path`, and a PNG.
     """
-    with drawn(path) as (figure, axes):
+    with plotted(path) as (figure, axes):
         pooled = pool_seeds(cells[cells["match"].isin(["exact", "near"])], keep_seeds="seed" in varied)
         curves = _named(with_intervals(pooled), cells, varied)
         best = _best(curves)
@@ -59,7 +59,7 @@ def hit_rate_over(
     published: pd.DataFrame | None = None,
     order: Sequence | None = None,
 ) -> None:
-    """Draw the exact top-1 hit rate (%) over one field: a key of AXES.
+    """Plot the exact top-1 hit rate (%) over one field: a key of AXES.
 
     A colour per configuration of the other fields; solid at the shortest query, dashed at the longest; bars are 95 %
     intervals. ``order``: values of a field that is not a number. Writes an SVG to `path`, and a PNG.
@@ -68,7 +68,7 @@ def hit_rate_over(
     numeric = pd.api.types.is_numeric_dtype(cells[over])
     order = sorted(cells[over].unique()) if numeric or order is None else [v for v in order if v in set(cells[over])]
     at = {value: value if numeric and over == "snr_db" else i for i, value in enumerate(order)}
-    with drawn(path) as (figure, axes):
+    with plotted(path) as (figure, axes):
         pooled = pool_seeds(cells)
         pooled = with_intervals(pooled[pooled["match"].eq("exact")]).assign(x=pooled[over].map(at))
         curves = _named(pooled, cells, varied, leave_out=_of_axis(pooled, over))
@@ -102,12 +102,12 @@ def hit_rate_over(
 
 
 def right_over_false_accepts(cells: pd.DataFrame, path: str | Path, varied: Sequence[str]) -> None:
-    """Draw the share of queries (%) answered with the right song, over the share answered though their song is missing.
+    """Plot the share of queries (%) answered with the right song, over the share answered though their song is missing.
 
     Both shares are of answers above a threshold, which varies along the curve; seeds are averaged, one colour per configuration;
     solid at the shortest query, dashed at the longest. Writes an SVG to `path`, and a PNG.
     """
-    with drawn(path) as (figure, axes):
+    with plotted(path) as (figure, axes):
         ends = dict.fromkeys([cells["seconds"].min(), cells["seconds"].max()])
         ends = dict(zip(ends, (SOLID, DASHED), strict=False))
         pooled = pool_seeds(cells, keep_seeds="seed" in varied)
@@ -127,19 +127,19 @@ def right_over_false_accepts(cells: pd.DataFrame, path: str | Path, varied: Sequ
         axes.set(xscale="log", xlim=(100 * FALSE_ACCEPTS[0], 100), ylim=(0, 101))
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
         left_out = len(curves) - len(shown)
-        note(axes, _queries(cells) + (f"; {left_out} lower configurations not drawn" if left_out else ""))
+        note(axes, _queries(cells) + (f"; {left_out} lower configurations not plotted" if left_out else ""))
         _legend_of_lines(figure, axes, [(line, f"queries of {seconds:g} s") for seconds, line in ends.items()])
 
 
 def learning_curves(histories: Mapping[str, pd.DataFrame], path: str | Path, queries: int) -> None:
-    """Draw the training loss and the validation top-1 hit rate at 1 s over the epochs, one colour per run.
+    """Plot the training loss and the validation top-1 hit rate at 1 s over the epochs, one colour per run.
 
     Each history has the columns epoch, loss and val_top1_1s (percent; NaN or no column where nothing was
     validated), and ``collapsed``: such epochs are crossed out. ``queries``: validation queries, at most. Writes an SVG to `path`,
     and a PNG.
     """
     histories = {name: history.assign(collapsed=history.get("collapsed", False)) for name, history in histories.items()}
-    with drawn(path, 2, height=1.4 * HEIGHT, sharex=True) as (figure, panels):
+    with plotted(path, 2, height=1.4 * HEIGHT, sharex=True) as (figure, panels):
         columns = ("loss", "training loss"), ("val_top1_1s", "validation hit rate, %")
         for axes, (column, title) in zip(panels, columns, strict=True):
             for (name, history), colour in zip(histories.items(), colours(len(histories)), strict=True):
@@ -158,12 +158,12 @@ def learning_curves(histories: Mapping[str, pd.DataFrame], path: str | Path, que
 
 
 def scale(tables: Mapping[str, pd.DataFrame], path: str | Path) -> None:
-    """Draw exact hit rate (%) and milliseconds a query over the number of segments, one colour per index type.
+    """Plot exact hit rate (%) and milliseconds a query over the number of segments, one colour per index type.
 
-    Each table is one of `nafp.search.scale.predictions`; the shortest and the longest sequences are drawn. The line is the
+    Each table is one of `nafp.evaluation.scale.predictions`; the shortest and the longest sequences are plotted. The line is the
     fitted trend with its 95 % band, and its open last point is the prediction. Writes an SVG to `path`, and a PNG.
     """
-    with drawn(path, 2, height=1.5 * HEIGHT, sharex=True) as (figure, panels):
+    with plotted(path, 2, height=1.5 * HEIGHT, sharex=True) as (figure, panels):
         for (name, table), colour in zip(tables.items(), colours(len(tables)), strict=True):
             for length, line in ((table["length"].max(), DASHED), (table["length"].min(), SOLID)):
                 _trend(panels, table[table["length"] == length], f"{name}, {(length + 1) / 2:g} s", colour, line)

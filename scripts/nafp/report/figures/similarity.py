@@ -7,7 +7,7 @@ import numpy as np
 import seaborn as sns
 
 from nafp.audio.segments import HOP, SAMPLE_RATE
-from nafp.report.figures.style import drawn, short
+from nafp.report.figures.style import plotted, short
 
 MOST_SEGMENTS, MOST_RUNS = 59, 4
 
@@ -23,11 +23,11 @@ def matrix(db: np.ndarray, query: np.ndarray, clips: np.ndarray) -> np.ndarray:
 
 
 def plot_matrices(matrices: Mapping[str, np.ndarray], path: str | Path) -> None:
-    """Draw the first MOST_RUNS matrices, two in a row, on one scale. Writes an SVG to `path`, and a PNG."""
+    """Plot the first MOST_RUNS matrices, two in a row, on one scale. Writes an SVG to `path`, and a PNG."""
     chosen = list(matrices.items())[:MOST_RUNS]
     columns = min(len(chosen), 2)
     rows = -(-len(chosen) // columns)
-    with drawn(path, rows, columns, height=2.8 * rows, squeeze=False) as (figure, panels):
+    with plotted(path, rows, columns, height=2.8 * rows, squeeze=False) as (figure, panels):
         for axes in panels.flat[len(chosen) :]:
             axes.remove()
         for axes, (name, values) in zip(panels.flat, chosen, strict=False):

@@ -38,10 +38,10 @@ _DPI = 200
 
 
 @contextmanager
-def drawn(
+def plotted(
     path: str | Path, rows: int = 1, columns: int = 1, width: float = WIDTH, height: float = HEIGHT, **axes
 ) -> Iterator[tuple]:
-    """Give (figure, its axes) to draw on, then write it to ``path`` (.svg) and, for slides, as .png beside it."""
+    """Give (figure, its axes) to plot on, then write it to ``path`` (.svg) and, for slides, as .png beside it."""
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(width, height), layout="constrained")
         panels = figure.subplots(rows, columns, **axes)
