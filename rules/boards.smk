@@ -28,8 +28,8 @@ def study_of(study):
 
 
 def detailed_runs():
-    """The runs that are looked at closely: the default one and the first ones of the studies."""
-    runs = [cell.run for study in STUDIES for cell in CELLS[study]]
+    """The trained runs that are looked at closely: the default one and the first ones of the studies."""
+    runs = [run for study in STUDIES for run in runs_of(study)]
     return list(dict.fromkeys([*(run for run in runs if run == DEFAULT_RUN), *runs]))[: config["scoreboard"]["runs"]]
 
 

@@ -23,6 +23,7 @@ from nafp.errors import UserError  # noqa: E402
 from nafp.search.checks import EXCHANGED  # noqa: E402
 from nafp.audio.segments import HOP  # noqa: E402
 from nafp.evaluation.starts import ICASSP_IDS_SHA256  # noqa: E402
+from nafp.methods import METHODS, kind_of, method_of  # noqa: E402
 from nafp.datasets.layout import MUSIC, SPLITS  # noqa: E402
 from nafp.augment.steps import chain_pools  # noqa: E402
 from nafp.datasets.sources import SOURCES, dataset_of  # noqa: E402
@@ -168,10 +169,9 @@ def packed(split):
 @cache
 def fields_of(run):
     """The fields of a run by its name; a sentence if it could not be trained."""
-    if run.startswith("external="):
-        return {"external": run.removeprefix("external=")}
     fields = grid.parse_run(run)
-    refuse(lambda clips: problems_of_run(fields, config, clips))
+    if kind_of(run).trained:
+        refuse(lambda clips: problems_of_run(fields, config, clips))
     return fields
 
 
@@ -236,17 +236,14 @@ def shards(*splits):
 
 def cells_of(study):
     """The scores of a study's cells, in its order."""
-    return [
-        f"{RESULTS}/scores/{cell.run}/epoch={EPOCH}/{queries_part(cell.query_set)}{cell.index}.json"
-        for cell in CELLS[study]
-    ]
-
-
-def queries_part(query_set):
-    """The part of a cell's path that says which queries it is for."""
-    return "" if query_set == grid.FILES else f"queries={query_set}/"
+    return [f"{RESULTS}/scores/{grid.path_of(cell, EPOCH)}" for cell in CELLS[study]]
 
 
 def runs_of(study):
-    """Names of the runs of a study, in its order."""
-    return list(dict.fromkeys(cell.run for cell in CELLS[study]))
+    """Names of the runs of a study that are trained, in its order."""
+    return [run for run in searched_runs_of(study) if kind_of(run).trained]
+
+
+def searched_runs_of(study):
+    """Names of the runs of a study with fingerprints, in its order."""
+    return list(dict.fromkeys(cell.run for cell in CELLS[study] if kind_of(cell.run).searched))

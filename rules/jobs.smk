@@ -177,6 +177,45 @@ def gpus_of_search(wildcards):
     return int(wants_gpu(index_type, device) if local else device == "gpu")
 
 
+def method_options(wildcards):
+    """A method's options, its type among them."""
+    return {"type": wildcards.name, **config["methods"][wildcards.name]}
+
+
+def answering(wildcards):
+    """The method of a job, as the config has it."""
+    return method_of(wildcards.name, config["methods"][wildcards.name])
+
+
+def method_inputs(wildcards):
+    """The files that a method's answers depend on, as input; a sentence if it cannot work here."""
+    method = answering(wildcards)
+    if problems := said(method.check):
+        raise WorkflowError(*(f"methods.{wildcards.name}: {problem}" for problem in problems))
+    return method.inputs
+
+
+def answered_queries(wildcards):
+    """The packed queries of a cell, as input."""
+    check_queries()
+    return packed(query_split(wildcards))
+
+
+def method_environment(wildcards):
+    """The conda environment of a method's job."""
+    return f"../envs/{answering(wildcards).environment}.yaml"
+
+
+def method_code(wildcards):
+    """Digest of the code that a method's answers depend on, which is not that of other methods."""
+    own = type(answering(wildcards)).__module__
+    others = {
+        str(SCRIPTS / f"{kind.__module__.replace('.', '/')}.py") for kind in METHODS.values() if kind.__module__ != own
+    }
+    registry = str(SCRIPTS / "nafp/methods/__init__.py")
+    return content_of(str(SCRIPTS / "answer.py"), *(one for one in modules("answer") if one not in {*others, registry}))
+
+
 def query_set_of(wildcards):
     """The query set that a cell is for."""
     return wildcards.queries.removeprefix("queries=").removesuffix("/")

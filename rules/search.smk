@@ -103,6 +103,41 @@ rule score:
         "../scripts/score.py"
 
 
+rule answer:
+    """Let a method that needs no index answer all test sequences, and count the hits."""
+    input:
+        dummy=packed("dummy"),
+        db=packed("test_db"),
+        query=answered_queries,
+        files=method_inputs,
+        test_ids=TEST_IDS,
+    output:
+        cell=f"{RESULTS}/scores/method={{name}}/{{queries}}answers.json",
+        hits=f"{RESULTS}/scores/method={{name}}/{{queries}}answers.hits.parquet",
+    log:
+        log_of("answer/{name}/{queries}answers"),
+    benchmark:
+        benchmark_of("answer/{name}/{queries}answers")
+    wildcard_constraints:
+        name="|".join(config["methods"]) or "none",
+    conda:
+        method_environment
+    threads: THREADS
+    resources:
+        mem_mb=scale_with_input(4000, 4, of=("dummy", "db")),
+        runtime=scale_with_input(240, 0.5, of=("dummy", "db")),
+    params:
+        code=method_code,
+        dataset=DATASET,
+        method=method_options,
+        queries=about_queries,
+        search={**SEARCH, "test_ids": TEST_IDS or SEARCH["test_ids"]},
+    message:
+        "letting {wildcards.name} answer"
+    script:
+        "../scripts/answer.py"
+
+
 rule measure_scale:
     """Search one index over growing parts of the dummy database."""
     input:

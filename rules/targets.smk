@@ -48,9 +48,9 @@ rule fingerprints:
     input:
         sorted(
             {
-                fingerprints_of(run, EPOCH, split)
+                fingerprints_of(run, kind_of(run).epoch or EPOCH, split)
                 for study in STUDIES
-                for run in runs_of(study)
+                for run in searched_runs_of(study)
                 for split in TEST_SPLITS
             }
         ),

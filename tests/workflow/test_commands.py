@@ -66,7 +66,16 @@ FRESH = [  # another experiment: only planned, as written, in a folder without r
 PLACEHOLDERS = ("/path/to", "mine.yaml", "results/copy", "PILOT_A.json")  # what they say of them, their own tests show
 PACKAGES = ("--use-conda", "--sdm ")  # other packages: everything is made again with them
 OTHERS = (  # they are no commands of the workflow, or have tests of their own
-    *("make", "pip install ", "docker ", "apptainer build", "tensorboard ", "python benchmarks/", "python docs/"),
+    *(
+        "make",
+        "pip install ",
+        "conda ",
+        "docker ",
+        "apptainer build",
+        "tensorboard ",
+        "python benchmarks/",
+        "python docs/",
+    ),
     *("PYTHONPATH=scripts python tests/support/faults.py", "python scripts/plan.py"),
 )
 
@@ -76,7 +85,7 @@ def commands(text: str) -> list[str]:
     blocks = "\n".join(re.findall(r"```bash\n(.*?)```", text, flags=re.DOTALL)).splitlines()
     inside = re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
     lines = dict.fromkeys(re.sub(r"\s+#.*", "", line).strip() for line in [*blocks, *inside])
-    programs = r"([A-Z]+=\S+ )?(snakemake|python|pip|make|docker|apptainer|tensorboard)\b"
+    programs = r"([A-Z]+=\S+ )?(snakemake|python|pip|conda|make|docker|apptainer|tensorboard)\b"
     return [line for line in lines if re.match(programs, line)]
 
 

@@ -7,7 +7,14 @@ import sys
 import pytest
 from workflow import ROOT, copy_project
 
+from nafp.augment.steps import STEPS
+from nafp.commands import COMMANDS
 from nafp.config.schema import RENAMED
+from nafp.datasets.sources import SOURCES
+from nafp.evaluation.metrics import METRICS
+from nafp.methods import METHODS
+from nafp.model.encoders import ENCODERS
+from nafp.search.types import INDEX_TYPES
 
 sys.path.insert(0, str(ROOT / "docs"))
 import rulegraph  # noqa: E402
@@ -55,6 +62,22 @@ def test_the_changelog_has_every_renamed_key():
     ]
     told = {pair for old, new in cells for pair in zip(old, new, strict=False)}
     assert {pair for names in RENAMED.values() for pair in names.items()} <= told
+
+
+@pytest.mark.parametrize(
+    "page, names",
+    [
+        ("training.md", [*STEPS, *ENCODERS]),
+        ("evaluation.md", [*INDEX_TYPES, *METRICS]),
+        ("data-sets.md", [*SOURCES]),
+        ("get-started.md", [*METHODS]),
+        ("python.md", [f"nafp {name}" for name in COMMANDS]),
+    ],
+)
+def test_a_page_has_every_entry_of_the_registries(page, names):
+    """The line of docs that a new one wants."""
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    assert [name for name in names if f"`{name}`" not in text and f"**{name}**" not in text] == []
 
 
 def test_the_rule_graph_is_that_of_the_workflow(tmp_path):

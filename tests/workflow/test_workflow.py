@@ -15,7 +15,7 @@ import soundfile as sf
 import yaml
 from recount import answers, check_table
 from wavs import data_set, write
-from workflow import FULL, NONE, copy_project, planned, run_snakemake, snakemake, tiny
+from workflow import FULL, NONE, ROOT, copy_project, planned, run_snakemake, snakemake, tiny
 
 from nafp.audio.splits import Split
 from nafp.audio.wav import read_wav
@@ -220,6 +220,55 @@ def test_fingerprints_go_out_and_come_back(finished, tmp_path):
     theirs = json.loads((folder / cell).read_text())
     assert theirs["hits"] == ours["hits"]
     assert theirs["fields"] == {"external": "theirs"}
+
+
+def test_rivals_in_the_same_tables(finished, tmp_path):
+    """Fingerprints made elsewhere and a method of one's own, a file and a line in the registry, in a study with a trained run."""
+    folder = tmp_path / "project"
+    shutil.copytree(finished, folder, copy_function=shutil.copy2)
+    assert snakemake(folder, "export").returncode == 0
+    (exchange,) = (folder / "results/demo/exchange").glob("*/epoch=best")
+    shutil.copy(ROOT / "tests/support/sign_bits.py", folder / "scripts/nafp/methods/sign_bits.py")
+    registry = folder / "scripts/nafp/methods/__init__.py"
+    line = re.sub(r"(METHODS: .*) = \{", r'\1 = {"bits": SignBits, ', registry.read_text())
+    registry.write_text(line.replace("\nMETHODS", "\nfrom nafp.methods.sign_bits import SignBits\n\nMETHODS", 1))
+    runs = [{"aug": "full"}, {"external": "theirs"}, {"method": "bits"}, {"method": "coarse"}]
+    study = {"rivals": {"runs": runs, "matches": ["exact", "song", "open set"]}}
+    config = tiny(
+        folder,
+        external={"theirs": str(exchange)},
+        methods={"bits": {}, "coarse": {"type": "bits", "bands": 12}},
+        studies=yaml.safe_load((folder / "tiny.yaml").read_text())["studies"] | study,
+    )
+    jobs = planned(folder, config=config)
+    assert (jobs.pop("answer"), jobs.pop("import_fingerprints"), jobs.pop("build_index"), jobs.pop("score")) == (
+        2,
+        3,
+        1,
+        1,
+    )
+    assert jobs.keys() <= {"make_table", "plot", "build_page", "plot_misses"}  # nothing else runs again
+    done = snakemake(folder, config=config)
+    assert done.returncode == 0, done.stdout[-3000:]
+    scores = folder / "results/demo/scores"
+    files = [
+        *(scores / f"{run}/l2.json" for run in (f"{FULL}/epoch=best", "external=theirs/epoch=last")),
+        *(scores / f"method={name}/answers.json" for name in ("bits", "coarse")),
+    ]
+    cells = [json.loads(file.read_text()) for file in files]
+    assert cells[0]["hits"] == cells[1]["hits"]
+    assert len({(cell["audio"], str(cell["database"]), cell["queries"]) for cell in cells}) == 1
+    assert cells[2]["hits"]["top1_exact"][-1] > cells[2]["queries"] / 2  # of 3 s; a guess finds one in 180
+    assert cells[3]["method_options"] == {"type": "bits", "bands": 12}
+    table = pd.read_csv(folder / "results/demo/scoreboard/rivals.csv").query("source == 'this run'")
+    assert table["method"].drop_duplicates().tolist() == ["nafp", "theirs", "bits", "coarse"]
+    bits = table[table["method"] == "bits"]
+    assert bits[["N", "d", "index"]].isna().all(axis=None) and bits["p"].notna().sum() == 2 * 3
+    page = (folder / "results/demo/scoreboard/index.html").read_text()
+    (number,) = re.findall(r'id="(study-\d+)"[^>]*>\s*<h2[^>]*>rivals', page)
+    assert check_table(page, f"{number}-table", [[file] for file in files], [1, 3, 5], 15, baseline=0) > 40
+    compared = snakemake(folder, "fingerprints", "-n", config=config)
+    assert "Nothing to be done" in compared.stdout
 
 
 def test_a_database_in_shards(finished, tmp_path):

@@ -22,6 +22,7 @@ from nafp.datasets.sources import SOURCES, dataset_of
 from nafp.errors import UserError
 from nafp.evaluation.starts import check_icassp, possible_starts, read_ids
 from nafp.grid import FILES
+from nafp.methods import kind_of, kind_of_fields, method_of
 from nafp.model.encoders import encoder_of
 from nafp.model.shapes import Image, check_band, check_heads, image_shape
 from nafp.search.types import index_type_of
@@ -38,7 +39,7 @@ def check_config(config: Mapping, root: Path) -> None:
     ``root``: the folder of the workflow, with its schema and rules.
     """
     problems = schema_problems(config, root)
-    problems = problems or unknown_names(config) + impossible_names(config, taken_names(root))
+    problems = problems or lost_fields(config) + unknown_names(config) + impossible_names(config, taken_names(root))
     problems = problems or reversed_ranges(config) + said(check_shares, own_of(config).get("shares", {}))
     problems = problems or impossible_cells(config) + lost_baselines(config) + steps_without_effect(config)
     if problems:
@@ -66,6 +67,7 @@ def said(check: Callable, *arguments: object, **options: object) -> list[str]:
 def unknown_names(config: Mapping) -> list[str]:
     """Names used in ``run``, ``search``, ``train`` and ``studies`` that the config does not define."""
     known = {"aug": "chains", "index": "indexes", "loss": "losses", "recipe": "recipes", "query_set": "query_sets"}
+    known |= {"external": "external", "method": "methods"}
     what = {"aug": "augmentation", "query_set": "query set"}
     problems = []
     places = {"run": config["run"], "search": {"index": config["search"]["index"]}, "scale": config["scale"]}
@@ -106,6 +108,22 @@ def impossible_names(config: Mapping, taken: Collection[str]) -> list[str]:
             problems.append(
                 f"study {name!r}: the workflow has a target or a file of this name; call the study otherwise"
             )
+    return problems
+
+
+def lost_fields(config: Mapping) -> list[str]:
+    """Fields of single runs that mean nothing to the method that the run names, one sentence each."""
+    problems = []
+    for name, study in config["studies"].items():
+        for number, fields in enumerate((study or {}).get("runs", [])):
+            kind = kind_of_fields(fields)
+            if kind.axis and (
+                lost := set(fields) - {*kind.fields, "query_set"} - ({"index"} if kind.searched else set())
+            ):
+                what = f"{kind.axis}={fields[kind.axis]}"
+                problems.append(
+                    f"study {name!r}, run {number}: {', '.join(sorted(lost))} has no meaning for {what}; leave it out"
+                )
     return problems
 
 
@@ -186,10 +204,14 @@ def impossible_cells(config: Mapping) -> list[str]:
     """Cells of the studies that could not be trained or searched, as far as the config says, one sentence each."""
     clips = planned_clips(config)
     cells = {cell for study in config["studies"].values() if study for cell in grid.study_cells(study, config)}
-    fields = {run: grid.parse_run(run) for run in sorted({cell.run for cell in cells})}
-    problems = [problem for run in fields.values() for problem in problems_of_run(run, config, clips)]
-    for index, dim in sorted({(cell.index, fields[cell.run]["dim"]) for cell in cells}):
+    runs = sorted({cell.run for cell in cells})
+    trained = {run: grid.parse_run(run) for run in runs if kind_of(run).trained}
+    problems = [problem for fields in trained.values() for problem in problems_of_run(fields, config, clips)]
+    for index, dim in sorted({(cell.index, trained[cell.run]["dim"]) for cell in cells if cell.run in trained}):
         problems += problems_of_index(index, dim, config, clips)
+    for name in [grid.parse_run(run)["method"] for run in runs if not kind_of(run).searched]:
+        found = said(method_of(name, config["methods"][name]).check)
+        problems += [f"methods.{name}: {problem}" for problem in found]
     return problems + (problems_of_queries(config["search"], clips) if cells else [])
 
 

@@ -10,6 +10,7 @@ from jsonschema import Draft202012Validator, ValidationError
 from nafp.augment.steps import STEPS
 from nafp.datasets.sources import dataset_schema
 from nafp.evaluation.metrics import METRICS
+from nafp.methods import METHODS
 from nafp.model.encoders import ENCODERS, options_of_all
 from nafp.options import options_schema
 from nafp.search.types import INDEX_TYPES
@@ -17,6 +18,7 @@ from nafp.search.types import INDEX_TYPES
 # Place in the schema -> options by name, as a registry of the library states them (JSON Schemas). What has an entry here
 # has none in schemas/config.schema.yaml, so that an option is written down once, beside the code that takes it.
 REGISTRIES: dict[tuple[str, ...], Mapping[str, Mapping]] = {
+    ("properties", "methods"): {name: options_schema(each) for name, each in METHODS.items()},
     ("properties", "indexes"): {name: options_schema(each) for name, each in INDEX_TYPES.items()},
     ("$defs", "chain", "items"): {name: step.schema for name, step in STEPS.items()},
     ("$defs", "model"): options_of_all(),
@@ -25,7 +27,7 @@ REGISTRIES: dict[tuple[str, ...], Mapping[str, Mapping]] = {
 DATASET = ("properties", "dataset", "anyOf", 1)  # a data set that is described, to which its sources add their options
 
 # Places whose entries are called by a name of the registry, or otherwise and state that name as ``type``.
-TYPED = {("properties", "indexes")}
+TYPED = {("properties", "indexes"), ("properties", "methods")}
 
 # Place in the schema -> the names that are allowed there, those of a registry.
 NAMES: dict[tuple[str, ...], Iterable[str]] = {

@@ -4,13 +4,14 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from difflib import get_close_matches
 
-from nafp.grid import RUN_FIELDS
+from nafp.methods import KINDS, Trained
 
 SECTIONS = {
     "aug": "chains",
     "loss": "losses",
     "recipe": "recipes",
     "external": "external",
+    "method": "methods",
 }  # field -> its names in the config
 
 
@@ -33,7 +34,8 @@ def problems_of_path(path: str, config: Mapping) -> list[str]:
     _, _, kind, *parts = path.split("/")
     run, parts = (parts[0], parts[1:]) if parts else ("", [])
     problems = problems_of_run_name(run, config)
-    if kind in ("scores", "indexes", "fingerprints"):
+    searched = not run.startswith("method=")  # with an index, of an epoch's fingerprints
+    if searched and kind in ("scores", "indexes", "fingerprints"):
         epoch, parts = (parts[0], parts[1:]) if parts else ("", [])
         if not re.fullmatch(r"epoch=(best|last|\d+)", epoch):
             problems.append(
@@ -42,16 +44,16 @@ def problems_of_path(path: str, config: Mapping) -> list[str]:
     if kind == "scores" and parts and parts[0].startswith("queries="):
         problems += unknown("query set", parts[0].removeprefix("queries="), config["query_sets"])
         parts = parts[1:]
-    if kind in ("scores", "indexes") and parts:
+    if searched and kind in ("scores", "indexes") and parts:
         problems += unknown("index", parts[-1].split(".")[0], config["indexes"])
     return problems
 
 
 def problems_of_run_name(run: str, config: Mapping) -> list[str]:
     """What is unknown in the name of a run."""
-    fields = dict(field.partition("=")[::2] for field in re.split(rf"_(?=(?:{'|'.join(RUN_FIELDS)})=)", run))
-    if list(fields) not in (list(RUN_FIELDS), ["external"]):
-        example = "_".join(f"{name}={config['run'][name]}" for name in RUN_FIELDS)
+    fields = dict(field.partition("=")[::2] for field in re.split(rf"_(?=(?:{'|'.join(Trained.fields)})=)", run))
+    if tuple(fields) not in [kind.fields for kind in KINDS]:
+        example = "_".join(f"{name}={config['run'][name]}" for name in Trained.fields)
         return [f"{run!r} is not the name of a run, which is like {example}"]
     problems = []
     for name, value in fields.items():

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from nafp.evaluation.metrics import METRICS
-from nafp.files import atomic_write, damaged_file_errors
+from nafp.files import atomic_write, read_json
 
 REQUIRED = ("dataset", "run", "fields", "index", "database", "songs", "queries", "seconds", "hits")
 NULLS = ("memory_bytes",)  # null in the file where it is not known
@@ -19,7 +19,8 @@ NULLS = ("memory_bytes",)  # null in the file where it is not known
 class Cell:
     """What one method answered; None where it does not apply or was not recorded.
 
-    ``fields``: those of the run. ``query_set``, ``snr_db``, ``query_chain``: of other queries than the data set's own.
+    ``fields``: those of the run. ``index``: empty of a method that needs none. ``query_set``, ``snr_db``, ``query_chain``: of
+    other queries than the data set's own.
     ``database``: part -> its number of segments. ``songs``, ``queries``: how many were asked, at each length. ``lengths``: in
     segments; ``seconds``: the same. ``hits``: column of a metric -> number of hits, one a length. ``recall``: share of nearest
     neighbours that the index finds. ``mrr``: mean reciprocal rank of the right segment, ``offset_ms``: mean error of the answers
@@ -36,6 +37,7 @@ class Cell:
     epoch: str | None = None
     index: str
     index_options: Mapping[str, Any] | None = None
+    method_options: Mapping[str, Any] | None = None
     protocol: str | None = None
     test_ids: str | int | None = None
     audio: str | None = None
@@ -74,8 +76,7 @@ class Cell:
     @classmethod
     def read(cls, path: str | Path) -> "Cell":
         """Read a cell's file. UserError if it is damaged, ValueError if it is no cell."""
-        with damaged_file_errors(path):
-            stated = json.loads(Path(path).read_text(encoding="utf-8"))
+        stated = read_json(path)
         if absent := set(REQUIRED) - set(stated):
             raise ValueError(f"{path}: no {', '.join(sorted(absent))} in this cell")
         cell = cls(**{field.name: stated[field.name] for field in fields(cls) if field.name in stated})

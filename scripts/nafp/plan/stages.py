@@ -7,6 +7,7 @@ from functools import cached_property
 from nafp import grid
 from nafp.config import overlay
 from nafp.errors import UserError
+from nafp.methods import kind_of
 from nafp.model.encoders import encoder_of
 from nafp.model.shapes import head_parameters, image_shape
 from nafp.plan.rates import Rates, step_flops
@@ -57,7 +58,12 @@ class Work:
     @cached_property
     def runs(self) -> list[str]:
         """Runs to train, in the order of the cells."""
-        return list(dict.fromkeys(cell.run for cell in self.cells))
+        return list(dict.fromkeys(cell.run for cell in self.cells if kind_of(cell.run).trained))
+
+    @cached_property
+    def trained_cells(self) -> list[grid.CellKey]:
+        """Cells of these runs; what other methods cost is not known."""
+        return [cell for cell in self.cells if kind_of(cell.run).trained]
 
     @property
     def clips(self) -> int:
@@ -96,7 +102,7 @@ class Work:
 
     def largest_vectors_mb(self) -> float:
         """MB of the largest database of fingerprints."""
-        return max(4 * grid.parse_run(run)["dim"] * self.database / 1e6 for run in self.runs)
+        return max((4 * grid.parse_run(run)["dim"] * self.database / 1e6 for run in self.runs), default=0.0)
 
 
 def memory_gb(rule: str, input_mb: float = 0.0) -> float:
@@ -165,21 +171,29 @@ def fingerprint(work: Work) -> Stage:
 def build_index(work: Work) -> Stage:
     """Build the index of every cell."""
     disk_gb = 0.0
-    for cell in work.cells:
+    for cell in work.trained_cells:
         index_type = index_type_of(cell.index, work.config["indexes"][cell.index])
         disk_gb += index_type.bytes_per_vector(grid.parse_run(cell.run)["dim"]) * work.database / 1e9
-    hours = len(work.cells) * work.database / work.rates.vectors_per_s / 3600
+    hours = len(work.trained_cells) * work.database / work.rates.vectors_per_s / 3600
     memory = memory_gb("build_index", work.largest_vectors_mb())
-    return Stage("build_index", len(work.cells), 0.0, hours, disk_gb, memory, work.rates.sources["vectors_per_s"])
+    return Stage(
+        "build_index", len(work.trained_cells), 0.0, hours, disk_gb, memory, work.rates.sources["vectors_per_s"]
+    )
 
 
 def score(work: Work) -> Stage:
     """Search for the queries of every cell; no search takes less time than one among 10,000 fingerprints."""
-    answers = len(work.cells) * work.queries
+    answers = len(work.trained_cells) * work.queries
     hours = answers * max(work.database / 1e6, 0.01) / work.rates.queries_per_s / 3600
     memory = memory_gb("score", work.largest_vectors_mb())
     return Stage(
-        "score", len(work.cells), 0.0, hours, answers * GB_PER_QUERY, memory, work.rates.sources["queries_per_s"]
+        "score",
+        len(work.trained_cells),
+        0.0,
+        hours,
+        answers * GB_PER_QUERY,
+        memory,
+        work.rates.sources["queries_per_s"],
     )
 
 

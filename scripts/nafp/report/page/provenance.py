@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from nafp.evaluation.cell import Cell
 from nafp.files import read_json
-from nafp.grid import FILES
 from nafp.jobfacts import UNKNOWN, device_name, job_facts
+from nafp.methods import kind_of_fields
 from nafp.report.tables.cells import run_labels
 from nafp.secrets import without_secrets
 
@@ -56,14 +57,14 @@ def made_by(paths: Iterable[Path], names: Mapping[str, str]) -> dict[str, dict[s
     """
     made: dict[str, dict[str, Facts]] = {"training": {}, "index": {}, "search": {}}
     for path in paths:
-        cell = read_json(path, "run", "index", "fields")
-        queries = cell.get("query_set", FILES)
-        run = names.get(cell["run"], cell["run"])
-        name = f"{run}, {cell['index']}" + f", queries {queries}" * (queries != FILES)
-        for stage in ("index", "search"):
-            made[stage][name] = flat(cell.get("provenance", {}).get(stage, {}))
-        if "external" not in cell["fields"]:
-            made["training"][run] = training(run_of(path, cell["run"]))
+        cell = Cell.read(path)
+        run, kind = names.get(cell.run, cell.run), kind_of_fields(cell.fields)
+        parts = [run, cell.index, f"queries {cell.query_set}" if cell.query_set else ""]
+        name = ", ".join(filter(None, parts))
+        for stage in ("index", "search") if kind.searched else ("search",):
+            made[stage][name] = flat((cell.provenance or {}).get(stage, {}))
+        if kind.trained:
+            made["training"][run] = training(run_of(path, cell.run))
     return made
 
 

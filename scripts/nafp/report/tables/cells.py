@@ -155,8 +155,17 @@ def shown_fields(cells: pd.DataFrame, varied: Sequence[str] = ()) -> list[str]:
 
 def label(row: Mapping[str, Any], fields: Iterable[str]) -> str:
     """Short name of a configuration: `label(row, ["aug", "bsz"])` is "aug full, N=120"."""
-    symbols = {"bsz": "N=", "dim": "d=", "index": "", "loss": "", "query_set": "queries ", "snr_db": "SNR "}
-    parts = [(name, plain(row[name])) for name in fields if not pd.isna(row[name])]
+    symbols = {
+        "external": "",
+        "method": "",
+        "bsz": "N=",
+        "dim": "d=",
+        "index": "",
+        "loss": "",
+        "query_set": "queries ",
+        "snr_db": "SNR ",
+    }
+    parts = [(name, plain(row[name])) for name in fields if not (pd.isna(row[name]) or row[name] == "")]
     return ", ".join(f"{symbols.get(name, f'{name} ')}{value}{' dB' * (name == 'snr_db')}" for name, value in parts)
 
 

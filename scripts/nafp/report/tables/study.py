@@ -10,7 +10,7 @@ import pandas as pd
 
 from nafp.evaluation.song_hits import paired_tests, read_hits
 from nafp.evaluation.statistics import LEVEL, holm
-from nafp.grid import FILES, CellKey
+from nafp.grid import AXES, FILES, CellKey
 from nafp.report.tables.cells import MEASURED, NO_FIELDS, keys_of, label, pool_seeds, shown_fields, with_intervals
 from nafp.report.tables.published import PAPER, RERUN, counterparts, of_study, why_not_comparable
 
@@ -36,7 +36,7 @@ COLUMNS = [
     *("runs", "dataset", "protocol", "epoch", "database_segments"),
 ]
 _INTEGERS = dict.fromkeys(["row", "N", "d", "seeds", "planned", "songs", "hits"], "Int64")
-_OWN_COLUMN = {"bsz", "dim", "index"}  # fields with a column of their own, not part of the method's name
+_OWN_COLUMN = {"bsz", "dim", "index", *AXES}  # fields with a column of their own, or that are the method
 DEFAULT_MATCHES = ("exact", "near", "open set")
 _PUBLISHED_LENGTHS = (1, 2, 3, 5, 6, 10)
 
@@ -77,6 +77,7 @@ def study_table(cells: pd.DataFrame, published: pd.DataFrame, study: Study) -> p
     table["baseline"] = table["baseline"].eq(True)
     table["runs"] = [" ".join(runs) if isinstance(runs, tuple) else None for runs in table["runs"]]
     identity = [*OF_CONFIGURATION, "runs", "match", "dataset", "protocol", "epoch", "database_segments"]
+    table["index"] = table["index"].replace("", None)
     table["row"] = table.groupby(identity, sort=False, dropna=False).ngroup()
     return table.astype(_INTEGERS)
 
@@ -132,9 +133,10 @@ def _planned(cells: pd.DataFrame, study: Study) -> pd.DataFrame:
 
 
 def _described(row: Mapping[str, Any], names: Sequence[str], study: Study) -> dict[str, Any]:
+    methods = [row[axis] for axis in AXES if pd.notna(row.get(axis))] or ["nafp"]
     return {
         "source": OURS,
-        "method": ", ".join(part for part in ("nafp", label(row, names)) if part),
+        "method": ", ".join(part for part in (*methods, label(row, names)) if part),
         "N": row.get("bsz"),
         "d": row.get("dim"),
         "index": row["index"],

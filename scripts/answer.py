@@ -1,0 +1,44 @@
+"""Let a method answer, and score one cell."""
+
+import numpy as np
+
+from nafp.audio.splits import Split
+from nafp.console import tee_to_log
+from nafp.evaluation.answered import ask
+from nafp.evaluation.cell import Cell
+from nafp.evaluation.hits import per_query_table
+from nafp.evaluation.protocol import digest_of_audio, name_of_ids
+from nafp.evaluation.starts import choose_starts
+from nafp.jobfacts import device_name, job_facts
+from nafp.methods import method_of
+from nafp.methods.answers import Queries, Songs
+from nafp.secrets import without_secrets
+
+with tee_to_log(snakemake.log[0]):
+    inputs, params, search = snakemake.input, snakemake.params, snakemake.params.search
+    songs, query = Songs(Split.open(inputs.dummy), Split.open(inputs.db)), Split.open(inputs.query)
+    samples = query.clips["samples"].to_numpy()
+    starts = choose_starts(samples, search["test_ids"], search["protocol"], search["lengths"], search["seed"])
+    songs_of_rows, truth = np.repeat(np.arange(len(songs)), songs.segments), starts + len(songs.dummy.segments)
+    method = method_of(snakemake.wildcards.name, params.method)
+    answered = ask(method, songs, Queries(query, starts), search["lengths"], songs_of_rows[truth], snakemake.threads)
+    table = per_query_table(answered.placed, starts, truth, songs_of_rows, songs.names)
+    cell = Cell.count(
+        table,
+        dataset=params.dataset,
+        run=f"method={snakemake.wildcards.name}",
+        fields={"method": snakemake.wildcards.name},
+        **params.queries,
+        index="",
+        method_options=without_secrets(params.method),
+        protocol=search["protocol"],
+        test_ids=name_of_ids(search["test_ids"]),
+        audio=digest_of_audio([path.removesuffix(".npy") + ".csv" for path in (inputs.dummy, inputs.db, inputs.query)]),
+        database={"dummy": len(songs.dummy.segments), "db": len(songs.db.segments)},
+        ms_per_query=[round(placed.ms, 4) for placed in answered.placed],
+        provenance={"search": job_facts(device_name(None), snakemake.threads)},
+        build_s=round(answered.build_s, 3),
+        index_bytes=answered.size_bytes,
+    )
+    cell.write(snakemake.output.cell, table)
+    print(cell.summary())

@@ -1,0 +1,77 @@
+"""Ask a method all queries, and put its answers (song, offset) where hits are counted: on the rows of the database."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from nafp.audio.segments import HOP, SAMPLE_RATE
+from nafp.methods.answers import Answers, Queries, Songs
+from nafp.methods.interface import Answering
+
+
+@dataclass(frozen=True)
+class Placed:
+    """Answers to queries of one length as rows of the database, as `nafp.evaluation.hits.Answers`. ``ms``: a query."""
+
+    length: int
+    place: np.ndarray
+    score: np.ndarray
+    other_place: np.ndarray
+    other_score: np.ndarray
+    ms: float
+
+
+@dataclass(frozen=True)
+class Answered:
+    """All answers of a method, one entry a length, and what they cost. ``build_s``: to take in the songs."""
+
+    placed: list[Placed]
+    build_s: float
+    size_bytes: int | None
+
+
+def ask(
+    method: Answering, songs: Songs, queries: Queries, lengths: Sequence[int], asked: np.ndarray, threads: int
+) -> Answered:
+    """Let a method answer queries of all lengths (in segments). ``asked``: (q,) the song that each query is from.
+
+    The method is not told which song that is.
+    """
+    began = time.perf_counter()
+    built = method.build(songs, threads)
+    build_s = time.perf_counter() - began
+    placed = []
+    for length in lengths:
+        began = time.perf_counter()
+        answers = built.answer(queries, length)
+        ms = (time.perf_counter() - began) / len(queries) * 1e3
+        placed.append(place(answers, length, songs, asked, ms))
+    return Answered(placed, build_s, built.size_bytes)
+
+
+def place(answers: Answers, length: int, songs: Songs, asked: np.ndarray, ms: float) -> Placed:
+    """Answers of a method as rows of the database; ``other_place`` is the best answer of another song than the asked one."""
+    rows = rows_at(answers.song, answers.offset_s, songs)
+    others = rows_at(answers.other_song, answers.other_offset_s, songs)
+    right = answers.song[:, 0] == asked
+    return Placed(
+        length=length,
+        place=rows,
+        score=answers.score,
+        other_place=np.where(right, others, rows[:, 0]),
+        other_score=np.where(right, answers.other_score, answers.score[:, 0]),
+        ms=ms,
+    )
+
+
+def rows_at(song: np.ndarray, offset_s: np.ndarray, songs: Songs) -> np.ndarray:
+    """The row nearest to a place in a song, seconds into it; -1 where there is no song.
+
+    A place outside of its song is taken to be as far inside, so that its distance from the end stays what it was.
+    """
+    last = songs.segments[song] - 1
+    nth = np.abs(np.floor(offset_s * SAMPLE_RATE / HOP + 0.5))
+    nth = np.clip(np.where(nth > last, 2 * last - nth, nth), 0, last).astype(np.int64)
+    return np.where(song >= 0, (np.cumsum(songs.segments) - songs.segments)[song] + nth, -1)

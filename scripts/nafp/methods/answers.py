@@ -1,0 +1,102 @@
+"""What methods are given, and what they give: songs, queries and ranked answers."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from nafp.audio.segments import HOP, SEGMENT
+from nafp.audio.splits import Split
+
+KEPT = 10  # answers kept per query
+NOTHING = -1
+
+
+@dataclass(frozen=True)
+class Songs:
+    """The songs to search: distractors, then the test songs. A song's number counts through both, from 0."""
+
+    dummy: Split
+    db: Split
+
+    def __len__(self) -> int:
+        return len(self.dummy.clips) + len(self.db.clips)
+
+    @cached_property
+    def names(self) -> list[str]:
+        """Their files, relative to the data set."""
+        return [*self.dummy.clips["path"], *self.db.clips["path"]]
+
+    @cached_property
+    def segments(self) -> np.ndarray:
+        """(songs,) how many segments each has."""
+        counts = [np.bincount(split.segments.clip, minlength=len(split.clips)) for split in (self.dummy, self.db)]
+        return np.concatenate(counts)
+
+    def audio(self, song: int) -> np.ndarray:
+        """(T,) int16 samples of a song."""
+        split, number = (self.dummy, song) if song < len(self.dummy.clips) else (self.db, song - len(self.dummy.clips))
+        start, samples = (int(split.clips[column].iloc[number]) for column in ("start", "samples"))
+        return split.audio[start : start + samples]
+
+
+@dataclass(frozen=True)
+class Queries:
+    """The query clips, and the numbers of the segments where the q queries start, ``starts`` (q,)."""
+
+    split: Split
+    starts: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def audio(self, query: int, length: int) -> np.ndarray:
+        """(T,) int16 samples of a query of ``length`` segments, which are one second each and half a second apart."""
+        start = self.split.segments.start[self.starts[query]]
+        return self.split.audio[start : start + (length - 1) * HOP + SEGMENT]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Ranked answers to q queries.
+
+    ``song``: (q, KEPT) numbers of songs, best first, NOTHING where there are fewer answers; ``offset_s``: (q, KEPT) seconds
+    into the song where the query starts; ``score``: (q, KEPT), the higher the better, -inf where there is no answer
+    (float32). The other three, (q,) each: the best answer of another song than the first one's.
+    """
+
+    song: np.ndarray
+    offset_s: np.ndarray
+    score: np.ndarray
+    other_song: np.ndarray
+    other_offset_s: np.ndarray
+    other_score: np.ndarray
+
+
+def ranked(query: np.ndarray, song: np.ndarray, offset_s: np.ndarray, score: np.ndarray, queries: int) -> Answers:
+    """Candidates in any order, (n,) each: number of the query, song, seconds into it, score -> the best of each query.
+
+    Of equal scores the first stays first; NaN and -inf are no answers.
+    """
+    query, song = np.asarray(query, np.int64), np.asarray(song, np.int64)
+    offset_s, score = np.asarray(offset_s, float), np.asarray(score, np.float32)
+    order = np.lexsort((-score, query))
+    order = order[np.isfinite(score[order]) | np.isposinf(score[order])]
+    query, song, offset_s, score = query[order], song[order], offset_s[order], score[order]
+    first = np.searchsorted(query, np.arange(queries))
+    rank = np.arange(len(query)) - first[query]
+    kept = _filled(query, rank, (song, offset_s, score), (queries, KEPT))
+    elsewhere = song != kept[0][query, 0]
+    among = query[elsewhere]
+    nth = np.arange(len(among)) - np.searchsorted(among, np.arange(queries))[among]
+    others = _filled(among, nth, (song[elsewhere], offset_s[elsewhere], score[elsewhere]), (queries, 1))
+    return Answers(*kept, *(one[:, 0] for one in others))
+
+
+def _filled(query: np.ndarray, rank: np.ndarray, values: tuple, shape: tuple[int, int]) -> list[np.ndarray]:
+    """Song, offset and score of the first answers of each query, (queries, kept) each."""
+    kept = rank < shape[1]
+    filled = [np.full(shape, NOTHING), np.zeros(shape), np.full(shape, -np.inf, np.float32)]
+    for one, value in zip(filled, values, strict=True):
+        one[query[kept], rank[kept]] = value[kept]
+    return filled
