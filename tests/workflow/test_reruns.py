@@ -121,7 +121,12 @@ def test_every_rule_has_its_code_as_a_parameter():
     text = "\n".join(path.read_text() for path in (ROOT / "rules").glob("*.smk"))
     rules = re.split(r"^ *rule (?=\w+:)", text, flags=re.MULTILINE)[1:]
     scripts = [(rule, found[1]) for rule in rules if (found := re.search(r'script:\s*"\.\./scripts/(\w+)\.py"', rule))]
-    without = {script for rule, script in scripts if f'code=code("{script}"),' not in rule.split("params:")[-1]}
+    code = {"answer": "code=method_code,"}  # of the method alone, not of the others
+    without = {
+        script
+        for rule, script in scripts
+        if code.get(script, f'code=code("{script}"),') not in rule.split("params:")[-1]
+    }
     assert without == {"download", "unpack", "remove_archive", "fetch_test_ids"}
 
 
