@@ -178,7 +178,7 @@ def costs(files: Sequence[Path]) -> dict[str, str]:
         "MB on disk": mean(lambda c: c["index_bytes"] / 1e6),
         "MB in memory": mean(lambda c: c["memory_bytes"] / 1e6 if c.get("memory_bytes") is not None else None),
         "bytes per fingerprint": mean(lambda c: c["index_bytes"] / sum(c["database"].values())),
-        "recall %": mean(lambda c: 100 * c["recall"]["nearest"]),
+        "recall %": mean(lambda c: 100 * c["recall"]["nearest"] if "recall" in c else None),
         "ms per segment": mean(lambda c: c.get("ms_per_segment")),
         f"ms per query ({max(cells[0]['seconds']):g} s)": mean(lambda c: c["ms_per_query"][-1]),
     }

@@ -19,7 +19,8 @@ from nafp.evaluation.cell import Cell, table_beside
 from nafp.evaluation.metrics import METRICS
 from nafp.evaluation.song_hits import read_hits
 from nafp.evaluation.statistics import clustered_interval
-from nafp.grid import FILES, CellKey
+from nafp.grid import AXES, FILES, CellKey
+from nafp.methods import Trained
 
 _CELL = ["dataset", "run", "query_set", "epoch", "index", "protocol", "test_ids", "index_options"]
 _CELL += ["songs", "queries", "database_segments", "seconds", "match", "hits"]
@@ -149,8 +150,17 @@ def _intervals(tables: Sequence[Path], open_set: bool) -> dict[tuple[str, float]
 def shown_fields(cells: pd.DataFrame, varied: Sequence[str] = ()) -> list[str]:
     """Names of the columns that tell the rows of a study apart: the varied ones, then all that happen to differ."""
     candidates = [name for name in cells.columns if name not in MEASURED | OF_POOL | NO_FIELDS | {"seed"}]
-    differing = [name for name in candidates if cells[name].nunique(dropna=False) > 1]
+    differing = [name for name in candidates if differs(cells, name)]
     return [name for name in dict.fromkeys([*varied, *differing]) if name in cells.columns]
+
+
+def differs(cells: pd.DataFrame, name: str) -> bool:
+    """Whether rows differ in a field; in those of trained runs, and in the index, only rows that have them count."""
+    if name in (*Trained.fields, "epoch"):
+        cells = cells[cells.reindex(columns=AXES).isna().all(axis=1)]
+    elif name == "index":
+        cells = cells[cells["index"].ne("")]
+    return cells[name].nunique(dropna=False) > 1
 
 
 def label(row: Mapping[str, Any], fields: Iterable[str]) -> str:

@@ -15,6 +15,7 @@ from nafp.report.tables.study import COSTS, MEASURED_HERE, NOT_RUN, OURS
 MISSING, MINUS = "–", "\N{MINUS SIGN}"
 MARKS = {"better": "▲", "worse": "▼"}
 LABELS = ("method", "N", "d", "index", "seeds", "songs", "queries")
+OF_NETWORKS = ("N", "d", "index")  # which other methods have none of
 COUNTS = ("songs", "queries")  # labels that the caption states where all rows have the same
 WORDS = {"method", "index", "match"}
 
@@ -100,7 +101,9 @@ def _seeds(table: pd.DataFrame) -> pd.Series:
 
 def _is_constant(table: pd.DataFrame, ours: pd.Series, name: str) -> bool:
     """Whether our rows have one value here and no published row has another: then a line of text can say it."""
-    return bool(ours.any()) and bool(table.loc[ours, name].notna().any()) and table[name].nunique() == 1
+    known = table.loc[ours, name].notna()
+    said_of_all = known.all() if name in OF_NETWORKS else known.any()
+    return bool(ours.any()) and bool(said_of_all) and table[name].nunique() == 1
 
 
 def _configuration(row: dict[str, Any]) -> tuple:

@@ -11,7 +11,16 @@ import pandas as pd
 from nafp.evaluation.song_hits import paired_tests, read_hits
 from nafp.evaluation.statistics import LEVEL, holm
 from nafp.grid import AXES, FILES, CellKey
-from nafp.report.tables.cells import MEASURED, NO_FIELDS, keys_of, label, pool_seeds, shown_fields, with_intervals
+from nafp.report.tables.cells import (
+    MEASURED,
+    NO_FIELDS,
+    differs,
+    keys_of,
+    label,
+    pool_seeds,
+    shown_fields,
+    with_intervals,
+)
 from nafp.report.tables.published import PAPER, RERUN, counterparts, of_study, why_not_comparable
 
 OURS = "this run"
@@ -104,7 +113,7 @@ def _ours(cells: pd.DataFrame, published: pd.DataFrame, study: Study) -> pd.Data
     else:
         pooled = planned.reindex(columns=dict.fromkeys([*planned, *pooled]))
     configuration = [name for name in planned.columns if name not in ("planned", "planned_runs")]
-    differing = [name for name in configuration if planned[name].nunique(dropna=False) > 1]
+    differing = [name for name in configuration if differs(planned, name)]
     names = [n for n in dict.fromkeys([*study.varied, *differing, *shown_fields(cells)]) if n not in _OWN_COLUMN]
     names = [name for name in names if name in pooled.columns]
     lengths = sorted(cells["seconds"].unique()) or list(_PUBLISHED_LENGTHS)
