@@ -1,4 +1,15 @@
 # What the scoreboard, whole or of what has finished, is made of. No rules.
+BOARD = f"{RESULTS}/scoreboard"
+ALL_CELLS = list(dict.fromkeys(cell for study in STUDIES for cell in cells_of(study)))
+PUBLISHED = str(HERE / "published/nafp.csv")
+LOOK = {"chains": list(config["chains"]), "validation": config["train"]["validation"]["segments"]}
+ORIGIN = {
+    "dataset": DATASET,
+    "planned": len(ALL_CELLS),
+    "config": dict(config),
+    "verification": f"{RESULTS}/data/verification.json",
+    "benchmarks": f"{RESULTS}/benchmarks",
+}
 
 
 def study_of(study):
@@ -18,8 +29,8 @@ def study_of(study):
 
 def detailed_runs():
     """The trained runs that are looked at closely: the default one and the first ones of the studies."""
-    runs = dict.fromkeys(run for study in STUDIES for run in runs_of(study))
-    return sorted(runs, key=lambda run: run != DEFAULT_RUN)[: config["scoreboard"]["runs"]]
+    runs = [run for study in STUDIES for run in runs_of(study)]
+    return list(dict.fromkeys([*(run for run in runs if run == DEFAULT_RUN), *runs]))[: config["scoreboard"]["runs"]]
 
 
 def hits_of(cells):
@@ -27,32 +38,49 @@ def hits_of(cells):
     return [cell.removesuffix(".json") + ".hits.parquet" for cell in cells]
 
 
-def due(wildcards, paths):
-    """Files as input of a scoreboard's job: the whole one waits for all of them, the one of what has finished for none."""
-    return list(paths) if wildcards.board == "scoreboard" else []
+def available(paths):
+    """Those of some files that are there."""
+    return list(filter(os.path.exists, paths))
 
 
-def there(wildcards, paths):
-    """The files that a scoreboard's job works on: all of them, or those that there are."""
-    return [path for path in paths if wildcards.board == "scoreboard" or os.path.exists(path)]
+def study_cells(wildcards):
+    """The cells of the job's study, as input."""
+    return cells_of(wildcards.study)
 
 
-def age(wildcards, paths):
-    """When the files that there are were written: what makes a scoreboard of what has finished again."""
-    return (
-        None if wildcards.board == "scoreboard" else {path: os.path.getmtime(path) for path in there(wildcards, paths)}
-    )
+def study_hits(wildcards):
+    """The per-query tables of the job's study, as input."""
+    return hits_of(cells_of(wildcards.study))
 
 
-def figures_of(study, board="scoreboard"):
-    """Figure -> file, for a study: what it varies decides which ones say something, and on a partial board what is there."""
-    drawable = board == "scoreboard" or any(map(os.path.exists, cells_of(study)))
-    histories = [run for run in runs_of(study) if board == "scoreboard" or os.path.exists(history_of(run))]
-    figures = ["hit_rate"] + [name for name in ("bsz", "dim", "aug", "snr_db") if name in VARIED[study]]
-    figures += ["open_set"]
+def study_histories(wildcards):
+    """The learning curves of the job's study, as input."""
+    return histories_of(wildcards.study)
+
+
+def study_facts(wildcards):
+    """What the job's table or figure shows."""
+    return study_of(wildcards.study)
+
+
+def figures_of(study, cells, histories):
+    """The figures of a study that say something: by what it varies, and by the cells and learning curves that there are."""
+    if not cells:
+        return []
+    figures = ["hit_rate", *(name for name in ("bsz", "dim", "aug", "snr_db") if name in VARIED[study]), "open_set"]
     figures += ["costs"] if "index" in VARIED[study] else []
-    figures = figures * drawable + (["learning"] if len(histories) > 1 and drawable else [])
-    return {figure: f"{RESULTS}/{board}/{study}.{figure}.svg" for figure in figures}
+    return figures + (["learning"] if len(histories) > 1 else [])
+
+
+def all_figures(study):
+    """Figure -> file, of a study on the whole scoreboard."""
+    names = figures_of(study, cells_of(study), histories_of(study))
+    return {figure: f"{BOARD}/{study}.{figure}.svg" for figure in names}
+
+
+def histories_of(study):
+    """The learning curves of a study's runs."""
+    return list(map(history_of, runs_of(study)))
 
 
 def history_of(run):
@@ -60,16 +88,10 @@ def history_of(run):
     return f"{RESULTS}/runs/{run}/history.csv"
 
 
-def closer_of(board="scoreboard"):
+def detail_figures():
     """Figure -> file, for what is drawn of no single study."""
-    figures = {}
-    if board == "scoreboard" or any(os.path.exists(cell_of(run)) for run in detailed_runs()):
-        figures["misses"] = f"{RESULTS}/{board}/misses.svg"
-    if with_fingerprints(board):
-        figures["similarity"] = f"{RESULTS}/{board}/similarity.svg"
-    if DEFAULT_RUN in detailed_runs() and (board == "scoreboard" or any(map(os.path.exists, scale_tables()))):
-        figures["scale"] = f"{RESULTS}/{board}/scale.svg"
-    return figures
+    figures = {name: f"{BOARD}/{name}.svg" for name in ("misses", "similarity")} if detailed_runs() else {}
+    return figures | ({"scale": f"{BOARD}/scale.svg"} if DEFAULT_RUN in detailed_runs() else {})
 
 
 def cell_of(run):
@@ -90,18 +112,6 @@ def vectors_of(run):
 def arrays_of(run):
     """The arrays that the fingerprints of the test songs and of their queries by a run consist of: a list each."""
     return [shards_of(run, EPOCH, split) or [fingerprints_of(run, EPOCH, split)] for split in ("test_db", "test_query")]
-
-
-def with_fingerprints(board):
-    """Run -> its ``arrays_of``, of the runs looked at: all, or those that have a cell and all of their fingerprints."""
-    runs = {run: arrays_of(run) for run in detailed_runs()}
-    if board == "scoreboard":
-        return runs
-    return {
-        run: arrays
-        for run, arrays in runs.items()
-        if all(map(os.path.exists, [cell_of(run), *(file for part in arrays for file in part)]))
-    }
 
 
 def weights_of(run):
@@ -135,12 +145,83 @@ def listening_run(run):
     }
 
 
-def study_files(study, board="scoreboard"):
+def sound_demo(runs, splits):
+    """The page's sound demo (nafp.report.page.sound_demo.Demo): what runs answer to segments of packed splits."""
+    return {
+        "runs": {run: listening_run(run) for run in runs},
+        "packed": {split: packed(split) for split in splits},
+        **config["scoreboard"]["listen"],
+        "chain": config["chains"][config["run"]["aug"]],
+        "features": config["features"],
+        "seed": config["search"]["seed"],
+    }
+
+
+def packed_for_listening(wildcards):
+    """The splits that the sound demo is cut from, as input."""
+    return [packed(split) for split in listening_splits()]
+
+
+def whole_demo(wildcards):
+    """The sound demo of all runs that are looked at closely."""
+    return sound_demo(detailed_runs(), listening_splits())
+
+
+def study_files(study):
     """All that a study produces."""
-    tables = [f"{RESULTS}/{board}/{study}.{kind}" for kind in ("csv", "md", "tex")]
-    return tables + list(figures_of(study, board).values())
+    return [*(f"{BOARD}/{study}.{kind}" for kind in ("csv", "md", "tex")), *all_figures(study).values()]
 
 
-def board_files(board="scoreboard"):
-    """All that a scoreboard consists of."""
-    return [f"{RESULTS}/{board}/index.html", *(file for study in STUDIES for file in study_files(study, board))]
+def board_files():
+    """All that the scoreboard consists of."""
+    return [f"{BOARD}/index.html", *(file for study in STUDIES for file in study_files(study))]
+
+
+# ---------------------------------------------------------------- what has finished
+
+
+def demo_so_far(wildcards):
+    """The sound demo of the runs that have finished."""
+    runs = [run for run in detailed_runs() if len(available(files_to_listen_to(run))) == len(files_to_listen_to(run))]
+    splits = listening_splits()
+    complete = len(available(map(packed, splits))) == len(splits)
+    return sound_demo(runs, splits if complete else [])
+
+
+def board_so_far(wildcards):
+    """What there is for the tables and figures of a scoreboard (nafp.report.board.write_board)."""
+    cells = available(map(cell_of, detailed_runs()))
+    arrays = {run: arrays_of(run) for run in detailed_runs()}
+    vectors = {
+        run: parts for run, parts in arrays.items() if all(map(os.path.exists, [cell_of(run), *parts[0], *parts[1]]))
+    }
+    tables = available(scale_tables()) if DEFAULT_RUN in detailed_runs() else []
+    return {
+        "origin": ORIGIN,
+        "look": LOOK,
+        "published": PUBLISHED,
+        "studies": {study: study_so_far(study) for study in STUDIES},
+        "cells": available(ALL_CELLS),
+        "misses": {"cells": cells, "packed": {split: packed(split) for split in TEST_SPLITS}} if cells else None,
+        "similarity": {"cells": cells, "vectors": vectors, "clips": packed("test_db")} if vectors else None,
+        "scale": {"tables": tables} if tables else None,
+    }
+
+
+def study_so_far(study):
+    """What there is of a study."""
+    cells, histories = available(cells_of(study)), available(histories_of(study))
+    return {
+        "study": study_of(study),
+        "cells": cells,
+        "histories": histories,
+        "figures": figures_of(study, cells, histories),
+    }
+
+
+def mtimes_so_far(wildcards):
+    """When the files that there are were written: what makes a scoreboard of what has finished again."""
+    files = [*ALL_CELLS, *(file for study in STUDIES for file in histories_of(study)), *scale_tables()]
+    files += [file for run in detailed_runs() for file in files_to_listen_to(run)]
+    files += [file for run in detailed_runs() for part in arrays_of(run) for file in part]
+    return {file: os.path.getmtime(file) for file in available(dict.fromkeys(files))}

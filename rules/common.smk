@@ -92,7 +92,6 @@ wildcard_constraints:
     split="[a-z0-9_]+",
     query_set="|".join(config["query_sets"]) or "none",
     queries=QUERIES,
-    board="scoreboard|scoreboard/so_far",
 
 
 @cache
@@ -216,7 +215,11 @@ def vectors(split):
     """The fingerprints of a split by the job's run, as input."""
     if shards_asked(split) == 1:
         return fingerprints_of("{run}", "{epoch}", split)
-    return lambda wildcards: fingerprints_of(wildcards.run, wildcards.epoch, split)
+
+    def file(wildcards):
+        return fingerprints_of(wildcards.run, wildcards.epoch, split)
+
+    return file
 
 
 def shards(*splits):

@@ -5,7 +5,7 @@ rule fingerprint:
         audio=packed("{split}"),
         clips=f"{RESULTS}/data/packed/{{split}}.csv",
     output:
-        f"{RESULTS}/fingerprints/{{run}}/epoch={{epoch}}/{{split}}{{shard}}.npy",
+        vectors=f"{RESULTS}/fingerprints/{{run}}/epoch={{epoch}}/{{split}}{{shard}}.npy",
     log:
         log_of("fingerprint/{run}/epoch={epoch}/{split}{shard}"),
     benchmark:
@@ -18,14 +18,12 @@ rule fingerprint:
     threads: THREADS
     resources:
         gpu=1,
-        mem_mb=lambda wildcards, attempt: attempt * fingerprint_mb(),
-        runtime=lambda wildcards, attempt: attempt * fingerprint_minutes(),
+        mem_mb=fingerprint_mb,
+        runtime=fingerprint_minutes,
     params:
         code=code("fingerprint"),
-        features=lambda wildcards: recipe(wildcards)["features"],
-        model=lambda wildcards: recipe(wildcards)["model"],
-        dim=lambda wildcards: run_fields(wildcards)["dim"],
-        shard=lambda wildcards: [int(number) for number in re.findall(r"\d+", wildcards.shard)],
+        model=model_settings,
+        shard=shard_numbers,
     message:
         "fingerprinting {wildcards.split}{wildcards.shard} with {wildcards.run}"
     script:
@@ -35,9 +33,9 @@ rule fingerprint:
 rule gather_fingerprints:
     """Name the shards of a split, which are then read as one array."""
     input:
-        shards=lambda wildcards: shards_of(wildcards.run, wildcards.epoch, wildcards.split),
+        shards=shards_to_gather,
     output:
-        f"{RESULTS}/fingerprints/{{run}}/epoch={{epoch}}/{{split}}.json",
+        vectors=f"{RESULTS}/fingerprints/{{run}}/epoch={{epoch}}/{{split}}.json",
     log:
         log_of("gather_fingerprints/{run}/epoch={epoch}/{split}"),
     wildcard_constraints:
@@ -56,10 +54,10 @@ rule gather_fingerprints:
 rule import_fingerprints:
     """Take fingerprints made elsewhere, in the original code's format, as those of a run called external=NAME."""
     input:
-        exchanged,
+        exchanged=exchanged,
         clips=f"{RESULTS}/data/packed/{{split}}.csv",
     output:
-        f"{RESULTS}/fingerprints/external={{name}}/epoch=last/{{split}}.npy",
+        vectors=f"{RESULTS}/fingerprints/external={{name}}/epoch=last/{{split}}.npy",
     log:
         log_of("import_fingerprints/{name}/{split}"),
     wildcard_constraints:
@@ -71,7 +69,7 @@ rule import_fingerprints:
         runtime=scale_with_input(240),
     params:
         code=code("import_fingerprints"),
-        folder=lambda wildcards: config["external"][wildcards.name],
+        folder=folder_of_external,
     message:
         "taking {wildcards.split} from {params.folder}"
     script:

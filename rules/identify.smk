@@ -10,7 +10,7 @@ rule calibrate:
         queries=packed("val_query"),
         others=packed("train"),
     output:
-        f"{RESULTS}/runs/{{run}}/epoch={{epoch}}.limits.json",
+        limits=f"{RESULTS}/runs/{{run}}/epoch={{epoch}}.limits.json",
     log:
         log_of("calibrate/{run}/epoch={epoch}"),
     benchmark:
@@ -58,7 +58,7 @@ rule identify:
         code=code("identify"),
         task=identify_task,
         paths=identify_paths,
-        states=lambda wildcards: list(map(folder_signature, own_folders())),
+        states=states_of_own_folders,
     message:
         "identifying the recordings in {params.task[recordings]}"
     script:

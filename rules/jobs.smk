@@ -42,8 +42,12 @@ def sounds_of_copies(wildcards):
 
 
 def of_gpus(each):
-    """``each`` times the GPUs of the job's training."""
-    return lambda wildcards: each * recipe(wildcards)["train"]["gpus"]
+    """A resource: ``each`` times the GPUs of the job's training."""
+
+    def resource(wildcards):
+        return each * recipe(wildcards)["train"]["gpus"]
+
+    return resource
 
 
 def training_minutes(wildcards, input, attempt):
@@ -118,15 +122,46 @@ def largest_piece_mb():
     return max(sizes, default=0) / 1e6
 
 
-def fingerprint_mb():
+def fingerprint_mb(wildcards, attempt):
     """Memory of a fingerprinting job."""
     base, per_mb = MEMORY["fingerprint"]
-    return int(base + per_mb * largest_piece_mb())
+    return attempt * int(base + per_mb * largest_piece_mb())
 
 
-def fingerprint_minutes():
+def fingerprint_minutes(wildcards, attempt):
     """How long a cluster lets a fingerprinting job run."""
-    return int(30 + largest_piece_mb() * 1e6 / (2 * HOP * SEGMENTS_PER_S * 60))
+    return attempt * int(30 + largest_piece_mb() * 1e6 / (2 * HOP * SEGMENTS_PER_S * 60))
+
+
+def model_settings(wildcards):
+    """What the weights of the job's run are loaded with."""
+    sections = recipe(wildcards)
+    return {"features": sections["features"], "model": sections["model"], "dim": run_fields(wildcards)["dim"]}
+
+
+def shard_numbers(wildcards):
+    """Number of a job's shard, and of all; nothing for a whole split."""
+    return [int(number) for number in re.findall(r"\d+", wildcards.shard)]
+
+
+def shards_to_gather(wildcards):
+    """The shards of the job's split, as input."""
+    return shards_of(wildcards.run, wildcards.epoch, wildcards.split)
+
+
+def folder_of_external(wildcards):
+    """The folder of somebody's fingerprints."""
+    return config["external"][wildcards.name]
+
+
+def index_options(wildcards):
+    """The options of the job's index, with its type if that is not its name."""
+    return config["indexes"][wildcards.index]
+
+
+def clips_of_queries(wildcards):
+    """The clip table of a cell's queries, as input."""
+    return str(Path(packed(query_split(wildcards))).with_suffix(".csv"))
 
 
 def search_environment(wildcards):
@@ -140,6 +175,45 @@ def gpus_of_search(wildcards):
     device = config["search"]["device"]
     local = workflow.resource_settings.nodes is None
     return int(wants_gpu(index_type, device) if local else device == "gpu")
+
+
+def method_options(wildcards):
+    """A method's options, its type among them."""
+    return {"type": wildcards.name, **config["methods"][wildcards.name]}
+
+
+def answering(wildcards):
+    """The method of a job, as the config has it."""
+    return method_of(wildcards.name, config["methods"][wildcards.name])
+
+
+def method_inputs(wildcards):
+    """The files that a method's answers depend on, as input; a sentence if it cannot work here."""
+    method = answering(wildcards)
+    if problems := said(method.check):
+        raise WorkflowError(*(f"methods.{wildcards.name}: {problem}" for problem in problems))
+    return method.inputs
+
+
+def answered_queries(wildcards):
+    """The packed queries of a cell, as input."""
+    check_queries()
+    return packed(query_split(wildcards))
+
+
+def method_environment(wildcards):
+    """The conda environment of a method's job."""
+    return f"../envs/{answering(wildcards).environment}.yaml"
+
+
+def method_code(wildcards):
+    """Digest of the code that a method's answers depend on, which is not that of other methods."""
+    own = type(answering(wildcards)).__module__
+    others = {
+        str(SCRIPTS / f"{kind.__module__.replace('.', '/')}.py") for kind in METHODS.values() if kind.__module__ != own
+    }
+    registry = str(SCRIPTS / "nafp/methods/__init__.py")
+    return content_of(str(SCRIPTS / "answer.py"), *(one for one in modules("answer") if one not in {*others, registry}))
 
 
 def query_set_of(wildcards):
@@ -200,6 +274,11 @@ def identify_task(wildcards):
     _, name = named_folder(str(config["library"]), options["library"])
     task = {"recordings": [own_folders()[1]], "name": name, "epoch": EPOCH, "index_options": config["indexes"][index]}
     return task | {name: options[name] for name in names}
+
+
+def states_of_own_folders(wildcards):
+    """The states of the folders that identify works on: what makes it run again."""
+    return list(map(folder_signature, own_folders()))
 
 
 def identify_paths(wildcards):

@@ -1,27 +1,25 @@
-# From cells to tables, plots and the page. {board} is scoreboard, of all cells, or scoreboard/so_far, of those there are.
-ALL_CELLS = list(dict.fromkeys(cell for study in STUDIES for cell in cells_of(study)))
-PUBLISHED = str(HERE / "published/nafp.csv")
+# From cells to tables, plots and the page: of all cells, and of those there are.
 
 
 rule make_table:
     """One study's table as CSV, Markdown and LaTeX, with the published numbers beside it."""
     input:
-        cells=lambda wildcards: due(wildcards, cells_of(wildcards.study)),
-        hits=lambda wildcards: due(wildcards, hits_of(cells_of(wildcards.study))),
+        cells=study_cells,
+        hits=study_hits,
         published=ancient(PUBLISHED),  # compared by its content, below
     output:
         csv=report(
-            f"{RESULTS}/{{board}}/{{study}}.csv",
+            f"{BOARD}/{{study}}.csv",
             caption="../report/table.rst",
             category="Tables",
             labels={"study": "{study}"},
         ),
-        markdown=f"{RESULTS}/{{board}}/{{study}}.md",
-        latex=f"{RESULTS}/{{board}}/{{study}}.tex",
+        markdown=f"{BOARD}/{{study}}.md",
+        latex=f"{BOARD}/{{study}}.tex",
     log:
-        log_of("make_table/{board}/{study}"),
+        log_of("make_table/{study}"),
     benchmark:
-        benchmark_of("make_table/{board}/{study}")
+        benchmark_of("make_table/{study}")
     conda:
         "../envs/scoreboard.yaml"
     resources:
@@ -30,9 +28,7 @@ rule make_table:
     params:
         code=code("make_table"),
         published=content_of(PUBLISHED),
-        study=lambda wildcards: study_of(wildcards.study),
-        cells=lambda wildcards: there(wildcards, cells_of(wildcards.study)),
-        age=lambda wildcards: age(wildcards, cells_of(wildcards.study)),
+        study=study_facts,
     message:
         "writing the table of {wildcards.study}"
     script:
@@ -42,22 +38,22 @@ rule make_table:
 rule plot:
     """One figure of a study: hit_rate, over a field, open_set, costs or learning."""
     input:
-        cells=lambda wildcards: due(wildcards, cells_of(wildcards.study)),
-        hits=lambda wildcards: due(wildcards, hits_of(cells_of(wildcards.study))),
-        histories=lambda wildcards: due(wildcards, map(history_of, runs_of(wildcards.study))),
+        cells=study_cells,
+        hits=study_hits,
+        histories=study_histories,
         published=ancient(PUBLISHED),  # compared by its content, below
     output:
         svg=report(
-            f"{RESULTS}/{{board}}/{{study}}.{{figure}}.svg",
+            f"{BOARD}/{{study}}.{{figure}}.svg",
             caption="../report/plot.rst",
             category="Plots",
             labels={"study": "{study}", "figure": "{figure}"},
         ),
-        png=f"{RESULTS}/{{board}}/{{study}}.{{figure}}.png",
+        png=f"{BOARD}/{{study}}.{{figure}}.png",
     log:
-        log_of("plot/{board}/{study}.{figure}"),
+        log_of("plot/{study}.{figure}"),
     benchmark:
-        benchmark_of("plot/{board}/{study}.{figure}")
+        benchmark_of("plot/{study}.{figure}")
     wildcard_constraints:
         figure="hit_rate|bsz|dim|aug|snr_db|open_set|costs|learning",
     conda:
@@ -68,12 +64,8 @@ rule plot:
     params:
         code=code("plot"),
         published=content_of(PUBLISHED),
-        study=lambda wildcards: study_of(wildcards.study),
-        cells=lambda wildcards: there(wildcards, cells_of(wildcards.study)),
-        histories=lambda wildcards: there(wildcards, map(history_of, runs_of(wildcards.study))),
-        age=lambda wildcards: age(wildcards, [*cells_of(wildcards.study), *map(history_of, runs_of(wildcards.study))]),
-        chains=list(config["chains"]),
-        validation=config["train"]["validation"]["segments"],
+        study=study_facts,
+        look=LOOK,
     message:
         "drawing {wildcards.study}.{wildcards.figure}"
     script:
@@ -83,17 +75,17 @@ rule plot:
 rule plot_scale:
     """Hit rate and search time over the size of the database, and what they predict for a larger one."""
     input:
-        tables=lambda wildcards: due(wildcards, scale_tables()),
+        tables=scale_tables(),
     output:
         svg=report(
-            f"{RESULTS}/{{board}}/scale.svg",
+            f"{BOARD}/scale.svg",
             caption="../report/scale.rst",
             category="Plots",
             labels={"study": "scale", "figure": "database size"},
         ),
-        png=f"{RESULTS}/{{board}}/scale.png",
+        png=f"{BOARD}/scale.png",
     log:
-        log_of("plot_scale/{board}"),
+        log_of("plot_scale"),
     conda:
         "../envs/scoreboard.yaml"
     resources:
@@ -101,8 +93,6 @@ rule plot_scale:
         runtime=scale_with_input(30),
     params:
         code=code("plot_scale"),
-        tables=lambda wildcards: there(wildcards, scale_tables()),
-        age=lambda wildcards: age(wildcards, scale_tables()),
     message:
         "drawing the scale study"
     script:
@@ -112,20 +102,20 @@ rule plot_scale:
 rule plot_misses:
     """Where the answers lie: right, next to it, elsewhere in the song, in another song, in silence."""
     input:
-        cells=lambda wildcards: due(wildcards, map(cell_of, detailed_runs())),
-        hits=lambda wildcards: due(wildcards, hits_of(map(cell_of, detailed_runs()))),
-        packed=lambda wildcards: due(wildcards, map(packed, TEST_SPLITS)),
+        cells=[cell_of(run) for run in detailed_runs()],
+        hits=hits_of(map(cell_of, detailed_runs())),
+        packed=[packed(split) for split in TEST_SPLITS],
     output:
         svg=report(
-            f"{RESULTS}/{{board}}/misses.svg",
+            f"{BOARD}/misses.svg",
             caption="../report/misses.rst",
             category="Plots",
             labels={"study": "all", "figure": "misses"},
         ),
-        png=f"{RESULTS}/{{board}}/misses.png",
-        csv=f"{RESULTS}/{{board}}/misses.csv",
+        png=f"{BOARD}/misses.png",
+        csv=f"{BOARD}/misses.csv",
     log:
-        log_of("plot_misses/{board}"),
+        log_of("plot_misses"),
     conda:
         "../envs/scoreboard.yaml"
     resources:
@@ -133,8 +123,6 @@ rule plot_misses:
         runtime=scale_with_input(30),
     params:
         code=code("plot_misses"),
-        cells=lambda wildcards: there(wildcards, map(cell_of, detailed_runs())),
-        age=lambda wildcards: age(wildcards, map(cell_of, detailed_runs())),
         packed={split: packed(split) for split in TEST_SPLITS},
     message:
         "drawing where the misses are"
@@ -145,21 +133,19 @@ rule plot_misses:
 rule plot_similarity:
     """How alike the queries of a song are to its segments."""
     input:
-        cells=lambda wildcards: due(wildcards, map(cell_of, detailed_runs())),
-        vectors=lambda wildcards: due(
-            wildcards, [file for run in detailed_runs() for part in arrays_of(run) for file in part]
-        ),
-        clips=lambda wildcards: due(wildcards, [packed("test_db")]),
+        cells=[cell_of(run) for run in detailed_runs()],
+        vectors=[file for run in detailed_runs() for part in arrays_of(run) for file in part],
+        clips=packed("test_db"),
     output:
         svg=report(
-            f"{RESULTS}/{{board}}/similarity.svg",
+            f"{BOARD}/similarity.svg",
             caption="../report/similarity.rst",
             category="Plots",
             labels={"study": "all", "figure": "similarity"},
         ),
-        png=f"{RESULTS}/{{board}}/similarity.png",
+        png=f"{BOARD}/similarity.png",
     log:
-        log_of("plot_similarity/{board}"),
+        log_of("plot_similarity"),
     conda:
         "../envs/scoreboard.yaml"
     resources:
@@ -167,10 +153,7 @@ rule plot_similarity:
         runtime=scale_with_input(30),
     params:
         code=code("plot_similarity"),
-        cells=lambda wildcards: there(wildcards, map(cell_of, detailed_runs())),
-        age=lambda wildcards: age(wildcards, map(cell_of, detailed_runs())),
-        vectors=lambda wildcards: with_fingerprints(wildcards.board),
-        clips=packed("test_db"),
+        vectors={run: arrays_of(run) for run in detailed_runs()},
     message:
         "drawing similarity matrices"
     script:
@@ -180,14 +163,14 @@ rule plot_similarity:
 rule listen:
     """A few test segments, degraded at known levels, and what each run answers: sounds and pictures for the page."""
     input:
-        runs=lambda wildcards: due(wildcards, [file for run in detailed_runs() for file in files_to_listen_to(run)]),
-        packed=lambda wildcards: due(wildcards, map(packed, listening_splits())),
+        runs=[file for run in detailed_runs() for file in files_to_listen_to(run)],
+        packed=packed_for_listening,
     output:
-        f"{RESULTS}/{{board}}/listening.json",
+        listening=f"{BOARD}/listening.json",
     log:
-        log_of("listen/{board}"),
+        log_of("listen"),
     benchmark:
-        benchmark_of("listen/{board}")
+        benchmark_of("listen")
     conda:
         "../envs/listen.yaml"
     threads: 2
@@ -196,22 +179,7 @@ rule listen:
         runtime=scale_with_input(30),
     params:
         code=code("listen"),
-        runs=lambda wildcards: {
-            run: listening_run(run)
-            for run in detailed_runs()
-            if len(there(wildcards, files_to_listen_to(run))) == len(files_to_listen_to(run))
-        },
-        packed=lambda wildcards: {
-            split: packed(split)
-            for split in listening_splits()
-            if len(there(wildcards, map(packed, listening_splits()))) == len(listening_splits())
-        },
-        age=lambda wildcards: age(wildcards, [file for run in detailed_runs() for file in files_to_listen_to(run)]),
-        segments=config["scoreboard"]["listen"]["segments"],
-        snr_db=config["scoreboard"]["listen"]["snr_db"],
-        chain=config["chains"][config["run"]["aug"]],
-        features=config["features"],
-        seed=config["search"]["seed"],
+        demo=whole_demo,
     message:
         "letting the runs answer some segments to listen to"
     script:
@@ -221,22 +189,22 @@ rule listen:
 rule build_page:
     """The page that shows all studies, and the lines that a run of the workflow ends with."""
     input:
-        cells=lambda wildcards: due(wildcards, ALL_CELLS),
-        hits=lambda wildcards: due(wildcards, hits_of(ALL_CELLS)),
-        tables=lambda wildcards: [f"{RESULTS}/{wildcards.board}/{study}.csv" for study in STUDIES],
-        figures=lambda wildcards: [f for study in STUDIES for f in figures_of(study, wildcards.board).values()],
-        closer=lambda wildcards: list(closer_of(wildcards.board).values()),
-        listening=f"{RESULTS}/{{board}}/listening.json",
+        cells=ALL_CELLS,
+        hits=hits_of(ALL_CELLS),
+        tables=[f"{BOARD}/{study}.csv" for study in STUDIES],
+        figures=[file for study in STUDIES for file in all_figures(study).values()],
+        closer=list(detail_figures().values()),
+        listening=f"{BOARD}/listening.json",
     output:
         page=report(
-            f"{RESULTS}/{{board}}/index.html",
+            f"{BOARD}/index.html",
             caption="../report/page.rst",
             category="Page",
             labels={"page": "all studies, with sound"},
         ),
-        summary=f"{RESULTS}/{{board}}/summary.txt",
+        summary=f"{BOARD}/summary.txt",
     log:
-        log_of("build_page/{board}"),
+        log_of("build_page"),
     conda:
         "../envs/scoreboard.yaml"
     resources:
@@ -244,19 +212,36 @@ rule build_page:
         runtime=scale_with_input(30),
     params:
         code=code("build_page"),
-        dataset=DATASET,
-        cells=lambda wildcards: there(wildcards, ALL_CELLS),
-        age=lambda wildcards: age(wildcards, ALL_CELLS),
-        planned=len(ALL_CELLS),
-        studies=lambda wildcards: {
-            study: {"question": study_of(study)["question"], "figures": figures_of(study, wildcards.board)}
-            for study in STUDIES
-        },
-        closer=lambda wildcards: closer_of(wildcards.board),
-        verification=f"{RESULTS}/data/verification.json",
-        config=dict(config),
-        benchmarks=f"{RESULTS}/benchmarks",
+        origin=ORIGIN,
+        studies={study: {"question": study_of(study)["question"], "figures": all_figures(study)} for study in STUDIES},
+        closer=detail_figures(),
     message:
         "building the scoreboard page"
     script:
         "../scripts/build_page.py"
+
+
+rule scoreboard:
+    """The scoreboard of whatever has finished: nothing is trained or searched for it; what is missing is said."""
+    output:
+        board=directory(f"{BOARD}/so_far"),
+    log:
+        log_of("scoreboard"),
+    benchmark:
+        benchmark_of("scoreboard")
+    conda:
+        "../envs/so_far.yaml"
+    threads: 2
+    resources:
+        mem_mb=scale_with_input(4000),
+        runtime=scale_with_input(60),
+    params:
+        code=code("scoreboard"),
+        published=content_of(PUBLISHED),
+        board=board_so_far,
+        demo=demo_so_far,
+        mtimes=mtimes_so_far,
+    message:
+        "writing the scoreboard of what has finished"
+    script:
+        "../scripts/scoreboard.py"

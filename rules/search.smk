@@ -10,49 +10,10 @@ match SEARCH["test_ids"]:
 SEARCHED = ("dummy", "db", "shards")  # inputs that decide on a job's memory and time
 
 
-def method_options(wildcards):
-    """A method's options, its type among them."""
-    return {"type": wildcards.name, **config["methods"][wildcards.name]}
-
-
-def answering(wildcards):
-    """The method of a job, as the config has it."""
-    return method_of(wildcards.name, config["methods"][wildcards.name])
-
-
-def method_inputs(wildcards):
-    """The files that a method's answers depend on, as input; a sentence if it cannot work here."""
-    method = answering(wildcards)
-    if problems := said(method.check):
-        raise WorkflowError(*(f"methods.{wildcards.name}: {problem}" for problem in problems))
-    return method.inputs
-
-
-def answered_queries(wildcards):
-    """The packed queries of a cell, as input."""
-    check_queries()
-    return packed(query_split(wildcards))
-
-
-def method_environment(wildcards):
-    """The conda environment of a method's job."""
-    return f"../envs/{answering(wildcards).environment}.yaml"
-
-
-def method_code(wildcards):
-    """Digest of the code that a method's answers depend on, which is not that of other methods."""
-    own = type(answering(wildcards)).__module__
-    others = {
-        str(SCRIPTS / f"{kind.__module__.replace('.', '/')}.py") for kind in METHODS.values() if kind.__module__ != own
-    }
-    registry = str(SCRIPTS / "nafp/methods/__init__.py")
-    return content_of(str(SCRIPTS / "answer.py"), *(one for one in modules("answer") if one not in {*others, registry}))
-
-
 rule fetch_test_ids:
     """The 2,000 places in the paper's test queries where its test sequences start."""
     output:
-        ICASSP_IDS,
+        ids=ICASSP_IDS,
     log:
         log_of("fetch_test_ids"),
     retries: 3
@@ -93,7 +54,7 @@ rule build_index:
         runtime=scale_with_input(60, 0.05, of=SEARCHED),
     params:
         code=code("build_index"),
-        options=lambda wildcards: config["indexes"][wildcards.index],
+        options=index_options,
         seed=config["search"]["seed"],
         train_max=config["search"]["train_max"],
         device=config["search"]["device"],
@@ -112,7 +73,7 @@ rule score:
         db=vectors("test_db"),
         query=query_vectors,
         shards=shards("dummy", "test_db", query_split),
-        clips=lambda wildcards: f"{RESULTS}/data/packed/{query_split(wildcards)}.csv",
+        clips=clips_of_queries,
         songs=[f"{RESULTS}/data/packed/{split}.csv" for split in ("dummy", "test_db")],
         test_ids=TEST_IDS,
     output:
@@ -134,7 +95,7 @@ rule score:
         dataset=DATASET,
         fields=run_fields,
         queries=about_queries,
-        options=lambda wildcards: config["indexes"][wildcards.index],
+        options=index_options,
         search={**SEARCH, "test_ids": TEST_IDS or SEARCH["test_ids"]},
     message:
         "searching {wildcards.index} for {wildcards.run}"
@@ -202,7 +163,7 @@ rule measure_scale:
         runtime=scale_with_input(60, 0.2, of=SEARCHED),
     params:
         code=code("measure_scale"),
-        options=lambda wildcards: config["indexes"][wildcards.index],
+        options=index_options,
         fractions=config["scale"]["fractions"],
         search={**SEARCH, "test_ids": TEST_IDS or SEARCH["test_ids"]},
     message:

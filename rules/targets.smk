@@ -71,13 +71,6 @@ rule scale:
     localrule: True
 
 
-rule scoreboard:
-    """The scoreboard of whatever has finished: nothing is trained or searched for it; what is missing is said."""
-    input:
-        board_files("scoreboard/so_far"),
-    localrule: True
-
-
 for study in STUDIES:
 
     rule:

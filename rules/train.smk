@@ -32,9 +32,9 @@ rule train:
 rule take_checkpoint:
     """The weights after one epoch by its number, if train.checkpoints keeps them."""
     input:
-        trained_weights,
+        weights=trained_weights,
     output:
-        f"{RESULTS}/runs/{{run}}/epoch={{epoch}}.safetensors",
+        weights=f"{RESULTS}/runs/{{run}}/epoch={{epoch}}.safetensors",
     log:
         log_of("take_checkpoint/{run}/epoch={epoch}"),
     wildcard_constraints:

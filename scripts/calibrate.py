@@ -34,6 +34,6 @@ with tee_to_log(snakemake.log[0]):
 
     songs, queries, others = (fingerprints(inputs[name], params.songs) for name in ("songs", "queries", "others"))
     found = calibrate({"clean": songs, "degraded": queries}, songs, others, Limits(windows=params.windows))
-    with atomic_write(snakemake.output[0]) as part:
+    with atomic_write(snakemake.output.limits) as part:
         part.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(found["unknown"]))

@@ -10,6 +10,6 @@ from nafp.model.weights import load_model
 
 with tee_to_log(snakemake.log[0]):
     params, device = snakemake.params, compute.set_up(snakemake.threads)
-    network = load_model(snakemake.input.weights, params.features, params.model, params.dim)
-    split, path = Split.open(snakemake.input.audio), Path(snakemake.output[0])
+    network = load_model(snakemake.input.weights, **params.model)
+    split, path = Split.open(snakemake.input.audio), Path(snakemake.output.vectors)
     fingerprint_to_file(network, split, device, path, *params.shard)

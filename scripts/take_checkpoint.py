@@ -6,4 +6,4 @@ from nafp.console import tee_to_log
 from nafp.training.checkpoints import publish_epoch
 
 with tee_to_log(snakemake.log[0]):
-    publish_epoch(Path(snakemake.input[0]).parent, int(snakemake.wildcards.epoch), Path(snakemake.output[0]))
+    publish_epoch(Path(snakemake.input.weights).parent, int(snakemake.wildcards.epoch), Path(snakemake.output.weights))

@@ -167,6 +167,7 @@ JOBS = {
     ),
     "listen": Job((f"{BOARD}/listening.json",), "data/packed/bg_test.npy"),
     "build_page": Job((f"{BOARD}/index.html", f"{BOARD}/summary.txt"), f"{BOARD}/listening.json"),
+    "scoreboard": Job((f"{BOARD}/so_far",), f"scores/{RUN}/l2.hits.parquet"),
     "calibrate": Job((f"runs/{RUN}.limits.json",), "data/packed/val_query.npy"),
     "identify": Job(
         (f"identify/{label(f'results/demo/{QUERIES}/query')}/matches.csv",),

@@ -26,7 +26,10 @@ def environment_pins(path: Path) -> dict[str, str]:
     return pins(yaml.safe_load(path.read_text())["dependencies"][-1]["pip"])
 
 
-CHOSEN = {"search_environment": ["search", "milvus"]}  # functions of rules/jobs.smk: what they choose from
+CHOSEN = {
+    "search_environment": ["search", "milvus"],
+    "method_environment": ["search"],
+}  # functions of rules/jobs.smk: their choices
 
 
 def rule_environments() -> dict[str, list[str]]:

@@ -1,0 +1,85 @@
+"""The job that builds the page of a scoreboard, and its summary."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nafp.files import read_json
+from nafp.report.page import provenance
+from nafp.report.page.headline import headline
+from nafp.report.page.page import Section, render_page
+from nafp.report.tables.cells import load_cells, run_labels
+from nafp.report.tables.study import load_table
+
+Paths = Sequence[str | Path]
+CAPTIONS = {
+    "hit_rate": "How much audio does a query need? Exact hits are solid; near ones, a segment (0.5 s) off at most, dashed.",
+    "bsz": "Does a larger batch help? Exact hits of the shortest and the longest queries.",
+    "dim": "How small may a fingerprint be? Exact hits of the shortest and the longest queries.",
+    "aug": "What does the augmentation add? Exact hits of the shortest and the longest queries, by chain.",
+    "snr_db": "How loud may the noise be? Exact hits of the shortest and the longest queries; to the left is more noise.",
+    "open_set": "Can an answer be believed? Right songs accepted, over the queries of unknown songs that are accepted too.",
+    "costs": "Which index is worth its time and size? Higher and further to the left is better.",
+    "learning": "Was training long enough? It was where both curves are flat. Validation searches without an index.",
+    "misses": "Where do wrong answers lie? Best answers to the shortest queries, run by run.",
+    "similarity": "Can segments of one song be told apart? They can where the diagonal is bright and the rest is dark.",
+    "scale": "What would a larger database do? Points are measured, lines fitted (log odds over log size).",
+}
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What the page says of where its numbers come from: name of the data set, number of cells planned, config, and the
+    files about data and time."""
+
+    dataset: str
+    planned: int
+    config: Mapping[str, Any]
+    verification: str
+    benchmarks: str
+
+
+def write_page(
+    origin: Origin,
+    studies: Mapping[str, Mapping],
+    closer: Mapping[str, str],
+    cells: Paths,
+    folder: Path,
+    listening: str | Path,
+    threads: int,
+) -> None:
+    """The page, index.html, and the summary that a run of the workflow ends with.
+
+    ``studies``: name -> question and figures, name -> file. ``closer``: the same of figures of no single study.
+    """
+    tables = {name: folder / f"{name}.csv" for name in studies}
+    sections = [
+        Section(name, study["question"], load_table(tables[name]), _captioned(study["figures"]))
+        for name, study in studies.items()
+    ]
+    table, page = load_cells(cells), folder / "index.html"
+    figures = headline(table)
+    places = Path(origin.benchmarks), Path(origin.verification)
+    facts = provenance.collect(origin.config, table, cells, *places, threads)
+    heard = read_json(listening)
+    heard["names"] = run_labels(table)
+    state = _what_is_missing(origin.planned - len(cells), origin.planned)
+    title = f"Neural Audio Fingerprint: {origin.dataset}"
+    text = render_page(title, figures, sections, _captioned(closer), heard, facts, state)
+    page.write_text(text, encoding="utf-8")
+
+    lines = [f"{entry['value']:>8}  {entry['text']}" for entry in figures] + [state] * bool(state)
+    lines += ["", f"scoreboard  {page.resolve()}"]
+    lines += [f"table       {path.with_suffix('.md')}" for path in tables.values()]
+    (folder / "summary.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    print(f"{page}: {len(text) / 1e6:.1f} MB")
+
+
+def _captioned(figures: Mapping[str, str | Path]) -> list[tuple[str, str]]:
+    """(caption, SVG text) of figures."""
+    return [(CAPTIONS[name], Path(path).read_text(encoding="utf-8")) for name, path in figures.items()]
+
+
+def _what_is_missing(missing: int, planned: int) -> str:
+    return f"{missing} of {planned} cells {'has' if missing == 1 else 'have'} not run yet." if missing else ""

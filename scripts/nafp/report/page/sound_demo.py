@@ -1,0 +1,68 @@
+"""The page's sound demo: a few test segments, degraded, and what each run answers; what each augmentation step does."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from nafp import compute
+from nafp.audio.pools import AudioPool
+from nafp.audio.splits import Split
+from nafp.augment.queries import held_out_pools
+from nafp.files import atomic_write
+from nafp.model.features import LogMel
+from nafp.model.weights import load_model
+from nafp.report.page.listening import Run, Songs, chain_steps, choose, listen
+from nafp.search.vectors import Database, open_vectors
+
+
+@dataclass(frozen=True)
+class Demo:
+    """``runs``: name -> weights, dummy and db (fingerprints), dim, features and model. ``packed``: split -> file; nothing
+    if a split is missing. ``chain``: the steps that are shown, of images with ``features``."""
+
+    runs: Mapping[str, Mapping]
+    packed: Mapping[str, str]
+    segments: int
+    snr_db: Sequence[float]
+    chain: Sequence[Mapping]
+    features: Mapping
+    seed: int
+
+
+def write_demo(demo: Demo, path: Path, threads: int) -> None:
+    """Let the runs answer, and store what there is to hear and see as JSON."""
+    compute.set_up(threads, gpu=False)
+    torch.manual_seed(demo.seed)
+    shown = {"media": {}, "queries": [], "steps": [], "note": ""}
+    noises = held_out_pools(sounds(demo.packed, "_test"), "test")
+    if demo.runs and "bg" in noises:
+        songs = Songs(Split.open(demo.packed["dummy"]), Split.open(demo.packed["test_db"]))
+        chosen = choose(songs.db, demo.segments, demo.seed)
+        shown |= listen(loaded(demo.runs), songs, chosen, demo.snr_db, noises, demo.seed)
+    else:
+        shown["note"] = "no run has finished yet" if not demo.runs else "the data set has no held-out noise"
+    if demo.packed:
+        train = Split.open(demo.packed["train"])
+        pools = {kind: AudioPool(split) for kind, split in sounds(demo.packed, "_train").items()}
+        shown["steps"] = chain_steps(train, demo.chain, pools, LogMel(**demo.features), demo.seed)
+    with atomic_write(path) as part:
+        part.write_text(json.dumps(shown), encoding="utf-8")
+    print(f"{len(shown['queries'])} segments, {len(demo.runs)} runs, {len(shown['media'])} sounds. {shown['note']}")
+
+
+def loaded(runs: Mapping[str, Mapping]) -> list[Run]:
+    """The models of runs, and the databases that they answer from."""
+    found = []
+    for name, run in runs.items():
+        network = load_model(run["weights"], run["features"], run["model"], run["dim"])
+        found.append(Run(name, network, Database(open_vectors(run["dummy"]), open_vectors(run["db"]))))
+    return found
+
+
+def sounds(packed: Mapping[str, str], suffix: str) -> dict[str, Split]:
+    """Kind -> sounds, for the kinds that the data set has."""
+    splits = {name.removesuffix(suffix): Split.open(path) for name, path in packed.items() if name.endswith(suffix)}
+    return {kind: split for kind, split in splits.items() if len(split.clips)}
