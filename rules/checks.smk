@@ -13,6 +13,7 @@ from nafp.config.check import (
 )
 from nafp.datasets.checks import OWN_ROLES, check_folders, check_present, folders_of
 from nafp.search.checks import check_exchanged
+from nafp.pretrained.checks import check_licence, check_source
 from nafp.training.checks import check_kept, kept_epochs
 
 PLANNED_CLIPS = planned_clips(config)
@@ -76,8 +77,11 @@ def is_imported():
 def dim_of(run):
     """Dimensions of a run's fingerprints; None of somebody's whose files are not there, as Snakemake will say."""
     fields = fields_of(run)
-    if "external" not in fields:
+    if kind_of(run).trained:
         return fields["dim"]
+    if "pretrained" in fields:
+        settings = Path(f"{RESULTS}/runs/{run}/config.yaml")
+        return yaml.safe_load(settings.read_text(encoding="utf-8"))["dim"] if settings.exists() else None
     shapes = [shape_of(fields["external"], split) for split in EXCHANGED]
     if len(dims := {dim for _, dim in filter(None, shapes)}) > 1:
         raise WorkflowError(

@@ -39,6 +39,7 @@ if re.search(r"[^\w@%+=:,./-]", sys.executable):
         "so that no job could start; install into a folder without them"
     )
 
+config = overlay.named_run(config)
 config = overlay.with_changes(yaml.safe_load((HERE / "config.yaml").read_text()), config)  # a module gives what differs
 config = overlay.typed(config, workflow.config_settings.config)
 try:
@@ -66,6 +67,7 @@ CELLS = {name: grid.study_cells(study, config) for name, study in STUDIES.items(
 VARIED = {name: grid.varied_fields(study, config) for name, study in STUDIES.items()}
 EPOCH = config["search"]["epoch"]
 DEFAULT_RUN = grid.run_name(config["run"])
+IDENTIFYING_RUN = config["identify"]["run"] or DEFAULT_RUN
 TEST_SPLITS = ("test_db", "test_query", "dummy")
 THREADS = 8  # threads of jobs that can use them; on a smaller machine Snakemake gives fewer
 
@@ -78,7 +80,9 @@ if workflow.resource_settings.nodes is None:
 RUNS = (
     f"aug=({'|'.join(config['chains'])})_bsz=\\d+_dim=\\d+_loss=({'|'.join(config['losses'])})"
     f"_recipe=({'|'.join(config['recipes'])})_seed=\\d+|external=({'|'.join(config['external'])})"
+    f"|pretrained=({'|'.join(config['pretrained'])})"
 )
+MODELS = "(aug|pretrained)=.+"  # runs that are neural networks here, with weights
 EPOCHS = r"best|last|\d+"
 INDEXES = "|".join(config["indexes"])
 QUERIES = f"(queries=({'|'.join(config['query_sets']) or 'none'})/)?"  # query set of a cell; empty: the data set's own

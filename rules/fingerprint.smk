@@ -11,7 +11,7 @@ rule fingerprint:
     benchmark:
         benchmark_of("fingerprint/{run}/epoch={epoch}/{split}{shard}")
     wildcard_constraints:
-        run="aug=.+",
+        run=MODELS,
         shard=r"(/\d+-of-\d+)?",
     conda:
         "../envs/train.yaml"
@@ -39,7 +39,7 @@ rule gather_fingerprints:
     log:
         log_of("gather_fingerprints/{run}/epoch={epoch}/{split}"),
     wildcard_constraints:
-        run="aug=.+",
+        run=MODELS,
     localrule: True
     conda:
         "../envs/search.yaml"

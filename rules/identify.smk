@@ -16,7 +16,7 @@ rule calibrate:
     benchmark:
         benchmark_of("calibrate/{run}/epoch={epoch}")
     wildcard_constraints:
-        run="aug=.+",
+        run=MODELS,
     conda:
         "../envs/identify.yaml"
     threads: THREADS
@@ -39,7 +39,7 @@ rule identify:
     input:
         weights=identified_by("safetensors"),
         limits=identified_by("limits.json"),
-        settings=f"{RESULTS}/runs/{DEFAULT_RUN}/config.yaml",
+        settings=f"{RESULTS}/runs/{IDENTIFYING_RUN}/config.yaml",
     output:
         matches=f"{IDENTIFIED}/matches.csv",
         answers=f"{IDENTIFIED}/answers.txt",

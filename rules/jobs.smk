@@ -115,6 +115,23 @@ def training_splits(wildcards):
     return splits | ({"init_from": settings["init_from"]} if settings["init_from"] else {})
 
 
+def pretrained_options(wildcards):
+    """Where weights of others come from; a sentence if that is not said, or their licence is not accepted."""
+    name, options, accepted = wildcards.name, config["pretrained"][wildcards.name], config.get("accept_licence", [])
+    accepted = [accepted] if isinstance(accepted, str) else accepted
+    if problems := said(check_source, name, options) + said(check_licence, name, options, accepted):
+        raise WorkflowError(*problems)
+    return options
+
+
+def pretrained_files(wildcards):
+    """The user's files that weights of others are taken from, as input."""
+    options = pretrained_options(wildcards)
+    if "checkpoint" in options:
+        return f"{options['checkpoint']}.index"
+    return options.get("archive", [])
+
+
 def largest_piece_mb():
     """Audio of the largest shard of any split: all fingerprinting jobs ask for the same, so that they can be one array."""
     counts = config["fingerprint"]["shards"].items()
@@ -134,7 +151,9 @@ def fingerprint_minutes(wildcards, attempt):
 
 
 def model_settings(wildcards):
-    """What the weights of the job's run are loaded with."""
+    """What the weights of the job's run must be of; those of others say it themselves."""
+    if not kind_of(wildcards.run).trained:
+        return {}
     sections = recipe(wildcards)
     return {"features": sections["features"], "model": sections["model"], "dim": run_fields(wildcards)["dim"]}
 
@@ -258,11 +277,11 @@ def own_folders():
 
 
 def identified_by(file):
-    """A file of the default run, as input of identify: its folders are looked at before a run is trained for them."""
+    """A file of the run that identifies, as input: its folders are looked at before a run is trained for them."""
 
     def path(wildcards):
         own_folders()
-        return f"{RESULTS}/runs/{DEFAULT_RUN}/epoch={EPOCH}.{file}"
+        return f"{RESULTS}/runs/{IDENTIFYING_RUN}/epoch={EPOCH}.{file}"
 
     return path
 
@@ -284,7 +303,7 @@ def states_of_own_folders(wildcards):
 def identify_paths(wildcards):
     """Where songs, model and fingerprints are."""
     store = config["identify"]["store"] or f"{RESULTS}/identify/library"
-    return {"library": own_folders()[0], "run": f"{RESULTS}/runs/{DEFAULT_RUN}", "store": os.path.expanduser(store)}
+    return {"library": own_folders()[0], "run": f"{RESULTS}/runs/{IDENTIFYING_RUN}", "store": os.path.expanduser(store)}
 
 
 def refuse_target(wildcards):

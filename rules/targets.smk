@@ -43,6 +43,13 @@ rule models:
     localrule: True
 
 
+rule pretrained:
+    """The weights of others that the config names, downloaded, checked and converted."""
+    input:
+        [f"{RESULTS}/runs/pretrained={name}/epoch=last.safetensors" for name in config["pretrained"]],
+    localrule: True
+
+
 rule fingerprints:
     """The test fingerprints of every run."""
     input:

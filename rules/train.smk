@@ -12,6 +12,8 @@ rule train:
         log_of("train/{run}"),
     benchmark:
         benchmark_of("train/{run}")
+    wildcard_constraints:
+        run="aug=.+",
     conda:
         "../envs/train.yaml"
     threads: of_gpus(THREADS)
@@ -38,6 +40,7 @@ rule take_checkpoint:
     log:
         log_of("take_checkpoint/{run}/epoch={epoch}"),
     wildcard_constraints:
+        run="aug=.+",
         epoch="\\d+",
     localrule: True
     conda:
@@ -48,3 +51,29 @@ rule take_checkpoint:
         "taking epoch {wildcards.epoch} of {wildcards.run}"
     script:
         "../scripts/take_checkpoint.py"
+
+
+rule import_pretrained:
+    """Make weights that others trained a run: download them if need be, check and convert them."""
+    input:
+        files=pretrained_files,
+    output:
+        last=f"{RESULTS}/runs/pretrained={{name}}/epoch=last.safetensors",
+        best=f"{RESULTS}/runs/pretrained={{name}}/epoch=best.safetensors",
+        config=f"{RESULTS}/runs/pretrained={{name}}/config.yaml",
+        provenance=f"{RESULTS}/runs/pretrained={{name}}/provenance.json",
+    log:
+        log_of("import_pretrained/{name}"),
+    benchmark:
+        benchmark_of("import_pretrained/{name}")
+    localrule: True
+    conda:
+        "../envs/data.yaml"
+    params:
+        code=code("import_pretrained"),
+        options=pretrained_options,
+        store="data/pretrained",
+    message:
+        "importing the weights {wildcards.name}"
+    script:
+        "../scripts/import_pretrained.py"

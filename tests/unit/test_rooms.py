@@ -10,8 +10,20 @@ ROOT = Path(__file__).parents[2]
 LIBRARY = ROOT / "scripts/nafp"
 LEAVES = ["secrets", "errors", "text", "files", "walk", "disk", "npy", "options", "jobfacts", "console", "resources"]
 LEAVES += ["compute"]
-FOLDERS = ["audio", "datasets", "demo", "augment", "model", "training", "search", "methods", "evaluation", "identify"]
-LAST = ["grid", "report", "config", "plan", "api", "commands"]
+FOLDERS = [
+    "audio",
+    "datasets",
+    "demo",
+    "augment",
+    "model",
+    "pretrained",
+    "training",
+    "search",
+    "methods",
+    "evaluation",
+    "identify",
+]
+LAST = ["identify", "grid", "report", "config", "plan", "api", "commands"]
 FORMER = {"data"}  # names of modules before they moved
 ORDER = [*LEAVES, *FOLDERS, *LAST]
 

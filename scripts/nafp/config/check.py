@@ -17,6 +17,7 @@ from nafp.audio.segments import SAMPLE_RATE, segments_of
 from nafp.augment.steps import STEPS, names_of
 from nafp.config import overlay
 from nafp.config.schema import schema_problems
+from nafp.config.targets import problems_of_run_name
 from nafp.datasets.checks import check_shares
 from nafp.datasets.sources import SOURCES, dataset_of
 from nafp.errors import UserError
@@ -67,7 +68,7 @@ def said(check: Callable, *arguments: object, **options: object) -> list[str]:
 def unknown_names(config: Mapping) -> list[str]:
     """Names used in ``run``, ``search``, ``train`` and ``studies`` that the config does not define."""
     known = {"aug": "chains", "index": "indexes", "loss": "losses", "recipe": "recipes", "query_set": "query_sets"}
-    known |= {"external": "external", "method": "methods"}
+    known |= {"pretrained": "pretrained", "external": "external", "method": "methods"}
     what = {"aug": "augmentation", "query_set": "query set"}
     problems = []
     places = {"run": config["run"], "search": {"index": config["search"]["index"]}, "scale": config["scale"]}
@@ -83,6 +84,8 @@ def unknown_names(config: Mapping) -> list[str]:
             for value in values if isinstance(values, list) else [values]:
                 if value not in names:
                     problems.append(f"unknown {what.get(field, field)} {value!r} in {place}; known: {', '.join(names)}")
+    if run := config["identify"]["run"]:
+        problems += [f"identify.run: {problem}" for problem in problems_of_run_name(run, config)]
     for name in config["recipes"]:
         queries = overlay.of_recipe(config, name)["train"]["validation"]["queries"]
         if queries not in ("files", *config["chains"]):
@@ -224,9 +227,10 @@ def problems_of_run(fields: Mapping, config: Mapping, clips: Clips) -> list[str]
     problems += said(check_model, sections["model"], fields["dim"], image_shape(features))
     problems += said(check_batch, bsz, replicas)
     problems += said(check_processes, bsz, train["gpus"], features["max_scope"])
-    problems += said(check_orders, data["one_per_clip"], data["shuffle_run_length"], data["distinct_clips"])
+    distinct = data.get("distinct_clips", False)
+    problems += said(check_orders, data["one_per_clip"], data.get("shuffle_run_length", 1), distinct)
     if (songs := clips("train")) is not None:
-        if data["distinct_clips"] and data["fraction"] == 1:
+        if distinct and data["fraction"] == 1:
             problems += said(check_distinct, bsz, replicas, list(map(segments_of, songs["samples"])))
         items = most_items(songs["samples"], data["fraction"], data["one_per_clip"])
         problems += said(check_supply, bsz, replicas, items, data["one_per_clip"])

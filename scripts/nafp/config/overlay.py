@@ -17,6 +17,14 @@ def with_changes(section: Mapping, changes: Mapping) -> dict:
     return merged
 
 
+def named_run(config: Mapping) -> Mapping:
+    """The config, where a name of a run as ``run`` (``--config run=pretrained=NAME``) means the run that identifies."""
+    if not isinstance(config.get("run"), str):
+        return config
+    others = {key: value for key, value in config.items() if key != "run"}
+    return with_changes({"identify": {}} | others, {"identify": {"run": config["run"]}})
+
+
 def typed(value: object, given: object = None) -> object:
     """A part of the config, with numbers for what was meant as numbers.
 

@@ -10,6 +10,7 @@ SECTIONS = {
     "aug": "chains",
     "loss": "losses",
     "recipe": "recipes",
+    "pretrained": "pretrained",
     "external": "external",
     "method": "methods",
 }  # field -> its names in the config

@@ -6,10 +6,16 @@ from collections.abc import Mapping
 from nafp.errors import UserError
 from nafp.methods.external import External
 from nafp.methods.interface import Answering, Method
+from nafp.methods.pretrained import Pretrained
 from nafp.methods.trained import Trained
 
 METHODS: dict[str, type[Answering]] = {}  # type in the config's `methods` -> its class; a new method is a new line
-KINDS: tuple[type[Method], ...] = (Trained, External, Answering)  # what the fields and the name of a run tell apart
+KINDS: tuple[type[Method], ...] = (
+    Trained,
+    Pretrained,
+    External,
+    Answering,
+)  # what the fields and the name of a run tell apart
 
 
 def kind_of(run: str) -> type[Method]:
@@ -18,8 +24,8 @@ def kind_of(run: str) -> type[Method]:
         if kind.parse(run) is not None:
             return kind
     raise UserError(
-        f"{run!r} is not a run; a run is named like aug=full_bsz=120_dim=64_loss=ntxent_recipe=base_seed=0, external=NAME or "
-        "method=NAME"
+        f"{run!r} is not a run; a run is named like aug=full_bsz=120_dim=64_loss=ntxent_recipe=base_seed=0, pretrained=NAME, "
+        "external=NAME or method=NAME"
     )
 
 

@@ -166,6 +166,7 @@ def differs(cells: pd.DataFrame, name: str) -> bool:
 def label(row: Mapping[str, Any], fields: Iterable[str]) -> str:
     """Short name of a configuration: `label(row, ["aug", "bsz"])` is "aug full, N=120"."""
     symbols = {
+        "pretrained": "",
         "external": "",
         "method": "",
         "bsz": "N=",
