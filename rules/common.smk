@@ -39,7 +39,7 @@ if re.search(r"[^\w@%+=:,./-]", sys.executable):
         "so that no job could start; install into a folder without them"
     )
 
-config = overlay.named_run(config)
+config = overlay.named_run(config, workflow.config_settings.configfiles)
 config = overlay.with_changes(yaml.safe_load((HERE / "config.yaml").read_text()), config)  # a module gives what differs
 config = overlay.typed(config, workflow.config_settings.config)
 try:

@@ -122,7 +122,7 @@ IMPOSSIBLE = [  # path and value of what no run or cell could do, and what is sa
             "studies.table3.batch",
             [120],
             "unknown key 'batch' in studies.table3; known: aug, baseline, bsz, dim, external, index, loss, matches, method, "
-            "query_set, question, recipe, runs, seed",
+            "pretrained, query_set, question, recipe, runs, seed",
         ),
         (
             "studies.table3.baseline",

@@ -1,7 +1,8 @@
 """Configs laid over each other, and the sections of one recipe."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 import yaml
 
@@ -17,12 +18,19 @@ def with_changes(section: Mapping, changes: Mapping) -> dict:
     return merged
 
 
-def named_run(config: Mapping) -> Mapping:
-    """The config, where a name of a run as ``run`` (``--config run=pretrained=NAME``) means the run that identifies."""
+def named_run(config: Mapping, files: Iterable[Path | str]) -> Mapping:
+    """The config, where a name of a run as ``run`` (``--config run=pretrained=NAME``) means the run that identifies.
+
+    It took the place of the fields that ``files``, the config files given, have there.
+    """
     if not isinstance(config.get("run"), str):
         return config
-    others = {key: value for key, value in config.items() if key != "run"}
-    return with_changes({"identify": {}} | others, {"identify": {"run": config["run"]}})
+    named: Mapping = {"identify": {"run": config["run"]}}
+    fields: Mapping = {}
+    for file in files:
+        section = (yaml.safe_load(Path(file).read_text(encoding="utf-8")) or {}).get("run", {})
+        fields = with_changes(fields, section)
+    return with_changes({**config, "run": fields, "identify": config.get("identify", {})}, named)
 
 
 def typed(value: object, given: object = None) -> object:
