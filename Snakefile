@@ -1,7 +1,7 @@
 # Neural Audio Fingerprint (arXiv 2010.11910), reproduced as one workflow.
 #
 #   results/{dataset}/data/                                     the data set, checked and packed
-#   results/{dataset}/runs/{run}/                               a trained model; {run} is aug=full_bsz=120_dim=64_...
+#   results/{dataset}/runs/{run}/                               a model; {run} is aug=full_bsz=120_dim=64_... or pretrained=NAME
 #   results/{dataset}/identify/                                 fingerprints of your songs, answers to your recordings
 #   results/{dataset}/fingerprints/{run}/epoch={epoch}/         fingerprints of test_db, test_query and dummy
 #   results/{dataset}/indexes/{run}/epoch={epoch}/{index}/  an index, and what it cost in {index}.json

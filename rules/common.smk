@@ -68,6 +68,7 @@ VARIED = {name: grid.varied_fields(study, config) for name, study in STUDIES.ite
 EPOCH = config["search"]["epoch"]
 DEFAULT_RUN = grid.run_name(config["run"])
 IDENTIFYING_RUN = config["identify"]["run"] or DEFAULT_RUN
+IDENTIFYING_EPOCH = kind_of(IDENTIFYING_RUN).epoch or EPOCH
 TEST_SPLITS = ("test_db", "test_query", "dummy")
 THREADS = 8  # threads of jobs that can use them; on a smaller machine Snakemake gives fewer
 

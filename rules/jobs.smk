@@ -281,7 +281,7 @@ def identified_by(file):
 
     def path(wildcards):
         own_folders()
-        return f"{RESULTS}/runs/{IDENTIFYING_RUN}/epoch={EPOCH}.{file}"
+        return f"{RESULTS}/runs/{IDENTIFYING_RUN}/epoch={IDENTIFYING_EPOCH}.{file}"
 
     return path
 
@@ -291,7 +291,8 @@ def identify_task(wildcards):
     options, index = config["identify"], config["identify"]["index"]
     names = ("min_score", "false_positives", "min_margin", "windows", "index", "exact_up_to")
     _, name = named_folder(str(config["library"]), options["library"])
-    task = {"recordings": [own_folders()[1]], "name": name, "epoch": EPOCH, "index_options": config["indexes"][index]}
+    about_index = {"index_options": config["indexes"][index]}
+    task = {"recordings": [own_folders()[1]], "name": name, "epoch": IDENTIFYING_EPOCH, **about_index}
     return task | {name: options[name] for name in names}
 
 

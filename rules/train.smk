@@ -68,7 +68,7 @@ rule import_pretrained:
         benchmark_of("import_pretrained/{name}")
     localrule: True
     conda:
-        "../envs/data.yaml"
+        "../envs/train.yaml"
     params:
         code=code("import_pretrained"),
         options=pretrained_options,

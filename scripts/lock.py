@@ -12,11 +12,11 @@ UV = ["uv", "pip", "compile", "--quiet", "--universal", "--fork-strategy", "fewe
 CONDA = {"python": "3.12", "pip": "25.3"}
 SEARCH = ["numpy", "pandas", "pyarrow", "scipy", "soundfile", "tqdm"]
 STAGES = {  # what the scripts of a stage import, directly or through the library
-    "data": [
-        *("av", "gdown", "google-crc32c", "kagglesdk", "numpy", "pandas", "pyyaml", "requests", "safetensors", "scipy"),
-        *("soundfile", "tqdm"),
+    "data": ["av", "gdown", "google-crc32c", "kagglesdk", "numpy", "pandas", "requests", "scipy", "soundfile", "tqdm"],
+    "train": [
+        *("google-crc32c", "numpy", "pandas", "pyyaml", "requests", "safetensors", "scipy", "soundfile", "tensorboard"),
+        *("torch", "tqdm"),
     ],
-    "train": ["numpy", "pandas", "pyyaml", "safetensors", "scipy", "soundfile", "tensorboard", "torch", "tqdm"],
     "identify": [
         *("av", "faiss-cpu", "faiss-gpu", "numpy", "pandas", "pyyaml", "safetensors", "scipy", "soundfile", "torch"),
         "tqdm",

@@ -178,6 +178,9 @@ JOBS = {
 }
 UNTRIED = {
     "fetch_test_ids": "downloads from another site's server; tests/unit/test_download.py tries that with a server of its own",
+    "answer": "needs a method, of which none comes with the workflow; tests/workflow/test_workflow.py tries one",
+    "import_pretrained": "downloads from another site's server; tests/unit/test_pretrained.py tries that with one of its own",
+    "unknown_target": "has no job: it refuses what is asked for by mistake",
     "remove_archive": "would delete what download and unpack are tried with; tests/unit/test_sources.py tries it",
 }
 

@@ -32,16 +32,20 @@ def copy_project(folder: Path) -> Path:
 
 
 def snakemake(
-    folder: Path, *arguments: str, config: str = "tiny.yaml", environment: dict | None = None
+    folder: Path, *arguments: str, config: str = "tiny.yaml", environment: dict | None = None, **options
 ) -> subprocess.CompletedProcess:
     """Run Snakemake in a copy of the project, with one or more config files; stdout and stderr together."""
-    return run_snakemake(folder, *arguments, "--cores", "2", "--configfile", *config.split(), environment=environment)
+    configured = (*arguments, "--cores", "2", "--configfile", *config.split())
+    return run_snakemake(folder, *configured, environment=environment, **options)
 
 
-def run_snakemake(folder: Path, *arguments: str, environment: dict | None = None) -> subprocess.CompletedProcess:
+def run_snakemake(
+    folder: Path, *arguments: str, environment: dict | None = None, **options
+) -> subprocess.CompletedProcess:
     """Run Snakemake in any folder; stdout and stderr together.
 
-    With an ``environment`` of its own it is a new process, since some variables count while Python starts.
+    With an ``environment`` of its own it is a new process (``options`` of subprocess), since some variables count while Python
+    starts.
     """
     clean = {name: value for name, value in os.environ.items() if not name.startswith("SNAKEMAKE")}
     with tempfile.NamedTemporaryFile() as output:
@@ -50,7 +54,13 @@ def run_snakemake(folder: Path, *arguments: str, environment: dict | None = None
         else:
             command = [sys.executable, "-m", "snakemake", *arguments]
             status = subprocess.run(
-                command, cwd=folder, env=clean | environment, stdout=output, stderr=subprocess.STDOUT, timeout=LIMIT_S
+                command,
+                cwd=folder,
+                env=clean | environment,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                timeout=LIMIT_S,
+                **options,
             ).returncode
         said = Path(output.name).read_text(encoding="utf-8", errors="replace")
     return subprocess.CompletedProcess(arguments, status, said)

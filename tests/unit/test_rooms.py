@@ -23,7 +23,7 @@ FOLDERS = [
     "evaluation",
     "identify",
 ]
-LAST = ["identify", "grid", "report", "config", "plan", "api", "commands"]
+LAST = ["grid", "report", "config", "plan", "api", "commands"]
 FORMER = {"data"}  # names of modules before they moved
 ORDER = [*LEAVES, *FOLDERS, *LAST]
 

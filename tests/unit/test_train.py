@@ -16,10 +16,12 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from nafp.audio.splits import Split
 from nafp.augment.chain import Chain
 from nafp.errors import UserError
+from nafp.model.encoders import ENCODERS
+from nafp.model.encoders.network import EncoderNetwork
 from nafp.model.encoders.separable_network import AxisConv
 from nafp.model.features import LogMel
 from nafp.model.fingerprint import fingerprint, fingerprint_to_file
-from nafp.model.model import build_model
+from nafp.model.model import build_model, on_device
 from nafp.model.weights import load_model
 from nafp.search.vectors import open_vectors, write_manifest
 from nafp.training.batches import Batches, generator_for
@@ -130,6 +132,32 @@ def test_batches_of_distinct_clips(counts, anchors, epoch):
     assert all(len(set(clips.segments.clip[row])) == anchors for row in order)
     assert np.array_equal(order, batches().order(epoch))
     assert order.size < 9 or not np.array_equal(order, batches().order(epoch + 1))
+
+
+@dataclasses.dataclass(frozen=True)
+class Pooled:
+    """An encoder that is nothing but averages: what CONTRIBUTING asks of one, and no more."""
+
+    def features(self, image):
+        return image[0]
+
+    def for_dimension(self, dim, image):
+        return "features.n_mels"
+
+    def build(self, image):
+        class Network(EncoderNetwork):
+            def forward(self, images):
+                return images.mean(dim=2)
+
+        return Network()
+
+
+def test_another_encoder_trains_and_fingerprints(tmp_path, monkeypatch):
+    monkeypatch.setitem(ENCODERS, "pooled", Pooled)
+    done = trained(tmp_path, epochs=1, model={"encoder": "pooled"}, kernels="auto")
+    assert np.isfinite(done.history[-1]["loss"])
+    network = on_device(build_model(FEATURES, {"encoder": "pooled"}, 8).eval(), torch.device("cpu"))
+    assert network(torch.randn(3, 8000)).shape == (3, 8)
 
 
 def test_distinct_clips_and_another_order_contradict():

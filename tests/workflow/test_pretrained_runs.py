@@ -66,7 +66,7 @@ def test_from_a_record_into_tables_and_answers(finished, tmp_path):
     assert done.returncode == 0, done.stdout[-3000:]
     assert "train" not in done.stdout.split("Job stats")[1].split("total")[0]
     (matches,) = (folder / "results/demo/identify").glob("piece*/matches.csv")
-    assert matches.exists() and (run / "epoch=best.limits.json").exists()
+    assert matches.exists() and (run / "epoch=last.limits.json").exists()
 
 
 def test_names_of_runs_that_are_not_there(tmp_path):
@@ -75,6 +75,8 @@ def test_names_of_runs_that_are_not_there(tmp_path):
         ("pretrained=nmfp-triple", "unknown pretrained 'nmfp-triple' (did you mean 'nmfp-triplet'?)"),
         (FULL.replace("full", "ful"), "unknown augmentation 'ful'"),
         ("nonsense", "'nonsense' is not the name of a run"),
+        ("external=theirs", "external=theirs has no weights to fingerprint with"),
     ):
-        done = snakemake(folder, "identify", "-n", "--config", f"library={folder}", f"queries={folder}", f"run={name}")
+        given = ("--config", f"library={folder}", f"queries={folder}", f"run={name}", "external={theirs: x}")
+        done = snakemake(folder, "identify", "-n", *given)
         assert done.returncode != 0 and f"identify.run: {says}" in done.stdout, done.stdout[-1500:]

@@ -85,7 +85,10 @@ def unknown_names(config: Mapping) -> list[str]:
                 if value not in names:
                     problems.append(f"unknown {what.get(field, field)} {value!r} in {place}; known: {', '.join(names)}")
     if run := config["identify"]["run"]:
-        problems += [f"identify.run: {problem}" for problem in problems_of_run_name(run, config)]
+        found = problems_of_run_name(run, config)
+        if not found and not kind_of(run).network:
+            found = [f"{run} has no weights to fingerprint with; name a trained run or pretrained=NAME"]
+        problems += [f"identify.run: {problem}" for problem in found]
     for name in config["recipes"]:
         queries = overlay.of_recipe(config, name)["train"]["validation"]["queries"]
         if queries not in ("files", *config["chains"]):

@@ -16,13 +16,14 @@ class Method:
 
     ``axis``: the field that studies name it by, none for trained runs. ``fields``: of its runs, in the order of their names.
     ``searched``: whether it makes fingerprints, which an index searches: a cell for each index type. ``trained``: whether the
-    workflow trains it. ``epoch``: of its fingerprints, if not the config's.
+    workflow trains it. ``network``: whether its runs have weights here. ``epoch``: of its fingerprints, if not the config's.
     """
 
     axis: ClassVar[str | None] = None
     fields: ClassVar[tuple[str, ...]]
     searched: ClassVar[bool] = False
     trained: ClassVar[bool] = False
+    network: ClassVar[bool] = False
     epoch: ClassVar[str | None] = None
 
     @classmethod

@@ -10,4 +10,5 @@ class Pretrained(Method):
     axis = "pretrained"
     fields = ("pretrained",)
     searched = True
+    network = True
     epoch = "last"

@@ -9,3 +9,4 @@ class Trained(Method):
     fields = ("aug", "bsz", "dim", "loss", "recipe", "seed")
     searched = True
     trained = True
+    network = True

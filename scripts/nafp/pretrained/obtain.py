@@ -23,7 +23,7 @@ def obtain(name: str, options: Mapping, folder: Path) -> Path:
     """The prefix of the checkpoint of a pretrained model, after it was downloaded and unpacked below ``folder`` if need be.
 
     ``options``: ``checkpoint``, the prefix of one that is there; or ``archive``, a zip or tar that is there; or ``record`` of
-    Zenodo and ``md5`` of its file. UserError if there is none, or several.
+    Zenodo and ``md5`` of its file; the first of these that is given. UserError if none is, or if it holds no checkpoint.
     """
     check_source(name, options)
     if "checkpoint" in options:

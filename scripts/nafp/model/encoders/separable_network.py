@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nafp.model.encoders.network import EncoderNetwork
 from nafp.model.shapes import NORM_EPSILON, Block, same_padding
 
 CHANNELS_OF_KERNELS = 16  # channels of a tile in nafp.model.kernels, which need a multiple of them
@@ -70,7 +71,7 @@ class NormAndActivation(nn.Module):
         return x if self.release else F.relu(x, inplace=True)
 
 
-class SeparableNetwork(nn.Sequential):
+class SeparableNetwork(EncoderNetwork, nn.Sequential):
     """(B, mels, frames) log-mel images -> (B, features) float32: f of the paper, which the heads divide.
 
     ``dtype``: type of the arithmetic; parameters and results stay float32. ``fused``: whether to use the kernels of
@@ -85,7 +86,6 @@ class SeparableNetwork(nn.Sequential):
             layers += [along_time, NormAndActivation((block.freq_in, block.time, block.c_out), variant)]
             layers += [along_freq, NormAndActivation((block.freq, block.time, block.c_out), variant)]
         super().__init__(*layers)
-        self.dtype, self.fused = torch.float32, False
         self.fusible = all(block.c_out % CHANNELS_OF_KERNELS == 0 for block in blocks)
 
     def layers(self) -> list[tuple[AxisConv, NormAndActivation]]:
