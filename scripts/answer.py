@@ -7,7 +7,7 @@ from nafp.console import tee_to_log
 from nafp.evaluation.answered import ask
 from nafp.evaluation.cell import Cell
 from nafp.evaluation.hits import per_query_table
-from nafp.evaluation.protocol import digest_of_audio, name_of_ids
+from nafp.evaluation.identity import digest_of_audio, name_of_ids
 from nafp.evaluation.starts import choose_starts
 from nafp.jobfacts import device_name, job_facts
 from nafp.methods import method_of

@@ -5,7 +5,7 @@ import pandas as pd
 
 from nafp.console import tee_to_log
 from nafp.evaluation.hits import songs_of_rows
-from nafp.evaluation.protocols import PROTOCOLS
+from nafp.evaluation.protocol import PROTOCOLS
 from nafp.evaluation.scale import measure, predictions
 from nafp.evaluation.starts import choose_starts
 from nafp.search.checks import check_all_rows
@@ -23,19 +23,8 @@ with tee_to_log(snakemake.log[0]):
     name, lengths = snakemake.wildcards.index, search["lengths"]
     songs = songs_of_rows(samples[-1])
     within = songs_of_rows(*samples[:-1]) if protocol.within_song else None
-    asked = (
-        name,
-        params.options,
-        database,
-        query,
-        songs,
-        starts,
-        lengths,
-        params.fractions,
-        protocol.partial_mean,
-        within,
-    )
-    found = measure(*asked, **building)
+    how = {"partial_mean": protocol.partial_mean, "within": within, **building}
+    found = measure(name, params.options, database, query, songs, starts, lengths, params.fractions, **how)
     found.to_parquet(snakemake.output.hits, index=False)
     table = predictions(found, seed=search["seed"])
     table.round(4).to_csv(snakemake.output.table, index=False)

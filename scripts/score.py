@@ -9,8 +9,8 @@ import pandas as pd
 from nafp.console import tee_to_log
 from nafp.evaluation.cell import Cell
 from nafp.evaluation.hits import per_query_table, rows_of, songs_of_rows
-from nafp.evaluation.protocol import digest_of_audio, name_of_ids
-from nafp.evaluation.protocols import PROTOCOLS
+from nafp.evaluation.identity import digest_of_audio, name_of_ids
+from nafp.evaluation.protocol import PROTOCOLS
 from nafp.evaluation.starts import choose_starts
 from nafp.jobfacts import device_name, job_facts
 from nafp.search.checks import check_all_rows

@@ -91,7 +91,7 @@ def finished(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("finished") / "project"
     if "PYTEST_XDIST_WORKER" not in os.environ:
         return run_tiny(folder)
-    shared = tmp_path_factory.getbasetemp().parent  # folder of all processes of this session
+    shared = tmp_path_factory.getbasetemp().parent  # folder of all processes of a pytest run
     with open(shared / "finished.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (shared / "finished").exists():

@@ -13,7 +13,7 @@ from boards import write_cell
 
 from nafp.errors import UserError
 from nafp.evaluation.cell import table_beside
-from nafp.evaluation.protocol import digest_of_audio, name_of_ids
+from nafp.evaluation.identity import digest_of_audio, name_of_ids
 from nafp.report.tables.comparison import compare
 
 ROOT = Path(__file__).parents[2]

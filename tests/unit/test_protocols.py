@@ -6,7 +6,7 @@ from indexes import vectors
 from recipes import needs_parity, reference
 
 from nafp.evaluation.hits import songs_of_rows
-from nafp.evaluation.protocols import PROTOCOLS
+from nafp.evaluation.protocol import PROTOCOLS
 from nafp.evaluation.starts import allowed_starts
 from nafp.search.index import build_index, read_index
 from nafp.search.sequences import inside_a_song, search_sequences
@@ -57,7 +57,7 @@ def test_every_protocol_is_one_of_the_config():
 
 @needs_parity
 def test_answers_of_nmfp(tmp_path):
-    """All of its 775 answers, without the two faults at the borders (`nafp.evaluation.protocols`), in float64."""
+    """All of its 775 answers, without the two faults at the borders (`nafp.evaluation.protocol`), in float64."""
     vectors = reference("nmfp_eval")
     lengths, tracks = vectors["lengths"].tolist(), np.diff(vectors["db_track_start"])
     counts = np.diff(vectors["query_start"])

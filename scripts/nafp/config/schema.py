@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator, ValidationError
 from nafp.augment.steps import STEPS
 from nafp.datasets.sources import dataset_schema
 from nafp.evaluation.metrics import METRICS
-from nafp.evaluation.protocols import PROTOCOLS
+from nafp.evaluation.protocol import PROTOCOLS
 from nafp.methods import METHODS
 from nafp.model.encoders import ENCODERS, options_of_all
 from nafp.options import options_schema

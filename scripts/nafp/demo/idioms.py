@@ -48,7 +48,7 @@ LINEUPS = {  # section -> instruments that may play; the song chooses among them
     "break": ("drums", "pad", "arp", "comp"),
 }
 HARMONY = ("comp", "arp", "pad")
-STEADIEST = ("pad", "arp", "bass", "comp")  # those that rest least come first
+STEADIEST = ("pad", "arp", "bass", "comp")  # roles, the one that rests least first
 BAR_STEPS = {"4/4": 16, "3/4": 12, "6/8": 12}
 BEAT_STEPS = {"4/4": 4, "3/4": 4, "6/8": 6}
 GROOVES = {

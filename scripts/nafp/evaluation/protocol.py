@@ -1,31 +1,26 @@
-"""What a search was asked: names for its test sequences and for the audio of its data set, by which cells are compared."""
+"""How a search is asked and what it may answer, by name: a row of PROTOCOLS each. Planning reads this file."""
 
-import hashlib
-from collections.abc import Iterable
-from pathlib import Path
-
-import pandas as pd
-
-from nafp.errors import UserError
-from nafp.files import damaged_file_errors
+from dataclasses import dataclass
 
 
-def name_of_ids(test_ids: str | int) -> str | int:
-    """The test sequences: all, how many random ones, or the digest of the file that lists them."""
-    if test_ids == "all" or isinstance(test_ids, int):
-        return test_ids
-    try:
-        return f"sha256:{hashlib.sha256(Path(test_ids).read_bytes()).hexdigest()}"
-    except OSError as error:
-        raise UserError(f"test_ids: {test_ids} cannot be read ({error})") from error
+@dataclass(frozen=True)
+class Protocol:
+    """``within_clip``: the longest sequence lies inside its query clip, so that all lengths have the same starts. ``every``: a
+    sequence starts at each n-th segment of a clip. ``within_song``: an answer lies inside one song. ``partial_mean``: a
+    score is the mean over what lies inside the database (`nafp.search.sequences`).
+    """
+
+    within_clip: bool = True
+    every: int = 1
+    within_song: bool = False
+    partial_mean: bool = False
 
 
-def digest_of_audio(clip_tables: Iterable[str | Path]) -> str:
-    """The clips of packed splits, by their tables: names, lengths and, where the tables have them, checksums."""
-    digest = hashlib.sha256()
-    for path in clip_tables:
-        with damaged_file_errors(path):
-            clips = pd.read_csv(path)
-        columns = [name for name in ("path", "samples", "sha256") if name in clips]
-        digest.update(clips[columns].to_csv(index=False).encode())
-    return digest.hexdigest()[:16]
+PROTOCOLS = {
+    "clip": Protocol(),
+    # the original NAFP evaluation: sequences run across clips, and the last ones are cut short
+    "release": Protocol(within_clip=False, partial_mean=True),
+    # the NMFP evaluation (arXiv 2506.22661), but for two faults at its borders: it never answers the last song of a database, nor
+    # the window that ends where its song ends
+    "nmfp": Protocol(every=7, within_song=True),
+}

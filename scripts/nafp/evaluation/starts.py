@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from nafp.audio.segments import SAMPLE_RATE, segments_of
 from nafp.errors import UserError
-from nafp.evaluation.protocols import PROTOCOLS
+from nafp.evaluation.protocol import PROTOCOLS
 from nafp.npy import read_npy
 
 if TYPE_CHECKING:

@@ -53,7 +53,8 @@ def check_md5(path: Path, md5: str, remove: bool = True) -> None:
     """Refuse a file with another MD5; ``remove``: and delete it, since it was downloaded."""
     if (found := hash_of(path, "md5")) == md5:
         return
-    for left in (path, *partial_files(path)) if remove else ():
+    if not remove:
+        raise UserError(f"{path}: has MD5 {found}, not {md5}; it is another file, or damaged")
+    for left in (path, *partial_files(path)):
         left.unlink(missing_ok=True)
-    done = "and has been removed; run the same command again" if remove else "; it is another file, or damaged"
-    raise UserError(f"{path}: has MD5 {found}, not {md5}, {done}".replace(", ;", ";"))
+    raise UserError(f"{path}: has MD5 {found}, not {md5}, and has been removed; run the same command again")

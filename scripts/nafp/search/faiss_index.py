@@ -191,6 +191,6 @@ def precomputed_numbers(index: faiss.Index) -> int:
     """How many numbers are in the tables that an index with a product quantiser computes when it is read."""
     try:
         lists = faiss.downcast_index(faiss.extract_index_ivf(index))
-    except RuntimeError:  # it has no inverted lists
+    except RuntimeError:  # an index without inverted lists
         return 0
     return lists.precomputed_table.size() if isinstance(lists, faiss.IndexIVFPQ) else 0

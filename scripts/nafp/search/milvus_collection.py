@@ -27,7 +27,7 @@ def connect(uri: str):
     """A client of the database at ``uri``: a file for Milvus Lite, http://... for a server."""
     from pymilvus import MilvusClient  # imported here, so that all other index types work without it
 
-    for library in ("pymilvus", "milvus_lite"):  # they log pages, ``milvus_errors`` says it in a sentence
+    for library in ("pymilvus", "milvus_lite"):  # loggers of whole pages, where ``milvus_errors`` says a sentence
         logging.getLogger(library).setLevel(logging.CRITICAL)
     with milvus_errors(uri):
         return MilvusClient(uri, token=os.environ.get("MILVUS_TOKEN", ""), timeout=30)

@@ -15,7 +15,7 @@ from nafp.report.tables.study import COSTS, MEASURED_HERE, NOT_RUN, OURS
 MISSING, MINUS = "–", "\N{MINUS SIGN}"
 MARKS = {"better": "▲", "worse": "▼"}
 LABELS = ("method", "N", "d", "index", "seeds", "songs", "queries")
-OF_NETWORKS = ("N", "d", "index")  # which other methods have none of
+OF_NETWORKS = ("N", "d", "index")  # columns that methods without a network leave empty
 COUNTS = ("songs", "queries")  # labels that the caption states where all rows have the same
 WORDS = {"method", "index", "match"}
 
