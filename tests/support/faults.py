@@ -157,6 +157,14 @@ JOBS = {
         (f"scores/{RUN}/l2.scale.csv", f"scores/{RUN}/l2.scale.parquet"), f"fingerprints/{RUN}/test_query.npy"
     ),
     "make_table": Job((f"{BOARD}/table3.csv", f"{BOARD}/table3.md", f"{BOARD}/table3.tex"), f"scores/{RUN}/l2.json"),
+    "find_limits": Job(
+        (f"{BOARD}/climb.heat_map.csv", f"{BOARD}/climb.limits.csv"),
+        f"scores/{RUN}/l2.hits.parquet",
+        changes={
+            "ladders": {"noise": {"strengths": [0], "chain": [{"background": {"snr_db": ["$", "$"]}}]}},
+            "studies": {"climb": {"ladders": "noise", "query_set": "files"}},
+        },
+    ),
     "plot": Job((f"{BOARD}/table3.hit_rate.svg", f"{BOARD}/table3.hit_rate.png"), f"scores/{RUN}/l2.json"),
     "plot_scale": Job((f"{BOARD}/scale.svg", f"{BOARD}/scale.png"), f"scores/{RUN}/l2.scale.csv"),
     "plot_misses": Job(
