@@ -15,7 +15,7 @@ from nafp.report.tables.ladders import FEWEST, HALF, Matrix, strength_text
 
 # Darker is more; the hue changes at HALF, so that the limit is seen by colour, and in grey by the step. As on the page.
 HEAT = LinearSegmentedColormap.from_list(
-    "heat", [(0, "#fdfdfb"), (0.4999, "#f2b880"), (0.5, "#2f77ad"), (1, "#083358")]
+    "heat", [(0, "#f7f5ef"), (0.4999, "#f2b880"), (0.5, "#2f77ad"), (1, "#083358")]
 )
 _NAME = 26  # characters of a configuration's name beside its row
 _WIDE = 7.2  # inches
