@@ -30,6 +30,7 @@ RUN = {  # command -> the same on the tiny experiment; all are run, those of wha
     "snakemake --cores all models": THERE,
     "snakemake --cores all scale": ["scale"],
     "snakemake --cores all export": ["export"],
+    "snakemake --cores all list_queries": ["list_queries"],
     "snakemake --cores all augmented": ["augmented"],
     "snakemake --cores all verification -R verify": ["verification", "-R", "verify"],
     "snakemake identify --cores all --config library=/path/to/songs queries=/path/to/recordings": [
