@@ -7,7 +7,7 @@ match SEARCH["test_ids"]:
         TEST_IDS = ICASSP_IDS
     case file:
         TEST_IDS = file
-ASKED_SPLITS = {name: split_of_set(name) for name in [grid.FILES, *config["query_sets"]]}  # query set -> its split
+ASKED_SETS = list(dict.fromkeys([grid.FILES, *(cell.query_set for study in CELLS.values() for cell in study)]))
 SEARCHED = ("dummy", "db", "shards")  # inputs that decide on a job's memory and time
 
 
@@ -140,9 +140,9 @@ rule answer:
 
 
 rule list_queries:
-    """The queries and the songs as tables, for a system that hands in its answers (methods: {type: answers})."""
+    """The queries that studies ask, and the songs, as tables: for a system that hands in its answers."""
     input:
-        queries=[packed(split) for split in ASKED_SPLITS.values()],
+        queries=[packed(split_of_set(name)) for name in ASKED_SETS],
         songs=[packed(split) for split in ("dummy", "test_db")],
         test_ids=TEST_IDS,
     output:
@@ -157,7 +157,7 @@ rule list_queries:
         runtime=scale_with_input(30),
     params:
         code=code("list_queries"),
-        query_sets=list(ASKED_SPLITS),
+        query_sets=ASKED_SETS,
         search={**SEARCH, "test_ids": TEST_IDS or SEARCH["test_ids"]},
     message:
         "listing the queries"

@@ -79,7 +79,7 @@ OTHERS = (  # they are no commands of the workflow, or have tests of their own
         "python benchmarks/",
         "python docs/",
     ),
-    *("PYTHONPATH=scripts python tests/support/faults.py", "python scripts/plan.py"),
+    *("PYTHONPATH=scripts python tests/support/faults.py", "python scripts/plan.py", "python scripts/judge.py"),
 )
 
 
