@@ -132,5 +132,5 @@ def described_ladders(study: Mapping, config: Mapping) -> list[dict[str, Any]]:
     known = {one for ladder in ladders_named(study, config) for one in sets_of(ladder, config)}
     sets = study["query_set"] if isinstance(study["query_set"], list) else [study["query_set"]]
     others = {one: one.replace("_", " ") for one in sets if one not in known}
-    words = {"title": "for comparison", "unit": "", "scale": "linear", "curve": False, "limits": False}
-    return [{"name": words["title"], **words, "sets": others}, *found] if others else found
+    first = {"name": "for comparison", "title": "for comparison", "unit": "", "scale": "linear", "sets": others}
+    return [{**first, "curve": False, "limits": False}, *found] if others else found
