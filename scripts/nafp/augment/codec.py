@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
-from nafp.audio.codecs import CODECS, code_and_decode
+from nafp.audio.codecs import WITHOUT_A_BIT_RATE, code_and_decode
 from nafp.augment.base import WaveStep
 
 
@@ -13,7 +13,7 @@ from nafp.augment.base import WaveStep
 class Codec(WaveStep):
     """Code and decode each replica with one of the named codecs. Runs on the CPU, item by item: some ms each."""
 
-    names: Sequence[str] = tuple(CODECS)
+    names: Sequence[str] = WITHOUT_A_BIT_RATE
 
     def draw(self, count, length, pool, rng):
         return {"codec": torch.randint(len(self.names), (count,), generator=rng).numpy()}
