@@ -12,7 +12,8 @@ from audio_splits import FEATURES, split
 from steps import applied, noise, pool, rng
 
 from nafp.audio import codecs
-from nafp.audio.codecs import CODECS, Ffmpeg, code_and_decode
+from nafp.audio.codecs import CODECS, Ffmpeg
+from nafp.audio.coding import code_and_decode, coded
 from nafp.audio.pools import AudioPool
 from nafp.audio.reverberation import reverberation_time
 from nafp.augment.base import rms
@@ -252,7 +253,7 @@ def test_codecs_leave_the_replica_in_its_place(name):
 @pytest.mark.parametrize("name", [name for name in CODECS if "_" in name])
 def test_codecs_take_the_bits_that_their_names_say(name):
     kbps = float(name.split("_")[1])
-    file = CODECS[name].coded(x := music(6))
+    file = coded(x := music(6), CODECS[name])
     with av.open(io.BytesIO(file)) as container:
         packets = list(container.demux(audio=0))
     seconds = float(sum(p.duration or 0 for p in packets) * packets[0].time_base) or len(x) / 8000
@@ -282,7 +283,7 @@ def test_a_codec_that_fails_is_named(monkeypatch):
 
 def test_libsndfile_says_what_it_cannot_code(monkeypatch):
     monkeypatch.setattr(sf, "write", lambda *_, **__: (_ for _ in ()).throw(sf.LibsndfileError(1)))
-    with pytest.raises(UserError, match=r"^codec gsm: .*; take it out of the chain, or install soundfile"):
+    with pytest.raises(UserError, match=r"^codec gsm: .*; take it out of the chain, or install the wheel of soundfile"):
         applied(Codec(names=["gsm"]), torch.randn(2, 8000))
 
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import torch
 
-from nafp.audio.codecs import WITHOUT_A_BIT_RATE, code_and_decode
+from nafp.audio.codecs import WITHOUT_A_BIT_RATE
+from nafp.audio.coding import code_and_decode
 from nafp.augment.base import WaveStep
 
 
