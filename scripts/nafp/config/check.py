@@ -16,6 +16,7 @@ from nafp.audio.kinds import check_kinds, kinds_of
 from nafp.audio.segments import SAMPLE_RATE, segments_of
 from nafp.augment.steps import STEPS, names_of
 from nafp.config import overlay
+from nafp.config.ladders import problems_of_ladders, with_ladders
 from nafp.config.schema import schema_problems
 from nafp.config.targets import problems_of_run_name
 from nafp.datasets.checks import check_shares
@@ -39,10 +40,18 @@ def check_config(config: Mapping, root: Path) -> None:
 
     ``root``: the folder of the workflow, with its schema and rules.
     """
-    problems = schema_problems(config, root)
-    problems = problems or lost_fields(config) + unknown_names(config) + impossible_names(config, taken_names(root))
+    refuse(schema_problems(config, root) or problems_of_ladders(config))
+    if config["ladders"]:
+        config = with_ladders(config)
+        refuse(schema_problems(config, root))  # the chains with the strengths in them
+    problems = lost_fields(config) + unknown_names(config) + impossible_names(config, taken_names(root))
     problems = problems or reversed_ranges(config) + said(check_shares, own_of(config).get("shares", {}))
     problems = problems or impossible_cells(config) + lost_baselines(config) + steps_without_effect(config)
+    refuse(problems)
+
+
+def refuse(problems: Sequence[str]) -> None:
+    """Raise UserError with the problems, each said once, if there are any."""
     if problems:
         raise UserError("; ".join(dict.fromkeys(problems)))
 
