@@ -16,6 +16,7 @@ from nafp.audio.codecs import CODECS, Ffmpeg
 from nafp.audio.coding import code_and_decode, coded
 from nafp.audio.pools import AudioPool
 from nafp.audio.reverberation import reverberation_time
+from nafp.augment import codec as codec_step
 from nafp.augment.base import rms
 from nafp.augment.chain import Chain, rows_of
 from nafp.augment.codec import Codec
@@ -268,6 +269,16 @@ def test_more_bits_mean_less_error(names):
     x = np.stack([music(1)] * 2)
     coarse, fine = (float(np.square(row).sum()) for row in code_and_decode(x, names) - x)
     assert coarse > 4 * fine
+
+
+def test_rows_without_the_codec_are_not_coded(monkeypatch):
+    asked = []
+    monkeypatch.setattr(codec_step, "code_and_decode", lambda x, names: asked.append(len(names)) or 0 * x)
+    x, some = torch.randn(200, 800), Chain([{"codec": {"p": 0.3}}])
+    draws = some.draw_wave(200, 800, rng())
+    found = some.degrade(x, draws)
+    assert asked == [int(draws[0]["on"].sum())]
+    assert torch.equal(found, torch.where(draws[0]["on"][:, None], 0, x))
 
 
 def test_a_lossless_codec_changes_nothing():

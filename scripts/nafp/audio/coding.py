@@ -63,5 +63,7 @@ def decoded(file: bytes, codec: Libsndfile | Ffmpeg) -> np.ndarray:
     sound = FfmpegSound(io.BytesIO(file))
     x, rate = sound.read(sys.maxsize)[:, 0], sound.rate
     sound.close()
+    if sound.problem or sound.lost_s:
+        raise ValueError(f"the decoder lost {sound.lost_s:g} s {sound.problem}".rstrip())
     x = x if rate == SAMPLE_RATE else resample_poly(x, SAMPLE_RATE, rate)  # Opus decodes to 48 kHz
     return x[max(codec.delay, 0) :].astype(np.float32)

@@ -31,6 +31,11 @@ def rms(x: Tensor, samples: int = SEGMENT) -> Tensor:
     return x[:, -samples:].square().mean(dim=1, keepdim=True).sqrt()
 
 
+def peak_of(x: Tensor, samples: int = SEGMENT) -> Tensor:
+    """(B, T) -> (B, 1) largest magnitude of the segment, the last ``samples``."""
+    return x[:, -samples:].abs().amax(dim=1, keepdim=True)
+
+
 @dataclass
 class WaveStep(ABC):
     """A step on samples: (B, T) in, (B, T) out.

@@ -6,15 +6,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nafp.audio.segments import SAMPLE_RATE, SEGMENT
-from nafp.augment.base import Range, WaveStep, uniform
+from nafp.audio.segments import SAMPLE_RATE
+from nafp.augment.base import Range, WaveStep, peak_of, uniform
 
 SOFTEST = 1e-5  # -100 dB of full scale, which counts as silence
-
-
-def peak(x: Tensor, samples: int = SEGMENT) -> Tensor:
-    """(B, T) -> (B, 1) peak of the segment, the last ``samples``."""
-    return x[:, -samples:].abs().amax(dim=1, keepdim=True)
 
 
 @dataclass
@@ -31,7 +26,7 @@ class Clipping(WaveStep):
         return {"drive_db": uniform((count, 1), *self.drive_db, rng)}
 
     def apply(self, x, draws, pool):
-        limit = (peak(x, self.samples) * 10 ** (-draws["drive_db"].to(x.device) / 20)).clamp(min=SOFTEST)
+        limit = (peak_of(x, self.samples) * 10 ** (-draws["drive_db"].to(x.device) / 20)).clamp(min=SOFTEST)
         return limit * torch.tanh(x / limit) if self.mode == "soft" else torch.clamp(x, -limit, limit)
 
 
@@ -57,7 +52,7 @@ class Compressor(WaveStep):
 
     def apply(self, x, draws, pool):
         threshold, ratio = (draws[name].to(x.device) for name in ("threshold_db", "ratio"))
-        relative = x.abs() / peak(x, self.samples).clamp(min=SOFTEST)
+        relative = x.abs() / peak_of(x, self.samples).clamp(min=SOFTEST)
         over = (20 * torch.log10(relative.clamp(min=SOFTEST)) - threshold).clamp(min=0)
         reduction = smoothed(held(over * (1 - 1 / ratio), self.release_s), self.attack_s)
         return x * 10 ** (-reduction / 20)
