@@ -77,7 +77,7 @@ def study_table(cells: pd.DataFrame, published: pd.DataFrame, study: Study) -> p
     where that is below LEVEL and all seeds agree. Rows with the same `row` belong side by side.
     """
     ours = _ours(cells, published, study)
-    if len(ours) and study.baseline:
+    if len(ours) and len(cells) and study.baseline:
         ours = _tested(ours, study, cells)
     table = pd.concat([part for part in (ours, _published(published, study, cells)) if len(part)] or [ours])
     table = table.reindex(columns=COLUMNS).reset_index(drop=True)
