@@ -3,6 +3,7 @@
 import math
 import random
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
@@ -171,13 +172,25 @@ def test_what_is_missing_is_left_open(tmp_path):
     assert page_of(paths, study, matrix).panels["3"]["speed"].cells == [["–"] * 6]
 
 
+def test_a_system_that_is_asked_less_in_another_order_stays_in_its_columns(made):
+    paths, study, matrix = made
+    rates = matrix.rates.sort_values("query_set", kind="stable")
+    rates = rates[(rates["configuration"] != "marks") | rates["query_set"].isin(["files", "noise_0"])]
+    panels = page_of(paths, study, replace(matrix, rates=rates)).panels["3"]
+    whole = page_of(paths, study, matrix).panels["3"]
+    for title in ("background noise", "speed"):
+        assert panels[title].cells[:2] == whole[title].cells[:2]
+    assert panels["background noise"].cells[2] == ["–", "–", whole["background noise"].cells[2][2], "–"]
+    assert len(panels["speed"].cells) == 2
+
+
 @pytest.mark.filterwarnings("ignore:Glyph")
 def test_hostile_words_of_ladders_can_be_shown(made, tmp_path):
     paths, study, _ = made
     hostile = "<script>alert(1)</script> $\\frac{ Песня 歌"
     ladders = [{**ladder, "title": hostile, "unit": "\"'><img src=x>"} for ladder in LADDERS]
     ladders[4]["sets"] = {"codec_mp3": hostile, "codec_gsm": "_gsm"}
-    matrix = matrix_of(load_cells(paths), study.__class__(**{**vars(study), "ladders": ladders}))
+    matrix = matrix_of(load_cells(paths), replace(study, ladders=ladders))
     figures.heat_map(matrix, tmp_path / "a.svg")
     figures.curves(matrix, tmp_path / "b.svg")
     page = page_of(paths, study, matrix)
