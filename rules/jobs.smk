@@ -216,7 +216,7 @@ def method_inputs(wildcards):
 
 def answered_queries(wildcards):
     """The packed queries of a cell, as input."""
-    check_queries()
+    check_queries(query_set_of(wildcards) or grid.FILES)
     return packed(query_split(wildcards))
 
 

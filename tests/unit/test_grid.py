@@ -194,6 +194,18 @@ IMPOSSIBLE = [  # path and value of what no run or cell could do, and what is sa
             },
             "dataset.own.queries: take out cutout: masks act on log-mel images,",
         ),
+        (
+            "chains.full",
+            [{"time_offset": {}}, {"speed": {}}, {"gain": {"db": [0, 0]}}, {"pitch": {}}, {"cutout": {}}],
+            "chains.full: pitch acts before all other steps on sound; put it in front of gain",
+        ),
+        (
+            "demo.queries.test",
+            [{"tempo": {"factor": [1.1, 1.1]}}],
+            "demo.queries.test: its speed or tempo would make queries of other lengths than their songs; make them a query set",
+        ),
+        ("query_sets.fast", [{"speed": {"percent": [5, -5]}}], "query_sets.fast.0.speed.percent: [5, -5] ends below"),
+        ("query_sets.fast", [{"tempo": {"factor": [0.4, 1]}}], "query_sets.fast.0.tempo.factor.0: 0.4 is out of range"),
         ("chains.full", [{"splice": {}}, {"splice": {"p": 1}}], "chains.full: splice acts once, but is there 2 times"),
         ("dataset", "dmo", "dataset: 'dmo' is not known; known: demo"),
         *IMPOSSIBLE,
@@ -325,6 +337,25 @@ def test_test_ids_of_a_file(tmp_path):
     assert "1 of 2 ids (the first is 5) that cannot start a sequence" in problems_of_queries(search, tables.get)[0]
     ids.write_text("4\n")
     assert problems_of_queries(search, tables.get) == []
+
+
+def test_queries_that_are_faster_must_fit_their_sequences_too():
+    songs = {"test_db": {"samples": [80_000, 88_000]}}.get  # 19 and 21 segments
+    fast, slow = ([{"speed": {"percent": [percent, percent]}}] for percent in (10, -20))
+    assert problems_of_queries(CONFIG["search"], songs) == problems_of_queries(CONFIG["search"], songs, fast) == []
+    search = CONFIG["search"] | {"lengths": [1, 21], "test_ids": 1}
+    assert problems_of_queries(search, songs) == []
+    (problem,) = problems_of_queries(search, songs, fast)
+    assert problem.startswith("no query clip has the 21 segments of the longest sequence")
+    assert problem.endswith("(queries that are 1.1 times as fast)")
+    assert problems_of_queries(search, songs, [{"speed": {"percent": [0, 10]}}]) == []  # some may fit
+    assert "only 1 are possible" in problems_of_queries(search | {"test_ids": 4}, songs)[0]
+    assert problems_of_queries(search | {"test_ids": 4}, songs, slow) == []  # 24 and 26 segments
+    config = changed("query_sets.fast", [{"tempo": {"factor": [2, 2]}}])
+    config["demo"] = config["demo"] | {"clip_s": 12}
+    check_config(config, ROOT)  # nothing asks for it
+    with pytest.raises(UserError, match="no query clip has the 19 segments .* 2 times as fast"):
+        check_config(config | {"studies": {"mine": {"query_set": ["files", "fast"]}}}, ROOT)
 
 
 def test_the_papers_test_ids():

@@ -82,7 +82,10 @@ STEPS = {
         },
     ),
     "speed": StepType(
-        "nafp.augment.time:Speed", "time", {"percent": range_of(-50, 100, [-5, 5])}, rate=lambda percent: 1 + percent / 100
+        "nafp.augment.time:Speed",
+        "time",
+        {"percent": range_of(-50, 100, [-5, 5])},
+        rate=lambda percent: 1 + percent / 100,
     ),
     "tempo": StepType("nafp.augment.time:Tempo", "time", {"factor": range_of(0.5, 2, [0.9, 1.1])}, rate=float),
     "pitch": StepType("nafp.augment.time:Pitch", "time", {"semitones": range_of(-12, 12, [-1, 1])}),

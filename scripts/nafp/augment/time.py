@@ -106,9 +106,9 @@ class TimeSteps:
     def places(
         self, factors: Mapping[str, Tensor], pool: AudioPool, starts: Tensor, first: Tensor, end: Tensor, past: int = 0
     ) -> Draws:
-        """The factors, and where ``cut`` reads, (B,) each: from ``starts`` in the packed array, in clips from ``first`` to ``end``.
+        """The factors, and where ``cut`` reads: (B,) ``starts`` in the packed array, in clips that go from ``first`` to ``end``.
 
-        ``past``: samples of the result before the one that is read at the start.
+        ``past``: number of samples before the one that is read at the start.
         """
         at = {"start": starts - (rates_of(factors) * past).round().long(), "first": first, "end": end}
         return {**factors, **{name: pool.places(positions) for name, positions in at.items()}}
@@ -151,7 +151,9 @@ def stretched(x: Tensor, factor: Tensor, samples: int) -> Tensor:
     Frames are taken ``factor`` apart: magnitudes are interpolated, phases go on as they do from one frame to the next.
     """
     window = torch.hann_window(FFT, device=x.device)
-    x = torch.nn.functional.pad(x, (FFT // 2, FFT))  # the first frame is centred on the first sample; silence ends the last
+    x = torch.nn.functional.pad(
+        x, (FFT // 2, FFT)
+    )  # the first frame is centred on the first sample; silence ends the last
     spectrum = torch.stft(x, FFT, HOP, window=window, center=False, return_complex=True)  # (B, bins, frames)
     frames, count = spectrum.shape[2], samples // HOP + 2
     at = torch.arange(count, device=x.device) * factor.to(x.device)[:, None]
@@ -190,7 +192,12 @@ def resampled(x: Tensor, factor: Tensor, samples: int) -> Tensor:
     at = torch.arange(samples, device=x.device) * factor * FINER
     before = at.long()
     t = (at - before).float()
-    weights = ((1 - t) * t * (t - 2) / 6, (t + 1) * (t - 1) * (t - 2) / 2, (t + 1) * t * (2 - t) / 2, t * (t * t - 1) / 6)
+    weights = (
+        (1 - t) * t * (t - 2) / 6,
+        (t + 1) * (t - 1) * (t - 2) / 2,
+        (t + 1) * t * (2 - t) / 2,
+        t * (t * t - 1) / 6,
+    )
     before = before.clamp(max=FINER * (n - MARGIN // 2))  # silence
     neighbours = [fine.gather(1, (before + k) % (FINER * n)) for k in (-1, 0, 1, 2)]
     return sum(weight * values for weight, values in zip(weights, neighbours, strict=True))

@@ -14,7 +14,7 @@ from pathlib import Path
 from nafp import grid
 from nafp.audio.kinds import check_kinds, kinds_of
 from nafp.audio.segments import SAMPLE_RATE, segments_of
-from nafp.augment.steps import STEPS, names_of
+from nafp.augment.steps import STEPS, names_of, rates_of
 from nafp.config import overlay
 from nafp.config.schema import schema_problems
 from nafp.config.targets import problems_of_run_name
@@ -42,7 +42,7 @@ def check_config(config: Mapping, root: Path) -> None:
     problems = schema_problems(config, root)
     problems = problems or lost_fields(config) + unknown_names(config) + impossible_names(config, taken_names(root))
     problems = problems or reversed_ranges(config) + said(check_shares, own_of(config).get("shares", {}))
-    problems = problems or impossible_cells(config) + lost_baselines(config) + steps_without_effect(config)
+    problems = problems or impossible_cells(config) + lost_baselines(config) + misplaced_steps(config)
     if problems:
         raise UserError("; ".join(dict.fromkeys(problems)))
 
@@ -173,8 +173,8 @@ def reversed_ranges(config: Mapping) -> list[str]:
     ]
 
 
-def steps_without_effect(config: Mapping) -> list[str]:
-    """Steps of chains that could do nothing where they are, one sentence each."""
+def misplaced_steps(config: Mapping) -> list[str]:
+    """Steps of chains that could do nothing, or nothing right, where they are, one sentence each."""
     problems = []
     for place, steps in chains_of(config).items():
         names = names_of(steps)
@@ -183,6 +183,16 @@ def steps_without_effect(config: Mapping) -> list[str]:
             problems.append(f"{place}: take out {', '.join(masks)}: masks act on log-mel images, but queries are sound")
         twice = [name for name in dict.fromkeys(names) if STEPS[name].unique and names.count(name) > 1]
         problems += [f"{place}: {name} acts once, but is there {names.count(name)} times" for name in twice]
+        first = next((number for number, name in enumerate(names) if STEPS[name].stage == "wave"), len(names))
+        late = [name for name in names[first:] if STEPS[name].stage == "time"]
+        problems += [
+            f"{place}: {name} acts before all other steps on sound; put it in front of {names[first]}" for name in late
+        ]
+        if rates_of(steps) != (1, 1) and place.startswith(("demo.", "dataset.")):
+            problems.append(
+                f"{place}: its speed or tempo would make queries of other lengths than their songs; make them a query set "
+                "(query_sets), which has a time map"
+            )
     return problems
 
 
@@ -218,7 +228,10 @@ def impossible_cells(config: Mapping) -> list[str]:
     for name in [grid.parse_run(run)["method"] for run in runs if not kind_of(run).searched]:
         found = said(method_of(name, config["methods"][name]).check)
         problems += [f"methods.{name}: {problem}" for problem in found]
-    return problems + (problems_of_queries(config["search"], clips) if cells else [])
+    chains = {cell.query_set: config["query_sets"].get(cell.query_set, []) for cell in cells}
+    return problems + [
+        each for steps in chains.values() for each in problems_of_queries(config["search"], clips, steps)
+    ]
 
 
 def problems_of_run(fields: Mapping, config: Mapping, clips: Clips) -> list[str]:
@@ -266,15 +279,24 @@ def problems_of_index(name: str, dim: int, config: Mapping, clips: Clips, fracti
     return [f"index {name!r}: {problem.removeprefix(f'{index_type.name}: ')}" for problem in problems]
 
 
-def problems_of_queries(search: Mapping, clips: Clips) -> list[str]:
-    """Why no test sequence could start where ``search`` (of the config) wants it. All query sets are as long as the songs."""
+def problems_of_queries(search: Mapping, clips: Clips, steps: Sequence[Mapping] = ()) -> list[str]:
+    """Why no test sequence could start where ``search`` (of the config) wants it. ``steps``: of the chain of a query set, whose
+    clips are as long as the songs but for what their rate makes of them; a listed start is then one of the songs.
+    """
     songs, ids = clips("test_db"), search["test_ids"]
     samples = None if songs is None else songs["samples"]
     how = {"protocol": search["protocol"], "lengths": search["lengths"]}
+    listed = isinstance(ids, str) and ids != "all"
+    slowest, fastest = rates_of(steps)
+    moved = (slowest, fastest) != (1, 1)
+    if samples is not None and moved:
+        asked = [round(count / slowest) for count in samples]
+        if problems := said(possible_starts, asked, "all" if listed else ids, **how):
+            return [f"{problem} (queries that are {slowest:g} times as fast)" for problem in problems]
     if ids == "icassp":
         return said(check_icassp, samples, **how)
-    if isinstance(ids, str) and ids != "all" and not Path(ids).is_file():
+    if listed and not Path(ids).is_file():
         return []  # Snakemake says that this input is missing
-    if samples is not None:
+    if samples is not None and (listed or not moved):
         return said(possible_starts, samples, ids, **how)
-    return said(read_ids, Path(ids)) if isinstance(ids, str) and ids != "all" else []
+    return said(read_ids, Path(ids)) if listed else []

@@ -195,7 +195,7 @@ class Batches:
         return self.chain.time.places(factors, self.audio, starts, *ends, self.context)
 
     def draw_spliced(self, starts: Tensor, clips: Tensor, factors: Draws, rng: torch.Generator) -> SplicedCrops:
-        """Positions (replicas,) of second crops, their clips, and how fast the first are -> the crops that are used, with draws."""
+        """Positions (replicas,) of second crops, their clips, how fast the first are -> the crops that are used, with draws."""
         replicas, at = self.chain.splice.draw(len(starts), rng)
         wave = self.chain.draw_wave(len(replicas), self.context + SEGMENT, rng)
         (as_fast,) = rows_of([factors], replicas)

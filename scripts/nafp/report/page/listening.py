@@ -149,7 +149,11 @@ def chain_steps(
         offset = int(chain.draw_offsets(low, high, 1, rng, torch.tensor([middle]))[0, 1])
         at = torch.tensor([start + offset])
         factors = chain.time.draw(1, rng)
-        x = chain.time.cut(audio, chain.time.places(factors, audio, at, *clip), SEGMENT) if factors else audio.cut(at, SEGMENT)
+        x = (
+            chain.time.cut(audio, chain.time.places(factors, audio, at, *clip), SEGMENT)
+            if factors
+            else audio.cut(at, SEGMENT)
+        )
         x = chain.degrade(x, chain.draw_wave(1, SEGMENT, rng))
         image = log_mel(x)
         image = chain.mask(image, chain.draw_image(image.shape, rng))
