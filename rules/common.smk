@@ -18,6 +18,7 @@ sys.path.insert(0, str(SCRIPTS.resolve()))  # rule scripts find the library by t
 from nafp import grid  # noqa: E402
 from nafp.config import overlay  # noqa: E402
 from nafp.config.check import check_config  # noqa: E402
+from nafp.config.ladders import described_ladders, with_ladders  # noqa: E402
 from nafp.config.targets import sentence_of_target  # noqa: E402
 from nafp.errors import UserError  # noqa: E402
 from nafp.search.checks import EXCHANGED  # noqa: E402
@@ -46,6 +47,7 @@ try:
     check_config(config, HERE)
 except UserError as error:
     raise WorkflowError(f"config: {error}") from None
+config = with_ladders(config)
 
 DATA = dataset_of(config)
 config = {**config, "dataset": DATA}

@@ -121,8 +121,8 @@ IMPOSSIBLE = [  # path and value of what no run or cell could do, and what is sa
         (
             "studies.table3.batch",
             [120],
-            "unknown key 'batch' in studies.table3; known: aug, baseline, bsz, dim, external, index, loss, matches, method, "
-            "pretrained, query_set, question, recipe, runs, seed",
+            "unknown key 'batch' in studies.table3; known: aug, baseline, bsz, dim, external, index, ladders, loss, matches, "
+            "method, pretrained, query_set, question, recipe, runs, seed",
         ),
         (
             "studies.table3.baseline",

@@ -14,8 +14,10 @@ from pathlib import Path
 from nafp import grid
 from nafp.audio.kinds import check_kinds, kinds_of
 from nafp.audio.segments import SAMPLE_RATE, segments_of
-from nafp.augment.steps import STEPS, names_of, rates_of
+from nafp.augment.steps import rates_of
 from nafp.config import overlay
+from nafp.config.chains import misplaced_steps, own_of, reversed_ranges
+from nafp.config.ladders import problems_of_ladders, with_ladders
 from nafp.config.schema import schema_problems
 from nafp.config.targets import problems_of_run_name
 from nafp.datasets.checks import check_shares
@@ -39,10 +41,18 @@ def check_config(config: Mapping, root: Path) -> None:
 
     ``root``: the folder of the workflow, with its schema and rules.
     """
-    problems = schema_problems(config, root)
-    problems = problems or lost_fields(config) + unknown_names(config) + impossible_names(config, taken_names(root))
+    refuse(schema_problems(config, root) or problems_of_ladders(config))
+    if config["ladders"]:
+        config = with_ladders(config)
+        refuse(schema_problems(config, root))  # the chains with the strengths in them
+    problems = lost_fields(config) + unknown_names(config) + impossible_names(config, taken_names(root))
     problems = problems or reversed_ranges(config) + said(check_shares, own_of(config).get("shares", {}))
     problems = problems or impossible_cells(config) + lost_baselines(config) + misplaced_steps(config)
+    refuse(problems)
+
+
+def refuse(problems: Sequence[str]) -> None:
+    """Raise UserError with the problems, each said once, if there are any."""
     if problems:
         raise UserError("; ".join(dict.fromkeys(problems)))
 
@@ -141,64 +151,6 @@ def lost_baselines(config: Mapping) -> list[str]:
         for name, study in studies.items()
         for problem in said(grid.baseline, study, config)
     ]
-
-
-# ---------------------------------------------------------------- chains
-
-
-def chains_of(config: Mapping) -> dict[str, Sequence[Mapping]]:
-    """Where a chain stands in the config -> its steps, of all chains."""
-    places = {
-        f"{section}.{name}": steps for section in ("chains", "query_sets") for name, steps in config[section].items()
-    }
-    places |= {f"demo.queries.{name}": steps for name, steps in config["demo"]["queries"].items()}
-    own = own_of(config)
-    return places | ({"dataset.own.queries": own["queries"]} if "queries" in own else {})
-
-
-def own_of(config: Mapping) -> Mapping:
-    """The folders of somebody's own music that a data set is made of; empty for every other source."""
-    return dataset_of(config).get("own", {})
-
-
-def reversed_ranges(config: Mapping) -> list[str]:
-    """Ranges in chains that end below their beginning, one sentence each."""
-    return [
-        f"{place}.{number}.{step}.{option}: {value} ends below its beginning; the smaller number comes first"
-        for place, steps in chains_of(config).items()
-        for number, one in enumerate(steps)
-        for step, settings in one.items()
-        for option, value in (settings or {}).items()
-        if is_range(value) and value[0] > value[1]
-    ]
-
-
-def misplaced_steps(config: Mapping) -> list[str]:
-    """Steps of chains that could do nothing, or nothing right, where they are, one sentence each."""
-    problems = []
-    for place, steps in chains_of(config).items():
-        names = names_of(steps)
-        masks = [name for name in names if STEPS[name].stage == "image"]
-        if masks and not place.startswith("chains."):
-            problems.append(f"{place}: take out {', '.join(masks)}: masks act on log-mel images, but queries are sound")
-        twice = [name for name in dict.fromkeys(names) if STEPS[name].unique and names.count(name) > 1]
-        problems += [f"{place}: {name} acts once, but is there {names.count(name)} times" for name in twice]
-        first = next((number for number, name in enumerate(names) if STEPS[name].stage == "wave"), len(names))
-        late = [name for name in names[first:] if STEPS[name].stage == "time"]
-        problems += [
-            f"{place}: {name} acts before all other steps on sound; put it in front of {names[first]}" for name in late
-        ]
-        if rates_of(steps) != (1, 1) and place.startswith(("demo.", "dataset.")):
-            problems.append(
-                f"{place}: its speed or tempo would make queries of other lengths than their songs; make them a query set "
-                "(query_sets), which has a time map"
-            )
-    return problems
-
-
-def is_range(value: object) -> bool:
-    """Whether an option of a step is a pair of numbers."""
-    return isinstance(value, list) and len(value) == 2 and all(isinstance(part, (int, float)) for part in value)
 
 
 # ---------------------------------------------------------------- runs and cells
