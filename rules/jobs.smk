@@ -178,6 +178,11 @@ def index_options(wildcards):
     return config["indexes"][wildcards.index]
 
 
+def building_options(wildcards):
+    """The options that the job's index is built with."""
+    return without_rates(index_options(wildcards))
+
+
 def clips_of_queries(wildcards):
     """The clip table of a cell's queries, as input."""
     return str(Path(packed(query_split(wildcards))).with_suffix(".csv"))

@@ -16,6 +16,7 @@ from nafp.jobfacts import device_name, job_facts
 from nafp.search.checks import check_all_rows
 from nafp.search.index import read_index
 from nafp.search.sequences import recall, search_sequences
+from nafp.search.types import rates_of_index
 from nafp.search.vectors import Database, open_vectors
 from nafp.secrets import without_secrets
 
@@ -35,6 +36,7 @@ with tee_to_log(snakemake.log[0]):
     protocol = PROTOCOLS[search["protocol"]]
     how = {"own": rows_of(songs, songs[truth]), "partial_mean": protocol.partial_mean}
     how["songs"] = songs if protocol.within_song else None
+    how["rates"] = rates_of_index(snakemake.params.options)
     results = search_sequences(index, database, query, asked.starts, search["lengths"], **how)
     table = per_query_table(results, asked.starts, truth, songs, clips["path"], asked.moved)
     facts = json.loads(Path(inputs.facts).read_text(encoding="utf-8"))

@@ -99,6 +99,8 @@ def unknown_names(config: Mapping) -> list[str]:
         if not found and not kind_of(run).network:
             found = [f"{run} has no weights to fingerprint with; name a trained run or pretrained=NAME"]
         problems += [f"identify.run: {problem}" for problem in found]
+    if "rates" in config["indexes"].get(index := config["identify"]["index"], {}):
+        problems.append(f"identify.index: {index} has rates, but identify follows no speed; name an index without them")
     for name in config["recipes"]:
         queries = overlay.of_recipe(config, name)["train"]["validation"]["queries"]
         if queries not in ("files", *config["chains"]):
