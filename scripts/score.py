@@ -29,8 +29,7 @@ with tee_to_log(snakemake.log[0]):
     samples = [table["samples"].to_numpy() for table in tables]
     check_all_rows([database.dummy, database.db, query], samples, [inputs.dummy, inputs.db, inputs.query])
     index = read_index(snakemake.wildcards.index, snakemake.params.options, inputs.index, database, search["device"])
-    asks = {name: search[name] for name in ("test_ids", "protocol", "lengths", "seed")}
-    asked = Asked.of(*tables[1:], **asks)
+    asked = Asked.of(*tables[1:], search)
     clips, truth = pd.concat(tables[:-1]), asked.right + len(database.dummy)
     songs = songs_of_rows(clips["samples"])
     protocol = PROTOCOLS[search["protocol"]]

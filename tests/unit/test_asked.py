@@ -62,7 +62,7 @@ class Oracle:
 
 
 def cell_of(query: Split, method) -> tuple[Cell, pd.DataFrame]:
-    asked = Asked.of(SONGS.db.clips, query.clips, **SEARCH)
+    asked = Asked.of(SONGS.db.clips, query.clips, SEARCH)
     songs, truth = np.repeat(np.arange(len(SONGS)), SONGS.segments), asked.right + len(SONGS.dummy.segments)
     answered = ask(method, SONGS, Queries(query, asked.starts), LENGTHS, songs[truth], threads=1)
     table = per_query_table(answered.placed, asked.starts, truth, songs, SONGS.names, asked.moved)
@@ -112,7 +112,7 @@ def test_who_is_off_by_a_segment_is_near_and_no_more(tmp_path, step):
 @pytest.mark.parametrize("test_ids", ["all", 3])
 def test_where_time_does_not_move_a_segment_is_its_own_answer(protocol, test_ids):
     songs = pd.DataFrame({"samples": [48_000, 100, 90_001, 40_000]})
-    asked = Asked.of(songs, songs, test_ids, protocol, LENGTHS, 5)
+    asked = Asked.of(songs, songs, SEARCH | {"test_ids": test_ids, "protocol": protocol, "seed": 5})
     assert asked.starts.tolist() == choose_starts(songs["samples"], test_ids, protocol, LENGTHS, 5).tolist()
     assert asked.right.tolist() == asked.starts.tolist() and asked.moved is None
 
@@ -124,7 +124,7 @@ def tables(*rates: float) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def test_the_right_segment_is_the_nearest_and_of_two_the_later():
-    asked = Asked.of(*tables(1.25, 1.0), **SEARCH)
+    asked = Asked.of(*tables(1.25, 1.0), SEARCH)
     first = [
         0,
         1,
@@ -148,7 +148,7 @@ def test_the_right_segment_is_the_nearest_and_of_two_the_later():
 
 def test_a_query_ends_no_later_than_its_song():
     """The last segments of a slow copy begin later than the last of the song."""
-    asked = Asked.of(*tables(0.5), **SEARCH | {"lengths": [1]})
+    asked = Asked.of(*tables(0.5), SEARCH | {"lengths": [1]})
     assert asked.right.tolist()[-4:] == [22, 22, 22, 22] and asked.right.max() == 22 and len(asked.starts) == 47
 
 
@@ -164,7 +164,8 @@ def test_listed_starts_are_those_of_the_songs(tmp_path, protocol, listed, starts
     """At 1.25 times the speed, segment 2 of the song begins at segment 1.6 of the query. Each counts once."""
     ids = tmp_path / "ids.txt"
     ids.write_text("\n".join(map(str, listed)))
-    assert Asked.of(*tables(1.25, 1.0), str(ids), protocol, LENGTHS).starts.tolist() == starts
+    search = SEARCH | {"test_ids": str(ids), "protocol": protocol}
+    assert Asked.of(*tables(1.25, 1.0), search).starts.tolist() == starts
 
 
 def test_listed_starts_must_be_possible(tmp_path):
@@ -173,7 +174,7 @@ def test_listed_starts_must_be_possible(tmp_path):
     with pytest.raises(
         UserError, match="1 of 1 ids .the first is 22. that cannot start a sequence under protocol 'clip'"
     ):
-        Asked.of(*tables(1.25), str(ids), "clip", LENGTHS)
+        Asked.of(*tables(1.25), SEARCH | {"test_ids": str(ids)})
     ids.write_text("0\n")
     with pytest.raises(UserError, match="no query clip has the 23 segments"):
-        Asked.of(*tables(1.25), str(ids), "clip", [23])
+        Asked.of(*tables(1.25), SEARCH | {"test_ids": str(ids), "lengths": [23]})

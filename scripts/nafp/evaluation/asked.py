@@ -5,7 +5,7 @@ seconds; without that column it is 1. The right segment is the one that begins n
 begins; of two equally near, the later one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,17 +30,10 @@ class Asked:
     moved: dict[str, np.ndarray] | None
 
     @classmethod
-    def of(
-        cls,
-        songs: pd.DataFrame,
-        queries: pd.DataFrame,
-        test_ids: str | int,
-        protocol: str,
-        lengths: Sequence[int],
-        seed: int = 0,
-    ) -> "Asked":
-        """The sequences that ``search`` of the config asks for; ``songs``, ``queries``: clip tables of the same clips."""
+    def of(cls, songs: pd.DataFrame, queries: pd.DataFrame, search: Mapping) -> "Asked":
+        """What ``search`` of the config asks of query clips (their table, and that of their songs, in the same order)."""
         clips = TimeMap.of(songs, queries)
+        test_ids, protocol, lengths = (search[name] for name in ("test_ids", "protocol", "lengths"))
         samples = queries["samples"].to_numpy()
         if "rate" in queries and isinstance(test_ids, str) and test_ids != "all":
             possible = allowed_starts(songs["samples"], protocol, lengths)
@@ -48,7 +41,7 @@ class Asked:
             starts = clips.nearest_starts(np.array(ids), protocol, max(lengths))
             check_starts(starts.tolist(), allowed_starts(samples, protocol, lengths), test_ids, protocol)
         else:
-            starts = choose_starts(samples, test_ids, protocol, lengths, seed)
+            starts = choose_starts(samples, test_ids, protocol, lengths, search["seed"])
         clip = clips.of_query(starts)
         rate = clips.rate[clip]
         nth = (starts - clips.query_first[clip]) * rate

@@ -60,8 +60,8 @@ def search_sequences(
     unknown. ``kept``: places for each sequence. Segments of a window past the end of the database or of ``query`` count
     as 0. ``partial_mean``: they are left out of the mean instead, as in the original's evaluation (protocol ``release``);
     the end of a database then matches any sequence with one segment that resembles its last one. ``songs``: (rows,) the song
-    of each row of the database; with them, an answer lies inside one song. ``rates``: database seconds a second of the query; each
-    is tried, and a place's score is the best of them.
+    of each row of the database; with them, an answer lies inside one song. ``rates``: how many times as
+    fast the query may be as the database; each is tried, and a place's score is the best of them.
 
     A candidate of a short sequence is also one of every longer sequence from the same start, and its inner products are the
     first ones there. So only the longest length is computed; the others are read from its partial sums.
