@@ -262,9 +262,9 @@ def test_options_of_an_index_are_called_as_in_faiss(name, options, says):
         ("mine", {"nlist": 4, "nprobe": 4}, "indexes.mine: 'type' is missing"),
         ("mine", {"type": "ivfp"}, "indexes.mine.type: 'ivfp' is not known; known: l2, ivf, ivfpq, ivfpq-rr, "),
         ("mine", {"type": "ivf", "nlist": 4}, "indexes.mine: 'nprobe' is missing"),
-        ("mine", {"type": "l2", "nlist": 4}, "unknown key 'nlist' in indexes.mine; known: type"),
+        ("mine", {"type": "l2", "nlist": 4}, "unknown key 'nlist' in indexes.mine; known: rates, type"),
         ("ivf", {"nlist": 4, "nprobe": 0}, "indexes.ivf.nprobe: 0 is out of range; allowed: 1 to any"),
-        ("l2", {"nlist": 4}, "unknown key 'nlist' in indexes.l2; known: type"),
+        ("l2", {"nlist": 4}, "unknown key 'nlist' in indexes.l2; known: rates, type"),
     ],
 )
 def test_wrong_options_of_an_index(name, options, says):
