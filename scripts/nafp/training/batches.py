@@ -98,6 +98,7 @@ class Batches:
 
     ``fraction``: share of the clips that is used. ``one_per_clip``: one random segment a clip and epoch. ``context_s``: seconds
     before a segment that reverberation carries into it. ``drop_last``, ``shuffle_run_length``, ``distinct_clips``: see ``order``.
+    ``audio``: the split on the device, if it is there already.
     """
 
     def __init__(
@@ -115,12 +116,13 @@ class Batches:
         drop_last: bool = False,
         shuffle_run_length: int = 1,
         distinct_clips: bool = False,
+        audio: AudioPool | None = None,
     ):
         self.log_mel, self.chain, self.seed = log_mel, chain, seed
         self.positives, self.one_per_clip = positives, one_per_clip
         self.drop_last, self.shuffle_run_length, self.distinct_clips = drop_last, shuffle_run_length, distinct_clips
         self.context = round(context_s * SAMPLE_RATE)
-        self.split, self.audio = split, AudioPool(split, device)
+        self.split, self.audio = split, AudioPool(split, device) if audio is None else audio
         self.clip_start = torch.from_numpy(split.clips["start"].to_numpy().copy())
         self.clip_end = self.clip_start + torch.from_numpy(split.clips["samples"].to_numpy().copy())
         self.segments = split.segments if fraction == 1 else some_clips(split, fraction)
@@ -181,7 +183,7 @@ class Batches:
             n,
             self.audio.places(rows),
             self.audio.places(self.clip_start[torch.cat([numbers, clips])]),
-            self.chain.draw_wave(n * self.positives, self.context + SEGMENT, rng),
+            self.chain.draw_wave(n * self.positives, self.context + SEGMENT, rng, clips),
             self.chain.draw_image((len(rows), *self.log_mel.shape), rng),
             self.draw_spliced(others.flatten(), clips, factors, rng) if self.chain.splice else None,
             self.moved(replicas.flatten(), clips, factors),
@@ -197,9 +199,9 @@ class Batches:
     def draw_spliced(self, starts: Tensor, clips: Tensor, factors: Draws, rng: torch.Generator) -> SplicedCrops:
         """Positions (replicas,) of second crops, their clips, how fast the first are -> the crops that are used, with draws."""
         replicas, at = self.chain.splice.draw(len(starts), rng)
-        wave = self.chain.draw_wave(len(replicas), self.context + SEGMENT, rng)
         (as_fast,) = rows_of([factors], replicas)
         starts, clips = starts[replicas], clips[replicas]
+        wave = self.chain.draw_wave(len(replicas), self.context + SEGMENT, rng, clips)
         return SplicedCrops(replicas, at, starts, self.clip_start[clips], wave, self.moved(starts, clips, as_fast))
 
     def images(self, plan: BatchPlan, rows: range | None = None) -> Tensor:
