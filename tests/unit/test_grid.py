@@ -161,7 +161,7 @@ IMPOSSIBLE = [  # path and value of what no run or cell could do, and what is sa
         (
             "chains.full",
             [{"backgrund": {}}],
-            "unknown key 'backgrund' in chains.full.0; known: background, codec, cutout,",
+            "unknown key 'backgrund' in chains.full.0; known: background, band_pass,",
         ),
         ("chains.full", [{"cutout": {"p": 1.5}}], "chains.full.0.cutout.p: 1.5 is out of range; allowed: 0 to 1"),
         (
