@@ -134,5 +134,8 @@ def _title(ladder: Mapping[str, Any]) -> str:
 
 def _said(rates: pd.DataFrame) -> str:
     known = rates.dropna(subset=["hit_rate_pct"])
-    queries, songs = (f"{known[name].max():,.0f}" for name in ("queries", "songs"))
+    queries, songs = (
+        " to ".join(dict.fromkeys(f"{end:,.0f}" for end in (known[name].min(), known[name].max())))
+        for name in ("queries", "songs")
+    )
     return f"top-1 hit rate ({rates['match'].iloc[0]}), %; {queries} queries of {rates['query_s'].iloc[0]:g} s in {songs} songs"
