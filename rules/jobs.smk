@@ -241,9 +241,14 @@ def query_set_of(wildcards):
     return wildcards.queries.removeprefix("queries=").removesuffix("/")
 
 
+def split_of_set(name):
+    """The split that holds a query set."""
+    return "test_query" if name == grid.FILES else f"query_{name}"
+
+
 def query_split(wildcards):
     """The split that holds the queries of a cell."""
-    return f"query_{query_set_of(wildcards)}" if wildcards.queries else "test_query"
+    return split_of_set(query_set_of(wildcards) or grid.FILES)
 
 
 def about_queries(wildcards):

@@ -12,6 +12,7 @@ from nafp.evaluation.starts import choose_starts
 from nafp.jobfacts import device_name, job_facts
 from nafp.methods import method_of
 from nafp.methods.answers import Queries, Songs
+from nafp.methods.interface import FILES
 from nafp.secrets import without_secrets
 
 with tee_to_log(snakemake.log[0]):
@@ -21,7 +22,8 @@ with tee_to_log(snakemake.log[0]):
     starts = choose_starts(samples, search["test_ids"], search["protocol"], search["lengths"], search["seed"])
     songs_of_rows, truth = np.repeat(np.arange(len(songs)), songs.segments), starts + len(songs.dummy.segments)
     method = method_of(snakemake.wildcards.name, params.method)
-    answered = ask(method, songs, Queries(query, starts), search["lengths"], songs_of_rows[truth], snakemake.threads)
+    queries = Queries(query, starts, params.queries.get("query_set", FILES))
+    answered = ask(method, songs, queries, search["lengths"], songs_of_rows[truth], snakemake.threads)
     table = per_query_table(answered.placed, starts, truth, songs_of_rows, songs.names)
     cell = Cell.count(
         table,
@@ -35,10 +37,11 @@ with tee_to_log(snakemake.log[0]):
         test_ids=name_of_ids(search["test_ids"]),
         audio=digest_of_audio([path.removesuffix(".npy") + ".csv" for path in (inputs.dummy, inputs.db, inputs.query)]),
         database={"dummy": len(songs.dummy.segments), "db": len(songs.db.segments)},
-        ms_per_query=[round(placed.ms, 4) for placed in answered.placed],
+        ms_per_query=[round(placed.ms, 4) for placed in answered.placed] if method.timed else None,
         provenance={"search": job_facts(device_name(None), snakemake.threads)},
-        build_s=round(answered.build_s, 3),
+        build_s=round(answered.build_s, 3) if method.timed else None,
         index_bytes=answered.size_bytes,
+        unanswered=[int((placed.place[:, 0] < 0).sum()) for placed in answered.placed],
     )
     cell.write(snakemake.output.cell, table)
     print(cell.summary())
