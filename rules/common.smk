@@ -8,6 +8,7 @@ from functools import cache
 
 import yaml
 from snakemake.exceptions import WorkflowError
+from snakemake.settings.types import DeploymentMethod
 
 IS_MAIN = workflow.modifier.is_main_snakefile()  # not a module of another workflow
 RULES = workflow.current_basedir.get_path_or_uri(secret_free=False)  # also where this is a module of another workflow
@@ -147,7 +148,8 @@ def code(script):
 @cache
 def lacked_by(name):
     """What this machine lacks for a method, in a sentence; nothing if jobs bring their environment with them."""
-    return "" if workflow.deployment_settings.deployment_method else method_of(name, config["methods"][name]).lacks()
+    brought = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method or config.get("container")
+    return "" if brought else method_of(name, config["methods"][name]).lacks()
 
 
 def why_left_out(cell):
