@@ -10,7 +10,7 @@ from nafp.audio.splits import Split
 from nafp.errors import UserError
 from nafp.methods import landmarks
 from nafp.methods.answers import Queries, Songs
-from nafp.methods.landmarks import Landmarks
+from nafp.methods.landmarks import Landmarks, agreeing_offsets
 
 needs_audfprint2 = pytest.mark.skipif(bool(Landmarks().lacks()), reason=Landmarks().lacks())
 
@@ -35,11 +35,39 @@ def test_options_reach_the_analysis_and_the_matching():
     few, many = (Landmarks(density=density).build(songs, threads=1).size_bytes for density in (20, 200))
     assert few < many / 2
     assert Landmarks(fanout=1).build(songs, threads=1).size_bytes < many / 2
-    with_all, strict = (Landmarks(min_count=count).build(songs, threads=1).answer(queries, 1) for count in (1, 40))
-    assert (with_all.song[:, 0] >= 0).all() and (strict.song == -1).all()
+    once, often = (Landmarks(shifts=shifts).build(songs, threads=1).answer(queries, 5) for shifts in (1, 4))
+    assert often.score[:, 0].mean() > 1.3 * once.score[:, 0].mean()
     full = Landmarks(bucketsize=1).build(songs, threads=1)
     assert full.size_bytes == 4 * (full.table.counts > 0).sum()
     assert np.array_equal(full.table.table, Landmarks(bucketsize=1).build(songs, threads=1).table.table)
+
+
+def test_offsets_agree_within_a_window_in_one_song():
+    song = np.array([0, 0, 0, 0, 0, 1, 1, 1, 1, 2])
+    frame = np.array([5, 5, 6, 9, 7, -3, -2, -2, 40, -3])
+    assert np.transpose(agreeing_offsets(song, frame, 0)).tolist() == [
+        *([0, 5, 2], [0, 6, 1], [0, 7, 1], [0, 9, 1], [1, -3, 1], [1, -2, 2], [1, 40, 1], [2, -3, 1]),
+    ]
+    assert np.transpose(agreeing_offsets(song, frame, 1)).tolist() == [
+        *([0, 5.75, 4], [0, 9, 1], [1, -7 / 3, 3], [1, 40, 1], [2, -3, 1]),
+    ]
+    assert np.transpose(agreeing_offsets(song[:1], frame[:1], 3)).tolist() == [[0, 5, 1]]
+
+
+@needs_audfprint2
+def test_the_best_place_is_that_of_the_matcher_of_audfprint():
+    from audfprint2 import Matcher
+
+    songs, queries = melodies_and_queries(noise=2000)
+    built = Landmarks().build(songs, threads=1)
+    matcher = Matcher()
+    matcher.window, matcher.threshcount = 1, 0
+    for query in range(len(queries)):
+        samples = queries.audio(query, 5)
+        song, _, frame, *_ = theirs = matcher.match_hashes(built.table, Landmarks().hashes(samples, 4))[0]
+        ours = built.matches(samples)[0]
+        assert ours[0] == song and ours[1] == pytest.approx((frame - 3 / 8) * 256 / 8000, abs=0.033)
+        assert int(ours[2]) >= theirs[1]  # it counts only around the offset that is the most frequent by itself
 
 
 @needs_audfprint2

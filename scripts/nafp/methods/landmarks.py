@@ -43,8 +43,6 @@ class Landmarks(Answering):
     hop: int = option({"type": "integer", "minimum": 32, "maximum": WINDOW}, "samples between frames", default=256)
     shifts: int = option(POSITIVE, "times that a query is analysed, shifted by parts of a frame", default=4)
     match_win: int = option({"type": "integer", "minimum": 0}, "frames by which agreeing offsets may differ", default=1)
-    min_count: int = option(POSITIVE, "pairs that must agree on an offset", default=1)
-    search_depth: int = option(POSITIVE, "songs of which offsets are counted: those with the most pairs", default=100)
     bucketsize: int = option(POSITIVE, "entries kept of a hash; of more, a random choice", default=100)
 
     def lacks(self) -> str:
@@ -95,15 +93,9 @@ class Table:
 
     def __init__(self, options: Landmarks, table: "HashTable", threads: int):
         import numpy as np
-        from audfprint2 import Matcher
-
-        from nafp.methods.answers import KEPT
 
         self.options, self.table, self.threads = options, table, threads
         self.size_bytes = int(np.minimum(table.counts, table.depth).sum()) * table.table.itemsize
-        self.matcher = Matcher()
-        self.matcher.window, self.matcher.threshcount = options.match_win, options.min_count - 1  # it wants more than that
-        self.matcher.search_depth, self.matcher.max_alignments_per_id = options.search_depth, KEPT
 
     def answer(self, queries: "Queries", length: int) -> "Answers":
         import numpy as np
@@ -119,18 +111,47 @@ class Table:
         return ranked(query, song, offset_s, score, len(queries))
 
     def matches(self, samples: "np.ndarray") -> "np.ndarray":
-        """(T,) int16 of a query -> (n, 3): song, seconds into it, and score of each place found.
+        """(T,) int16 of a query -> (n, 3): song, seconds into it, and score, of the best places and the best other song's.
 
-        The score is the number of pairs that agree on the offset; of equal numbers, that of the song with more pairs at any
-        offset is larger, by less than one.
+        The score is the number of pairs that agree on the offset. Of equal numbers, that of the song with more pairs at all
+        offsets is larger, by less than one.
         """
         import numpy as np
 
-        hashes = self.options.hashes(samples, self.options.shifts)
-        if not len(hashes):
+        from nafp.methods.answers import KEPT
+
+        hits = self.table.get_hits(self.options.hashes(samples, self.options.shifts))
+        if not len(hits):
             return np.zeros((0, 3))
-        found = self.matcher.match_hashes(self.table, hashes)
-        song, agreeing, frames, all_pairs = found[:, :4].astype(float).T
+        pairs = np.bincount(hits[:, 0])
+        song, frame, agreeing = agreeing_offsets(hits[:, 0], hits[:, 1], self.options.match_win)
+        score = agreeing + pairs[song] / (pairs.max() + 1)
+        order = np.argsort(-score, kind="stable")
+        best = order[:KEPT]
+        if (song[best] == song[best[0]]).all():
+            best = np.append(best, order[song[order] != song[best[0]]][:1])
         shift = (self.options.shifts - 1) / (2 * self.options.shifts)  # mean, in frames
-        offset_s = (frames - shift) * self.options.hop / SAMPLE_RATE
-        return np.stack([song, offset_s, agreeing + all_pairs / (all_pairs.max(initial=0) + 1)], axis=1)
+        offset_s = (frame - shift) * self.options.hop / SAMPLE_RATE
+        return np.stack([song, offset_s, score], axis=1)[best]
+
+
+def agreeing_offsets(song: "np.ndarray", frame: "np.ndarray", window: int) -> "tuple[np.ndarray, np.ndarray, np.ndarray]":
+    """(n,) songs and offsets of pairs, in frames -> (m,) each: song, mean offset, and number, of pairs within ``window`` frames.
+
+    Of windows that are so close only the one with the most pairs is given. audfprint's matcher counts them in the same way, but only
+    in some songs: those that have the most pairs at all offsets.
+    """
+    import numpy as np
+
+    low = frame.min()
+    span = int(frame.max() - low) + 1 + window  # so that no window reaches the next song
+    place, count = np.unique(song.astype(np.int64) * span + (frame - low), return_counts=True)
+    steps = np.array([step for step in range(-window, window + 1) if step], np.int64)[:, None]
+    at = np.searchsorted(place, place + steps).clip(max=len(place) - 1)
+    near = place[at] == place + steps
+    beside = np.where(near, count[at], 0)
+    agreeing = count + beside.sum(axis=0)
+    offset = place % span + low + (steps * beside).sum(axis=0) / agreeing
+    more = np.where(steps > 0, agreeing[at] > agreeing, agreeing[at] >= agreeing)  # of equal ones, the first stays
+    peak = ~(near & more).any(axis=0)
+    return place[peak] // span, offset[peak], agreeing[peak]
