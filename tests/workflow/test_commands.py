@@ -46,6 +46,7 @@ PLANNED = {  # hours of work: only planned
     "snakemake methods --cores all --configfile config/methods.yaml": ["methods"],
     "snakemake robustness --cores all --configfile config/robustness.yaml": ["robustness"],
     "snakemake quirks --cores all --configfile config/quirks.yaml": ["quirks"],
+    "snakemake robust_training --cores all --configfile config/robust_training.yaml": ["robust_training"],
 }
 READ = {  # they only read results
     "python scripts/compare.py results/a results/b": ["scripts/compare.py", "results/demo", "results/demo"],
