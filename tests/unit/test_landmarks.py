@@ -88,7 +88,9 @@ def test_entries_hold_the_last_frame_and_every_song(seconds):
     assert seconds * 8000 / method.hop < 1 << bits
     most = (1 << (32 - bits)) - 1
     assert method.bits_of_frames(segments, most) == bits
-    with pytest.raises(UserError, match=rf"32 bits, too few for {most + 1:,} songs .* fewer or shorter songs, or a longer hop"):
+    with pytest.raises(
+        UserError, match=rf"32 bits, too few for {most + 1:,} songs .* fewer or shorter songs, or a longer hop"
+    ):
         method.bits_of_frames(segments, most + 1)
 
 

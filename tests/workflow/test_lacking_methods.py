@@ -1,4 +1,4 @@
-"""A method whose program is missing: studies do without it and say so, a cell that is there stays, and who asks for it is told."""
+"""A method whose program is missing: studies do without it and say so, its finished cells stay, who asks for it is told."""
 
 import shutil
 

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from wavs import data_set, write
 from fake_conda import fake_conda
+from wavs import data_set, write
 from workflow import copy_project, planned, snakemake, tiny
 
 from nafp.datasets.layout import SPLITS

@@ -1,7 +1,7 @@
 """Chromaprint, the fingerprint of AcoustID, by its program fpcalc: 32 bits eight times a second, compared bit by bit.
 
 Lalinský, "How does Chromaprint work?", 2011. As AcoustID does, songs are ranked by the bits that differ between aligned
-fingerprints. AcoustID finds songs and offsets by equal numbers first, which noisy queries hardly have; here every offset is tried.
+fingerprints. AcoustID finds offsets by equal numbers, which noisy queries hardly have; here every offset is tried.
 """
 
 import shutil
@@ -42,7 +42,11 @@ class Chromaprint(Answering):
 
     def lacks(self) -> str:
         found = shutil.which("fpcalc")
-        return "" if found else "fpcalc is not installed; Debian has it in libchromaprint-tools, conda-forge in chromaprint"
+        return (
+            ""
+            if found
+            else "fpcalc is not installed; Debian has it in libchromaprint-tools, conda-forge in chromaprint"
+        )
 
     def build(self, songs: "Songs", threads: int) -> "Numbers":
         return Numbers(self, self.fingerprints([songs.audio(song) for song in range(len(songs))], threads), threads)

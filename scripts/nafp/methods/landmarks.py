@@ -1,6 +1,6 @@
 """Landmarks: pairs of spectral peaks, looked up in a hash table; the more pairs agree on an offset, the better the answer.
 
-Wang, "An industrial-strength audio search algorithm", ISMIR 2003, as audfprint (Ellis, 2014) does it: by its successor audfprint2.
+Wang, "An industrial-strength audio search algorithm", ISMIR 2003; by audfprint2, the successor of audfprint (Ellis, 2014).
 """
 
 import random
@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, ClassVar
 
-from nafp.audio.segments import SAMPLE_RATE, SEGMENT
 from nafp.audio.segments import HOP as SEGMENT_HOP
+from nafp.audio.segments import SAMPLE_RATE, SEGMENT
 from nafp.errors import UserError
 from nafp.methods.interface import Answering
 from nafp.options import POSITIVE, option
@@ -135,11 +135,13 @@ class Table:
         return np.stack([song, offset_s, score], axis=1)[best]
 
 
-def agreeing_offsets(song: "np.ndarray", frame: "np.ndarray", window: int) -> "tuple[np.ndarray, np.ndarray, np.ndarray]":
-    """(n,) songs and offsets of pairs, in frames -> (m,) each: song, mean offset, and number, of pairs within ``window`` frames.
+def agreeing_offsets(
+    song: "np.ndarray", frame: "np.ndarray", window: int
+) -> "tuple[np.ndarray, np.ndarray, np.ndarray]":
+    """(n,) songs and offsets of pairs, in frames -> (m,) each: song, mean offset and number of pairs within ``window`` frames.
 
-    Of windows that are so close only the one with the most pairs is given. audfprint's matcher counts them in the same way, but only
-    in some songs: those that have the most pairs at all offsets.
+    Of windows so close to each other, only the one with the most pairs is given. audfprint's matcher counts in the same way, but
+    only in the songs that have the most pairs at all offsets.
     """
     import numpy as np
 
