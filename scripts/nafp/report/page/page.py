@@ -90,7 +90,7 @@ def _study(section: Section, number: int) -> dict[str, Any]:
         "id": f"study-{number}",
         "name": re.sub(r"(?<=[a-z])(?=\d)|_", " ", section.name),
         "question": section.question,
-        "verdict": verdict(section.table),
+        "verdict": "" if section.matrix else verdict(section.table),
         "plan": plan,
         "labels": len(plan.blocks[0].groups[0].labels) if plan.blocks else 0,
         "matches": list(dict.fromkeys(section.table["match"])),
