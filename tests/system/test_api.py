@@ -95,7 +95,7 @@ def test_importing_it_needs_nothing(tmp_path):
         (["plan", "--target", "nothing"], 1, "error: "),
         (["compare", "--help"], 0, "usage: nafp compare"),
         (["power", "a", "b"], 1, "error: a: no such cell"),
-        (["identify"], 2, "the following arguments are required: --library, --run"),
+        (["identify"], 2, "the following arguments are required: --library"),
     ],
 )
 def test_the_command(arguments, status, says, monkeypatch, capsys):
