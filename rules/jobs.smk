@@ -292,7 +292,9 @@ def limits_of_identifying(wildcards):
     """The limits of the run that identifies, as input; nothing if its weights carry them."""
     fields = fields_of(IDENTIFYING_RUN)
     weights = config["pretrained"][fields["pretrained"]].get("weights") if "pretrained" in fields else None
-    return identified_by("limits.json")(wildcards) if weights is None or limits_in(weights_file(weights)) is None else []
+    return (
+        identified_by("limits.json")(wildcards) if weights is None or limits_in(weights_file(weights)) is None else []
+    )
 
 
 def identify_task(wildcards):

@@ -17,9 +17,9 @@ rule ship:
         log_of("ship"),
     benchmark:
         benchmark_of("ship")
+    localrule: True
     conda:
         "../envs/ship.yaml"
-    localrule: True
     params:
         code=code("ship"),
         name=DATASET,

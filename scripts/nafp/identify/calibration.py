@@ -69,7 +69,7 @@ def highest_passed(found: pd.DataFrame, length: int, agreeing: int) -> float:
 def learned(path: Path, fingerprints: int, false_positives: float, limits: Limits) -> tuple[Limits, str]:
     """The limits with the ``min_score`` of a model's calibration for a library of so many fingerprints, and a sentence on them.
 
-    ``path``: of the calibration, or of weights that may carry one. Without one the limits are unchanged, and the sentence says so.
+    ``path``: of the calibration, or of weights that may carry one; without it the limits are unchanged, and the sentence says so.
     """
     carried = limits_in(path) if path.suffix == ".safetensors" else None
     if not (carried or path.is_file() and path.suffix == ".json"):

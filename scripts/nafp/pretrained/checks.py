@@ -25,7 +25,8 @@ def check_source(name: str, options: Mapping) -> None:
     given = [key for key in ("weights", "checkpoint", "archive", "record") if key in options]
     if not given:
         raise UserError(
-            f"pretrained {name}: say where they are: weights (a .safetensors file), checkpoint (its prefix, folder/ckpt-N), archive, or record"
+            f"pretrained {name}: say where they are: weights (a .safetensors file), checkpoint (its prefix, folder/ckpt-N), "
+            "archive, or record"
         )
     if "weights" in options:
         try:

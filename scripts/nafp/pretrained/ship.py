@@ -13,7 +13,7 @@ from nafp.model.weights import settings_of
 
 
 def write_shipped(weights: Path | str, limits: Mapping, path: Path | str) -> int:
-    """Write the weights of a run in float16, with ``limits`` (`nafp.identify.calibration`) among their settings; returns the bytes.
+    """Write the weights of a run in float16, ``limits`` (`nafp.identify.calibration`) among their settings; returns the bytes.
 
     UserError for a damaged file, one without settings, and weights that float16 cannot hold.
     """
