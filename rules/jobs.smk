@@ -330,7 +330,7 @@ def about_training_data():
         return f"The data set {DATASET}, of the source {DATA['source']}."
     demo = config["demo"]
     return (
-        f"{demo['songs']['train']} songs of {demo['clip_s']:g} s that a program composed (`nafp.demo`, seed {demo['seed']}), degraded by "
+        f"{demo['songs']['train']:,} songs of {demo['clip_s']:g} s that a program composed (`nafp.demo`, seed {demo['seed']}), degraded by "
         f"composed noises, impulse responses and babble ({demo['sounds']} times as many as the demo has): nobody's recordings. "
         "Songs, noises and responses of the tests are others, also composed, unless the table names another data set."
     )

@@ -1,6 +1,5 @@
 """The model card of weights that are shipped: what they were trained on and how, what they reach, what they cannot."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -64,7 +63,9 @@ def measured_in(path: Path) -> dict:
         "songs": cell.songs,
         "queries": cell.queries,
         "segments": sum(cell.database.values()),
-        "snr": json.dumps(cell.query_chain) if cell.query_chain else None,
+        "chain": yaml.safe_dump(cell.query_chain, default_flow_style=True, width=1000).strip()
+        if cell.query_chain
+        else None,
         "rows": rows,
     }
 
