@@ -18,18 +18,19 @@ sys.path.insert(0, str(SCRIPTS.resolve()))  # rule scripts find the library by t
 from nafp import grid  # noqa: E402
 from nafp.config import overlay  # noqa: E402
 from nafp.config.check import check_config  # noqa: E402
+from nafp.config.ladders import described_ladders, with_ladders  # noqa: E402
 from nafp.config.targets import sentence_of_target  # noqa: E402
 from nafp.errors import UserError  # noqa: E402
 from nafp.search.checks import EXCHANGED  # noqa: E402
 from nafp.audio.segments import HOP  # noqa: E402
 from nafp.evaluation.starts import ICASSP_IDS_SHA256  # noqa: E402
 from nafp.methods import METHODS, kind_of, method_of  # noqa: E402
-from nafp.datasets.layout import MUSIC, SPLITS  # noqa: E402
+from nafp.datasets.layout import MUSIC, SPLITS, sounds_split  # noqa: E402
 from nafp.augment.steps import chain_pools  # noqa: E402
 from nafp.datasets.sources import SOURCES, dataset_of  # noqa: E402
 from nafp.identify.places import check_places, label, named_folder  # noqa: E402
 from nafp.search.gpu import wants_gpu  # noqa: E402
-from nafp.search.types import index_type_of  # noqa: E402
+from nafp.search.types import index_type_of, without_rates  # noqa: E402
 from nafp.resources import ANCHORS_PER_S, MEMORY, SEGMENTS_PER_S  # noqa: E402
 from nafp.walk import files_below, is_wav, folder_signature  # noqa: E402
 
@@ -46,6 +47,7 @@ try:
     check_config(config, HERE)
 except UserError as error:
     raise WorkflowError(f"config: {error}") from None
+config = with_ladders(config)
 
 DATA = dataset_of(config)
 config = {**config, "dataset": DATA}

@@ -7,6 +7,7 @@ match SEARCH["test_ids"]:
         TEST_IDS = ICASSP_IDS
     case file:
         TEST_IDS = file
+ASKED_SETS = list(dict.fromkeys([grid.FILES, *(cell.query_set for study in CELLS.values() for cell in study)]))
 SEARCHED = ("dummy", "db", "shards")  # inputs that decide on a job's memory and time
 
 
@@ -54,7 +55,7 @@ rule build_index:
         runtime=scale_with_input(60, 0.05, of=SEARCHED),
     params:
         code=code("build_index"),
-        options=index_options,
+        options=building_options,
         seed=config["search"]["seed"],
         train_max=config["search"]["train_max"],
         device=config["search"]["device"],
@@ -136,6 +137,32 @@ rule answer:
         "letting {wildcards.name} answer"
     script:
         "../scripts/answer.py"
+
+
+rule list_queries:
+    """The queries that studies ask, and the songs, as tables: for a system that hands in its answers."""
+    input:
+        queries=[packed(split_of_set(name)) for name in ASKED_SETS],
+        songs=[packed(split) for split in ("dummy", "test_db")],
+        test_ids=TEST_IDS,
+    output:
+        queries=f"{RESULTS}/exchange/queries.csv",
+        songs=f"{RESULTS}/exchange/songs.csv",
+    log:
+        log_of("list_queries"),
+    conda:
+        "../envs/search.yaml"
+    resources:
+        mem_mb=scale_with_input(2000),
+        runtime=scale_with_input(30),
+    params:
+        code=code("list_queries"),
+        query_sets=ASKED_SETS,
+        search={**SEARCH, "test_ids": TEST_IDS or SEARCH["test_ids"]},
+    message:
+        "listing the queries"
+    script:
+        "../scripts/list_queries.py"
 
 
 rule measure_scale:

@@ -5,24 +5,25 @@ import numpy as np
 from nafp.audio.splits import Split
 from nafp.console import tee_to_log
 from nafp.evaluation.answered import ask
+from nafp.evaluation.asked import Asked
 from nafp.evaluation.cell import Cell
 from nafp.evaluation.hits import per_query_table
 from nafp.evaluation.identity import digest_of_audio, name_of_ids
-from nafp.evaluation.starts import choose_starts
 from nafp.jobfacts import device_name, job_facts
 from nafp.methods import method_of
 from nafp.methods.answers import Queries, Songs
+from nafp.methods.interface import FILES
 from nafp.secrets import without_secrets
 
 with tee_to_log(snakemake.log[0]):
     inputs, params, search = snakemake.input, snakemake.params, snakemake.params.search
     songs, query = Songs(Split.open(inputs.dummy), Split.open(inputs.db)), Split.open(inputs.query)
-    samples = query.clips["samples"].to_numpy()
-    starts = choose_starts(samples, search["test_ids"], search["protocol"], search["lengths"], search["seed"])
-    songs_of_rows, truth = np.repeat(np.arange(len(songs)), songs.segments), starts + len(songs.dummy.segments)
+    asked = Asked.of(songs.db.clips, query.clips, search)
+    songs_of_rows, truth = np.repeat(np.arange(len(songs)), songs.segments), asked.right + len(songs.dummy.segments)
     method = method_of(snakemake.wildcards.name, params.method)
-    answered = ask(method, songs, Queries(query, starts), search["lengths"], songs_of_rows[truth], snakemake.threads)
-    table = per_query_table(answered.placed, starts, truth, songs_of_rows, songs.names)
+    queries = Queries(query, asked.starts, params.queries.get("query_set", FILES))
+    answered = ask(method, songs, queries, search["lengths"], songs_of_rows[truth], snakemake.threads)
+    table = per_query_table(answered.placed, asked.starts, truth, songs_of_rows, songs.names, asked.moved)
     cell = Cell.count(
         table,
         dataset=params.dataset,
@@ -35,10 +36,11 @@ with tee_to_log(snakemake.log[0]):
         test_ids=name_of_ids(search["test_ids"]),
         audio=digest_of_audio([path.removesuffix(".npy") + ".csv" for path in (inputs.dummy, inputs.db, inputs.query)]),
         database={"dummy": len(songs.dummy.segments), "db": len(songs.db.segments)},
-        ms_per_query=[round(placed.ms, 4) for placed in answered.placed],
+        ms_per_query=[round(placed.ms, 4) for placed in answered.placed] if method.timed else None,
         provenance={"search": job_facts(device_name(None), snakemake.threads)},
-        build_s=round(answered.build_s, 3),
+        build_s=round(answered.build_s, 3) if method.timed else None,
         index_bytes=answered.size_bytes,
+        unanswered=[int((placed.place[:, 0] < 0).sum()) for placed in answered.placed],
     )
     cell.write(snakemake.output.cell, table)
     print(cell.summary())

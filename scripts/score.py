@@ -7,15 +7,16 @@ import faiss
 import pandas as pd
 
 from nafp.console import tee_to_log
+from nafp.evaluation.asked import Asked
 from nafp.evaluation.cell import Cell
 from nafp.evaluation.hits import per_query_table, rows_of, songs_of_rows
 from nafp.evaluation.identity import digest_of_audio, name_of_ids
 from nafp.evaluation.protocol import PROTOCOLS
-from nafp.evaluation.starts import choose_starts
 from nafp.jobfacts import device_name, job_facts
 from nafp.search.checks import check_all_rows
 from nafp.search.index import read_index
 from nafp.search.sequences import recall, search_sequences
+from nafp.search.types import rates_of_index
 from nafp.search.vectors import Database, open_vectors
 from nafp.secrets import without_secrets
 
@@ -28,15 +29,15 @@ with tee_to_log(snakemake.log[0]):
     samples = [table["samples"].to_numpy() for table in tables]
     check_all_rows([database.dummy, database.db, query], samples, [inputs.dummy, inputs.db, inputs.query])
     index = read_index(snakemake.wildcards.index, snakemake.params.options, inputs.index, database, search["device"])
-    lengths = search["lengths"]
-    starts = choose_starts(samples[-1], search["test_ids"], search["protocol"], lengths, search["seed"])
-    clips, truth = pd.concat(tables[:-1]), starts + len(database.dummy)
+    asked = Asked.of(*tables[1:], search)
+    clips, truth = pd.concat(tables[:-1]), asked.right + len(database.dummy)
     songs = songs_of_rows(clips["samples"])
     protocol = PROTOCOLS[search["protocol"]]
-    asked = {"own": rows_of(songs, songs[truth]), "partial_mean": protocol.partial_mean}
-    asked["songs"] = songs if protocol.within_song else None
-    results = search_sequences(index, database, query, starts, lengths, **asked)
-    table = per_query_table(results, starts, truth, songs, clips["path"])
+    how = {"own": rows_of(songs, songs[truth]), "partial_mean": protocol.partial_mean}
+    how["songs"] = songs if protocol.within_song else None
+    how["rates"] = rates_of_index(snakemake.params.options)
+    results = search_sequences(index, database, query, asked.starts, search["lengths"], **how)
+    table = per_query_table(results, asked.starts, truth, songs, clips["path"], asked.moved)
     facts = json.loads(Path(inputs.facts).read_text(encoding="utf-8"))
     made = job_facts(device_name(index.gpu), snakemake.threads)
     cell = Cell.count(

@@ -13,9 +13,9 @@ from typing import NamedTuple
 from nafp.augment.steps import snr_of
 from nafp.errors import UserError
 from nafp.methods import KINDS, Trained, kind_of, kind_of_fields
+from nafp.methods.interface import FILES
 
 AXES = tuple(kind.axis for kind in KINDS if kind.axis)  # methods that studies name beside trained runs
-FILES = "files"  # the query set that the data set brings
 
 
 class CellKey(NamedTuple):

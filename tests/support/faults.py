@@ -153,6 +153,7 @@ JOBS = {
     ),
     "build_index": Job((f"indexes/{RUN}/ivfpq", f"indexes/{RUN}/ivfpq.json"), f"fingerprints/{RUN}/dummy.npy"),
     "score": Job((f"scores/{RUN}/ivfpq.json", f"scores/{RUN}/ivfpq.hits.parquet"), f"indexes/{RUN}/ivfpq/index.faiss"),
+    "list_queries": Job(("exchange/queries.csv", "exchange/songs.csv"), "data/packed/test_query.npy"),
     "measure_scale": Job(
         (f"scores/{RUN}/l2.scale.csv", f"scores/{RUN}/l2.scale.parquet"), f"fingerprints/{RUN}/test_query.npy"
     ),
@@ -178,7 +179,7 @@ JOBS = {
 }
 UNTRIED = {
     "fetch_test_ids": "downloads from another site's server; tests/unit/test_download.py tries that with a server of its own",
-    "answer": "needs a method, of which none comes with the workflow; tests/workflow/test_workflow.py tries one",
+    "answer": "needs a method, or a CSV of answers; tests/workflow/test_workflow.py and test_answers.py try them",
     "import_pretrained": "downloads from another site's server; tests/unit/test_pretrained.py tries that with one of its own",
     "unknown_target": "has no job: it refuses what is asked for by mistake",
     "remove_archive": "would delete what download and unpack are tried with; tests/unit/test_sources.py tries it",

@@ -30,6 +30,7 @@ RUN = {  # command -> the same on the tiny experiment; all are run, those of wha
     "snakemake --cores all models": THERE,
     "snakemake --cores all scale": ["scale"],
     "snakemake --cores all export": ["export"],
+    "snakemake --cores all list_queries": ["list_queries"],
     "snakemake --cores all augmented": ["augmented"],
     "snakemake --cores all verification -R verify": ["verification", "-R", "verify"],
     "snakemake identify --cores all --config library=/path/to/songs queries=/path/to/recordings": [
@@ -44,6 +45,7 @@ RUN = {  # command -> the same on the tiny experiment; all are run, those of wha
 PLANNED = {  # hours of work: only planned
     "snakemake robustness --cores all --configfile config/robustness.yaml": ["robustness"],
     "snakemake quirks --cores all --configfile config/quirks.yaml": ["quirks"],
+    "snakemake robust_training --cores all --configfile config/robust_training.yaml": ["robust_training"],
 }
 READ = {  # they only read results
     "python scripts/compare.py results/a results/b": ["scripts/compare.py", "results/demo", "results/demo"],
@@ -82,7 +84,7 @@ OTHERS = (  # they are no commands of the workflow, or have tests of their own
         "python benchmarks/",
         "python docs/",
     ),
-    *("PYTHONPATH=scripts python tests/support/faults.py", "python scripts/plan.py"),
+    *("PYTHONPATH=scripts python tests/support/faults.py", "python scripts/plan.py", "python scripts/judge.py"),
 )
 
 

@@ -70,7 +70,7 @@ def test_the_changelog_has_every_renamed_key():
         ("training.md", [*STEPS, *ENCODERS]),
         ("evaluation.md", [*INDEX_TYPES, *METRICS]),
         ("data-sets.md", [*SOURCES]),
-        ("get-started.md", [*METHODS]),
+        ("methods.md", [*METHODS]),
         ("python.md", [f"nafp {name}" for name in COMMANDS]),
     ],
 )

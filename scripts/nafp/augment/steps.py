@@ -4,14 +4,16 @@ A new step is a class (see ``base``) and an entry of STEPS.
 """
 
 import pkgutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from nafp.audio.codecs import CODECS
 from nafp.audio.kinds import RESPONSE_KINDS
 
 RANGE = {"type": "array", "minItems": 2, "maxItems": 2, "items": {"type": "number"}}
-HERTZ = {"type": "number", "exclusiveMinimum": 0, "maximum": 4000}
+POSITIVE = {"type": "number", "exclusiveMinimum": 0}
+NOT_NEGATIVE = {"type": "number", "minimum": 0}
+HERTZ = RANGE | {"items": POSITIVE | {"maximum": 4000}}
 COUNT = {"type": "integer", "minimum": 1}
 PROBABILITY = {"type": "number", "minimum": 0, "maximum": 1}
 DB = "range of the gain in dB; the step that sets the peak is now called peak_normalize"
@@ -22,7 +24,8 @@ SNR = {
         "description": "what levels are measured over; context: what precedes it too",
     },
 }
-FILTER = {"cutoff_hz": RANGE | {"items": HERTZ}, "order": COUNT | {"maximum": 16}}
+ORDER = COUNT | {"maximum": 16}
+FILTER = {"cutoff_hz": HERTZ, "order": ORDER}
 MASK = {
     "fill": {"anyOf": [{"type": "string", "enum": ["min", "mean", "batch_mean", "zeros", "random"]}, RANGE]},
     "holes": COUNT,
@@ -30,19 +33,28 @@ MASK = {
 }
 
 
+def range_of(low: float, high: float, default: Sequence[float]) -> dict:
+    """The JSON Schema of a range within bounds."""
+    return RANGE | {"items": {"type": "number", "minimum": low, "maximum": high}, "default": default}
+
+
 @dataclass(frozen=True)
 class StepType:
     """One kind of step: its class, where in a chain it acts, its options and the sounds it needs.
 
-    ``stage``: ``crop`` (where anchor and replicas are cut), ``splice`` (where a second crop takes over), ``wave`` (samples
-    of the replica) or ``image`` (log-mel images).
+    ``stage``: ``crop`` (where anchor and replicas are cut), ``time`` (how fast replicas and whole query clips are read),
+    ``splice`` (where a second crop takes over), ``wave`` (samples of the replica) or ``image`` (log-mel images). ``rate``: song
+    seconds a second of the copy, by the value of the only option of a step that moves time.
     """
 
     cls: str  # "module:class", imported by ``load``
     stage: str
     options: Mapping[str, Mapping]  # option -> JSON Schema; ``p`` is added
     required: Sequence[str] = ()
-    pool: str = field(default="", kw_only=True)  # kind of sounds it draws from: bg, ir, speech
+    pool: str = field(
+        default="", kw_only=True
+    )  # sounds it draws from: bg, ir, speech, or train, the songs of that split
+    rate: Callable[[float], float] | None = field(default=None, kw_only=True)
 
     @property
     def unique(self) -> bool:
@@ -74,6 +86,14 @@ STEPS = {
             "frozen": {"type": "boolean", "description": "the same offsets in every epoch and run"},
         },
     ),
+    "speed": StepType(
+        "nafp.augment.time:Speed",
+        "time",
+        {"percent": range_of(-50, 100, [-5, 5])},
+        rate=lambda percent: 1 + percent / 100,
+    ),
+    "tempo": StepType("nafp.augment.time:Tempo", "time", {"factor": range_of(0.5, 2, [0.9, 1.1])}, rate=float),
+    "pitch": StepType("nafp.augment.time:Pitch", "time", {"semitones": range_of(-12, 12, [-1, 1])}),
     "splice": StepType(
         "nafp.augment.crop:Splice",
         "splice",
@@ -81,6 +101,7 @@ STEPS = {
     ),
     "background": StepType("nafp.augment.noise:Noise", "wave", SNR, pool="bg"),
     "speech": StepType("nafp.augment.noise:Noise", "wave", SNR, pool="speech"),
+    "second_song": StepType("nafp.augment.noise:SecondSong", "wave", SNR, pool="train"),
     "impulse_response": StepType(
         "nafp.augment.response:ImpulseResponse",
         "wave",
@@ -95,6 +116,8 @@ STEPS = {
                 "type": ["boolean", "null"],
                 "description": "responses from their direct sound on, without a delay; null - in queries only",
             },
+            "rt60_s": RANGE
+            | {"items": NOT_NEGATIVE, "description": "reverberation times of the responses that are taken"},
         },
         pool="ir",
     ),
@@ -103,6 +126,35 @@ STEPS = {
     "gain": StepType("nafp.augment.level:Gain", "wave", {"db": RANGE | {"description": DB}}, required=["db"]),
     "low_pass": StepType("nafp.augment.filters:LowPass", "wave", FILTER),
     "high_pass": StepType("nafp.augment.filters:HighPass", "wave", FILTER),
+    "band_pass": StepType("nafp.augment.filters:BandPass", "wave", {"low_hz": HERTZ, "high_hz": HERTZ, "order": ORDER}),
+    "equalizer": StepType(
+        "nafp.augment.filters:Equalizer",
+        "wave",
+        {"bands": COUNT | {"maximum": 32}, "gain_db": RANGE, "centre_hz": HERTZ, "q": RANGE | {"items": POSITIVE}},
+    ),
+    "compressor": StepType(
+        "nafp.augment.dynamics:Compressor",
+        "wave",
+        {
+            "threshold_db": RANGE | {"items": {"type": "number", "maximum": 0}, "description": "below the peak"},
+            "ratio": RANGE | {"items": {"type": "number", "minimum": 1}},
+            "attack_s": POSITIVE,
+            "release_s": POSITIVE,
+        },
+    ),
+    "clipping": StepType(
+        "nafp.augment.dynamics:Clipping",
+        "wave",
+        {"drive_db": RANGE | {"items": NOT_NEGATIVE}, "mode": {"enum": ["hard", "soft"]}},
+    ),
+    "dropouts": StepType(
+        "nafp.augment.dropouts:Dropouts",
+        "wave",
+        {
+            "length_s": RANGE | {"items": {"type": "number", "minimum": 0.001}},
+            "share": RANGE | {"items": PROBABILITY, "description": "of the sound that is lost, on average"},
+        },
+    ),
     "codec": StepType(
         "nafp.augment.codec:Codec",
         "wave",
@@ -132,3 +184,16 @@ def snr_of(steps: Sequence[Mapping[str, Mapping | None]]) -> float | None:
             if "snr_db" in STEPS[name].options:
                 return sum((settings or {}).get("snr_db", STEPS[name].options["snr_db"]["default"])) / 2
     return None
+
+
+def rates_of(steps: Sequence[Mapping[str, Mapping | None]]) -> tuple[float, float]:
+    """The slowest and the fastest rate of a chain's copies: song seconds a second of the copy."""
+    slowest = fastest = 1.0
+    for step in steps:
+        for name, settings in step.items():
+            if rate := STEPS[name].rate:
+                ((option, schema),) = STEPS[name].options.items()
+                values = [rate(value) for value in (settings or {}).get(option, schema["default"])]
+                values += [1.0] if (settings or {}).get("p", 1) < 1 else []
+                slowest, fastest = slowest * min(values), fastest * max(values)
+    return slowest, fastest

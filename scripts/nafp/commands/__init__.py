@@ -1,4 +1,4 @@
-"""What a person types: ``nafp identify``, ``compare``, ``plan``, ``power``; not installed, ``python scripts/identify.py``, ...
+"""What a person types: ``nafp identify``, ``compare``, ...; not installed, ``python scripts/identify.py``, ...
 
 A command is a module with ``arguments()``, which parses them, and ``main(options)``, which returns the exit status or None.
 """
@@ -14,6 +14,7 @@ COMMANDS = {
     "identify": "find which song a recording is",
     "compare": "tell which cells of two result folders differ beyond chance",
     "plan": "say what a target would cost, before anything runs",
+    "judge": "tell how well matches agree with annotations",
     "power": "say how many test songs a difference needs to be seen",
 }
 

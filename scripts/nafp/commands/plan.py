@@ -11,6 +11,7 @@ import yaml
 
 from nafp.config import overlay
 from nafp.config.check import check_config
+from nafp.config.ladders import with_ladders
 from nafp.datasets.sources import dataset_of
 from nafp.errors import UserError
 from nafp.model.encoders import encoder_of
@@ -45,7 +46,7 @@ def arguments() -> argparse.Namespace:
 
 
 def read_config(files: list[Path]) -> dict:
-    """config.yaml with other files laid over it, checked."""
+    """config.yaml with other files laid over it, checked, and its ladders as query sets."""
     if not (ROOT / "config.yaml").is_file():
         raise UserError(f"{ROOT}: is not a checkout of the pipeline; install it from one, with  pip install -e .")
     config = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
@@ -54,7 +55,7 @@ def read_config(files: list[Path]) -> dict:
             raise UserError(f"{file}: no such file")
         config = overlay.with_changes(config, yaml.safe_load(file.read_text(encoding="utf-8")) or {})
     check_config(config, ROOT)
-    return config
+    return with_ladders(config)
 
 
 def parse_songs(given: list[str]) -> dict[str, Songs]:

@@ -25,7 +25,7 @@ class Cell:
     segments; ``seconds``: the same. ``hits``: column of a metric -> number of hits, one a length. ``recall``: share of nearest
     neighbours that the index finds. ``mrr``: mean reciprocal rank of the right segment, ``offset_ms``: mean error of the answers
     in the right song, one a length each. ``ms_per_segment``: of the neighbour search. ``provenance``: facts of the jobs that
-    built and searched. ``index_bytes``: on disk.
+    built and searched. ``index_bytes``: on disk. ``unanswered``: how many queries have no answer, which is a miss, one a length.
     """
 
     dataset: str
@@ -56,6 +56,7 @@ class Cell:
     provenance: Mapping[str, Mapping] | None = None
     build_s: float | None = None
     index_bytes: int | None = None
+    unanswered: Sequence[int] | None = None
 
     @classmethod
     def count(cls, table: pd.DataFrame, **facts: Any) -> "Cell":

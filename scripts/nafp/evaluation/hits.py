@@ -4,7 +4,7 @@ A tie is no hit: among equal scores the wrong places come first, and what is sai
 its score; if all kept places do, there may be more. Neither is a NaN.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
@@ -113,19 +113,26 @@ def rows_of(songs: np.ndarray, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 
 def per_query_table(
-    answers: Sequence[Answers], starts: np.ndarray, truth: np.ndarray, songs: np.ndarray, names: Sequence[str]
+    answers: Sequence[Answers],
+    starts: np.ndarray,
+    truth: np.ndarray,
+    songs: np.ndarray,
+    names: Sequence[str],
+    moved: Mapping[str, np.ndarray] | None = None,
 ) -> pd.DataFrame:
     """One row a query and length, from which everything that is said of the answers can be counted again.
 
-    ``songs``: (rows,) the song of each row of the database, ``names`` (songs,) theirs. Columns: query (segment), song, start
-    (seconds into it), length (segments), truth (row), the hits of METRICS, rr (reciprocal rank), offset_ms, best places and
-    scores, and the best place and score of another song.
+    ``songs``: (rows,) the song of each row of the database, ``names`` (songs,) theirs. ``moved``: "start" and "rate" (q,) of
+    queries that are faster or slower than their songs (`nafp.evaluation.asked`). Columns: query (segment), song, start (seconds
+    into it), rate if there are any, length (segments), truth (row), the hits of METRICS, rr (reciprocal rank), offset_ms, best
+    places and scores, and the best place and score of another song.
     """
     asked = songs[truth]
     of_query = {
         "query": starts,
         "song": pd.Categorical(np.asarray(names, object)[asked]),
         "start": (truth - rows_of(songs, asked)[0]) * HOP / SAMPLE_RATE,
+        **(moved or {}),
     }
     tables = []
     for one in answers:

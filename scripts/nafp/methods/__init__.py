@@ -5,11 +5,14 @@ from collections.abc import Mapping
 
 from nafp.errors import UserError
 from nafp.methods.external import External
+from nafp.methods.handed_in import HandedIn
 from nafp.methods.interface import Answering, Method
 from nafp.methods.pretrained import Pretrained
 from nafp.methods.trained import Trained
 
-METHODS: dict[str, type[Answering]] = {}  # type in the config's `methods` -> its class; a new method is a new line
+METHODS: dict[str, type[Answering]] = {  # type in the config's `methods` -> its class; a new method is a new line
+    "answers": HandedIn,
+}
 KINDS: tuple[type[Method], ...] = (
     Trained,
     Pretrained,

@@ -5,8 +5,9 @@ from functools import cached_property
 
 import numpy as np
 
-from nafp.audio.segments import HOP, SEGMENT
+from nafp.audio.segments import HOP, SAMPLE_RATE, SEGMENT
 from nafp.audio.splits import Split
+from nafp.methods.interface import FILES
 
 KEPT = 10  # answers kept per query
 NOTHING = -1
@@ -42,13 +43,26 @@ class Songs:
 
 @dataclass(frozen=True)
 class Queries:
-    """The query clips, and the numbers of the segments where the q queries start, ``starts`` (q,)."""
+    """The query clips of a query set, and the numbers of the segments where the q queries start, ``starts`` (q,)."""
 
     split: Split
     starts: np.ndarray
+    query_set: str = FILES
 
     def __len__(self) -> int:
         return len(self.starts)
+
+    @cached_property
+    def names(self) -> np.ndarray:
+        """(q,) the files of the clips that they are from, relative to the data set."""
+        return self.split.clips["path"].to_numpy()[self.split.segments.clip[self.starts]]
+
+    @cached_property
+    def start_s(self) -> np.ndarray:
+        """(q,) seconds into their clips where they start."""
+        segments = self.split.segments
+        first = self.split.clips["start"].to_numpy()[segments.clip[self.starts]]
+        return (segments.start[self.starts] - first) / SAMPLE_RATE
 
     def audio(self, query: int, length: int) -> np.ndarray:
         """(T,) int16 samples of a query of ``length`` segments, which are one second each and half a second apart."""

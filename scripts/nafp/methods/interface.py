@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from nafp.methods.answers import Answers, Queries, Songs
 
 
+FILES = "files"  # the query set that the data set brings
+
+
 class Method:
     """A kind of method, by which runs are named.
 
@@ -42,12 +45,14 @@ class Method:
 class Answering(Method, ABC):
     """A method that answers by itself, without an index. A subclass is a dataclass of its options (`nafp.options.option`).
 
-    ``environment``: of envs/, with what its job imports; ``inputs``: files that its answers depend on.
+    ``environment``: of envs/, with what its job imports; ``inputs``: files that its answers depend on. ``timed``: whether the
+    time that its job takes is that of the method.
     """
 
     axis = "method"
     fields = ("method",)
     environment: ClassVar[str] = "search"
+    timed: ClassVar[bool] = True
 
     @property
     def inputs(self) -> list[str]:
