@@ -96,7 +96,7 @@ def test_a_file_of_weights_becomes_a_run(packed, tmp_path):
     }
     assert json.loads(outputs["provenance"].read_text())["jobs"][0]["checkpoint"] == "small.safetensors"
     with pytest.raises(
-        UserError, match="pretrained x: nowhere: is not there; name a .safetensors file, or a model that"
+        UserError, match="pretrained x: nowhere: is not there; name a file of weights .*, or a model that"
     ):
         check_source("x", {"weights": "nowhere"})
 

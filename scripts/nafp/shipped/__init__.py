@@ -24,7 +24,10 @@ def weights_file(source: str | Path) -> Path:
     path = shipped().get(str(source), Path(source))
     if not path.is_file():
         known = ", ".join(shipped()) or "none"
-        raise UserError(f"{source}: is not there; name a .safetensors file, or a model that comes with nafp: {known}")
+        raise UserError(
+            f"{source}: is not there; name a file of weights (.safetensors), as the folder of a run has it, or a model that comes "
+            f"with nafp: {known}"
+        )
     return path
 
 
