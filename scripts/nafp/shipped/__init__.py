@@ -25,8 +25,8 @@ def weights_file(source: str | Path) -> Path:
     if not path.is_file():
         known = ", ".join(shipped()) or "none"
         raise UserError(
-            f"{source}: is not there; name a file of weights (.safetensors), as the folder of a run has it, or a model that comes "
-            f"with nafp: {known}"
+            f"{source}: is not there; name a file of weights (.safetensors), as the folder of a run has it, or a model that "
+            f"comes with nafp: {known}"
         )
     return path
 
