@@ -118,7 +118,9 @@ def training_splits(wildcards):
     splits |= {pool: sounds(sounds_split(pool, "train")) for pool in chain_pools(settings["chain"])}
     held_out = chain_pools(settings["validation"]["chain"] or [])
     splits |= {f"val_{pool}": sounds(sounds_split(pool, "test")) for pool in held_out}
-    return splits | ({"init_from": settings["init_from"]} if settings["init_from"] else {})
+    if settings["init_from"]:
+        splits["init_from"] = os.path.relpath(shipped().get(settings["init_from"], settings["init_from"]))
+    return splits
 
 
 def pretrained_options(wildcards):

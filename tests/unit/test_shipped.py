@@ -8,7 +8,7 @@ import pytest
 import torch
 import yaml
 from boards import write_cell
-from safetensors.torch import save
+from safetensors.torch import load_file, save
 
 import nafp
 from nafp.demo.corpus import _song as composed
@@ -16,7 +16,7 @@ from nafp.errors import UserError
 from nafp.identify.calibration import learned
 from nafp.identify.recognise import Limits
 from nafp.model.model import build_model
-from nafp.model.weights import settings_of
+from nafp.model.weights import load_initial, settings_of
 from nafp.pretrained.checks import check_source
 from nafp.pretrained.obtain import import_pretrained
 from nafp.pretrained.ship import write_shipped
@@ -141,6 +141,15 @@ def test_the_model_that_comes_with_the_library():
         noisy = part + rng.normal(0, part.std() / 2, len(part))  # 6 dB
         best = nafp.find(library, model.fingerprint((noisy / 2).astype(np.int16))).iloc[0]
         assert (best["song"], best["offset_s"]) == (str(i), 2.0)
+
+
+def test_a_training_begins_with_it():
+    """In float32, the float16 numbers of the file."""
+    stated = settings_of(shipped()[DEFAULT])
+    model = build_model(stated["features"], stated["model"], stated["dim"])
+    load_initial(model, weights_file(DEFAULT))
+    halves = load_file(shipped()[DEFAULT])
+    assert all(torch.equal(tensor, halves[name].float()) for name, tensor in model.state_dict().items())
 
 
 def test_a_source_that_is_not_there():
