@@ -178,10 +178,12 @@ JOBS = {
     "build_page": Job((f"{BOARD}/index.html", f"{BOARD}/summary.txt"), f"{BOARD}/listening.json"),
     "scoreboard": Job((f"{BOARD}/so_far",), f"scores/{RUN}/l2.hits.parquet"),
     "calibrate": Job((f"runs/{RUN}.limits.json",), "data/packed/val_query.npy"),
+    "ship": Job(("shipped/demo.safetensors", "shipped/demo.md"), f"runs/{RUN}.safetensors"),
     "identify": Job(
         (f"identify/{label(f'results/demo/{QUERIES}/query')}/matches.csv",),
         f"runs/{RUN}.safetensors",
         state=("identify/library",),
+        changes={"identify": {"run": None, "min_score": 0.5, "min_margin": 0.0}},
         arguments=("--config", f"library=results/demo/{QUERIES}/db", f"queries=results/demo/{QUERIES}/query"),
     ),
 }
