@@ -68,7 +68,8 @@ def curves(matrix: Matrix, path: str | Path) -> None:
                 where = line["strength"], line["hit_rate_pct"]
                 axes.errorbar(*where, np.clip(spread, 0, None), label=short(name), **style)
             axes.axhline(HALF, color="0.6", linewidth=1, linestyle=":")
-            axes.set(xscale=ladder["scale"], ylim=(0, 101), xlabel=_title(ladder))
+            axes.set(xscale=ladder["scale"], ylim=(0, 101))
+            axes.set_xlabel(_title(ladder), fontsize=9)
             axes.xaxis.set_minor_locator(NullLocator())
             ticks = _ticks(sorted(ladder["sets"].values()), ladder["scale"])
             axes.set_xticks(ticks, map(strength_text, ticks), fontsize=8)
@@ -94,7 +95,7 @@ def _cells(axes: Axes, rates: pd.DataFrame, names: list[str], strengths: list) -
     axes.set_xticks(range(len(strengths)), [strength_text(one) for one in strengths], fontsize=8.5)
     axes.tick_params(length=0)
     axes.set_xlim(-0.5, max(len(strengths), FEWEST) - 0.5)
-    axes.spines[:].set_visible(False)
+    axes.spines[:].set_color("none")
     axes.grid(False)
     axes.set_xticks(np.arange(0.5, len(strengths) - 1), minor=True)
     axes.set_yticks(np.arange(0.5, len(names) - 1), minor=True)

@@ -85,7 +85,7 @@ def write_page(
     lines += [
         f"{'':>8}  {name}: {said}"
         for name, section in zip(studies, sections, strict=True)
-        if (said := verdict(section.table))
+        if not section.matrix and (said := verdict(section.table))
     ]
     lines += ["", f"scoreboard  {page.resolve()}"]
     lines += [f"table       {path.with_suffix('.md')}" for path in tables.values()]
