@@ -82,13 +82,15 @@ def study_cells(study: Mapping, config: Mapping) -> list[CellKey]:
 def varied_fields(study: Mapping, config: Mapping) -> list[str]:
     """The names of the fields that differ between a study's cells; those it names first, in its order.
 
-    ``snr_db`` is one of them if the level of the noise differs between its query sets.
+    The seed is one of them where nothing else differs; elsewhere seeds are pooled. ``snr_db`` is one of them if the level of the
+    noise differs between its query sets.
     """
     cells = combinations(study, config)
     for cell in cells:
         cell["snr_db"] = snr_of(config["query_sets"].get(cell["query_set"], []))
     known = dict.fromkeys(name for cell in cells for name in cell)
-    return [name for name in dict.fromkeys([*study, *known]) if name in known and _differs(name, cells)]
+    found = [name for name in dict.fromkeys([*study, *known]) if name in known and _differs(name, cells)]
+    return found if found == ["seed"] else [name for name in found if name != "seed"]
 
 
 def _differs(name: str, cells: Sequence[Mapping]) -> bool:

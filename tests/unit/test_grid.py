@@ -425,7 +425,8 @@ def test_a_study_may_list_its_runs():
         ("full", "exact", 0),
         ("full", "exact", 1),
     ]
-    assert grid.varied_fields(study, config) == ["seed", "aug", "recipe"]
+    assert grid.varied_fields(study, config) == ["aug", "recipe"]  # seeds are pooled
+    assert grid.varied_fields({"seed": [0, 1]}, config) == ["seed"]
 
 
 def test_a_recipe_replaces_keys_at_any_depth():
