@@ -168,9 +168,14 @@ def shards_to_gather(wildcards):
     return shards_of(wildcards.run, wildcards.epoch, wildcards.split)
 
 
-def folder_of_external(wildcards):
-    """The folder of somebody's fingerprints."""
+def external_options(wildcards):
+    """The folder of somebody's fingerprints, or more about them."""
     return config["external"][wildcards.name]
+
+
+def grid_of_run(wildcards):
+    """How the fingerprints of the job's run divide a clip (nafp.search.external.Grid)."""
+    return vars(grid_of(wildcards.run))
 
 
 def index_options(wildcards):

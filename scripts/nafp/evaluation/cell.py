@@ -21,11 +21,12 @@ class Cell:
 
     ``fields``: those of the run. ``index``: empty of a method that needs none. ``query_set``, ``snr_db``, ``query_chain``: of
     other queries than the data set's own.
-    ``database``: part -> its number of segments. ``songs``, ``queries``: how many were asked, at each length. ``lengths``: in
-    segments; ``seconds``: the same. ``hits``: column of a metric -> number of hits, one a length. ``recall``: share of nearest
-    neighbours that the index finds. ``mrr``: mean reciprocal rank of the right segment, ``offset_ms``: mean error of the answers
-    in the right song, one a length each. ``ms_per_segment``: of the neighbour search. ``provenance``: facts of the jobs that
-    built and searched. ``index_bytes``: on disk. ``unanswered``: how many queries have no answer, which is a miss, one a length.
+    ``database``: part -> its number of segments. ``fingerprints``: of the database, if they are not one a segment.
+    ``songs``, ``queries``: how many were asked, at each length. ``lengths``: in segments; ``seconds``: the same. ``hits``:
+    column of a metric -> number of hits, one a length. ``recall``: share of nearest neighbours that the index finds.
+    ``mrr``: mean reciprocal rank of the right segment, ``offset_ms``: mean error of the answers in the right song, one a
+    length each. ``ms_per_segment``: of the neighbour search. ``provenance``: facts of the jobs that built and searched.
+    ``index_bytes``: on disk. ``unanswered``: how many queries have no answer, which is a miss, one a length.
     """
 
     dataset: str
@@ -42,6 +43,7 @@ class Cell:
     test_ids: str | int | None = None
     audio: str | None = None
     database: Mapping[str, int]
+    fingerprints: int | None = None
     songs: int
     queries: int
     lengths: Sequence[int] | None = None
