@@ -127,7 +127,8 @@ def files_to_listen_to(run):
 def listening_splits():
     """The splits that the sound demo is cut from."""
     splits = ["test_db", "dummy", "train", *(split for split in ("bg_test", "ir_test") if has_sounds(split))]
-    return splits + [f"{pool}_train" for pool in chain_pools(config["chains"][config["run"]["aug"]])]
+    pools = chain_pools(config["chains"][config["run"]["aug"]])
+    return list(dict.fromkeys([*splits, *(sounds_split(pool, "train") for pool in pools)]))
 
 
 def listening_run(run):

@@ -170,4 +170,4 @@ def trained_weights(wildcards):
 def degrading_sounds(steps):
     """The held-out sounds that a chain degrades songs with, as input; a sentence if the data set has not what it needs."""
     refuse(lambda clips: problems_of_chain(steps, "test", clips))
-    return [sounds(f"{pool}_test") for pool in chain_pools(steps)]
+    return [sounds(sounds_split(pool, "test")) for pool in chain_pools(steps)]

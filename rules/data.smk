@@ -74,6 +74,7 @@ if QUERY_CHAINS:
         input:
             songs=f"{CORPUS}/music/{{part}}-query-db-500-30s/db",
             aug=f"{CORPUS}/aug",
+            mixed_in=songs_of_part,
         output:
             queries=directory(f"{CORPUS}/music/{{part}}-query-db-500-30s/query"),
         log:

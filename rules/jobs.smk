@@ -21,6 +21,11 @@ def pools_of_part(wildcards):
     return chain_pools(steps_of_part(wildcards))
 
 
+def songs_of_part(wildcards):
+    """The songs that it mixes in, as input."""
+    return f"{CORPUS}/{SPLITS['train']}" if "train" in pools_of_part(wildcards) else []
+
+
 def steps_of_set(wildcards):
     """The chain of a query set."""
     return config["query_sets"][wildcards.query_set]
@@ -105,13 +110,14 @@ def say_of_retraining(run):
 def training_splits(wildcards):
     """What a training job reads, by the names it uses.
 
-    train, val_db, val_query; the sounds of its chain: bg, ir, speech; those of its validation queries: val_bg, ...
+    train, val_db, val_query; the sounds of its chain: bg, ir, speech; those of its validation queries: val_bg, val_train, ...
     """
     settings = training_settings(wildcards)
     say_of_retraining(wildcards.run)
     splits = {name: packed(name) for name in ("train", "val_db", "val_query")}
-    splits |= {pool: sounds(f"{pool}_train") for pool in chain_pools(settings["chain"])}
-    splits |= {f"val_{pool}": sounds(f"{pool}_test") for pool in chain_pools(settings["validation"]["chain"] or [])}
+    splits |= {pool: sounds(sounds_split(pool, "train")) for pool in chain_pools(settings["chain"])}
+    held_out = chain_pools(settings["validation"]["chain"] or [])
+    splits |= {f"val_{pool}": sounds(sounds_split(pool, "test")) for pool in held_out}
     return splits | ({"init_from": settings["init_from"]} if settings["init_from"] else {})
 
 

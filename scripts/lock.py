@@ -14,8 +14,8 @@ SEARCH = ["numpy", "pandas", "pyarrow", "scipy", "soundfile", "tqdm"]
 STAGES = {  # what the scripts of a stage import, directly or through the library
     "data": ["av", "gdown", "google-crc32c", "kagglesdk", "numpy", "pandas", "requests", "scipy", "soundfile", "tqdm"],
     "train": [
-        *("google-crc32c", "numpy", "pandas", "pyyaml", "requests", "safetensors", "scipy", "soundfile", "tensorboard"),
-        *("torch", "tqdm"),
+        *("av", "google-crc32c", "numpy", "pandas", "pyyaml", "requests", "safetensors", "scipy", "soundfile"),
+        *("tensorboard", "torch", "tqdm"),
     ],
     "identify": [
         *("av", "faiss-cpu", "faiss-gpu", "numpy", "pandas", "pyyaml", "safetensors", "scipy", "soundfile", "torch"),
@@ -24,7 +24,8 @@ STAGES = {  # what the scripts of a stage import, directly or through the librar
     "search": [*SEARCH, "faiss-cpu", "faiss-gpu", "google-crc32c", "requests"],
     "milvus": [*SEARCH, "faiss-cpu", "milvus-lite", "pymilvus"],  # not faiss-gpu, which faiss-cpu would overwrite
     "listen": [
-        *("faiss-cpu", "faiss-gpu", "numpy", "pandas", "pillow", "safetensors", "scipy", "soundfile", "torch", "tqdm")
+        *("av", "faiss-cpu", "faiss-gpu", "numpy", "pandas", "pillow", "safetensors", "scipy", "soundfile", "torch"),
+        "tqdm",
     ],
     "scoreboard": ["jinja2", "matplotlib", "numpy", "pandas", "pyarrow", "scipy", "seaborn", "soundfile", "tqdm"],
 }

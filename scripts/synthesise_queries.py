@@ -6,10 +6,10 @@ from nafp.audio.splits import Split
 from nafp.augment.chain import Chain
 from nafp.augment.queries import held_out_pools, write_queries
 from nafp.console import tee_to_log
-from nafp.datasets.layout import SPLITS
+from nafp.datasets.layout import SPLITS, sounds_split
 
 with tee_to_log(snakemake.log[0]):
     params, root = snakemake.params, Path(snakemake.params.root)
-    sounds = {pool: Split.read(root, SPLITS[f"{pool}_test"]) for pool in params.pools}
+    sounds = {pool: Split.read(root, SPLITS[sounds_split(pool, "test")]) for pool in params.pools}
     chain = Chain(params.steps, held_out_pools(sounds, snakemake.wildcards.part), for_queries=True)
     write_queries(Path(snakemake.input.songs), Path(snakemake.output.queries), chain, params.seed)

@@ -45,6 +45,7 @@ RUN = {  # command -> the same on the tiny experiment; all are run, those of wha
 PLANNED = {  # hours of work: only planned
     "snakemake robustness --cores all --configfile config/robustness.yaml": ["robustness"],
     "snakemake quirks --cores all --configfile config/quirks.yaml": ["quirks"],
+    "snakemake robust_training --cores all --configfile config/robust_training.yaml": ["robust_training"],
 }
 READ = {  # they only read results
     "python scripts/compare.py results/a results/b": ["scripts/compare.py", "results/demo", "results/demo"],

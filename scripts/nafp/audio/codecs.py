@@ -1,37 +1,48 @@
-"""Codecs that sound is sent through: coded and decoded again, in memory."""
+"""Codecs that sound is sent through, by name. Planning reads this file; ``nafp.audio.coding`` codes with them."""
 
-import io
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from nafp.audio.segments import SAMPLE_RATE
 
-if TYPE_CHECKING:
-    import numpy as np
+@dataclass(frozen=True)
+class Libsndfile:
+    """A codec of libsndfile, which delays no sound. ``level``: of its compression, from 0 to 1; None: as it comes."""
 
-CODECS = {  # name -> container and coding of libsndfile; none of them delays the signal
-    "ulaw": ("WAV", "ULAW"),  # telephone, 64 kbit/s
-    "adpcm": ("WAV", "IMA_ADPCM"),
-    "gsm": ("WAV", "GSM610"),  # mobile telephone, 13 kbit/s
-    "mp3": ("MP3", "MPEG_LAYER_III"),
-    "vorbis": ("OGG", "VORBIS"),
-    "opus": ("OGG", "OPUS"),
+    container: str
+    coding: str
+    level: float | None = None
+    package = "soundfile"
+
+
+@dataclass(frozen=True)
+class Ffmpeg:
+    """A codec of FFmpeg, by PyAV, at a bit rate (None: lossless, as many bits as it takes).
+
+    ``delay``: samples by which the decoded sound is late, measured by cross-correlation; negative: it lacks so many.
+    """
+
+    encoder: str
+    container: str
+    kbps: float | None
+    delay: int = 0
+    options: Mapping[str, str] = field(default_factory=dict)
+    package = "av"
+
+
+CODECS: dict[str, Libsndfile | Ffmpeg] = {
+    "ulaw": Libsndfile("WAV", "ULAW"),  # telephone, 64 kbit/s
+    "adpcm": Libsndfile("WAV", "IMA_ADPCM"),  # 32 kbit/s
+    "gsm": Libsndfile("WAV", "GSM610"),  # mobile telephone, 13 kbit/s
+    "mp3": Libsndfile("MP3", "MPEG_LAYER_III"),
+    "vorbis": Libsndfile("OGG", "VORBIS"),
+    "opus": Libsndfile("OGG", "OPUS"),
+    "alac": Ffmpeg("alac", "ipod", None),  # lossless, so a control
+    **{f"mp3_{kbps}": Ffmpeg("libmp3lame", "mp3", kbps) for kbps in (8, 16, 24, 32, 48, 64)},
+    **{f"aac_{kbps}": Ffmpeg("aac", "mp4", kbps, 1024) for kbps in (8, 12, 16, 24, 32)},
+    **{f"opus_{kbps}": Ffmpeg("libopus", "ogg", kbps, options={"vbr": "off"}) for kbps in (6, 8, 12, 16, 24, 32, 64)},
+    **{f"amr-nb_{kbps:g}": Ffmpeg("libopencore_amrnb", "amr", kbps, 39) for kbps in (4.75, 5.9, 7.95, 12.2)},
+    **{f"wma_{kbps}": Ffmpeg("wmav2", "asf", kbps, -512) for kbps in (24, 32, 48)},
+    # Xiph's encoder takes a quality q; its nominal bit rate at 8 kHz is 14 + 28 q kbit/s
+    **{f"vorbis_{kbps}": Libsndfile("OGG", "VORBIS", 1 - (kbps - 14) / 28) for kbps in (14, 20, 28, 42)},
 }
-
-
-def code_and_decode(x: "np.ndarray", codecs: Sequence[str]) -> "np.ndarray":
-    """(B, T) float32 in [-1, 1] -> the same after one of CODECS each, of the same length."""
-    import numpy as np  # here, because planning reads the names of the codecs
-    import soundfile as sf
-
-    def one(samples: "np.ndarray", codec: str) -> "np.ndarray":
-        container, coding = CODECS[codec]
-        file = io.BytesIO()
-        sf.write(file, samples, SAMPLE_RATE, format=container, subtype=coding)
-        file.seek(0)
-        decoded = sf.read(file, dtype="float32")[0][: len(samples)]
-        return np.pad(decoded, (0, len(samples) - len(decoded)))
-
-    with ThreadPoolExecutor() as pool:
-        return np.stack(list(pool.map(one, x, codecs)))
+WITHOUT_A_BIT_RATE = ("ulaw", "adpcm", "gsm", "mp3", "vorbis", "opus")  # those of a chain that names none

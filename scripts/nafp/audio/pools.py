@@ -8,8 +8,10 @@ import torch
 from torch import Generator, Tensor
 
 from nafp.audio.kinds import RESPONSE_KINDS, check_kinds, kinds_of
+from nafp.audio.reverberation import with_reverberation
 from nafp.audio.splits import Split
 from nafp.audio.wav import onset
+from nafp.errors import UserError
 
 ENOUGH = 4  # held-out sounds of a kind; fewer are shared by validation and test queries
 
@@ -92,26 +94,40 @@ class AudioPool:
         before *= (numbers >= past - known[:, None]).to(self.device)
         return torch.cat([before, self.cut(starts, length)], dim=1)
 
-    def random_starts(self, count: int, length: int, rng: Generator) -> Tensor:
-        """(count,) starts of excerpts, each at a random position in a random clip.
+    def random_starts(self, count: int, length: int, rng: Generator, own: Tensor | None = None) -> Tensor:
+        """(count,) starts of excerpts, each at a random position in a random clip; not in the clips ``own`` (count,).
 
         A clip shorter than the excerpt is cut from its beginning, with what follows it in the packed array: zeros up to a
-        whole segment.
+        whole segment. UserError if there is no other clip than the own one.
         """
-        clip = torch.randint(len(self), (count,), generator=rng)
+        if own is None:
+            clip = torch.randint(len(self), (count,), generator=rng)
+        elif len(self) < 2:
+            raise UserError("a chain mixes in other songs, but there is only one; take the step out, or add songs")
+        else:
+            clip = torch.randint(len(self) - 1, (count,), generator=rng)
+            clip += clip >= own
         last = (self.samples[clip] - length).clamp(min=0)
         u = torch.rand(last.shape, generator=rng, dtype=torch.float64)
         starts = self.start[clip] + integers(torch.zeros_like(last), last, u)
         return starts.clamp(max=len(self.host) - length)
 
-    def whole_clips(self, max_samples: int | None, kinds: Sequence[str] | None = None, trim: bool = False) -> Tensor:
+    def whole_clips(
+        self,
+        max_samples: int | None,
+        kinds: Sequence[str] | None = None,
+        trim: bool = False,
+        rt60_s: Sequence[float] | None = None,
+    ) -> Tensor:
         """(clips, longest) the clips' first ``max_samples`` samples, padded with zeros; only of the given kinds.
 
-        ``trim``: start impulse responses at their direct sound.
+        ``trim``: start impulse responses at their direct sound. ``rt60_s``: range of the reverberation times of those that are
+        wanted. UserError if there are none.
         """
         check_kinds(kinds, self.kind)
         chosen = [i for i, kind in enumerate(self.kind) if not kinds or kind in kinds]
         found = [self.host[int(self.start[i]) : int(self.start[i] + self.samples[i])] for i in chosen]
+        found = found if rt60_s is None else with_reverberation(found, rt60_s)
         found = [(clip[onset(clip) :] if trim else clip)[:max_samples] for clip in found]
         clips = torch.zeros(len(found), max(map(len, found)))
         for row, clip in zip(clips, found, strict=True):

@@ -31,17 +31,24 @@ def rms(x: Tensor, samples: int = SEGMENT) -> Tensor:
     return x[:, -samples:].square().mean(dim=1, keepdim=True).sqrt()
 
 
+def peak_of(x: Tensor, samples: int = SEGMENT) -> Tensor:
+    """(B, T) -> (B, 1) largest magnitude of the segment, the last ``samples``."""
+    return x[:, -samples:].abs().amax(dim=1, keepdim=True)
+
+
 @dataclass
 class WaveStep(ABC):
     """A step on samples: (B, T) in, (B, T) out.
 
     ``p``: the probability that it acts on a row. ``samples``: length of the segment, the end of T; what precedes it is
-    context. ``for_queries``: whether it makes queries. The chain sets both.
+    context. ``for_queries``: whether it makes queries. The chain sets both. ``avoids_own``: whether ``draw`` takes ``own``
+    too, the clips (count,) of the pool that the rows are cut from, so as to leave them out; None: they are from elsewhere.
     """
 
     p: float = 1.0
     samples: int = field(default=SEGMENT, init=False)
     for_queries: bool = field(default=False, init=False)
+    avoids_own = False
 
     def draw(self, count: int, length: int, pool: AudioPool | None, rng: Generator) -> dict[str, Tensor]:
         """Random numbers for ``count`` rows of ``length`` samples: name -> (count, ...)."""

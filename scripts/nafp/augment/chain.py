@@ -19,8 +19,8 @@ from nafp.augment.steps import STEPS
 class Chain:
     """An ordered list of steps from the config, ``[{"background": {"snr_db": [0, 10]}}, ...]``, with its pools.
 
-    ``pools``: "bg", "ir", "speech" -> AudioPool, as far as the steps need them. ``samples``: length of a segment, over which
-    levels are measured. ``for_queries``: whether it makes queries, or replicas to train with (see ImpulseResponse).
+    ``pools``: "bg", "ir", "speech", "train" -> AudioPool, as far as the steps need them. ``samples``: length of a segment,
+    over which levels are measured. ``for_queries``: whether it makes queries, or replicas to train with (see ImpulseResponse).
     """
 
     def __init__(
@@ -48,9 +48,16 @@ class Chain:
             offsets = step.draw(low, high, positives, rng, ids)
         return offsets
 
-    def draw_wave(self, count: int, length: int, rng: Generator) -> list[dict[str, Tensor]]:
-        """The random numbers of every wave step, for ``count`` rows of ``length`` samples."""
-        return [step.draw(count, length, pool, rng) | switched_on(count, step.p, rng) for step, pool in self.wave]
+    def draw_wave(self, count: int, length: int, rng: Generator, own: Tensor | None = None) -> list[dict[str, Tensor]]:
+        """The random numbers of every wave step, for ``count`` rows of ``length`` samples.
+
+        ``own``: (count,) numbers of the training clips that the rows are cut from, if they are.
+        """
+        drawn = []
+        for step, pool in self.wave:
+            about = {"own": own} if step.avoids_own else {}
+            drawn.append(step.draw(count, length, pool, rng, **about) | switched_on(count, step.p, rng))
+        return drawn
 
     def draw_image(self, shape: Sequence[int], rng: Generator) -> list[dict[str, Tensor]]:
         """The random numbers of every image step, for (B, mels, frames) images."""

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from nafp.audio.segments import SEGMENT
-from nafp.augment.base import Range, WaveStep, uniform
+from nafp.augment.base import Range, WaveStep, peak_of, uniform
 
 
 @dataclass
@@ -24,7 +24,7 @@ class PeakNormalize(WaveStep):
 
 def scale_peak(x: Tensor, peak: Tensor | float, samples: int = SEGMENT) -> Tensor:
     """Scale each row of (B, T) to a peak of ``peak`` in its segment, the last ``samples``; silence stays silence."""
-    present = x[:, -samples:].abs().amax(dim=1, keepdim=True)
+    present = peak_of(x, samples)
     return x * torch.where(present > 0, peak / present, 0)
 
 

@@ -1,4 +1,4 @@
-"""Background noise and speech, added at a drawn signal-to-noise ratio."""
+"""Background noise, speech and other songs, added at a drawn signal-to-noise ratio."""
 
 from dataclasses import dataclass
 
@@ -19,13 +19,23 @@ class Noise(WaveStep):
     snr_db: Range = (0, 10)
     over: str = "segment"
 
-    def draw(self, count, length, pool, rng):
-        starts = pool.random_starts(count, length, rng)
+    def draw(self, count, length, pool, rng, own=None):
+        starts = pool.random_starts(count, length, rng, own)
         return {"start": pool.places(starts), "snr_db": uniform((count, 1), *self.snr_db, rng)}
 
     def apply(self, x, draws, pool):
         samples = self.samples if self.over == "segment" else x.shape[1]
         return mix_at_snr(x, pool.cut(draws["start"], x.shape[1]), draws["snr_db"].to(x.device), samples)
+
+
+@dataclass
+class SecondSong(Noise):
+    """Two songs at once: ``Noise`` of training songs, in training of others than the replica's own.
+
+    Queries are mixed with training songs too: no database has those, so the query's own song is the only right answer.
+    """
+
+    avoids_own = True
 
 
 def mix_at_snr(x: Tensor, noise: Tensor, snr_db: Tensor, samples: int = SEGMENT) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from nafp.audio.pools import AudioPool
 from nafp.audio.segments import SAMPLE_RATE
-from nafp.augment.base import WaveStep
+from nafp.augment.base import Range, WaveStep
 
 
 @dataclass
@@ -20,12 +20,14 @@ class ImpulseResponse(WaveStep):
     ``mode``: ``linear`` cuts the tail at the segment's end; ``circular`` wraps it to the beginning, as the original code does
     with the first 600 samples. ``max_samples``: length to which responses are cut; None: whole. ``trim``: drop what precedes
     the direct sound, which would delay the replica; None: in queries only, since the original code trains without.
+    ``rt60_s``: only responses with a reverberation time in this range (``nafp.audio.reverberation``).
     """
 
     kinds: Sequence[str] | None = None
     mode: str = "linear"
     max_samples: int | None = SAMPLE_RATE
     trim: bool | None = None
+    rt60_s: Range | None = None
 
     def __post_init__(self):
         # Spectra by pool and length: torchaudio's fftconvolve transforms the responses for each batch, six times slower.
@@ -35,7 +37,8 @@ class ImpulseResponse(WaveStep):
         """(responses, bins) the spectra of the pool's responses for a convolution with (B, samples)."""
         banks = self._banks.setdefault(pool, {})
         if samples not in banks:
-            clips = pool.whole_clips(self.max_samples, self.kinds, self.for_queries if self.trim is None else self.trim)
+            trim = self.for_queries if self.trim is None else self.trim
+            clips = pool.whole_clips(self.max_samples, self.kinds, trim, self.rt60_s)
             banks[samples] = torch.fft.rfft(clips[:, :samples], fft_length(samples, clips.shape[1], self.mode))
         return banks[samples]
 

@@ -11,7 +11,9 @@ from nafp.audio.codecs import CODECS
 from nafp.audio.kinds import RESPONSE_KINDS
 
 RANGE = {"type": "array", "minItems": 2, "maxItems": 2, "items": {"type": "number"}}
-HERTZ = {"type": "number", "exclusiveMinimum": 0, "maximum": 4000}
+POSITIVE = {"type": "number", "exclusiveMinimum": 0}
+NOT_NEGATIVE = {"type": "number", "minimum": 0}
+HERTZ = RANGE | {"items": POSITIVE | {"maximum": 4000}}
 COUNT = {"type": "integer", "minimum": 1}
 PROBABILITY = {"type": "number", "minimum": 0, "maximum": 1}
 DB = "range of the gain in dB; the step that sets the peak is now called peak_normalize"
@@ -22,7 +24,8 @@ SNR = {
         "description": "what levels are measured over; context: what precedes it too",
     },
 }
-FILTER = {"cutoff_hz": RANGE | {"items": HERTZ}, "order": COUNT | {"maximum": 16}}
+ORDER = COUNT | {"maximum": 16}
+FILTER = {"cutoff_hz": HERTZ, "order": ORDER}
 MASK = {
     "fill": {"anyOf": [{"type": "string", "enum": ["min", "mean", "batch_mean", "zeros", "random"]}, RANGE]},
     "holes": COUNT,
@@ -42,7 +45,9 @@ class StepType:
     stage: str
     options: Mapping[str, Mapping]  # option -> JSON Schema; ``p`` is added
     required: Sequence[str] = ()
-    pool: str = field(default="", kw_only=True)  # kind of sounds it draws from: bg, ir, speech
+    pool: str = field(
+        default="", kw_only=True
+    )  # sounds it draws from: bg, ir, speech, or train, the songs of that split
 
     @property
     def unique(self) -> bool:
@@ -81,6 +86,7 @@ STEPS = {
     ),
     "background": StepType("nafp.augment.noise:Noise", "wave", SNR, pool="bg"),
     "speech": StepType("nafp.augment.noise:Noise", "wave", SNR, pool="speech"),
+    "second_song": StepType("nafp.augment.noise:SecondSong", "wave", SNR, pool="train"),
     "impulse_response": StepType(
         "nafp.augment.response:ImpulseResponse",
         "wave",
@@ -95,6 +101,8 @@ STEPS = {
                 "type": ["boolean", "null"],
                 "description": "responses from their direct sound on, without a delay; null - in queries only",
             },
+            "rt60_s": RANGE
+            | {"items": NOT_NEGATIVE, "description": "reverberation times of the responses that are taken"},
         },
         pool="ir",
     ),
@@ -103,6 +111,35 @@ STEPS = {
     "gain": StepType("nafp.augment.level:Gain", "wave", {"db": RANGE | {"description": DB}}, required=["db"]),
     "low_pass": StepType("nafp.augment.filters:LowPass", "wave", FILTER),
     "high_pass": StepType("nafp.augment.filters:HighPass", "wave", FILTER),
+    "band_pass": StepType("nafp.augment.filters:BandPass", "wave", {"low_hz": HERTZ, "high_hz": HERTZ, "order": ORDER}),
+    "equalizer": StepType(
+        "nafp.augment.filters:Equalizer",
+        "wave",
+        {"bands": COUNT | {"maximum": 32}, "gain_db": RANGE, "centre_hz": HERTZ, "q": RANGE | {"items": POSITIVE}},
+    ),
+    "compressor": StepType(
+        "nafp.augment.dynamics:Compressor",
+        "wave",
+        {
+            "threshold_db": RANGE | {"items": {"type": "number", "maximum": 0}, "description": "below the peak"},
+            "ratio": RANGE | {"items": {"type": "number", "minimum": 1}},
+            "attack_s": POSITIVE,
+            "release_s": POSITIVE,
+        },
+    ),
+    "clipping": StepType(
+        "nafp.augment.dynamics:Clipping",
+        "wave",
+        {"drive_db": RANGE | {"items": NOT_NEGATIVE}, "mode": {"enum": ["hard", "soft"]}},
+    ),
+    "dropouts": StepType(
+        "nafp.augment.dropouts:Dropouts",
+        "wave",
+        {
+            "length_s": RANGE | {"items": {"type": "number", "minimum": 0.001}},
+            "share": RANGE | {"items": PROBABILITY, "description": "of the sound that is lost, on average"},
+        },
+    ),
     "codec": StepType(
         "nafp.augment.codec:Codec",
         "wave",

@@ -16,3 +16,11 @@ SPLITS = {  # split -> folder
 }
 MUSIC = tuple(split for split, folder in SPLITS.items() if folder.startswith("music/"))
 QUERY_OF = {"val_db": "val_query", "test_db": "test_query"}
+
+
+def sounds_split(pool: str, part: str) -> str:
+    """The split with the sounds of a pool (bg, ir, speech) for a part: train, or test, held out.
+
+    The pool ``train``, of songs, is the training split for both: no database of the test has its songs.
+    """
+    return pool if pool in SPLITS else f"{pool}_{part}"

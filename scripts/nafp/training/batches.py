@@ -95,6 +95,7 @@ class Batches:
 
     ``fraction``: share of the clips that is used. ``one_per_clip``: one random segment a clip and epoch. ``context_s``: seconds
     before a segment that reverberation carries into it. ``drop_last``, ``shuffle_run_length``, ``distinct_clips``: see ``order``.
+    ``audio``: the split on the device, if it is there already.
     """
 
     def __init__(
@@ -112,12 +113,13 @@ class Batches:
         drop_last: bool = False,
         shuffle_run_length: int = 1,
         distinct_clips: bool = False,
+        audio: AudioPool | None = None,
     ):
         self.log_mel, self.chain, self.seed = log_mel, chain, seed
         self.positives, self.one_per_clip = positives, one_per_clip
         self.drop_last, self.shuffle_run_length, self.distinct_clips = drop_last, shuffle_run_length, distinct_clips
         self.context = round(context_s * SAMPLE_RATE)
-        self.split, self.audio = split, AudioPool(split, device)
+        self.split, self.audio = split, AudioPool(split, device) if audio is None else audio
         self.clip_start = torch.from_numpy(split.clips["start"].to_numpy().copy())
         self.segments = split.segments if fraction == 1 else some_clips(split, fraction)
         self.anchors = bsz // (1 + positives)
@@ -170,22 +172,23 @@ class Batches:
         starts = start[:, None] + self.chain.draw_offsets(low, high, cuts, rng, torch.from_numpy(chosen))
         anchors, replicas, others = starts.split([1, self.positives, cuts - self.positives], dim=1)
         rows = torch.cat([anchors.flatten(), replicas.flatten()])
-        clips = self.clip_start[torch.from_numpy(segments.clip[chosen])]
-        clips_of_replicas = clips.repeat_interleave(self.positives)
+        numbers = torch.from_numpy(segments.clip[chosen])
+        clips, own = self.clip_start[numbers], numbers.repeat_interleave(self.positives)
         return BatchPlan(
             n,
             self.audio.places(rows),
-            self.audio.places(torch.cat([clips, clips_of_replicas])),
-            self.chain.draw_wave(n * self.positives, self.context + SEGMENT, rng),
+            self.audio.places(torch.cat([clips, self.clip_start[own]])),
+            self.chain.draw_wave(n * self.positives, self.context + SEGMENT, rng, own),
             self.chain.draw_image((len(rows), *self.log_mel.shape), rng),
-            self.draw_spliced(others.flatten(), clips_of_replicas, rng) if self.chain.splice else None,
+            self.draw_spliced(others.flatten(), own, rng) if self.chain.splice else None,
         )
 
-    def draw_spliced(self, starts: Tensor, clips: Tensor, rng: torch.Generator) -> SplicedCrops:
-        """Positions (replicas,) of second crops and of their clips -> the crops that are used, with their draws."""
+    def draw_spliced(self, starts: Tensor, own: Tensor, rng: torch.Generator) -> SplicedCrops:
+        """Positions (replicas,) of second crops, numbers of their clips -> the crops that are used, with their draws."""
         replicas, at = self.chain.splice.draw(len(starts), rng)
-        wave = self.chain.draw_wave(len(replicas), self.context + SEGMENT, rng)
-        return SplicedCrops(replicas, at, starts[replicas], clips[replicas], wave)
+        starts, own = starts[replicas], own[replicas]
+        wave = self.chain.draw_wave(len(replicas), self.context + SEGMENT, rng, own)
+        return SplicedCrops(replicas, at, starts, self.clip_start[own], wave)
 
     def images(self, plan: BatchPlan, rows: range | None = None) -> Tensor:
         """(rows, mels, frames) log-mel images of some rows of a plan; None: of all.

@@ -12,7 +12,7 @@ from nafp import compute
 from nafp.audio.pools import AudioPool
 from nafp.audio.splits import Split
 from nafp.augment.chain import Chain
-from nafp.augment.steps import SOUND_POOLS
+from nafp.augment.steps import chain_pools
 from nafp.errors import UserError
 from nafp.model.model import build_model
 from nafp.model.weights import load_initial
@@ -63,10 +63,10 @@ class Trainer:
         self.network.encoder.fused = self.fuses()
         options = {name: value for name, value in s.optimizer.items() if name != "name"}
         self.optimizer = OPTIMIZERS[s.optimizer["name"]](self.network.parameters(), lr=s.peak_learning_rate, **options)
-        pools = {kind: AudioPool(split, device) for kind, split in splits.items() if kind in SOUND_POOLS}
-        chain = Chain(s.chain, pools)
+        pools = {kind: AudioPool(splits[kind], device) for kind in chain_pools(s.chain)}
+        chain, audio = Chain(s.chain, pools), pools.get("train")
         self.batches = Batches(
-            splits["train"], self.network.features, chain, s.bsz, s.positives, s.seed, device, **s.data
+            splits["train"], self.network.features, chain, s.bsz, s.positives, s.seed, device, audio=audio, **s.data
         )
         self.validation = validation_of(s, splits, device) if self.rank == 0 else None
         self.embed = torch.compile(self.network.embed) if s.compile else self.network.embed

@@ -1,7 +1,7 @@
 """The page's sound demo: a few test segments, degraded, and what each run answers; what each augmentation step does."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,8 @@ from nafp import compute
 from nafp.audio.pools import AudioPool
 from nafp.audio.splits import Split
 from nafp.augment.queries import held_out_pools
+from nafp.augment.steps import chain_pools
+from nafp.datasets.layout import sounds_split
 from nafp.files import atomic_write
 from nafp.model.features import LogMel
 from nafp.model.weights import load_model
@@ -37,7 +39,7 @@ def write_demo(demo: Demo, path: Path, threads: int) -> None:
     compute.set_up(threads, gpu=False)
     torch.manual_seed(demo.seed)
     shown = {"media": {}, "queries": [], "steps": [], "note": ""}
-    noises = held_out_pools(sounds(demo.packed, "_test"), "test")
+    noises = held_out_pools(sounds(demo.packed, "test", ("bg", "ir")), "test")
     if demo.runs and "bg" in noises:
         songs = Songs(Split.open(demo.packed["dummy"]), Split.open(demo.packed["test_db"]))
         chosen = choose(songs.db, demo.segments, demo.seed)
@@ -46,7 +48,9 @@ def write_demo(demo: Demo, path: Path, threads: int) -> None:
         shown["note"] = "no run has finished yet" if not demo.runs else "the data set has no held-out noise"
     if demo.packed:
         train = Split.open(demo.packed["train"])
-        pools = {kind: AudioPool(split) for kind, split in sounds(demo.packed, "_train").items()}
+        pools = {
+            kind: AudioPool(split) for kind, split in sounds(demo.packed, "train", chain_pools(demo.chain)).items()
+        }
         shown["steps"] = chain_steps(train, demo.chain, pools, LogMel(**demo.features), demo.seed)
     with atomic_write(path) as part:
         part.write_text(json.dumps(shown), encoding="utf-8")
@@ -62,7 +66,8 @@ def loaded(runs: Mapping[str, Mapping]) -> list[Run]:
     return found
 
 
-def sounds(packed: Mapping[str, str], suffix: str) -> dict[str, Split]:
-    """Kind -> sounds, for the kinds that the data set has."""
-    splits = {name.removesuffix(suffix): Split.open(path) for name, path in packed.items() if name.endswith(suffix)}
+def sounds(packed: Mapping[str, str], part: str, kinds: Iterable[str]) -> dict[str, Split]:
+    """Kind -> sounds for a part, train or test, for those of the kinds that the data set has."""
+    names = {kind: sounds_split(kind, part) for kind in kinds}
+    splits = {kind: Split.open(packed[name]) for kind, name in names.items() if name in packed}
     return {kind: split for kind, split in splits.items() if len(split.clips)}
