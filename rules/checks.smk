@@ -11,7 +11,7 @@ from nafp.config.check import (
     problems_of_run,
     said,
 )
-from nafp.datasets.checks import OWN_ROLES, check_folders, check_present, folders_of
+from nafp.datasets.checks import OWN_ROLES, check_distractors, check_folders, check_present, folders_of
 from nafp.evaluation.other_grid import check_protocol
 from nafp.search.checks import check_exchanged
 from nafp.search.external import OURS, Exchanged
@@ -46,6 +46,8 @@ def refuse(problems_with):
 @cache
 def has_sounds(split):
     """Whether the data set has sounds of a kind, of which a chain may take some; True while that is not known."""
+    if SOURCE.collect:
+        return False
     if SOURCE.maker == "import_audio":
         return not split.startswith("speech_") or "speech" in DATA["own"]  # the others must be given
     unknown = SOURCE.bring and not os.path.exists(f"{RESULTS}/data/verification.json")

@@ -11,6 +11,24 @@ def states_of_sources(wildcards):
     return own_states()
 
 
+def states_of_recordings(wildcards):
+    """The states of the folders of recordings; a sentence, before they are imported, if they are not as their source says."""
+    if not Path(CORPUS, TIME_MAP).exists() and (problems := said(SOURCE.collect, DATA) + said(check_distractors, DATA)):
+        raise WorkflowError(*(f"dataset: {problem}" for problem in problems))
+    tables = {str(path): os.path.getmtime(path) for path in sorted(Path(DATA["folder"]).glob("*.csv"))}
+    return [folder_signature(DATA["folder"]), folder_signature(DATA.get("distractors")), tables]
+
+
+def manifest_of_split(wildcards):
+    """The manifest, as input of packing; a sentence if the data set has no such split."""
+    if wildcards.split in MUSIC and wildcards.split not in SOURCE.splits:
+        raise WorkflowError(
+            f"{DATASET}: has no split {wildcards.split!r}: dataset.source: {DATA['source']} is to evaluate with; name runs that "
+            "need no training here in the studies: pretrained=NAME, external=NAME or method=NAME"
+        )
+    return f"{RESULTS}/data/manifest.csv"
+
+
 def steps_of_part(wildcards):
     """The chain that degrades the validation or test songs."""
     return QUERY_CHAINS[wildcards.part]
