@@ -151,6 +151,8 @@ def pretrained_options(wildcards):
 def pretrained_files(wildcards):
     """The user's files that weights of others are taken from, as input."""
     options = pretrained_options(wildcards)
+    if "weights" in options:
+        return options["weights"]
     if "checkpoint" in options:
         return f"{options['checkpoint']}.index"
     return options.get("archive", [])

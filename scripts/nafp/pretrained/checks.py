@@ -21,17 +21,19 @@ def check_licence(name: str, options: Mapping, accepted: Collection[str]) -> Non
 
 def check_source(name: str, options: Mapping) -> None:
     """Refuse a description that says nowhere to take the weights from, or a file that is not there."""
-    given = [key for key in ("checkpoint", "archive", "record") if key in options]
+    given = [key for key in ("weights", "checkpoint", "archive", "record") if key in options]
     if not given:
         raise UserError(
-            f"pretrained {name}: say where they are: checkpoint (its prefix, folder/ckpt-N), archive, or record"
+            f"pretrained {name}: say where they are: weights (of a run, epoch=best.safetensors), checkpoint (its prefix, "
+            "folder/ckpt-N), archive, or record"
         )
     if "checkpoint" in options and not Path(f"{options['checkpoint']}.index").is_file():
         raise UserError(
             f"pretrained {name}: {options['checkpoint']}.index is not there; name a checkpoint by its prefix, folder/ckpt-N"
         )
-    if "archive" in options and not Path(options["archive"]).is_file():
-        raise UserError(f"pretrained {name}: {options['archive']} is not there")
+    for key in ("weights", "archive"):
+        if key in options and not Path(options[key]).is_file():
+            raise UserError(f"pretrained {name}: {options[key]} is not there")
     if "record" in options and "md5" not in options:
         raise UserError(
             f"pretrained {name}: md5 is missing, by which the file of record {options['record']} is found and checked"

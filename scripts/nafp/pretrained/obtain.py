@@ -13,6 +13,7 @@ from nafp.datasets.digests import Journal
 from nafp.errors import UserError
 from nafp.files import atomic_write
 from nafp.model.original_weights import import_original
+from nafp.model.weights import load_with_settings
 from nafp.pretrained.checks import check_source
 from nafp.pretrained.zenodo import API, check_md5, fetch_from_zenodo
 
@@ -56,18 +57,23 @@ def newest_checkpoint(folder: Path) -> Path:
 def import_pretrained(name: str, options: Mapping, folder: Path, outputs: Mapping[str, Path], facts: Mapping) -> None:
     """Make a pretrained model a run: ``last`` and ``best`` weights, which are the same, ``config`` and ``provenance``.
 
-    ``options``: as for ``obtain``, and ``features`` that differ from the original's, and ``licence``. ``facts``: of this job.
+    ``options``: ``weights``, a file of a run that was trained here, on any data set; or as for ``obtain``, and ``features`` that differ from the original's, and ``licence``. ``facts``: of this job.
     """
-    prefix = obtain(name, options, folder)
-    settings = import_original(prefix, outputs["last"], options.get("features"))
+    check_source(name, options)
+    if "weights" in options:
+        origin_file, settings = Path(options["weights"]), load_with_settings(options["weights"])[1]
+        with atomic_write(outputs["last"]) as part:
+            shutil.copyfile(origin_file, part)
+    else:
+        origin_file = obtain(name, options, folder)
+        settings = import_original(origin_file, outputs["last"], options.get("features"))
     with atomic_write(outputs["best"]) as part:
         shutil.copyfile(outputs["last"], part)
     with atomic_write(outputs["config"]) as part:
         part.write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
     source = {key: options[key] for key in ("record", "md5", "archive", "licence") if key in options}
-    origin = {"pretrained": name, **source, "checkpoint": prefix.name}
+    origin = {"pretrained": name, **source, "checkpoint": origin_file.name}
     with atomic_write(outputs["provenance"]) as part:
         part.write_text(json.dumps({"jobs": [{**facts, **origin}]}, indent=1) + "\n", encoding="utf-8")
-    print(
-        f"{name}: {settings['dim']} dimensions, width {settings['model']['width']}, images {settings['features']['scale']}"
-    )
+    width = f", width {settings['model']['width']}" if "width" in settings["model"] else ""
+    print(f"{name}: {settings['dim']} dimensions{width}, images {settings['features']['scale']}")
