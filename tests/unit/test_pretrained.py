@@ -131,7 +131,7 @@ def test_weights_of_a_run_of_another_data_set(tmp_path):
     import_pretrained("a", {"checkpoint": str(prefix)}, tmp_path, first, {})
     import_pretrained("b", {"weights": str(first["last"])}, tmp_path, outputs, {})
     assert outputs["best"].read_bytes() == outputs["last"].read_bytes() == first["last"].read_bytes()
-    assert outputs["config"].read_text() == first["config"].read_text()
+    assert yaml.safe_load(outputs["config"].read_text()) == yaml.safe_load(first["config"].read_text())
     first["last"].write_bytes(b"none")
     with pytest.raises(UserError, match="epoch=last.safetensors: cannot be read"):
         import_pretrained("b", {"weights": str(first["last"])}, tmp_path, outputs, {})

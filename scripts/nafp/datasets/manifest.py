@@ -55,7 +55,9 @@ def read_time_map(root: Path) -> pd.DataFrame:
     try:
         places = pd.read_csv(path, keep_default_na=False, dtype={"query": str, "song": str})
         places["song_start_s"] = pd.to_numeric(places["song_start_s"].replace("", None)).astype(float)
-        return places.set_index("query", verify_integrity=True)[["song", "song_start_s"]]
+        if places["query"].duplicated().any():
+            raise ValueError("a query is there twice")
+        return places.set_index("query")[["song", "song_start_s"]]
     except (OSError, ValueError, KeyError) as error:
         raise UserError(
             f"{path}: cannot be read as a table of query, song and song_start_s ({' '.join(str(error).split())})"

@@ -57,7 +57,8 @@ def newest_checkpoint(folder: Path) -> Path:
 def import_pretrained(name: str, options: Mapping, folder: Path, outputs: Mapping[str, Path], facts: Mapping) -> None:
     """Make a pretrained model a run: ``last`` and ``best`` weights, which are the same, ``config`` and ``provenance``.
 
-    ``options``: ``weights``, a file of a run that was trained here, on any data set; or as for ``obtain``, and ``features`` that differ from the original's, and ``licence``. ``facts``: of this job.
+    ``options``: ``weights``, a file of a run that was trained here, on any data set; or as for ``obtain``, and
+    ``features`` that differ from the original's, and ``licence``. ``facts``: of this job.
     """
     check_source(name, options)
     if "weights" in options:
