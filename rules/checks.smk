@@ -130,10 +130,11 @@ def check_index(index, dim, fraction=1.0, grid=OURS):
 
 
 @cache
-def check_queries():
-    """A sentence if no test sequence could start where the config wants it."""
+def check_queries(query_set=grid.FILES):
+    """A sentence if no test sequence of a query set could start where the config wants it."""
     ids = TEST_IDS if TEST_IDS and os.path.exists(TEST_IDS) else SEARCH["test_ids"]
-    refuse(lambda clips: problems_of_queries(SEARCH | {"test_ids": ids}, clips))
+    steps = config["query_sets"].get(query_set, [])
+    refuse(lambda clips: problems_of_queries(SEARCH | {"test_ids": ids}, clips, steps))
 
 
 def dummy_vectors(wildcards):
@@ -151,7 +152,7 @@ def fewest_dummy_vectors(wildcards):
 
 def query_vectors(wildcards):
     """The fingerprints of a cell's queries, as input."""
-    check_queries()
+    check_queries(query_set_of(wildcards) or grid.FILES)
     return fingerprints_of(wildcards.run, wildcards.epoch, query_split(wildcards))
 
 

@@ -209,6 +209,11 @@ def index_options(wildcards):
     return config["indexes"][wildcards.index]
 
 
+def building_options(wildcards):
+    """The options that the job's index is built with."""
+    return without_rates(index_options(wildcards))
+
+
 def clips_of_queries(wildcards):
     """The clip table of a cell's queries, as input."""
     return str(Path(packed(query_split(wildcards))).with_suffix(".csv"))
@@ -247,7 +252,7 @@ def method_inputs(wildcards):
 
 def answered_queries(wildcards):
     """The packed queries of a cell, as input."""
-    check_queries()
+    check_queries(query_set_of(wildcards) or grid.FILES)
     return packed(query_split(wildcards))
 
 

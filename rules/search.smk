@@ -55,7 +55,7 @@ rule build_index:
         runtime=scale_with_input(60, 0.05, of=SEARCHED),
     params:
         code=code("build_index"),
-        options=index_options,
+        options=building_options,
         seed=config["search"]["seed"],
         train_max=config["search"]["train_max"],
         device=config["search"]["device"],

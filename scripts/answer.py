@@ -5,10 +5,10 @@ import numpy as np
 from nafp.audio.splits import Split
 from nafp.console import tee_to_log
 from nafp.evaluation.answered import ask
+from nafp.evaluation.asked import Asked
 from nafp.evaluation.cell import Cell
 from nafp.evaluation.hits import per_query_table
 from nafp.evaluation.identity import digest_of_audio, name_of_ids
-from nafp.evaluation.starts import choose_starts
 from nafp.jobfacts import device_name, job_facts
 from nafp.methods import method_of
 from nafp.methods.answers import Queries, Songs
@@ -18,15 +18,15 @@ from nafp.secrets import without_secrets
 with tee_to_log(snakemake.log[0]):
     inputs, params, search = snakemake.input, snakemake.params, snakemake.params.search
     songs, query = Songs(Split.open(inputs.dummy), Split.open(inputs.db)), Split.open(inputs.query)
-    samples = query.clips["samples"].to_numpy()
-    starts = choose_starts(samples, search["test_ids"], search["protocol"], search["lengths"], search["seed"])
-    songs_of_rows, truth = np.repeat(np.arange(len(songs)), songs.segments), starts + len(songs.dummy.segments)
+    asked = Asked.of(songs.db.clips, query.clips, search)
+    songs_of_rows, truth = np.repeat(np.arange(len(songs)), songs.segments), asked.right + len(songs.dummy.segments)
     method = method_of(snakemake.wildcards.name, params.method)
-    queries = Queries(query, starts, params.queries.get("query_set", FILES))
+    queries = Queries(query, asked.starts, params.queries.get("query_set", FILES))
     answered = ask(method, songs, queries, search["lengths"], songs_of_rows[truth], snakemake.threads)
-    table = per_query_table(answered.placed, starts, truth, songs_of_rows, songs.names)
+    table = per_query_table(answered.placed, asked.starts, truth, songs_of_rows, songs.names, asked.moved, asked.placed)
     cell = Cell.count(
         table,
+        asked.placed,
         dataset=params.dataset,
         run=f"method={snakemake.wildcards.name}",
         fields={"method": snakemake.wildcards.name},

@@ -12,12 +12,12 @@ def option(schema: Mapping[str, Any], description: str = "", default: Any = MISS
     return field(default=default, metadata={**schema, **({"description": description} if description else {})})
 
 
-def options_schema(options: type) -> dict[str, Any]:
-    """The JSON Schema of the options that a dataclass takes. Those without a default are required."""
+def options_schema(options: type, **others: Mapping[str, Any]) -> dict[str, Any]:
+    """The JSON Schema of the options that a dataclass takes, and of others. Those without a default are required."""
     taken: list[Field] = [one for one in fields(options) if one.init and one.metadata]
     return {
         "type": "object",
         "additionalProperties": False,
         "required": [one.name for one in taken if one.default is MISSING],
-        "properties": {one.name: dict(one.metadata) for one in taken},
+        "properties": {one.name: dict(one.metadata) for one in taken} | others,
     }

@@ -161,7 +161,7 @@ IMPOSSIBLE = [  # path and value of what no run or cell could do, and what is sa
         (
             "chains.full",
             [{"backgrund": {}}],
-            "unknown key 'backgrund' in chains.full.0; known: background, codec, cutout,",
+            "unknown key 'backgrund' in chains.full.0; known: background, band_pass,",
         ),
         ("chains.full", [{"cutout": {"p": 1.5}}], "chains.full.0.cutout.p: 1.5 is out of range; allowed: 0 to 1"),
         (
@@ -194,6 +194,18 @@ IMPOSSIBLE = [  # path and value of what no run or cell could do, and what is sa
             },
             "dataset.own.queries: take out cutout: masks act on log-mel images,",
         ),
+        (
+            "chains.full",
+            [{"time_offset": {}}, {"speed": {}}, {"gain": {"db": [0, 0]}}, {"pitch": {}}, {"cutout": {}}],
+            "chains.full: pitch acts before all other steps on sound; put it in front of gain",
+        ),
+        (
+            "demo.queries.test",
+            [{"tempo": {"factor": [1.1, 1.1]}}],
+            "demo.queries.test: its speed or tempo would make queries of other lengths than their songs; make them a query set",
+        ),
+        ("query_sets.fast", [{"speed": {"percent": [5, -5]}}], "query_sets.fast.0.speed.percent: [5, -5] ends below"),
+        ("query_sets.fast", [{"tempo": {"factor": [0.4, 1]}}], "query_sets.fast.0.tempo.factor.0: 0.4 is out of range"),
         ("chains.full", [{"splice": {}}, {"splice": {"p": 1}}], "chains.full: splice acts once, but is there 2 times"),
         ("dataset", "dmo", "dataset: 'dmo' is not known; known: demo"),
         *IMPOSSIBLE,
@@ -250,9 +262,9 @@ def test_options_of_an_index_are_called_as_in_faiss(name, options, says):
         ("mine", {"nlist": 4, "nprobe": 4}, "indexes.mine: 'type' is missing"),
         ("mine", {"type": "ivfp"}, "indexes.mine.type: 'ivfp' is not known; known: l2, ivf, ivfpq, ivfpq-rr, "),
         ("mine", {"type": "ivf", "nlist": 4}, "indexes.mine: 'nprobe' is missing"),
-        ("mine", {"type": "l2", "nlist": 4}, "unknown key 'nlist' in indexes.mine; known: type"),
+        ("mine", {"type": "l2", "nlist": 4}, "unknown key 'nlist' in indexes.mine; known: rates, type"),
         ("ivf", {"nlist": 4, "nprobe": 0}, "indexes.ivf.nprobe: 0 is out of range; allowed: 1 to any"),
-        ("l2", {"nlist": 4}, "unknown key 'nlist' in indexes.l2; known: type"),
+        ("l2", {"nlist": 4}, "unknown key 'nlist' in indexes.l2; known: rates, type"),
     ],
 )
 def test_wrong_options_of_an_index(name, options, says):
@@ -325,6 +337,25 @@ def test_test_ids_of_a_file(tmp_path):
     assert "1 of 2 ids (the first is 5) that cannot start a sequence" in problems_of_queries(search, tables.get)[0]
     ids.write_text("4\n")
     assert problems_of_queries(search, tables.get) == []
+
+
+def test_queries_that_are_faster_must_fit_their_sequences_too():
+    songs = {"test_db": {"samples": [80_000, 88_000]}}.get  # 19 and 21 segments
+    fast, slow = ([{"speed": {"percent": [percent, percent]}}] for percent in (10, -20))
+    assert problems_of_queries(CONFIG["search"], songs) == problems_of_queries(CONFIG["search"], songs, fast) == []
+    search = CONFIG["search"] | {"lengths": [1, 21], "test_ids": 1}
+    assert problems_of_queries(search, songs) == []
+    (problem,) = problems_of_queries(search, songs, fast)
+    assert problem.startswith("no query clip has the 21 segments of the longest sequence")
+    assert problem.endswith("(queries that are 1.1 times as fast)")
+    assert problems_of_queries(search, songs, [{"speed": {"percent": [0, 10]}}]) == []  # some may fit
+    assert "only 1 are possible" in problems_of_queries(search | {"test_ids": 4}, songs)[0]
+    assert problems_of_queries(search | {"test_ids": 4}, songs, slow) == []  # 24 and 26 segments
+    config = changed("query_sets.fast", [{"tempo": {"factor": [2, 2]}}])
+    config["demo"] = config["demo"] | {"clip_s": 12}
+    check_config(config, ROOT)  # nothing asks for it
+    with pytest.raises(UserError, match="no query clip has the 19 segments .* 2 times as fast"):
+        check_config(config | {"studies": {"mine": {"query_set": ["files", "fast"]}}}, ROOT)
 
 
 def test_the_papers_test_ids():

@@ -20,6 +20,10 @@ from nafp.datasets.recordings import import_recordings
 from nafp.datasets.sources import SOURCES
 from nafp.datasets.verification import judge
 from nafp.errors import UserError
+from nafp.evaluation.answered import Placed
+from nafp.evaluation.asked import Asked
+from nafp.evaluation.cell import Cell
+from nafp.evaluation.hits import per_query_table
 
 ROOT = Path(__file__).parents[2]
 MAKERS = {"sd-rr": recordings.sd_rr, "pex": recordings.pex, "annotated": recordings.annotated}
@@ -199,6 +203,54 @@ def test_a_time_map_that_does_not_fit(described, tmp_path, spoil, says):
     spoil(pd.read_csv(root / TIME_MAP)).to_csv(root / TIME_MAP, index=False)
     problems = judge(make_manifest(root), root, {}, splits=SOURCES["sd-rr"].splits).fatal
     assert problems and all(says in problem for problem in problems)
+
+
+SEARCH = {"test_ids": "all", "protocol": "clip", "lengths": [1, 3], "seed": 0}
+SONGS = pd.DataFrame({"path": ["a.wav", "b.wav"], "samples": [8000 * 20, 8000 * 10]})  # 39 and 19 segments
+
+
+def places_of(song: list[str], begin: list, seconds: float = 2.5) -> pd.DataFrame:
+    samples = [round(8000 * seconds)] * len(song)
+    return pd.DataFrame({"path": ["q"] * len(song), "samples": samples, "song": song, "song_start_s": begin})
+
+
+def test_the_right_segment_of_a_recording():
+    """Clips of 4 segments, two starts each: of the second song from 3 s on, twice of the first one, from 17.8 and 0.25 s on."""
+    asked = Asked.of(SONGS, places_of(["b.wav", "a.wav", "a.wav"], [3, 17.8, 0.25]), SEARCH)
+    assert asked.starts.tolist() == [0, 1, 4, 5, 8, 9]
+    assert asked.right.tolist() == [
+        39 + 6,
+        39 + 7,
+        36,
+        37,
+        1,
+        2,
+    ]  # 35.6 and 0.5 segments: the nearest, the later of two
+    assert (
+        asked.placed and asked.moved["start"].tolist() == [3, 3.5, 17.8, 18.3, 0.25, 0.75] and "rate" not in asked.moved
+    )
+    late = Asked.of(SONGS, places_of(["b.wav"], [9.9]), SEARCH)
+    assert late.right.tolist() == [57, 57]  # never in the next song
+
+
+def test_of_a_recording_without_a_place_the_right_song_counts():
+    asked = Asked.of(SONGS, places_of(["b.wav", "a.wav"], [None, None]), SEARCH)
+    assert not asked.placed and asked.right.tolist() == [39, 39, 0, 0]
+    song_of_row = np.repeat([0, 1], [39, 19])
+    answers = Placed(1, np.array([[50], [3], [0], [7]]), np.ones((4, 1)), np.full(4, -1), np.full(4, -np.inf), 1.0)
+    how = (asked.starts, asked.right, song_of_row, ["a.wav", "b.wav"], asked.moved, asked.placed)
+    table = per_query_table([answers], *how)
+    assert table["top1_song"].tolist() == [False] * 4  # one answer: a tie with what is not kept
+    two = [np.array([[50, 0], [3, 50], [0, 50], [7, 50]]), np.tile([1.0, 0.5], (4, 1))]
+    table = per_query_table([Placed(1, *two, np.full(4, -1), np.full(4, -np.inf), 1.0)], *how)
+    cell = Cell.count(table, asked.placed, dataset="d", run="r", fields={}, index="", database={"db": 58})
+    assert cell.hits == {"top1_song": [3], "open_set": [3]} and cell.mrr is None and cell.offset_ms is None
+    assert not table[["top1_exact", "top1_near", "top10_exact"]].any(axis=None)
+
+
+def test_a_song_that_is_not_there():
+    with pytest.raises(UserError, match="c.wav: is none of the test songs, but the table of queries names it"):
+        Asked.of(SONGS, places_of(["c.wav"], [0]), SEARCH)
 
 
 def test_whole_songs_have_no_time_map(tmp_path):

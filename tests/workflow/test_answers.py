@@ -83,6 +83,8 @@ def test_fingerprints_of_another_hop(finished, tmp_path):
     assert (
         answered[~seconds].all() and table.loc[answered, "top1_exact"].all() and theirs["hits"]["top1_exact"][1] == 44
     )
+    for made in (folder / "results/demo").glob("*/external=theirs"):
+        shutil.rmtree(made)
     refused = snakemake(folder, "rivals", "-n", config=tiny(folder, external={"theirs": "theirs"}, studies=study))
     assert (
         refused.returncode != 0 and "theirs/db.npy: has 32 fingerprints, but the test songs have 60" in refused.stdout

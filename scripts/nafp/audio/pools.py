@@ -94,6 +94,16 @@ class AudioPool:
         before *= (numbers >= past - known[:, None]).to(self.device)
         return torch.cat([before, self.cut(starts, length)], dim=1)
 
+    def cut_inside(
+        self, starts: Tensor | np.ndarray, length: int, first: Tensor | np.ndarray, end: Tensor | np.ndarray
+    ) -> Tensor:
+        """``cut`` from anywhere, (B,) -> (B, length): zeros before ``first`` and from ``end`` (B,) on, the ends of each clip."""
+        starts, first, end = map(torch.as_tensor, (starts, first, end))
+        places = starts[:, None] + torch.arange(length, device=starts.device)
+        inside = (places >= first[:, None]) & (places < end[:, None])
+        samples = self.cut(places.clamp(0, len(self.host) - 1).flatten(), 1).view(places.shape)
+        return samples * inside.to(self.device)
+
     def random_starts(self, count: int, length: int, rng: Generator, own: Tensor | None = None) -> Tensor:
         """(count,) starts of excerpts, each at a random position in a random clip; not in the clips ``own`` (count,).
 

@@ -1,8 +1,8 @@
 """The augmentation chain: from a segment of a song to its degraded replica (paper 3.3).
 
-A chain is an ordered list of steps (``steps.STEPS``). They act on the crop out of the clip, on the replica's samples
-(B, T), of which the last second is the segment and the rest its context, and on the log-mel images (B, mels, frames) of
-both. All random numbers of a batch are drawn on the CPU first and applied on the device afterwards (see ``base``).
+A chain is an ordered list of steps (``steps.STEPS``). They act on the crop out of the clip, on its speed, on the replica's
+samples (B, T), of which the last second is the segment and the rest its context, and on the log-mel images (B, mels, frames)
+of both. All random numbers of a batch are drawn on the CPU first and applied on the device afterwards (see ``base``).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +14,7 @@ from nafp.audio.pools import AudioPool
 from nafp.audio.segments import SEGMENT
 from nafp.augment.base import BatchMean, Draws
 from nafp.augment.steps import STEPS
+from nafp.augment.time import TimeSteps
 
 
 class Chain:
@@ -35,6 +36,7 @@ class Chain:
             (STEPS[name], STEPS[name].load()(**(options or {}))) for step in steps for name, options in step.items()
         ]
         self.crop = [step for kind, step in built if kind.stage == "crop"]
+        self.time = TimeSteps([step for kind, step in built if kind.stage == "time"])
         self.splice = next((step for kind, step in built if kind.stage == "splice"), None)
         self.wave = [(step, pools.get(kind.pool)) for kind, step in built if kind.stage == "wave"]
         self.image = [step for kind, step in built if kind.stage == "image"]
@@ -70,19 +72,26 @@ class Chain:
         return x
 
     def query(
-        self, cut: Callable[[Tensor], Tensor], starts: Tensor, low: Tensor, high: Tensor, ids: Tensor, rng: Generator
+        self,
+        cut: Callable[[Tensor, Tensor | slice], Tensor],
+        starts: Tensor,
+        low: Tensor,
+        high: Tensor,
+        ids: Tensor,
+        rng: Generator,
     ) -> Tensor:
         """(B, T) one query for each of B places: displaced, degraded and spliced by the steps.
 
-        ``cut``: places (n,) -> (n, T) samples; ``low``, ``high``: bounds (B,) of each place's offset; ``ids``: its number.
+        ``cut``: places (n,), and which of the B they are of -> (n, T) samples, which have been through the steps on time;
+        ``low``, ``high``: bounds (B,) of each place's offset; ``ids``: its number.
         """
         offsets = self.draw_offsets(low, high, 1 if self.splice else 0, rng, ids)
-        x = cut(starts + offsets[:, 0])
+        x = cut(starts + offsets[:, 0], slice(None))
         x = self.degrade(x, self.draw_wave(len(x), x.shape[1], rng))
         if self.splice:
             rows, at = self.splice.draw(len(x), rng)
             if len(rows):
-                other = cut((starts + offsets[:, 1])[rows])
+                other = cut((starts + offsets[:, 1])[rows], rows)
                 other = self.degrade(other, self.draw_wave(len(rows), other.shape[1], rng))
                 rows, later = rows.to(x.device), (torch.arange(x.shape[1]) >= at).to(x.device)
                 x[rows] = torch.where(later, other, x[rows])

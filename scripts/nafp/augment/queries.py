@@ -6,14 +6,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 from tqdm import tqdm
 
+from nafp.audio.packing import PackedLayout
 from nafp.audio.pools import AudioPool, held_out
 from nafp.audio.segments import SEGMENT
 from nafp.audio.splits import Split
 from nafp.audio.wav import read_wav, write_wav
 from nafp.augment.chain import Chain
+from nafp.augment.time import moved_samples, rate_of
 from nafp.files import atomic_write
 from nafp.walk import escaped_path, files_below, is_wav, unescaped_path
 
@@ -41,15 +44,28 @@ def pack_queries(songs: Split, array_path: Path, table_path: Path, chain: Chain,
     """Write a degraded copy of a packed split, packed in the same way.
 
     With one seed, chains that differ in a range alone mix in the same excerpts at the same places: what they differ in
-    is the level.
+    is the level. Where steps on time make a clip faster or slower, the table has a column ``rate``: song seconds a second of
+    the query, from a common beginning.
     """
+    table, total = packed_table(songs, chain, seed)
     with atomic_write(array_path) as part, atomic_write(table_path) as table_part:
-        out = np.lib.format.open_memmap(part, mode="w+", dtype=np.int16, shape=songs.audio.shape)
-        starts = songs.clips["start"]
+        out = np.lib.format.open_memmap(part, mode="w+", dtype=np.int16, shape=(total,))
+        starts = table["start"]
         for start, (_, query) in zip(starts, degraded(clips_of(songs, "queries"), chain, seed), strict=True):
             out[start : start + len(query)] = query
         out.flush()
-        songs.clips.to_csv(table_part, index=False)
+        table.to_csv(table_part, index=False)
+
+
+def packed_table(songs: Split, chain: Chain, seed: int) -> tuple[pd.DataFrame, int]:
+    """The clip table of the degraded copies of a packed split, and the samples of their array."""
+    factors = [chain.time.draw(1, generator_of_song(seed, path)) for path in songs.clips["path"]]
+    rates = list(map(rate_of, factors))
+    if all(rate == 1 for rate in rates):
+        return songs.clips, len(songs.audio)
+    samples = [moved_samples(*each) for each in zip(songs.clips["samples"], factors, strict=True)]
+    layout = PackedLayout.of(songs.clips.assign(samples=samples))
+    return layout.table.assign(rate=rates), layout.total
 
 
 def clips_of(split: Split, desc: str) -> Iterator[tuple[str, np.ndarray]]:
@@ -83,18 +99,20 @@ def generator_of_song(seed: int, name: str) -> torch.Generator:
 def degrade_clip(
     song: np.ndarray, chain: Chain, rng: torch.Generator, every: int = SEGMENT
 ) -> tuple[np.ndarray, float]:
-    """A degraded copy of a clip (T,) int16: every piece is displaced and degraded on its own.
+    """A degraded copy of a clip (T,) int16: every piece is displaced and degraded on its own, at one speed, tempo and pitch.
 
     ``every``: samples of a piece, over which ``chain`` measures levels. Steps on images are left out. Where the copy would
-    clip, all of it is turned down, which keeps its signal-to-noise ratios. Returns the copy (T,) int16, and its gain in dB:
-    0, or less where it was turned down.
+    clip, all of it is turned down, which keeps its signal-to-noise ratios. Returns the copy, (T / rate,) int16, and its gain in
+    dB: 0, or less where it was turned down.
     """
     x = torch.from_numpy(song.astype(np.float32) / 32768)
+    if factors := chain.time.draw(1, rng):
+        x = chain.time.move(x, factors)
     padded = torch.nn.functional.pad(x, (0, max(every - len(x), -len(x) % every)))
     starts = torch.arange(0, len(padded), every)
     room = (len(x) - every - starts).clamp(min=0)
     pieces = chain.query(
-        lambda at: padded.unfold(0, every, 1)[at], starts, -starts, room, torch.arange(len(starts)), rng
+        lambda at, _: padded.unfold(0, every, 1)[at], starts, -starts, room, torch.arange(len(starts)), rng
     )
     copy = pieces.flatten()[: len(x)]
     peak = max(float(copy.abs().max()), 1.0)

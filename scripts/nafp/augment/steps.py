@@ -4,7 +4,7 @@ A new step is a class (see ``base``) and an entry of STEPS.
 """
 
 import pkgutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from nafp.audio.codecs import CODECS
@@ -33,12 +33,18 @@ MASK = {
 }
 
 
+def range_of(low: float, high: float, default: Sequence[float]) -> dict:
+    """The JSON Schema of a range within bounds."""
+    return RANGE | {"items": {"type": "number", "minimum": low, "maximum": high}, "default": default}
+
+
 @dataclass(frozen=True)
 class StepType:
     """One kind of step: its class, where in a chain it acts, its options and the sounds it needs.
 
-    ``stage``: ``crop`` (where anchor and replicas are cut), ``splice`` (where a second crop takes over), ``wave`` (samples
-    of the replica) or ``image`` (log-mel images).
+    ``stage``: ``crop`` (where anchor and replicas are cut), ``time`` (how fast replicas and whole query clips are read),
+    ``splice`` (where a second crop takes over), ``wave`` (samples of the replica) or ``image`` (log-mel images). ``rate``: song
+    seconds a second of the copy, by the value of the only option of a step that moves time.
     """
 
     cls: str  # "module:class", imported by ``load``
@@ -48,6 +54,7 @@ class StepType:
     pool: str = field(
         default="", kw_only=True
     )  # sounds it draws from: bg, ir, speech, or train, the songs of that split
+    rate: Callable[[float], float] | None = field(default=None, kw_only=True)
 
     @property
     def unique(self) -> bool:
@@ -79,6 +86,14 @@ STEPS = {
             "frozen": {"type": "boolean", "description": "the same offsets in every epoch and run"},
         },
     ),
+    "speed": StepType(
+        "nafp.augment.time:Speed",
+        "time",
+        {"percent": range_of(-50, 100, [-5, 5])},
+        rate=lambda percent: 1 + percent / 100,
+    ),
+    "tempo": StepType("nafp.augment.time:Tempo", "time", {"factor": range_of(0.5, 2, [0.9, 1.1])}, rate=float),
+    "pitch": StepType("nafp.augment.time:Pitch", "time", {"semitones": range_of(-12, 12, [-1, 1])}),
     "splice": StepType(
         "nafp.augment.crop:Splice",
         "splice",
@@ -169,3 +184,16 @@ def snr_of(steps: Sequence[Mapping[str, Mapping | None]]) -> float | None:
             if "snr_db" in STEPS[name].options:
                 return sum((settings or {}).get("snr_db", STEPS[name].options["snr_db"]["default"])) / 2
     return None
+
+
+def rates_of(steps: Sequence[Mapping[str, Mapping | None]]) -> tuple[float, float]:
+    """The slowest and the fastest rate of a chain's copies: song seconds a second of the copy."""
+    slowest = fastest = 1.0
+    for step in steps:
+        for name, settings in step.items():
+            if rate := STEPS[name].rate:
+                ((option, schema),) = STEPS[name].options.items()
+                values = [rate(value) for value in (settings or {}).get(option, schema["default"])]
+                values += [1.0] if (settings or {}).get("p", 1) < 1 else []
+                slowest, fastest = slowest * min(values), fastest * max(values)
+    return slowest, fastest

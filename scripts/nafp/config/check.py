@@ -14,8 +14,9 @@ from pathlib import Path
 from nafp import grid
 from nafp.audio.kinds import check_kinds, kinds_of
 from nafp.audio.segments import SAMPLE_RATE, segments_of
-from nafp.augment.steps import STEPS, names_of
+from nafp.augment.steps import rates_of
 from nafp.config import overlay
+from nafp.config.chains import misplaced_steps, own_of, reversed_ranges
 from nafp.config.ladders import problems_of_ladders, with_ladders
 from nafp.config.schema import schema_problems
 from nafp.config.targets import problems_of_run_name
@@ -47,7 +48,7 @@ def check_config(config: Mapping, root: Path) -> None:
         refuse(schema_problems(config, root))  # the chains with the strengths in them
     problems = lost_fields(config) + unknown_names(config) + impossible_names(config, taken_names(root))
     problems = problems or reversed_ranges(config) + said(check_shares, own_of(config).get("shares", {}))
-    problems = problems or impossible_cells(config) + lost_baselines(config) + steps_without_effect(config)
+    problems = problems or impossible_cells(config) + lost_baselines(config) + misplaced_steps(config)
     refuse(problems)
 
 
@@ -99,6 +100,8 @@ def unknown_names(config: Mapping) -> list[str]:
         if not found and not kind_of(run).network:
             found = [f"{run} has no weights to fingerprint with; name a trained run or pretrained=NAME"]
         problems += [f"identify.run: {problem}" for problem in found]
+    if "rates" in config["indexes"].get(index := config["identify"]["index"], {}):
+        problems.append(f"identify.index: {index} has rates, but identify follows no speed; name an index without them")
     for name in config["recipes"]:
         queries = overlay.of_recipe(config, name)["train"]["validation"]["queries"]
         if queries not in ("files", *config["chains"]):
@@ -153,54 +156,6 @@ def lost_baselines(config: Mapping) -> list[str]:
     ]
 
 
-# ---------------------------------------------------------------- chains
-
-
-def chains_of(config: Mapping) -> dict[str, Sequence[Mapping]]:
-    """Where a chain stands in the config -> its steps, of all chains."""
-    places = {
-        f"{section}.{name}": steps for section in ("chains", "query_sets") for name, steps in config[section].items()
-    }
-    places |= {f"demo.queries.{name}": steps for name, steps in config["demo"]["queries"].items()}
-    own = own_of(config)
-    return places | ({"dataset.own.queries": own["queries"]} if "queries" in own else {})
-
-
-def own_of(config: Mapping) -> Mapping:
-    """The folders of somebody's own music that a data set is made of; empty for every other source."""
-    return dataset_of(config).get("own", {})
-
-
-def reversed_ranges(config: Mapping) -> list[str]:
-    """Ranges in chains that end below their beginning, one sentence each."""
-    return [
-        f"{place}.{number}.{step}.{option}: {value} ends below its beginning; the smaller number comes first"
-        for place, steps in chains_of(config).items()
-        for number, one in enumerate(steps)
-        for step, settings in one.items()
-        for option, value in (settings or {}).items()
-        if is_range(value) and value[0] > value[1]
-    ]
-
-
-def steps_without_effect(config: Mapping) -> list[str]:
-    """Steps of chains that could do nothing where they are, one sentence each."""
-    problems = []
-    for place, steps in chains_of(config).items():
-        names = names_of(steps)
-        masks = [name for name in names if STEPS[name].stage == "image"]
-        if masks and not place.startswith("chains."):
-            problems.append(f"{place}: take out {', '.join(masks)}: masks act on log-mel images, but queries are sound")
-        twice = [name for name in dict.fromkeys(names) if STEPS[name].unique and names.count(name) > 1]
-        problems += [f"{place}: {name} acts once, but is there {names.count(name)} times" for name in twice]
-    return problems
-
-
-def is_range(value: object) -> bool:
-    """Whether an option of a step is a pair of numbers."""
-    return isinstance(value, list) and len(value) == 2 and all(isinstance(part, (int, float)) for part in value)
-
-
 # ---------------------------------------------------------------- runs and cells
 
 
@@ -228,7 +183,10 @@ def impossible_cells(config: Mapping) -> list[str]:
     for name in [grid.parse_run(run)["method"] for run in runs if not kind_of(run).searched]:
         found = said(method_of(name, config["methods"][name]).check)
         problems += [f"methods.{name}: {problem}" for problem in found]
-    return problems + (problems_of_queries(config["search"], clips) if cells else [])
+    chains = {cell.query_set: config["query_sets"].get(cell.query_set, []) for cell in cells}
+    return problems + [
+        each for steps in chains.values() for each in problems_of_queries(config["search"], clips, steps)
+    ]
 
 
 def problems_of_run(fields: Mapping, config: Mapping, clips: Clips) -> list[str]:
@@ -278,15 +236,26 @@ def problems_of_index(
     return [f"index {name!r}: {problem.removeprefix(f'{index_type.name}: ')}" for problem in problems]
 
 
-def problems_of_queries(search: Mapping, clips: Clips) -> list[str]:
-    """Why no test sequence could start where ``search`` (of the config) wants it. All query sets are as long as the songs."""
-    songs, ids = clips("test_db"), search["test_ids"]
+def problems_of_queries(search: Mapping, clips: Clips, steps: Sequence[Mapping] = ()) -> list[str]:
+    """Why no test sequence could start where ``search`` (of the config) wants it. ``steps``: of the chain of a query set, whose
+    clips are as long as the songs but for what their rate makes of them; a listed start is then one of the songs. Without steps:
+    of the data set's own queries.
+    """
+    songs = clips("test_db") if steps else clips("test_query") or clips("test_db")
+    ids = search["test_ids"]
     samples = None if songs is None else songs["samples"]
     how = {"protocol": search["protocol"], "lengths": search["lengths"]}
+    listed = isinstance(ids, str) and ids != "all"
+    slowest, fastest = rates_of(steps)
+    moved = (slowest, fastest) != (1, 1)
+    if samples is not None and moved:
+        asked = [round(count / slowest) for count in samples]
+        if problems := said(possible_starts, asked, "all" if listed else ids, **how):
+            return [f"{problem} (queries that are {slowest:g} times as fast)" for problem in problems]
     if ids == "icassp":
         return said(check_icassp, samples, **how)
-    if isinstance(ids, str) and ids != "all" and not Path(ids).is_file():
+    if listed and not Path(ids).is_file():
         return []  # Snakemake says that this input is missing
-    if samples is not None:
+    if samples is not None and (listed or not moved):
         return said(possible_starts, samples, ids, **how)
-    return said(read_ids, Path(ids)) if isinstance(ids, str) and ids != "all" else []
+    return said(read_ids, Path(ids)) if listed else []

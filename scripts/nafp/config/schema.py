@@ -14,13 +14,13 @@ from nafp.evaluation.protocol import PROTOCOLS
 from nafp.methods import METHODS
 from nafp.model.encoders import ENCODERS, options_of_all
 from nafp.options import options_schema
-from nafp.search.types import INDEX_TYPES
+from nafp.search.types import INDEX_TYPES, RATES
 
 # Place in the schema -> options by name, as a registry of the library states them (JSON Schemas). What has an entry here
 # has none in schemas/config.schema.yaml, so that an option is written down once, beside the code that takes it.
 REGISTRIES: dict[tuple[str, ...], Mapping[str, Mapping]] = {
     ("properties", "methods"): {name: options_schema(each) for name, each in METHODS.items()},
-    ("properties", "indexes"): {name: options_schema(each) for name, each in INDEX_TYPES.items()},
+    ("properties", "indexes"): {name: options_schema(each, rates=RATES) for name, each in INDEX_TYPES.items()},
     ("$defs", "chain", "items"): {name: step.schema for name, step in STEPS.items()},
     ("$defs", "model"): options_of_all(),
 }

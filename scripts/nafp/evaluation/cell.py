@@ -61,8 +61,11 @@ class Cell:
     unanswered: Sequence[int] | None = None
 
     @classmethod
-    def count(cls, table: pd.DataFrame, **facts: Any) -> "Cell":
-        """A cell with what can be counted from its per-query table (`nafp.evaluation.hits.per_query_table`)."""
+    def count(cls, table: pd.DataFrame, placed: bool = True, **facts: Any) -> "Cell":
+        """A cell with what can be counted from its per-query table (`nafp.evaluation.hits.per_query_table`).
+
+        ``placed``: whether it is known where in their songs the queries are; if not, only the right song counts.
+        """
         by_length = table.groupby("length", sort=False)
         offset_ms, lengths = by_length["offset_ms"].mean().round(1), table["length"].unique().tolist()
         return cls(
@@ -70,9 +73,14 @@ class Cell:
             queries=len(table) // len(lengths),
             lengths=lengths,
             seconds=[(length + 1) / 2 for length in lengths],
-            hits={metric.column: by_length[metric.column].sum().tolist() for metric in METRICS.values()},
-            mrr=by_length["rr"].mean().round(6).tolist(),  # 3 digits are shown, so 4 would be rounded twice
-            offset_ms=[ms if pd.notna(ms) else None for ms in offset_ms],
+            hits={
+                metric.column: by_length[metric.column].sum().tolist()
+                for metric in METRICS.values()
+                if placed or not metric.of_place
+            },
+            # 3 digits are shown, so 4 would be rounded twice
+            mrr=by_length["rr"].mean().round(6).tolist() if placed else None,
+            offset_ms=[ms if pd.notna(ms) else None for ms in offset_ms] if placed else None,
             **facts,
         )
 

@@ -4,7 +4,7 @@ A tie is no hit: among equal scores the wrong places come first, and what is sai
 its score; if all kept places do, there may be more. Neither is a NaN.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
@@ -113,25 +113,37 @@ def rows_of(songs: np.ndarray, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 
 def per_query_table(
-    answers: Sequence[Answers], starts: np.ndarray, truth: np.ndarray, songs: np.ndarray, names: Sequence[str]
+    answers: Sequence[Answers],
+    starts: np.ndarray,
+    truth: np.ndarray,
+    songs: np.ndarray,
+    names: Sequence[str],
+    moved: Mapping[str, np.ndarray] | None = None,
+    placed: bool = True,
 ) -> pd.DataFrame:
     """One row a query and length, from which everything that is said of the answers can be counted again.
 
-    ``songs``: (rows,) the song of each row of the database, ``names`` (songs,) theirs. Columns: query (segment), song, start
-    (seconds into it), length (segments), truth (row), the hits of METRICS, rr (reciprocal rank), offset_ms, best places and
-    scores, and the best place and score of another song.
+    ``songs``: (rows,) the song of each row of the database, ``names`` (songs,) theirs. ``moved``: "start" and "rate" (q,) of
+    queries that are faster or slower than their songs, or parts of them (`nafp.evaluation.asked`). ``placed``: whether it is
+    known where in their songs the queries are; if not, none is a hit of a metric that asks for the place. Columns: query
+    (segment), song, start (seconds into it), rate if there are any, length (segments), truth (row), the hits of METRICS, rr
+    (reciprocal rank), offset_ms, best places and scores, and the best place and score of another song.
     """
     asked = songs[truth]
     of_query = {
         "query": starts,
         "song": pd.Categorical(np.asarray(names, object)[asked]),
         "start": (truth - rows_of(songs, asked)[0]) * HOP / SAMPLE_RATE,
+        **(moved or {}),
     }
     tables = []
     for one in answers:
         judged, kept = Judged.of(one, truth, songs), range(one.place.shape[1])
         columns = {**of_query, "length": one.length, "truth": truth, **hits(judged)}
         columns |= {"rr": 1 / judged.rank, "offset_ms": judged.offset_ms}
+        if not placed:
+            columns |= {metric.column: False for metric in METRICS.values() if metric.of_place}
+            columns |= {"rr": np.nan, "offset_ms": np.nan}
         columns |= {f"place{i + 1}": one.place[:, i] for i in kept}
         columns |= {f"score{i + 1}": one.score[:, i].astype(np.float32) for i in kept}
         columns |= {"other_place": one.other_place, "other_score": one.other_score.astype(np.float32)}

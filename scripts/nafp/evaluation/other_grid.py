@@ -46,6 +46,7 @@ def search_on_grid(
     lengths: Sequence[int],
     asked: np.ndarray,
     protocol: str = "clip",
+    rates: Sequence[float] = (1.0,),
 ) -> list[Result]:
     """Search the sequences that begin at segments ``starts`` (q,) of the query clips: one `Result` a length, on our rows.
 
@@ -88,7 +89,7 @@ def search_on_grid(
         if not wanted:
             continue
         begin = (np.cumsum(of_clips) - of_clips)[clip[which]] + skipped[which]
-        how = {"own": rows_of(song_of_row, asked[which]), "kept": kept}
+        how = {"own": rows_of(song_of_row, asked[which]), "kept": kept, "rates": rates}
         how["songs"] = song_of_row if PROTOCOLS[protocol].within_song else None
         results = dict(zip(wanted, search_sequences(index, database, query, begin, wanted, **how), strict=True))
         for i, one in ((i, results[count]) for i, count in enumerate(group.tolist()) if count):

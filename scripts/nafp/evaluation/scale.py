@@ -13,6 +13,7 @@ from nafp.errors import UserError
 from nafp.evaluation.hits import rank_of_truth
 from nafp.search.index import build_index, read_index
 from nafp.search.sequences import search_sequences
+from nafp.search.types import rates_of_index
 from nafp.search.vectors import Database
 
 RESAMPLES = 500
@@ -46,7 +47,7 @@ def measure(
             build_index(name, options, part, Path(folder) / name, **building)
             index = read_index(name, options, Path(folder) / name, part)
             inside = None if within is None else np.concatenate([within[:rows], within[len(database.dummy) :]])
-            how = {"partial_mean": partial_mean, "songs": inside}
+            how = {"partial_mean": partial_mean, "songs": inside, "rates": rates_of_index(options)}
             for result in search_sequences(index, part, query, starts, lengths, **how):
                 hit = rank_of_truth(result.place, result.score, starts + rows) == 1
                 columns = {"fraction": fraction, "segments": len(part), "length": result.length, "query": starts}

@@ -52,6 +52,7 @@ def search_sequences(
     partial_mean: bool = False,
     kept: int = KEPT,
     songs: np.ndarray | None = None,
+    rates: Sequence[float] = (1.0,),
 ) -> list[Result]:
     """Search the sequences query[start : start + length] for every start and length: one Result a length.
 
@@ -59,7 +60,8 @@ def search_sequences(
     unknown. ``kept``: places for each sequence. Segments of a window past the end of the database or of ``query`` count
     as 0. ``partial_mean``: they are left out of the mean instead, as in the original's evaluation (protocol ``release``);
     the end of a database then matches any sequence with one segment that resembles its last one. ``songs``: (rows,) the song
-    of each row of the database; with them, an answer lies inside one song.
+    of each row of the database; with them, an answer lies inside one song. ``rates``: how many times as
+    fast the query may be as the database; each is tried, and a place's score is the best of them.
 
     A candidate of a short sequence is also one of every longer sequence from the same start, and its inner products are the
     first ones there. So only the longest length is computed; the others are read from its partial sums.
@@ -82,7 +84,8 @@ def search_sequences(
 
     def score(some: slice) -> list[tuple[np.ndarray, ...]]:
         own_rows = first[some], last[some]
-        return score_sequences(neighbours, database, query, starts[some], lengths, *own_rows, partial_mean, kept, songs)
+        asked = neighbours, database, query, starts[some], lengths
+        return score_sequences(*asked, *own_rows, partial_mean, kept, songs, rates)
 
     with single_threaded_workers() as pool:
         bar = tqdm(pool.map(score, chunks), total=len(chunks), desc="scoring", unit="chunk", disable=not progress)
@@ -135,32 +138,66 @@ def score_sequences(
     partial_mean: bool,
     kept: int,
     songs: np.ndarray | None,
+    rates: Sequence[float] = (1.0,),
 ) -> list[tuple[np.ndarray, ...]]:
     """place, score, other_place and other_score of a ``Result`` for every length, of the sequences at ``starts`` (q,).
 
-    ``neighbours``: (n, k) rows of the database for each query segment, -1 for none. Each proposes a place where the
-    sequence may begin: its row minus the position of its segment in the sequence. ``first``, ``last``: (q,) first and last
+    ``neighbours``: (n, k) rows of the database for each query segment, -1 for none. ``first``, ``last``: (q,) first and last
     row of the sequence's own song. The other options are those of ``search_sequences``.
     """
+    asked = neighbours, database, query, starts, lengths
+    at_rates = [scores_at_rate(rate, *asked, partial_mean, songs) for rate in rates]
+    best = []
+    for of_length in zip(*at_rates, strict=True):
+        places, scores, ends = map(np.hstack, zip(*of_length, strict=True))
+        elsewhere = (ends <= first[:, None]) | (places > last[:, None])
+        others = keep_best(places, np.where(elsewhere, scores, -np.inf), 1)
+        kept_places, kept_scores = keep_best(places, scores, kept * len(rates))
+        if len(rates) > 1:
+            repeated = np.tril(kept_places[:, :, None] == kept_places[:, None], -1).any(axis=2)
+            kept_places, kept_scores = keep_best(kept_places, np.where(repeated, -np.inf, kept_scores), kept)
+        best.append((kept_places, kept_scores, *(one[:, 0] for one in others)))
+    return best
+
+
+def scores_at_rate(
+    rate: float,
+    neighbours: np.ndarray,
+    database: Database,
+    query: np.ndarray,
+    starts: np.ndarray,
+    lengths: Sequence[int],
+    partial_mean: bool,
+    songs: np.ndarray | None,
+) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """For every length: places (q, c) where sequences may begin, their scores, and the rows behind their last ones.
+
+    Each neighbour proposes a place: its row minus the rows that the database is on by then, ``rate`` times the position of its
+    segment in the sequence, rounded (offset compensation). Where a sequence may not begin, and of places that are proposed
+    twice, scores are -inf.
+    """
     position = np.arange(max(lengths))
+    on = np.floor(rate * position + 0.5).astype(np.int64)
     segment = starts[:, None] + position
-    place = neighbours[np.minimum(segment, len(query) - 1)] - position[:, None]
+    place = neighbours[np.minimum(segment, len(query) - 1)] - on[:, None]
     place[segment >= len(query)] = NO_ROW
     place = place.reshape(len(starts), -1)  # (q, c); the first n segments propose the first n * k columns
-    candidate, sums = candidate_sums(place, starts, lengths, database, query)
-    left = np.minimum(len(query) - starts[candidate // place.shape[1]], len(database) - place.take(candidate))
-    best = []
+    if rate == 1:
+        candidate, sums = candidate_sums(place, starts, lengths, database, query)
+    else:
+        candidate, sums = sums_on_lines(place, on, starts, lengths, database, query)
+    inside = np.searchsorted(on, len(database) - place.take(candidate))  # segments that the database has rows for
+    left = np.minimum(len(query) - starts[candidate // place.shape[1]], inside)
+    found = []
     for n, total in zip(lengths, sums, strict=True):
         score = np.full(place.shape, -np.inf, np.float32)
         score.put(candidate, total / (np.minimum(n, left) if partial_mean else n))
-        columns = n * neighbours.shape[1]
+        columns, rows = n * neighbours.shape[1], on[n - 1] + 1
         places, scores = place[:, :columns], score[:, :columns]
         if songs is not None:
-            scores = np.where(inside_a_song(places, n, songs), scores, -np.inf)
-        elsewhere = (places + n <= first[:, None]) | (places > last[:, None])
-        others = keep_best(places, np.where(elsewhere, scores, -np.inf), 1)
-        best.append((*keep_best(places, scores, kept), *(one[:, 0] for one in others)))
-    return best
+            scores = np.where(inside_a_song(places, rows, songs), scores, -np.inf)
+        found.append((places, scores, places + rows))
+    return found
 
 
 def inside_a_song(places: np.ndarray, length: int, songs: np.ndarray) -> np.ndarray:
@@ -207,6 +244,20 @@ def candidate_sums(
         lost = ~np.isfinite(dots)
         sums = np.where(window_sums(lost) > 0, np.nan, window_sums(np.where(lost, 0, dots)))
     return row * columns + column, sums
+
+
+def sums_on_lines(
+    place: np.ndarray, on: np.ndarray, starts: np.ndarray, lengths: Sequence[int], database: Database, query: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """``candidate_sums`` of windows whose segments are ``on`` (longest,) rows from their places, each product computed anew."""
+    count, columns = place.shape
+    row, column = np.nonzero(place >= 0)
+    _, once = np.unique(place[row, column] * count + row, return_index=True)
+    row, column = row[once], column[once]
+    segments = starts[row, None] + np.arange(len(on))
+    rows = place[row, column, None] + on
+    dots = database.inner_products(query, segments.ravel(), rows.ravel()).reshape(rows.shape)
+    return row * columns + column, dots.cumsum(axis=1, dtype=np.float64)[:, np.array(lengths) - 1].T
 
 
 def keep_best(places: np.ndarray, scores: np.ndarray, count: int = KEPT) -> tuple[np.ndarray, np.ndarray]:

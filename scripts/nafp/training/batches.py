@@ -1,7 +1,7 @@
 """Training batches: which segments, cut and degraded how, as log-mel images on the device."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -41,6 +41,7 @@ class SplicedCrops:
     start: Tensor  # (m,) positions of the second crops in the packed split
     clip_start: Tensor  # (m,) positions of their clips
     wave: list[Draws]  # draws of their wave steps
+    time: Draws  # where they are cut, if steps on time act on them
 
 
 @dataclass(frozen=True)
@@ -56,13 +57,14 @@ class BatchPlan:
     wave: list[Draws]  # draws of the wave steps, for the replicas
     image: list[Draws]  # draws of the image steps, for all rows
     spliced: SplicedCrops | None
+    time: Draws = field(default_factory=dict)  # where replicas are cut, if steps on time act on them (augment.time)
 
     def __len__(self) -> int:
         return len(self.start)
 
     def values(self) -> list[Tensor | np.ndarray]:
         """All tensors and arrays, without those of the spliced crops."""
-        drawn = [value for draws in (*self.wave, *self.image) for value in draws.values()]
+        drawn = [value for draws in (*self.wave, *self.image, self.time) for value in draws.values()]
         return [self.start, self.clip_start, *drawn]
 
     def tensors(self) -> list[Tensor]:
@@ -77,8 +79,9 @@ class BatchPlan:
             return next(waiting) if isinstance(value, Tensor) else value
 
         start, clip_start = sent(self.start), sent(self.clip_start)
-        wave, image = ([{k: sent(v) for k, v in draws.items()} for draws in part] for part in (self.wave, self.image))
-        return replace(self, start=start, clip_start=clip_start, wave=wave, image=image)
+        parts = (self.wave, self.image, [self.time])
+        wave, image, (time,) = ([{k: sent(v) for k, v in draws.items()} for draws in part] for part in parts)
+        return replace(self, start=start, clip_start=clip_start, wave=wave, image=image, time=time)
 
     def sent(self, device: torch.device) -> "BatchPlan":
         """The same plan with its tensors on a device."""
@@ -121,6 +124,7 @@ class Batches:
         self.context = round(context_s * SAMPLE_RATE)
         self.split, self.audio = split, AudioPool(split, device) if audio is None else audio
         self.clip_start = torch.from_numpy(split.clips["start"].to_numpy().copy())
+        self.clip_end = self.clip_start + torch.from_numpy(split.clips["samples"].to_numpy().copy())
         self.segments = split.segments if fraction == 1 else some_clips(split, fraction)
         self.anchors = bsz // (1 + positives)
         items = count_items(split.clips["samples"], fraction, one_per_clip)
@@ -173,22 +177,32 @@ class Batches:
         anchors, replicas, others = starts.split([1, self.positives, cuts - self.positives], dim=1)
         rows = torch.cat([anchors.flatten(), replicas.flatten()])
         numbers = torch.from_numpy(segments.clip[chosen])
-        clips, own = self.clip_start[numbers], numbers.repeat_interleave(self.positives)
+        clips = numbers.repeat_interleave(self.positives)
+        factors = self.chain.time.draw(len(clips), rng)
         return BatchPlan(
             n,
             self.audio.places(rows),
-            self.audio.places(torch.cat([clips, self.clip_start[own]])),
-            self.chain.draw_wave(n * self.positives, self.context + SEGMENT, rng, own),
+            self.audio.places(self.clip_start[torch.cat([numbers, clips])]),
+            self.chain.draw_wave(n * self.positives, self.context + SEGMENT, rng, clips),
             self.chain.draw_image((len(rows), *self.log_mel.shape), rng),
-            self.draw_spliced(others.flatten(), own, rng) if self.chain.splice else None,
+            self.draw_spliced(others.flatten(), clips, factors, rng) if self.chain.splice else None,
+            self.moved(replicas.flatten(), clips, factors),
         )
 
-    def draw_spliced(self, starts: Tensor, own: Tensor, rng: torch.Generator) -> SplicedCrops:
-        """Positions (replicas,) of second crops, numbers of their clips -> the crops that are used, with their draws."""
+    def moved(self, starts: Tensor, clips: Tensor, factors: Draws) -> Draws:
+        """Positions (m,) of crops and the numbers of their clips -> where steps on time cut them; nothing without such steps."""
+        if not factors:
+            return {}
+        ends = self.clip_start[clips], self.clip_end[clips]
+        return self.chain.time.places(factors, self.audio, starts, *ends, self.context)
+
+    def draw_spliced(self, starts: Tensor, clips: Tensor, factors: Draws, rng: torch.Generator) -> SplicedCrops:
+        """Positions (replicas,) of second crops, their clips, how fast the first are -> the crops that are used, with draws."""
         replicas, at = self.chain.splice.draw(len(starts), rng)
-        starts, own = starts[replicas], own[replicas]
-        wave = self.chain.draw_wave(len(replicas), self.context + SEGMENT, rng, own)
-        return SplicedCrops(replicas, at, starts, self.clip_start[own], wave)
+        (as_fast,) = rows_of([factors], replicas)
+        starts, clips = starts[replicas], clips[replicas]
+        wave = self.chain.draw_wave(len(replicas), self.context + SEGMENT, rng, clips)
+        return SplicedCrops(replicas, at, starts, self.clip_start[clips], wave, self.moved(starts, clips, as_fast))
 
     def images(self, plan: BatchPlan, rows: range | None = None) -> Tensor:
         """(rows, mels, frames) log-mel images of some rows of a plan; None: of all.
@@ -213,14 +227,18 @@ class Batches:
         if not len(replicas):
             return self.audio.cut(plan.start[anchors], SEGMENT)
         at, wave = as_slice(replicas), rows_of(plan.wave, as_slice(numbers))
-        degraded = self.degrade(plan.start[at], plan.clip_start[at], wave)
+        (time,) = rows_of([plan.time], as_slice(numbers))
+        degraded = self.degrade(plan.start[at], plan.clip_start[at], wave, time)
         if plan.spliced:
             self.splice(degraded, plan.spliced, torch.tensor(numbers))
         return torch.cat([self.audio.cut(plan.start[anchors], SEGMENT), degraded])
 
-    def degrade(self, starts: Tensor, clip_starts: Tensor, wave: list[Draws]) -> Tensor:
-        """(m,) positions in the packed split -> (m, SEGMENT) degraded samples."""
-        cut = self.audio.cut_with_past(starts, SEGMENT, self.context, clip_starts)
+    def degrade(self, starts: Tensor, clip_starts: Tensor, wave: list[Draws], time: Draws | None = None) -> Tensor:
+        """(m,) positions in the packed split -> (m, SEGMENT) degraded samples; ``time``: see ``moved``."""
+        if time:
+            cut = self.chain.time.cut(self.audio, time, self.context + SEGMENT)
+        else:
+            cut = self.audio.cut_with_past(starts, SEGMENT, self.context, clip_starts)
         return self.chain.degrade(cut, wave)[:, -SEGMENT:]
 
     def splice(self, degraded: Tensor, spliced: SplicedCrops, numbers: Tensor) -> None:
@@ -230,8 +248,9 @@ class Batches:
         if not len(replicas):
             return
         start, clip_start = self.audio.places(spliced.start[here]), self.audio.places(spliced.clip_start[here])
-        others = BatchPlan(0, start, clip_start, rows_of(spliced.wave, here), [], None).sent(degraded.device)
-        other = self.degrade(others.start, others.clip_start, others.wave)
+        time, *wave = rows_of([spliced.time, *spliced.wave], here)
+        others = BatchPlan(0, start, clip_start, wave, [], None, time).sent(degraded.device)
+        other = self.degrade(others.start, others.clip_start, others.wave, others.time)
         rows, at = compute.send([torch.searchsorted(numbers, replicas), spliced.at[here]], degraded.device)
         later = torch.arange(SEGMENT, device=degraded.device) >= at
         degraded[rows] = torch.where(later, other, degraded[rows])

@@ -41,6 +41,9 @@ class Validation:
             torch.from_numpy(part[:segments]) for part in (db.segments.start, db.segments.low, db.segments.high)
         )
         self.db, self.chain = AudioPool(db, device), chain
+        clips = db.clips.iloc[db.segments.clip[:segments]]
+        self.clip_start = torch.from_numpy(clips["start"].to_numpy().copy())
+        self.clip_end = self.clip_start + torch.from_numpy(clips["samples"].to_numpy().copy())
         self.query = self.db if chain or query is None else AudioPool(query, device)
         self.lengths = [n for n in lengths if n <= len(self.start)]
 
@@ -60,8 +63,17 @@ class Validation:
 
     def degraded(self, log_mel: nn.Module, rows: Tensor, rng: torch.Generator) -> Tensor:
         """(B, mels, frames) images of the queries that the chain makes of some segments (B,)."""
-        low, high = self.low[rows], self.high[rows]
-        waves = self.chain.query(lambda at: self.db.cut(at, SEGMENT), self.start[rows], low, high, rows, rng)
+        low, high, ends = self.low[rows], self.high[rows], (self.clip_start[rows], self.clip_end[rows])
+        time = self.chain.time
+        factors = time.draw(len(rows), rng)
+
+        def cut(at: Tensor, some: Tensor | slice) -> Tensor:
+            if not factors:
+                return self.db.cut(at, SEGMENT)
+            as_fast = {name: values[some] for name, values in factors.items()}
+            return time.cut(self.db, time.places(as_fast, self.db, at, *(end[some] for end in ends)), SEGMENT)
+
+        waves = self.chain.query(cut, self.start[rows], low, high, rows, rng)
         images = log_mel(waves)
         return self.chain.mask(images, self.chain.draw_image(images.shape, rng))
 

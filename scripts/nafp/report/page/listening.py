@@ -139,15 +139,22 @@ def chain_steps(
     rng = Generator().manual_seed(seed)
     middle = len(train.segments) // 2
     low, high = (torch.from_numpy(part[middle : middle + 1]) for part in (train.segments.low, train.segments.high))
-    start = int(train.segments.start[middle])
+    start, audio, number = int(train.segments.start[middle]), AudioPool(train), train.segments.clip[middle]
+    clip = audio.start[[number]], (audio.start + audio.samples)[[number]]
     shown = []
     names = names_of(steps)
     for count in range(len(steps) + 1):
         chain = Chain(steps[:count], pools)
         rng.manual_seed(seed)
         offset = int(chain.draw_offsets(low, high, 1, rng, torch.tensor([middle]))[0, 1])
-        cut = train.audio[start + offset : start + offset + SEGMENT].astype(np.float32) / 32768
-        x = chain.degrade(torch.from_numpy(cut)[None], chain.draw_wave(1, SEGMENT, rng))
+        at = torch.tensor([start + offset])
+        factors = chain.time.draw(1, rng)
+        x = (
+            chain.time.cut(audio, chain.time.places(factors, audio, at, *clip), SEGMENT)
+            if factors
+            else audio.cut(at, SEGMENT)
+        )
+        x = chain.degrade(x, chain.draw_wave(1, SEGMENT, rng))
         image = log_mel(x)
         image = chain.mask(image, chain.draw_image(image.shape, rng))
         audible = count == 0 or STEPS[names[count - 1]].stage != "image"

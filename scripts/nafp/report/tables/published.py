@@ -9,6 +9,7 @@ import pandas as pd
 
 from nafp.evaluation.starts import ICASSP_IDS_SHA256
 from nafp.grid import FILES
+from nafp.search.types import rates_of_index
 
 PAPER, RERUN = "paper", "users' re-run"
 # published database -> name of the data set, and its segments: the paper's 56 M became 54 M in the original code's data
@@ -78,7 +79,11 @@ def _same_index(database: str, row: Mapping[str, Any]) -> bool:
     options = json.loads(row["index_options"]) or {}
     kind = options.get("type", row["index"]), options.get("nlist"), options.get("nprobe"), options.get("nbits")
     codes, dim = options.get("m", 0), row["dim"] if pd.notna(row["dim"]) else CODES
-    return kind in {("ivfpq", nlist, 40, 8) for nlist in (200, 256)} and min(codes, dim) == min(CODES, dim)
+    return (
+        rates_of_index(options) == [1]
+        and kind in {("ivfpq", nlist, 40, 8) for nlist in (200, 256)}
+        and min(codes, dim) == min(CODES, dim)
+    )
 
 
 SAME: dict[str, Callable[[str, Mapping[str, Any]], bool]] = {  # condition of a comparison -> whether it holds

@@ -5,7 +5,7 @@ test in ``tests/support/indexes.py``. Planning reads these files: Faiss and Milv
 are called as in the library that takes them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -22,12 +22,31 @@ INDEX_TYPES: dict[str, type[IndexType]] = {
 }
 
 
+RATES = {
+    "type": "array",
+    "minItems": 1,
+    "uniqueItems": True,
+    "items": {"type": "number", "minimum": 0.5, "maximum": 2},
+    "description": "song seconds a second of the query, each of which the search tries; of any type, [1] if not given",
+}
+
+
+def rates_of_index(options: Mapping[str, Any]) -> Sequence[float]:
+    """The rates at which sequences are searched with an index of these options."""
+    return options.get("rates", [1.0])
+
+
+def without_rates(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that an index is built and opened with."""
+    return {name: value for name, value in options.items() if name != "rates"}
+
+
 def index_type_of(name: str, options: Mapping[str, Any]) -> IndexType:
     """The type of a named index, which is its option ``type`` or its name, with the other options.
 
     Raises UserError for an unknown type, and for options that are unknown or missing.
     """
-    options = dict(options)
+    options = without_rates(options)
     kind = options.pop("type", name)
     if kind not in INDEX_TYPES:
         raise UserError(f"index {name!r}: unknown type {kind!r}; known: {', '.join(INDEX_TYPES)}")
