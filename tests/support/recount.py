@@ -107,7 +107,7 @@ def interval(seeds: Sequence[Sequence[tuple[int, int]]]) -> tuple[float, float]:
 
 def p_of(ours: Sequence[Sequence[tuple[int, int]]], theirs: Sequence[Sequence[tuple[int, int]]]) -> float:
     """Two-sided p of two systems, each a list of seeds: all signs of the songs' differences, and seeds and songs together."""
-    songs, total = len(ours[0]), sum(n for _, n in ours[0])
+    songs = len(ours[0])
     a, b = ([[h for h, _ in seed] for seed in side] for side in (ours, theirs))
     whole = [sum(s[i] for s in a) * len(b) - sum(s[i] for s in b) * len(a) for i in range(songs)]
     ways = {0: 1}
@@ -120,14 +120,23 @@ def p_of(ours: Sequence[Sequence[tuple[int, int]]], theirs: Sequence[Sequence[tu
     p = sum(count for reached, count in ways.items() if abs(reached) >= abs(sum(whole))) / 2**songs
     if len(a) == len(b) == 1:
         return p
-    each = [one / len(a) / len(b) for one in whole]
+    mean, variance, freedom = apart(ours, theirs)
+    return max(p, 2 * student.sf(abs(mean) / math.sqrt(variance), freedom)) if variance else p
+
+
+def apart(
+    ours: Sequence[Sequence[tuple[int, int]]], theirs: Sequence[Sequence[tuple[int, int]]]
+) -> tuple[float, float, float]:
+    """The difference of two systems' rates, its variance over songs and seeds, and its degrees of freedom."""
+    songs, total = len(ours[0]), sum(n for _, n in ours[0])
+    a, b = ([[h for h, _ in seed] for seed in side] for side in (ours, theirs))
+    each = [sum(s[i] for s in a) / len(a) - sum(s[i] for s in b) / len(b) for i in range(songs)]
     mean = sum(each) / total
     off = sum((one - mean * n) ** 2 for one, (_, n) in zip(each, ours[0], strict=True))
     parts = [(off * songs / (songs - 1) / total**2, songs - 1)]
     parts += [(variance_of([sum(s) / total for s in x]) / len(x), len(x) - 1) for x in (a, b) if len(x) > 1]
     variance = sum(part for part, _ in parts)
-    freedom = variance**2 / sum(part**2 / free for part, free in parts) if variance else 1
-    return max(p, 2 * student.sf(abs(mean) / math.sqrt(variance), freedom)) if variance else p
+    return mean, variance, variance**2 / sum(part**2 / free for part, free in parts) if variance else 1
 
 
 def corrected(p: Sequence[float]) -> list[float]:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from nafp.evaluation.metrics import METRICS, columns, with_paired_tests
-from nafp.evaluation.statistics import paired_test
+from nafp.evaluation.statistics import difference_interval, paired_test
 from nafp.files import damaged_file_errors
 
 
@@ -57,10 +57,21 @@ def read_hits(path: Path) -> SongHits:
     )
 
 
+@dataclass(frozen=True)
+class Pair:
+    """One system against another: ``p`` and ``direction`` of `paired_test`; ``difference`` with its interval, -1..1."""
+
+    p: float
+    direction: int
+    difference: float
+    low: float
+    high: float
+
+
 def paired_tests(
-    a: Sequence[SongHits], b: Sequence[SongHits], matches: Iterable[str] | None = None
-) -> dict[tuple[str, float], tuple[float, int]]:
-    """(match, seconds) -> p and direction (`paired_test`) of one system against another, each a list of its seeds.
+    a: Sequence[SongHits], b: Sequence[SongHits], matches: Iterable[str] | None = None, level: float = 0.95
+) -> dict[tuple[str, float], Pair]:
+    """(match, seconds) -> one system against another, each a list of its seeds; ``level``: of the intervals.
 
     For the query lengths that all have; ``matches``: all if not given. Empty if they were not asked the same songs at the same
     times; two query sets may be compared, too: a query of one is the same second of the same song as the other's, degraded
@@ -70,8 +81,12 @@ def paired_tests(
         return {}
     shared = [s for s in a[0].seconds if all(s in one.seconds for one in (*a, *b))]
     return {
-        (match, s): paired_test(*(np.stack([one.of(match, s) for one in side]) for side in (a, b)), a[0].queries)
+        (match, s): _pair(*(np.stack([one.of(match, s) for one in side]) for side in (a, b)), a[0].queries, level)
         for match in (METRICS if matches is None else matches)
         if match in with_paired_tests()
         for s in shared
     }
+
+
+def _pair(a: np.ndarray, b: np.ndarray, queries: np.ndarray, level: float) -> Pair:
+    return Pair(*paired_test(a, b, queries), *difference_interval(a, b, queries, level))

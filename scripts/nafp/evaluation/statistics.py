@@ -96,18 +96,37 @@ def paired_test(a: np.ndarray, b: np.ndarray, queries: np.ndarray) -> tuple[floa
     return max(p, _seeds_and_songs_p(a, b, queries)), direction
 
 
+def difference_interval(
+    a: np.ndarray, b: np.ndarray, queries: np.ndarray, level: float = 0.95
+) -> tuple[float, float, float]:
+    """How far two systems are apart on the same queries: hits (seeds, songs) of each -> (difference a - b, low, high), -1..1.
+
+    Student's interval, whose variance is the songs' plus the seeds'; with one seed each, for these two trained models. NaN where
+    no song and no seed differs, which leaves nothing to judge by.
+    """
+    mean, variance, freedom = _difference(np.atleast_2d(a), np.atleast_2d(b), queries)
+    half = float(stats.t.ppf(0.5 + level / 2, freedom) * np.sqrt(variance)) if variance else np.nan
+    return mean, max(mean - half, -1.0), min(mean + half, 1.0)
+
+
 def _seeds_and_songs_p(a: np.ndarray, b: np.ndarray, queries: np.ndarray) -> float:
-    """Two-sided p of a t test of the difference of two means, over songs, which are the same, and over each one's seeds."""
+    """Two-sided p of a t test of the difference of two means."""
+    mean, variance, freedom = _difference(a, b, queries)
+    if variance == 0:
+        return float(mean == 0)
+    return float(2 * stats.t.sf(abs(mean) / np.sqrt(variance), freedom))
+
+
+def _difference(a: np.ndarray, b: np.ndarray, queries: np.ndarray) -> tuple[float, float, float]:
+    """The difference of two means, its variance over songs, which are the same, and over each one's seeds, and its freedom."""
     songs, total = len(queries), queries.sum()
     of_songs = a.mean(axis=0) - b.mean(axis=0)
     mean = of_songs.sum() / total
     parts = [(np.square(of_songs - mean * queries).sum() / total**2 * songs / max(songs - 1, 1), songs - 1)]
     parts += [((one.sum(axis=1) / total).var(ddof=1) / len(one), len(one) - 1) for one in (a, b) if len(one) > 1]
-    variance = sum(part for part, _ in parts)
-    if variance == 0:
-        return float(mean == 0)
-    freedom = variance**2 / sum(part**2 / free for part, free in parts if part)
-    return float(2 * stats.t.sf(abs(mean) / np.sqrt(variance), freedom))
+    variance = float(sum(part for part, _ in parts))
+    freedom = variance**2 / sum(part**2 / free for part, free in parts if part) if variance else np.inf
+    return float(mean), variance, float(freedom)
 
 
 def sign_flip_p(differences: np.ndarray) -> float:

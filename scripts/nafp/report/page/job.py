@@ -11,6 +11,7 @@ from nafp.report.page.headline import headline
 from nafp.report.page.page import Section, render_page
 from nafp.report.tables.cells import load_cells, run_labels
 from nafp.report.tables.study import load_table
+from nafp.report.tables.verdict import verdict
 
 Paths = Sequence[str | Path]
 CAPTIONS = {
@@ -70,6 +71,11 @@ def write_page(
     page.write_text(text, encoding="utf-8")
 
     lines = [f"{entry['value']:>8}  {entry['text']}" for entry in figures] + [state] * bool(state)
+    lines += [
+        f"{'':>8}  {name}: {said}"
+        for name, section in zip(studies, sections, strict=True)
+        if (said := verdict(section.table))
+    ]
     lines += ["", f"scoreboard  {page.resolve()}"]
     lines += [f"table       {path.with_suffix('.md')}" for path in tables.values()]
     (folder / "summary.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -17,6 +17,7 @@ from nafp.report.tables.formats import caption
 from nafp.report.tables.layout import MISSING, Entry, Group, layout
 from nafp.report.tables.published import PAPER, RERUN
 from nafp.report.tables.study import OURS
+from nafp.report.tables.verdict import verdict
 
 ORIGINS = {
     OURS: "measured here",
@@ -82,6 +83,7 @@ def _study(section: Section, number: int) -> dict[str, Any]:
         "id": f"study-{number}",
         "name": re.sub(r"(?<=[a-z])(?=\d)|_", " ", section.name),
         "question": section.question,
+        "verdict": verdict(section.table),
         "plan": plan,
         "labels": len(plan.blocks[0].groups[0].labels) if plan.blocks else 0,
         "matches": list(dict.fromkeys(section.table["match"])),

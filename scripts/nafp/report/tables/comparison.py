@@ -85,13 +85,13 @@ def of_cell(a: Path, b: Path) -> pd.DataFrame:
     shared = {"run": cell.run, "index": cell.index, "epoch": cell.epoch}
     songs, queries = len(ours.queries), int(ours.queries.sum())
     rows = []
-    for (match, seconds), (p, _) in paired_tests([theirs], [ours]).items():
+    for (match, seconds), pair in paired_tests([theirs], [ours]).items():
         rates = [100 * one.of(match, seconds).sum() / queries for one in (ours, theirs)]
         rows.append(
             {
                 **shared,
                 **{"match": match, "query_s": seconds, "songs": songs, "queries": queries},
-                **{"a_pct": rates[0], "b_pct": rates[1], "difference": rates[1] - rates[0], "p": p},
+                **{"a_pct": rates[0], "b_pct": rates[1], "difference": rates[1] - rates[0], "p": pair.p},
             }
         )
     return pd.DataFrame(rows)

@@ -68,12 +68,12 @@ def _one_or_more(numbers: pd.Series) -> str:
 def to_markdown(table: pd.DataFrame) -> str:
     """A table of `study.study_table` as Markdown, below its caption."""
     plan = layout(table)
-    lines = [_markdown_row([_escaped(entry.text) for entry in _head(plan)])]
+    lines = [_markdown_row([escaped(entry.text) for entry in _head(plan)])]
     lines.append(
         "|" + "|".join(":--" if entry.kind in ("method", "index", "match") else "--:" for entry in _head(plan)) + "|"
     )
     lines += [_markdown_row([_markdown(entry) for entry in row]) for row in _rows(plan)]
-    return f"{_escaped(under(table, plan))}\n\n" + "\n".join(lines) + "\n"
+    return f"{escaped(under(table, plan))}\n\n" + "\n".join(lines) + "\n"
 
 
 def under(table: pd.DataFrame, plan: Layout) -> str:
@@ -100,12 +100,12 @@ def _markdown_row(texts: list[str]) -> str:
 
 
 def _markdown(entry: Entry) -> str:
-    text = _escaped(entry.text)
+    text = escaped(entry.text)
     text = f"**{text}**" if entry.best else text
     return " ".join(part for part in (text, f"({'; '.join(entry.below)})" if entry.below else "", entry.mark) if part)
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
     """Text with Markdown's characters escaped, so that names become neither links nor HTML."""
     return re.sub(r"([\\|*<`\[\]])", r"\\\1", " ".join(text.split()))
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nafp.evaluation.song_hits import paired_tests, read_hits
+from nafp.evaluation.song_hits import Pair, paired_tests, read_hits
 from nafp.evaluation.statistics import LEVEL, holm
 from nafp.grid import AXES, FILES, CellKey
 from nafp.report.tables.cells import (
@@ -41,11 +41,14 @@ COLUMNS = [
         "seed_sd_pct",
         "mrr",
     ),
-    *("paper_pct", "minus_paper", "rerun_pct", "minus_rerun", "baseline", "p", "p_holm", "versus", "best", *COSTS),
+    *("paper_pct", "minus_paper", "rerun_pct", "minus_rerun", "baseline", "minus_baseline", "minus_baseline_low"),
+    *("minus_baseline_high", "p", "p_holm", "versus", "best", *COSTS),
     *("runs", "dataset", "protocol", "epoch", "database_segments"),
 ]
 _INTEGERS = dict.fromkeys(["row", "N", "d", "seeds", "planned", "songs", "hits"], "Int64")
 _OWN_COLUMN = {"bsz", "dim", "index", *AXES}  # fields with a column of their own, or that are the method
+AGAINST = {"minus_baseline": "difference", "minus_baseline_low": "low", "minus_baseline_high": "high"}
+UNTESTED = Pair(np.nan, 0, np.nan, np.nan, np.nan)
 DEFAULT_MATCHES = ("exact", "near", "open set")
 _PUBLISHED_LENGTHS = (1, 2, 3, 5, 6, 10)
 
@@ -73,7 +76,8 @@ def study_table(cells: pd.DataFrame, published: pd.DataFrame, study: Study) -> p
     ``cells``: as from `load_cells`; the per-query tables beside them give the intervals and the tests against the baseline. Rates
     are percent, `minus_paper` and `minus_rerun` differences in points to numbers that are comparable
     (`published.why_not_comparable`), `p_holm` is corrected over the study, `versus` is "better" or "worse" than the baseline
-    where that is below LEVEL and all seeds agree. Rows with the same `row` belong side by side.
+    where that is below LEVEL and all seeds agree. `minus_baseline` is in points, its interval simultaneous for all configurations
+    of the study. Rows with the same `row` belong side by side.
     """
     ours = _ours(cells, published, study)
     if len(ours) and study.baseline:
@@ -186,19 +190,22 @@ def _tested(ours: pd.DataFrame, study: Study, cells: pd.DataFrame) -> pd.DataFra
         for row in ours[["runs", "index", "query_set"]].itertuples(index=False, name="Row")
     ]
     is_baseline = [chosen in keys for keys in configurations]
-    ours = ours.assign(baseline=is_baseline, p=np.nan, p_holm=np.nan, versus="")
+    ours = ours.assign(baseline=is_baseline, p_holm=np.nan, versus="", **dict.fromkeys(AGAINST, np.nan))
     if not any(is_baseline):
         return ours
     tables = dict(zip(keys_of(cells), cells["answers"].unique(), strict=True))
     answers = {keys: [read_hits(tables[key]) for key in keys] for keys in set(configurations) - {()}}
     baselines = configurations[is_baseline.index(True)]
     tested = {keys: seeds for keys, seeds in answers.items() if keys != baselines}
-    found = {keys: paired_tests(seeds, answers[baselines], study.matches) for keys, seeds in tested.items()}
+    level = 1 - LEVEL / max(len(tested), 1)  # Bonferroni's
+    found = {keys: paired_tests(seeds, answers[baselines], study.matches, level) for keys, seeds in tested.items()}
     numbers = zip(configurations, ours["match"], ours["query_s"], strict=True)
-    tests = [found.get(keys, {}).get((match, seconds), (np.nan, 0)) for keys, match, seconds in numbers]
-    ours["p"], direction = zip(*tests, strict=True)
+    tests = [found.get(keys, {}).get((match, seconds), UNTESTED) for keys, match, seconds in numbers]
+    ours["p"], direction = ([getattr(test, name) for test in tests] for name in ("p", "direction"))
+    for column, name in AGAINST.items():
+        ours[column] = [100 * getattr(test, name) for test in tests]
     ours["p_holm"] = holm(ours["p"])
-    ours["versus"] = np.where(ours["p_holm"] < LEVEL, np.array(["", "better", "worse"])[list(direction)], "")
+    ours["versus"] = np.where(ours["p_holm"] < LEVEL, np.array(["", "better", "worse"])[direction], "")
     return ours
 
 

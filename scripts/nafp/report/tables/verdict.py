@@ -1,0 +1,92 @@
+"""What a study says, in a sentence or two made of its table: which configuration is best, by how much, whether by chance."""
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from nafp.evaluation.statistics import LEVEL
+from nafp.report.tables.cells import plain
+from nafp.report.tables.layout import MINUS, one_decimal
+from nafp.report.tables.study import NOT_RUN, OURS
+
+FIELDS = {"N": "N = ", "d": "d = ", "index": ""}  # columns that tell configurations apart, beside the method
+
+
+def verdict(table: pd.DataFrame) -> str:
+    """The verdict of a table of `study.study_table`, on its first kind of match; empty if nothing has run.
+
+    The configuration that finds most of the shortest queries is held against the baseline, and the same two at the longest.
+    Being the best of k is corrected for: p is multiplied by k (Bonferroni), and the intervals are simultaneous.
+    """
+    ours = table[table["source"].eq(OURS) & table["state"].ne(NOT_RUN)]
+    if ours.empty:
+        return ""
+    first = ours[ours["match"].eq(ours["match"].iloc[0])]
+    short, long = (first[first["query_s"].eq(first["query_s"].agg(end))] for end in ("min", "max"))
+    names = dict(zip(short["row"], _names(short), strict=True))
+    best = short.loc[short["hit_rate_pct"].idxmax()]
+    baseline, tested = short[short["baseline"]], short[short["p"].notna()]
+    if len(short) == 1:
+        return f"{names[best['row']]} finds {_rate(best)}."
+    if baseline.empty or tested.empty:
+        return f"{names[best['row']]} finds most: {_rate(best)}. Nothing was tested: the baseline has not run."
+    theirs, count = names[baseline["row"].iloc[0]], len(tested)
+    opening = ""
+    if best["baseline"]:
+        best = tested.loc[tested["minus_baseline"].idxmax()]
+        others = f"; {_worse(tested)}" if count > 1 else ""
+        opening = f"{theirs} finds most: {_rate(baseline.iloc[0])}{others}. "
+    said = f"{opening}{names[best['row']]} finds {_difference(best, theirs, count)}."
+    for late in long[long["row"].eq(best["row"]) & long["p"].notna()].to_dict("records"):
+        if late["query_s"] > best["query_s"]:
+            said += f" At {late['query_s']:g} s: {_signed(late['minus_baseline'])} points, {_chance(late, count)})."
+    return said
+
+
+def _worse(tested: pd.DataFrame) -> str:
+    """How many of the others are worse than the baseline beyond chance, for all of them together."""
+    worse = ((tested["p"] * len(tested)).lt(LEVEL) & tested["minus_baseline"].lt(0)).sum()
+    return f"{worse} of the {len(tested)} others {'is' if worse == 1 else 'are'} worse beyond chance"
+
+
+def _difference(row: Mapping, baseline: str, count: int) -> str:
+    points, more = one_decimal(abs(row["minus_baseline"])), "more" if row["minus_baseline"] >= 0 else "fewer"
+    best = f"; corrected for {count} comparisons" if count > 1 else ""
+    return (
+        f"{points} points {more} than {baseline} at {row['query_s']:g} s: {_chance(row, count)}, {_sample(row)}{best})"
+    )
+
+
+def _chance(row: Mapping, count: int) -> str:
+    """Whether a difference is significant, and its interval; the bracket stays open."""
+    if pd.isna(row["minus_baseline_low"]):
+        return "not significant (no song differs"
+    word = "significant" if row["p"] * count < LEVEL else "not significant"
+    return f"{word} (95 % {_signed(row['minus_baseline_low'])} to {_signed(row['minus_baseline_high'])}"
+
+
+def _sample(row: Mapping) -> str:
+    seeds = f", {row['seeds']} seeds" if row["seeds"] > 1 else ", one seed"
+    return f"{row['songs']:,} songs{seeds}"
+
+
+def _rate(row: Mapping) -> str:
+    interval = f"95 % {one_decimal(row['low_pct'])} to {one_decimal(row['high_pct'])}"
+    return f"{one_decimal(row['hit_rate_pct'])} % of queries of {row['query_s']:g} s ({interval}, {_sample(row)})"
+
+
+def _signed(points: float) -> str:
+    text = one_decimal(abs(points))
+    return f"{MINUS}{text}" if points < 0 and text != "0.0" else text
+
+
+def _names(rows: pd.DataFrame) -> Sequence[str]:
+    """A name for each configuration: what tells it from the others."""
+    several = [column for column in FIELDS if rows[column].nunique(dropna=False) > 1]
+    common = set.intersection(*(set(method.split(", ")) for method in rows["method"])) if len(rows) > 1 else {"nafp"}
+    found = []
+    for row in rows.to_dict("records"):
+        parts = [part for part in row["method"].split(", ") if part not in common]
+        parts += [f"{FIELDS[column]}{plain(row[column])}" for column in several if pd.notna(row[column])]
+        found.append(", ".join(parts) or row["method"])
+    return found

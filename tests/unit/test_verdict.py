@@ -1,0 +1,114 @@
+"""What a study says in words: every number of it counted again from the per-query tables, by tests/support/recount.py."""
+
+import json
+import math
+import re
+
+import pytest
+from boards import LENGTHS, ROWS_A_SONG, tabulated, write_grid
+from recount import apart, by_song, interval, one_decimal, p_of
+from scipy.stats import t as student
+
+from nafp.report.page.page import Section, render_page
+from nafp.report.tables.study import Study
+from nafp.report.tables.verdict import verdict
+
+SIZES = (60, 120, 240)
+
+
+@pytest.fixture(scope="module", params=[1, 3], ids=["one seed", "three seeds"])
+def grid(request, tmp_path_factory):
+    """The cells of each batch size, its seeds side by side."""
+    folder, seeds = tmp_path_factory.mktemp("verdict"), range(request.param)
+    paths = write_grid(folder, [{"bsz": bsz, "seed": seed} for bsz in SIZES for seed in seeds], ["l2"], queries=300)
+    return [paths[len(seeds) * i : len(seeds) * (i + 1)] for i in range(len(SIZES))]
+
+
+def said_of(grid, baseline: int) -> tuple[str, list]:
+    """The verdict with one of the sizes as baseline, and the study's table."""
+    stated = json.loads(grid[baseline][0].read_text())
+    study = Study("sizes", ["bsz"], "?", ("exact", "near"), baseline=(stated["run"], "l2", "files"))
+    table = tabulated([path for size in grid for path in size], study)[1]
+    return verdict(table), table
+
+
+def songs_of(size, length: int) -> list:
+    return [by_song(path.with_suffix(".hits.parquet"), "exact", length, ROWS_A_SONG) for path in size]
+
+
+def rate(songs) -> float:
+    return 100 * sum(h for seed in songs for h, _ in seed) / sum(n for seed in songs for _, n in seed)
+
+
+def points(text: str) -> float:
+    return float(text.replace("\N{MINUS SIGN}", "-"))
+
+
+NUMBER = "(\N{MINUS SIGN}?[0-9.]+)"
+APART = rf"(significant|not significant) \((?:95 % {NUMBER} to {NUMBER}|no song differs)"
+
+
+@pytest.mark.parametrize("baseline", range(len(SIZES)))
+def test_every_number_is_counted_again(grid, baseline):
+    said, _ = said_of(grid, baseline)
+    short, long = ([songs_of(size, length) for size in grid] for length in (LENGTHS[0], LENGTHS[-1]))
+    rates = [rate(songs) for songs in short]
+    winner = rates.index(max(rates))
+    others = [i for i in range(len(SIZES)) if i != baseline]
+    if winner == baseline:
+        low, high = interval(short[winner])
+        worse = [i for i in others if 2 * p_of(short[i], short[baseline]) < 0.05 and rates[i] < rates[baseline]]
+        opening = f"N = {SIZES[winner]} finds most: {one_decimal(max(rates))} % of queries of 1 s (95 % {one_decimal(low)} to "
+        assert said.startswith(f"{opening}{one_decimal(high)}, 40 songs")
+        assert f"; {len(worse)} of the 2 others" in said
+        said = said.split("beyond chance. ")[1]
+        chosen = max(others, key=lambda i: rates[i])
+    else:
+        chosen = winner
+    match = re.match(
+        rf"N = (\d+) finds ([0-9.]+) points (more|fewer) than N = (\d+) at 1 s: {APART}, 40 songs, (one seed|3 seeds); corrected "
+        rf"for 2 comparisons\)\. At 10 s: {NUMBER} points, {APART}\)\.$",
+        said,
+    )
+    size, by, more, than, word, low, high, _, late, late_word, late_low, late_high = match.groups()
+    assert (int(size), int(than)) == (SIZES[chosen], SIZES[baseline])
+    assert (-1 if more == "fewer" else 1) * float(by) == pytest.approx(rates[chosen] - rates[baseline], abs=0.0501)
+    for songs, sizes in ((short, (word, low, high)), (long, (late_word, late_low, late_high))):
+        mean, variance, freedom = apart(songs[chosen], songs[baseline])
+        half = student.ppf(1 - 0.05 / 4, freedom) * math.sqrt(variance)  # for two comparisons
+        ends = max(mean - half, -1), min(mean + half, 1)
+        stated = [points(text) for text in sizes[1:] if text]
+        assert stated == pytest.approx([100 * end for end in ends] if variance else [], abs=0.0501)
+        assert (sizes[0] == "significant") == (2 * p_of(songs[chosen], songs[baseline]) < 0.05)
+    assert points(late) == pytest.approx(100 * apart(long[chosen], long[baseline])[0], abs=0.0501)
+
+
+def test_studies_with_little_to_say(grid):
+    study = Study("sizes", ["bsz"], "?", ("exact",))
+    assert verdict(tabulated([], study)[1]) == ""
+    alone = verdict(tabulated(grid[0], study)[1])
+    assert re.fullmatch(
+        r"\S+ finds [0-9.]+ % of queries of 1 s \(95 % [0-9.]+ to [0-9.]+, 40 songs, .* seeds?\)\.", alone
+    )
+    untested = verdict(tabulated([*grid[0], *grid[1]], study)[1])
+    assert untested.endswith("Nothing was tested: the baseline has not run.") and " finds most: " in untested
+
+
+def test_equal_systems_are_said_to_be_equal(tmp_path):
+    """The same answers under two names: no song differs, and no interval is made of that."""
+    from boards import write_cell
+
+    paths = [write_cell(tmp_path, {"bsz": bsz}, skill=0.3) for bsz in (60, 120)]
+    stated = json.loads(paths[0].read_text())
+    study = Study("same", ["bsz"], "?", ("exact",), baseline=(stated["run"], "l2", "files"))
+    said = verdict(tabulated(paths, study)[1])
+    assert (
+        "N = 120 finds 0.0 points more than N = 60 at 1 s: not significant (no song differs, 40 songs, one seed)."
+        in said
+    )
+
+
+def test_the_page_says_it_under_the_question(grid):
+    said, table = said_of(grid, 0)
+    page = render_page("T", [], [Section("sizes", "What does a larger batch add?", table)])
+    assert f'<p class="verdict">{said}</p>'.replace(" ", "") in page.replace("\u00a0", " ").replace(" ", "")
