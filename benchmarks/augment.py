@@ -30,10 +30,13 @@ POOLS = {"bg": SOUNDS, "speech": SOUNDS, "train": SOUNDS, "ir": RESPONSES}
 def milliseconds(step: str, options: dict, rows: int, repeats: int) -> float:
     """CPU time of one step for a batch of rows, draws included: the least of the repeats."""
     chain = Chain([{step: options}], {name: AudioPool(sounds) for name, sounds in POOLS.items()})
-    x = torch.from_numpy(SOUNDS.audio[: rows * SEGMENT].reshape(rows, SEGMENT) / np.float32(32768))
+    audio, starts = AudioPool(SOUNDS), SEGMENT * torch.arange(rows)
+    x, ends = audio.cut(starts, SEGMENT), (torch.zeros(rows, dtype=torch.long), torch.full((rows,), len(SOUNDS.audio)))
     rng, times = torch.Generator().manual_seed(0), []
     for _ in range(repeats + 1):
         started = time.process_time()
+        if chain.time:
+            chain.time.cut(audio, chain.time.places(chain.time.draw(rows, rng), audio, starts, *ends), SEGMENT)
         chain.degrade(x, chain.draw_wave(rows, SEGMENT, rng))
         times.append(time.process_time() - started)
     return 1000 * min(times[1:])
@@ -46,9 +49,9 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     print(f"{processor()}, {options.rows} replicas of 1 s\n\n| step | ms |\n| --- | --- |")
-    waves = {name: OPTIONS.get(name, {}) for name, step in STEPS.items() if step.stage == "wave" and name != "codec"}
-    for name, settings in waves.items():
-        print(f"| `{name}` | {milliseconds(name, settings, options.rows, options.repeats):.1f} |", flush=True)
+    for name in [name for name, step in STEPS.items() if step.stage in ("time", "wave") and name != "codec"]:
+        taken = milliseconds(name, OPTIONS.get(name, {}), options.rows, options.repeats)
+        print(f"| `{name}` | {taken:.1f} |", flush=True)
     for name in CODECS:
         print(f"| `codec: {name}` | {milliseconds('codec', {'names': [name]}, options.rows, 2):.0f} |", flush=True)
 

@@ -8,6 +8,7 @@ from functools import cache
 
 import yaml
 from snakemake.exceptions import WorkflowError
+from snakemake.settings.types import DeploymentMethod
 
 IS_MAIN = workflow.modifier.is_main_snakefile()  # not a module of another workflow
 RULES = workflow.current_basedir.get_path_or_uri(secret_free=False)  # also where this is a module of another workflow
@@ -30,7 +31,8 @@ from nafp.augment.steps import chain_pools  # noqa: E402
 from nafp.datasets.sources import SOURCES, dataset_of  # noqa: E402
 from nafp.identify.places import check_places, label, named_folder  # noqa: E402
 from nafp.search.gpu import wants_gpu  # noqa: E402
-from nafp.search.types import index_type_of, without_rates  # noqa: E402
+from nafp.search.rates import without_rates  # noqa: E402
+from nafp.search.types import index_type_of  # noqa: E402
 from nafp.resources import ANCHORS_PER_S, MEMORY, SEGMENTS_PER_S  # noqa: E402
 from nafp.walk import files_below, is_wav, folder_signature  # noqa: E402
 
@@ -65,7 +67,6 @@ if DATA["source"] == "folder" and not Path(CORPUS, "music").is_dir():
 
 AUGMENTED = f"{RESULTS}/augmented/{config['augmented']['split']}-{config['augmented']['aug']}"
 STUDIES = {name: study for name, study in config["studies"].items() if study}
-CELLS = {name: grid.study_cells(study, config) for name, study in STUDIES.items()}
 VARIED = {name: grid.varied_fields(study, config) for name, study in STUDIES.items()}
 EPOCH = config["search"]["epoch"]
 DEFAULT_RUN = grid.run_name(config["run"])
@@ -143,6 +144,31 @@ def content_of(*files):
 def code(script):
     """Digest of a script and of the library modules that it imports: the parameter that reruns it when one changes."""
     return content_of(str(SCRIPTS / f"{script}.py"), *modules(script))
+
+
+@cache
+def lacked_by(name):
+    """What this machine lacks for a method, in a sentence; nothing if jobs bring their environment with them."""
+    brought = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method or config.get("container")
+    return "" if brought else method_of(name, config["methods"][name]).lacks()
+
+
+def why_left_out(cell):
+    """Why a cell can neither be made here nor is there already, in a sentence; nothing if it is or can."""
+    if kind_of(cell.run).searched or os.path.exists(f"{RESULTS}/scores/{grid.path_of(cell, EPOCH)}"):
+        return ""
+    return lacked_by(grid.parse_run(cell.run)["method"])
+
+
+def possible_cells(study):
+    """The cells of a study without those of methods that cannot work here: a line says why; a sentence if none is left."""
+    reasons = {cell: why_left_out(cell) for cell in grid.study_cells(STUDIES[study], config)}
+    lines = dict.fromkeys(f"study {study}: {cell.run} is left out: {why}" for cell, why in reasons.items() if why)
+    if all(reasons.values()):
+        raise WorkflowError(*lines)
+    if lines and IS_MAIN and workflow.is_main_process:
+        print("\n".join(lines), file=sys.stderr)
+    return [cell for cell, why in reasons.items() if not why]
 
 
 def log_of(job):
@@ -239,6 +265,9 @@ def shards(*splits):
         return [shard for name in names for shard in shards_of(wildcards.run, wildcards.epoch, name)]
 
     return files
+
+
+CELLS = {study: possible_cells(study) for study in STUDIES}
 
 
 def cells_of(study):

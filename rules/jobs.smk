@@ -245,7 +245,8 @@ def answering(wildcards):
 def method_inputs(wildcards):
     """The files that a method's answers depend on, as input; a sentence if it cannot work here."""
     method = answering(wildcards)
-    if problems := said(method.check):
+    cell = grid.CellKey(f"method={wildcards.name}", "", query_set_of(wildcards) or grid.FILES)
+    if problems := [*said(method.check), *filter(None, [why_left_out(cell)])]:
         raise WorkflowError(*(f"methods.{wildcards.name}: {problem}" for problem in problems))
     return method.inputs
 

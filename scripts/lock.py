@@ -5,11 +5,13 @@ python scripts/lock.py
 
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 UV = ["uv", "pip", "compile", "--quiet", "--universal", "--fork-strategy", "fewest", "--python-version", "3.11"]
 CONDA = {"python": "3.12", "pip": "25.3"}
+PROGRAMS = {"chromaprint": ["chromaprint>=1.5"]}  # of a stage, from conda-forge, where they are no Python packages
 SEARCH = ["numpy", "pandas", "pyarrow", "scipy", "soundfile", "tqdm"]
 STAGES = {  # what the scripts of a stage import, directly or through the library
     "data": ["av", "gdown", "google-crc32c", "kagglesdk", "numpy", "pandas", "requests", "scipy", "soundfile", "tqdm"],
@@ -22,6 +24,8 @@ STAGES = {  # what the scripts of a stage import, directly or through the librar
         "tqdm",
     ],
     "search": [*SEARCH, "faiss-cpu", "faiss-gpu", "google-crc32c", "requests"],
+    "landmarks": [*SEARCH, "audfprint2"],
+    "chromaprint": SEARCH,
     "milvus": [*SEARCH, "faiss-cpu", "milvus-lite", "pymilvus"],  # not faiss-gpu, which faiss-cpu would overwrite
     "listen": [
         *("av", "faiss-cpu", "faiss-gpu", "numpy", "pandas", "pillow", "safetensors", "scipy", "soundfile", "torch"),
@@ -69,11 +73,11 @@ def closure(packages: list[str]) -> list[str]:
     return [line for line in done.stdout.splitlines() if "==" in line]
 
 
-def write_environment(path: Path, packages: list[str], about: str = "") -> None:
-    """An environment file: python and pip from conda-forge, the rest pinned for pip as in the lock."""
+def write_environment(path: Path, packages: list[str], about: str = "", programs: Sequence[str] = ()) -> None:
+    """An environment file: python, pip and programs from conda-forge, the rest pinned for pip as in the lock."""
     lines = [f"# Written by scripts/lock.py; the pins are those of requirements.txt.{about}", "channels:"]
     lines += ["  - conda-forge", "  - nodefaults", "dependencies:"]
-    lines += [f"  - {name}={version}" for name, version in CONDA.items()]
+    lines += [f"  - {name}={version}" for name, version in CONDA.items()] + [f"  - {program}" for program in programs]
     lines += ["  - pip:", *(f"      - {pin}" for pin in closure(packages))]
     path.write_text("\n".join(lines) + "\n")
 
@@ -81,7 +85,7 @@ def write_environment(path: Path, packages: list[str], about: str = "") -> None:
 if __name__ == "__main__":
     compile_lock()
     for stage, packages in STAGES.items():
-        write_environment(ROOT / f"envs/{stage}.yaml", packages)
+        write_environment(ROOT / f"envs/{stage}.yaml", packages, programs=PROGRAMS.get(stage, ()))
     write_environment(
         ROOT / "environment.yaml", DRIVER, " For the driver alone: snakemake --sdm conda installs the rest."
     )

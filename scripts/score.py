@@ -18,8 +18,8 @@ from nafp.jobfacts import device_name, job_facts
 from nafp.search.checks import check_all_rows
 from nafp.search.external import OURS, Grid
 from nafp.search.index import read_index
+from nafp.search.rates import rates_of_index
 from nafp.search.sequences import recall, search_sequences
-from nafp.search.types import rates_of_index
 from nafp.search.vectors import Database, open_vectors
 from nafp.secrets import without_secrets
 

@@ -11,9 +11,10 @@ ROOT = Path(__file__).parents[2]
 DOCKERFILE, APPTAINER = ROOT / "container/Dockerfile", ROOT / "container/nafp.def"
 
 
-def test_both_install_the_lock_and_nothing_else():
+def test_both_install_the_lock_and_fpcalc_and_nothing_else():
     for path in (DOCKERFILE, APPTAINER):
         text = path.read_text()
+        assert re.findall(r"apt-get install .* (\S+) &&", text) == ["libchromaprint-tools"]
         (line,) = re.findall(r"pip install .*", text)
         assert "--no-deps" in line
         assert "--require-hashes" in line

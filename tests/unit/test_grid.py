@@ -205,6 +205,11 @@ IMPOSSIBLE = [  # path and value of what no run or cell could do, and what is sa
             "demo.queries.test: its speed or tempo would make queries of other lengths than their songs; make them a query set",
         ),
         ("query_sets.fast", [{"speed": {"percent": [5, -5]}}], "query_sets.fast.0.speed.percent: [5, -5] ends below"),
+        (
+            "query_sets.narrow",
+            [{"time_offset": {}}, {"band_pass": {"high_hz": [200, 900]}}],
+            "query_sets.narrow.1.band_pass: low_hz up to 300 and high_hz from 200 on leave no band between them",
+        ),
         ("query_sets.fast", [{"tempo": {"factor": [0.4, 1]}}], "query_sets.fast.0.tempo.factor.0: 0.4 is out of range"),
         ("chains.full", [{"splice": {}}, {"splice": {"p": 1}}], "chains.full: splice acts once, but is there 2 times"),
         ("dataset", "dmo", "dataset: 'dmo' is not known; known: demo"),

@@ -43,6 +43,7 @@ RUN = {  # command -> the same on the tiny experiment; all are run, those of wha
     "snakemake --touch --forceall --cores all": ["--touch", "--forceall"],  # the last: it changes the times of all
 }
 PLANNED = {  # hours of work: only planned
+    "snakemake methods --cores all --configfile config/methods.yaml": ["methods"],
     "snakemake robustness --cores all --configfile config/robustness.yaml": ["robustness"],
     "snakemake quirks --cores all --configfile config/quirks.yaml": ["quirks"],
     "snakemake robust_training --cores all --configfile config/robust_training.yaml": ["robust_training"],

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from nafp.augment.steps import STEPS
+from nafp.methods import METHODS
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENTS = [*sorted((ROOT / "envs").glob("*.yaml")), ROOT / "environment.yaml"]
@@ -28,7 +29,7 @@ def environment_pins(path: Path) -> dict[str, str]:
 
 CHOSEN = {
     "search_environment": ["search", "milvus"],
-    "method_environment": ["search"],
+    "method_environment": ["search", *sorted({kind.environment for kind in METHODS.values()} - {"search"})],
 }  # functions of rules/jobs.smk: their choices
 
 
@@ -40,7 +41,9 @@ def rule_environments() -> dict[str, list[str]]:
     return {script: CHOSEN[function] if function else [environment] for environment, function, script in found}
 
 
-OPTIONAL = {"pymilvus", "milvus_lite"}  # imported where the index type milvus is used, and only there
+# environment -> what is imported where its index type or method is used, and only there
+OPTIONAL = {"milvus": {"pymilvus", "milvus_lite"}, "landmarks": {"audfprint2"}}
+PROGRAMS = {"chromaprint": ["chromaprint"]}  # environment -> what it has of conda-forge besides
 WITH_A_GPU = {"search": {"torch"}, "milvus": {"torch"}}  # imported if it is there, on a machine with a GPU
 
 
@@ -77,7 +80,8 @@ def test_pins_are_those_of_the_lock(path):
 def test_environment_is_conda_forge_with_python_and_pip_pinned(path):
     environment = yaml.safe_load(path.read_text())
     assert environment["channels"] == ["conda-forge", "nodefaults"]
-    assert [dependency.split("=")[0] for dependency in environment["dependencies"][:-1]] == ["python", "pip"]
+    names = [re.split("[=>]", dependency)[0] for dependency in environment["dependencies"][:-1]]
+    assert names == ["python", "pip", *PROGRAMS.get(path.stem, [])]
 
 
 def test_every_script_has_an_environment_with_its_imports():
@@ -97,8 +101,9 @@ def test_every_script_has_an_environment_with_its_imports():
             pinned = set(environment_pins(ROOT / f"envs/{environment}.yaml"))
             if environment == "milvus":
                 pinned |= {"faiss-gpu"} if "faiss-cpu" in pinned else set()  # the same module
-                assert {name.replace("-", "_") for name in pinned} >= OPTIONAL
-            assert needed - OPTIONAL - WITH_A_GPU.get(environment, set()) <= pinned, (script, environment)
+            elsewhere = set().union(*OPTIONAL.values()) | WITH_A_GPU.get(environment, set())
+            assert needed - elsewhere <= pinned, (script, environment)
+            assert {name.replace("-", "_") for name in pinned} >= OPTIONAL.get(environment, set()), environment
 
 
 def test_environments_hold_what_augmentation_steps_import():

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from fake_conda import fake_conda
 from wavs import data_set, write
 from workflow import copy_project, planned, snakemake, tiny
 
@@ -175,26 +176,12 @@ def test_files_of_ones_own_folder_are_looked_at_when_asked(finished, tmp_path):
     assert planned(folder, target, "-R", "verify", config=config) == jobs
 
 
-CONDA = """#!/bin/sh
-case "$*" in
-    "info --json") echo '{{"conda_prefix": "{prefix}", "platform": "linux-64"}}' ;;
-    --version) echo "conda 26.1.0" ;;
-    "config --get"*) echo '{{"get": {{"channel_priority": "strict"}}}}' ;;
-    *create*) for last; do :; done; mkdir -p "$last" ;;
-esac
-"""
-
-
 def test_a_package_version_reruns_its_stage_where_conda_makes_the_environments(tmp_path):
-    """A conda that makes empty environments, in which this one's Python is found: what Snakemake compares is the file."""
+    """What Snakemake compares is the file."""
     folder = copy_project(tmp_path / "project")
     data_set(folder / "music")
     config = tiny(folder, dataset={"name": "mine", "root": "music"})
-    (tmp_path / "bin").mkdir()
-    (tmp_path / "bin/activate").touch()
-    (tmp_path / "bin/conda").write_text(CONDA.format(prefix=tmp_path))
-    (tmp_path / "bin/conda").chmod(0o755)
-    path = f"{tmp_path}/bin:{Path(sys.executable).parent}:{os.environ['PATH']}"
+    path = f"{fake_conda(tmp_path)}:{Path(sys.executable).parent}:{os.environ['PATH']}"
     options = {"config": config, "environment": {"PATH": path}}
     target = ("results/mine/data/packed/dummy.npy", "--sdm", "conda")
     done = snakemake(folder, *target, **options)

@@ -26,6 +26,7 @@ SNR = {
 }
 ORDER = COUNT | {"maximum": 16}
 FILTER = {"cutoff_hz": HERTZ, "order": ORDER}
+BAND = {"low_hz": HERTZ | {"default": [300, 300]}, "high_hz": HERTZ | {"default": [3400, 3400]}}
 MASK = {
     "fill": {"anyOf": [{"type": "string", "enum": ["min", "mean", "batch_mean", "zeros", "random"]}, RANGE]},
     "holes": COUNT,
@@ -51,9 +52,7 @@ class StepType:
     stage: str
     options: Mapping[str, Mapping]  # option -> JSON Schema; ``p`` is added
     required: Sequence[str] = ()
-    pool: str = field(
-        default="", kw_only=True
-    )  # sounds it draws from: bg, ir, speech, or train, the songs of that split
+    pool: str = field(default="", kw_only=True)  # sounds it draws from: bg, ir, speech, or train, which are songs
     rate: Callable[[float], float] | None = field(default=None, kw_only=True)
 
     @property
@@ -126,7 +125,7 @@ STEPS = {
     "gain": StepType("nafp.augment.level:Gain", "wave", {"db": RANGE | {"description": DB}}, required=["db"]),
     "low_pass": StepType("nafp.augment.filters:LowPass", "wave", FILTER),
     "high_pass": StepType("nafp.augment.filters:HighPass", "wave", FILTER),
-    "band_pass": StepType("nafp.augment.filters:BandPass", "wave", {"low_hz": HERTZ, "high_hz": HERTZ, "order": ORDER}),
+    "band_pass": StepType("nafp.augment.filters:BandPass", "wave", {**BAND, "order": ORDER}),
     "equalizer": StepType(
         "nafp.augment.filters:Equalizer",
         "wave",

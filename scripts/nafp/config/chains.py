@@ -56,6 +56,22 @@ def misplaced_steps(config: Mapping) -> list[str]:
     return problems
 
 
+def empty_bands(config: Mapping) -> list[str]:
+    """Filters ``band_pass`` whose band could be empty, one sentence each."""
+    usual = {name: option["default"] for name, option in STEPS["band_pass"].options.items() if "default" in option}
+    bands = {
+        f"{place}.{number}.band_pass": {**usual, **(one["band_pass"] or {})}
+        for place, steps in chains_of(config).items()
+        for number, one in enumerate(steps)
+        if "band_pass" in one
+    }
+    return [
+        f"{place}: low_hz up to {band['low_hz'][1]:g} and high_hz from {band['high_hz'][0]:g} on leave no band between them"
+        for place, band in bands.items()
+        if band["low_hz"][1] >= band["high_hz"][0]
+    ]
+
+
 def is_range(value: object) -> bool:
     """Whether an option of a step is a pair of numbers."""
     return isinstance(value, list) and len(value) == 2 and all(isinstance(part, (int, float)) for part in value)

@@ -16,7 +16,7 @@ from nafp.audio.kinds import check_kinds, kinds_of
 from nafp.audio.segments import SAMPLE_RATE, segments_of
 from nafp.augment.steps import rates_of
 from nafp.config import overlay
-from nafp.config.chains import misplaced_steps, own_of, reversed_ranges
+from nafp.config.chains import empty_bands, misplaced_steps, own_of, reversed_ranges
 from nafp.config.ladders import problems_of_ladders, with_ladders
 from nafp.config.schema import schema_problems
 from nafp.config.targets import problems_of_run_name
@@ -48,7 +48,9 @@ def check_config(config: Mapping, root: Path) -> None:
         refuse(schema_problems(config, root))  # the chains with the strengths in them
     problems = lost_fields(config) + unknown_names(config) + impossible_names(config, taken_names(root))
     problems = problems or reversed_ranges(config) + said(check_shares, own_of(config).get("shares", {}))
-    problems = problems or impossible_cells(config) + lost_baselines(config) + misplaced_steps(config)
+    problems = problems or impossible_cells(config) + lost_baselines(config) + misplaced_steps(config) + empty_bands(
+        config
+    )
     refuse(problems)
 
 

@@ -14,7 +14,8 @@ from nafp.evaluation.protocol import PROTOCOLS
 from nafp.methods import METHODS
 from nafp.model.encoders import ENCODERS, options_of_all
 from nafp.options import options_schema
-from nafp.search.types import INDEX_TYPES, RATES
+from nafp.search.rates import RATES
+from nafp.search.types import INDEX_TYPES
 
 # Place in the schema -> options by name, as a registry of the library states them (JSON Schemas). What has an entry here
 # has none in schemas/config.schema.yaml, so that an option is written down once, beside the code that takes it.

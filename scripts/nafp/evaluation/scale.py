@@ -12,8 +12,8 @@ from scipy.special import expit
 from nafp.errors import UserError
 from nafp.evaluation.hits import rank_of_truth
 from nafp.search.index import build_index, read_index
+from nafp.search.rates import rates_of_index
 from nafp.search.sequences import search_sequences
-from nafp.search.types import rates_of_index
 from nafp.search.vectors import Database
 
 RESAMPLES = 500

@@ -4,13 +4,17 @@ packages inside `build`."""
 from collections.abc import Mapping
 
 from nafp.errors import UserError
+from nafp.methods.chromaprint import Chromaprint
 from nafp.methods.external import External
 from nafp.methods.handed_in import HandedIn
 from nafp.methods.interface import Answering, Method
+from nafp.methods.landmarks import Landmarks
 from nafp.methods.pretrained import Pretrained
 from nafp.methods.trained import Trained
 
 METHODS: dict[str, type[Answering]] = {  # type in the config's `methods` -> its class; a new method is a new line
+    "landmarks": Landmarks,
+    "chromaprint": Chromaprint,
     "answers": HandedIn,
 }
 KINDS: tuple[type[Method], ...] = (

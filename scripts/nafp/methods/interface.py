@@ -59,7 +59,13 @@ class Answering(Method, ABC):
         return []
 
     def check(self) -> None:
-        """Raise UserError, while jobs are planned, if the method cannot work on this machine or with these options."""
+        """Raise UserError, while jobs are planned, if the method cannot work with these options."""
+
+    def lacks(self) -> str:
+        """What this machine lacks of what the method's ``environment`` has, in a sentence that says how to get it; empty if
+        nothing. Studies then do without the method, unless its jobs bring their environment with them.
+        """
+        return ""
 
     @abstractmethod
     def build(self, songs: Songs, threads: int) -> Built:

@@ -154,7 +154,7 @@ def chain_steps(
             if factors
             else audio.cut(at, SEGMENT)
         )
-        x = chain.degrade(x, chain.draw_wave(1, SEGMENT, rng))
+        x = chain.degrade(x, chain.draw_wave(1, SEGMENT, rng, torch.tensor([number])))
         image = log_mel(x)
         image = chain.mask(image, chain.draw_image(image.shape, rng))
         audible = count == 0 or STEPS[names[count - 1]].stage != "image"

@@ -9,7 +9,7 @@ import pandas as pd
 
 from nafp.evaluation.starts import ICASSP_IDS_SHA256
 from nafp.grid import FILES
-from nafp.search.types import rates_of_index
+from nafp.search.rates import rates_of_index
 
 PAPER, RERUN = "paper", "users' re-run"
 # published database -> name of the data set, and its segments: the paper's 56 M became 54 M in the original code's data

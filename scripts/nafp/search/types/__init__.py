@@ -5,11 +5,12 @@ test in ``tests/support/indexes.py``. Planning reads these files: Faiss and Milv
 are called as in the library that takes them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
 from nafp.errors import UserError
+from nafp.search.rates import without_rates
 from nafp.search.types.base import IndexType
 from nafp.search.types.flat import L2, Sq8
 from nafp.search.types.graph import Hnsw
@@ -20,25 +21,6 @@ from nafp.search.types.product_quantizer import IvfPq, IvfPqFastScan, IvfPqRr, I
 INDEX_TYPES: dict[str, type[IndexType]] = {
     each.name: each for each in (L2, Ivf, IvfPq, IvfPqRr, IvfPqRrOnDisk, Hnsw, Sq8, IvfPqFastScan, IvfRabitq, Milvus)
 }
-
-
-RATES = {
-    "type": "array",
-    "minItems": 1,
-    "uniqueItems": True,
-    "items": {"type": "number", "minimum": 0.5, "maximum": 2},
-    "description": "song seconds a second of the query, each of which the search tries; of any type, [1] if not given",
-}
-
-
-def rates_of_index(options: Mapping[str, Any]) -> Sequence[float]:
-    """The rates at which sequences are searched with an index of these options."""
-    return options.get("rates", [1.0])
-
-
-def without_rates(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options that an index is built and opened with."""
-    return {name: value for name, value in options.items() if name != "rates"}
 
 
 def index_type_of(name: str, options: Mapping[str, Any]) -> IndexType:

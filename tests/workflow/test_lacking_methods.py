@@ -1,0 +1,50 @@
+"""A method whose program is missing: studies do without it and say so, its finished cells stay, who asks for it is told."""
+
+import shutil
+
+import pytest
+from fake_conda import fake_conda
+from workflow import copy_project, planned, snakemake, tiny
+
+CELL = "results/demo/scores/method=chromaprint/answers.json"
+WHY = "fpcalc is not installed; Debian has it in libchromaprint-tools, conda-forge in chromaprint"
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """The workflow on a machine without fpcalc, with a study of two methods."""
+    programs = fake_conda(tmp_path)
+    for name in ("bash", "sh", "which", "mkdir"):
+        (programs / name).symlink_to(shutil.which(name))
+    monkeypatch.setenv("PATH", str(programs))
+    folder = copy_project(tmp_path / "project")
+    others = dict.fromkeys(("table3", "index_types", "song_level"))
+    tiny(folder, studies={**others, "rivals": {"runs": [{}, {"method": "chromaprint"}]}})
+    return folder
+
+
+def test_a_study_does_without_it(project):
+    done = snakemake(project, "rivals", "-n", config="changed.yaml")
+    assert done.returncode == 0 and done.stdout.count(f"study rivals: method=chromaprint is left out: {WHY}\n") == 1
+    jobs = planned(project, "rivals", config="changed.yaml")
+    assert jobs["score"] == 1 and "answer" not in jobs
+    cell = project / CELL
+    cell.parent.mkdir(parents=True)
+    cell.write_text("{}")
+    cell.with_suffix(".hits.parquet").write_text("")
+    done = snakemake(project, "rivals", "-n", config="changed.yaml")
+    assert done.returncode == 0 and "left out" not in done.stdout and "letting chromaprint answer" in done.stdout
+
+
+def test_who_asks_for_it_is_told(project):
+    done = snakemake(project, CELL, "-n", config="changed.yaml")
+    assert done.returncode != 0 and f"methods.chromaprint: {WHY}" in done.stdout
+    alone = tiny(project, studies={"alone": {"method": "chromaprint"}})
+    done = snakemake(project, "data", "-n", config=alone)
+    assert done.returncode != 0 and f"study alone: method=chromaprint is left out: {WHY}" in done.stdout
+
+
+def test_jobs_that_bring_their_environment_have_it(project):
+    done = snakemake(project, "rivals", "-n", "--sdm", "conda", config="changed.yaml")
+    assert "left out" not in done.stdout
+    assert planned(project, "rivals", "--sdm", "conda", config="changed.yaml")["answer"] == 1
