@@ -85,7 +85,10 @@ def test_fingerprints_of_another_hop(finished, tmp_path):
     )
     for made in (folder / "results/demo").glob("*/external=theirs"):
         shutil.rmtree(made)
-    refused = snakemake(folder, "rivals", "-n", config=tiny(folder, external={"theirs": "theirs"}, studies=study))
-    assert (
-        refused.returncode != 0 and "theirs/db.npy: has 32 fingerprints, but the test songs have 60" in refused.stdout
+    cell, changed = (
+        "results/demo/scores/external=theirs/epoch=last/l2.json",
+        tiny(folder, external={"theirs": "theirs"}),
     )
+    refused = snakemake(folder, cell, "-n", config=changed)
+    says = "theirs/db.npy: has 32 fingerprints, but the test songs have 60 segments"
+    assert refused.returncode != 0 and says in refused.stdout
