@@ -16,6 +16,7 @@ from nafp.evaluation.other_grid import check_protocol
 from nafp.search.checks import check_exchanged
 from nafp.search.external import OURS, Exchanged
 from nafp.pretrained.checks import check_licence, check_source
+from nafp.shipped import limits_in, shipped, weights_file
 from nafp.training.checks import check_kept, kept_epochs
 
 PLANNED_CLIPS = planned_clips(config)

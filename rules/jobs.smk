@@ -21,12 +21,17 @@ def states_of_recordings(wildcards):
 
 def manifest_of_split(wildcards):
     """The manifest, as input of packing; a sentence if the data set has no such split."""
-    if wildcards.split in MUSIC and wildcards.split not in SOURCE.splits:
+    check_split(wildcards.split)
+    return f"{RESULTS}/data/manifest.csv"
+
+
+def check_split(split):
+    """A sentence if the data set has no such split of music."""
+    if split in MUSIC and split not in SOURCE.splits:
         raise WorkflowError(
-            f"{DATASET}: has no split {wildcards.split!r}: dataset.source: {DATA['source']} is to evaluate with; name runs that "
+            f"{DATASET}: has no split {split!r}: dataset.source: {DATA['source']} is to evaluate with; name runs that "
             "need no training here in the studies: pretrained=NAME, external=NAME or method=NAME"
         )
-    return f"{RESULTS}/data/manifest.csv"
 
 
 def steps_of_part(wildcards):
@@ -130,13 +135,16 @@ def training_splits(wildcards):
 
     train, val_db, val_query; the sounds of its chain: bg, ir, speech; those of its validation queries: val_bg, val_train, ...
     """
+    check_split("train")
     settings = training_settings(wildcards)
     say_of_retraining(wildcards.run)
     splits = {name: packed(name) for name in ("train", "val_db", "val_query")}
     splits |= {pool: sounds(sounds_split(pool, "train")) for pool in chain_pools(settings["chain"])}
     held_out = chain_pools(settings["validation"]["chain"] or [])
     splits |= {f"val_{pool}": sounds(sounds_split(pool, "test")) for pool in held_out}
-    return splits | ({"init_from": settings["init_from"]} if settings["init_from"] else {})
+    if settings["init_from"]:
+        splits["init_from"] = os.path.relpath(shipped().get(settings["init_from"], settings["init_from"]))
+    return splits
 
 
 def pretrained_options(wildcards):
@@ -152,7 +160,7 @@ def pretrained_files(wildcards):
     """The user's files that weights of others are taken from, as input."""
     options = pretrained_options(wildcards)
     if "weights" in options:
-        return options["weights"]
+        return str(weights_file(options["weights"]))
     if "checkpoint" in options:
         return f"{options['checkpoint']}.index"
     return options.get("archive", [])
@@ -328,6 +336,15 @@ def identified_by(file):
     return path
 
 
+def limits_of_identifying(wildcards):
+    """The limits of the run that identifies, as input; nothing if its weights carry them."""
+    fields = fields_of(IDENTIFYING_RUN)
+    weights = config["pretrained"][fields["pretrained"]].get("weights") if "pretrained" in fields else None
+    return (
+        identified_by("limits.json")(wildcards) if weights is None or limits_in(weights_file(weights)) is None else []
+    )
+
+
 def identify_task(wildcards):
     """What to identify, with which limits."""
     options, index = config["identify"], config["identify"]["index"]
@@ -347,6 +364,24 @@ def identify_paths(wildcards):
     """Where songs, model and fingerprints are."""
     store = config["identify"]["store"] or f"{RESULTS}/identify/library"
     return {"library": own_folders()[0], "run": f"{RESULTS}/runs/{IDENTIFYING_RUN}", "store": os.path.expanduser(store)}
+
+
+def measured_cells():
+    """The cells that a model card shows: the default run's, and those of the same weights on other data."""
+    own = grid.path_of(grid.CellKey(DEFAULT_RUN, config["search"]["index"]), EPOCH)
+    return [f"{RESULTS}/scores/{own}", *config["ship"]["measured"]]
+
+
+def about_training_data():
+    """What a model card says of the data that the default run was trained on."""
+    if DATA["source"] != "demo":
+        return f"The data set {DATASET}, of the source {DATA['source']}."
+    demo = config["demo"]
+    return (
+        f"{demo['songs']['train']:,} songs of {demo['clip_s']:g} s that a program composed (`nafp.demo`, seed {demo['seed']}), degraded by "
+        f"composed noises, impulse responses and babble ({demo['sounds']} times as many as the demo has): nobody's recordings. "
+        "Songs, noises and responses of the tests are others, also composed, unless the table names another data set."
+    )
 
 
 def refuse_target(wildcards):

@@ -125,20 +125,6 @@ def test_an_archive_of_the_user_is_never_deleted(archive, tmp_path):
     assert mine.exists()
 
 
-def test_weights_of_a_run_of_another_data_set(tmp_path):
-    prefix = write_original(tmp_path / "ckpt-1", norm=True)
-    first, outputs = outputs_in(tmp_path / "first"), outputs_in(tmp_path / "again")
-    import_pretrained("a", {"checkpoint": str(prefix)}, tmp_path, first, {})
-    import_pretrained("b", {"weights": str(first["last"])}, tmp_path, outputs, {})
-    assert outputs["best"].read_bytes() == outputs["last"].read_bytes() == first["last"].read_bytes()
-    assert yaml.safe_load(outputs["config"].read_text()) == yaml.safe_load(first["config"].read_text())
-    first["last"].write_bytes(b"none")
-    with pytest.raises(UserError, match="epoch=last.safetensors: cannot be read"):
-        import_pretrained("b", {"weights": str(first["last"])}, tmp_path, outputs, {})
-    with pytest.raises(UserError, match="pretrained b: .*/missing is not there"):
-        import_pretrained("b", {"weights": str(tmp_path / "missing")}, tmp_path, outputs, {})
-
-
 def test_which_checkpoint(tmp_path):
     with pytest.raises(UserError, match="holds no TensorFlow checkpoint"):
         newest_checkpoint(tmp_path)

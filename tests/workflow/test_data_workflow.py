@@ -235,3 +235,35 @@ def test_query_sets_are_searched_beside_the_data_sets_own(finished, tmp_path):
     }
     written = folder / "results/demo/augmented/test_db-full"
     assert len(list(written.rglob("*.wav"))) == 4
+
+
+def test_ladders_are_searched_and_shown(finished, tmp_path):
+    folder = tmp_path / "project"
+    shutil.copytree(finished, folder, copy_function=shutil.copy2)
+    chain = [{"background": {"snr_db": ["$", "$"]}}]
+    ladders = {"noise": {"strengths": [-20, 20], "unit": "dB", "chain": chain}}
+    ladders["codec"] = {"strengths": ["gsm"], "chain": [{"codec": {"names": ["$"]}}]}
+    config = tiny(folder, ladders=ladders, studies={"climb": {"query_set": "files", "ladders": "all", "aug": ["full"]}})
+    assert planned(folder, "climb", config=config)["degrade_queries"] == 3
+    done = snakemake(folder, "climb", "scoreboard", config=config)
+    assert done.returncode == 0, done.stdout[-3000:]
+    board = folder / "results/demo/scoreboard"
+    names = {path.name for path in board.glob("climb.*")}
+    assert names == {f"climb.{end}" for end in ("csv", "md", "tex", "heat_map.csv", "limits.csv")} | {
+        f"climb.{figure}.{kind}" for figure in ("heat_map", "strengths") for kind in ("svg", "png")
+    }
+    assert {path.name for path in (board / "so_far").glob("climb.*")} == names
+    rates = pd.read_csv(board / "climb.heat_map.csv")
+    assert rates["query_set"].unique().tolist() == ["files", "codec_gsm", "noise_m20", "noise_20"]
+    for row in rates.to_dict("records"):
+        queries = "" if row["query_set"] == "files" else f"queries={row['query_set']}/"
+        cell = json.loads((folder / f"results/demo/scores/{FULL}/epoch=best/{queries}l2.json").read_text())
+        hits = cell["hits"]["top1_exact"][cell["seconds"].index(row["query_s"])]
+        assert row["hit_rate_pct"] == pytest.approx(100 * hits / cell["queries"])
+    page = (board / "so_far/index.html").read_text(encoding="utf-8")
+    sounds = {
+        name: re.search(f'<audio id="sound-{name}" .*src="data:audio/mpeg;base64,([^"]+)"', page)
+        for name in rates["query_set"]
+    }
+    assert [name for name, found in sounds.items() if not found] == ["files"]
+    assert sounds["noise_m20"][1] != sounds["noise_20"][1]

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from nafp.errors import UserError
+from nafp.shipped import weights_file
 
 
 def check_licence(name: str, options: Mapping, accepted: Collection[str]) -> None:
@@ -24,16 +25,20 @@ def check_source(name: str, options: Mapping) -> None:
     given = [key for key in ("weights", "checkpoint", "archive", "record") if key in options]
     if not given:
         raise UserError(
-            f"pretrained {name}: say where they are: weights (of a run, epoch=best.safetensors), checkpoint (its prefix, "
-            "folder/ckpt-N), archive, or record"
+            f"pretrained {name}: say where they are: weights (a .safetensors file), checkpoint (its prefix, folder/ckpt-N), "
+            "archive, or record"
         )
+    if "weights" in options:
+        try:
+            weights_file(options["weights"])
+        except UserError as error:
+            raise UserError(f"pretrained {name}: {error}") from None
     if "checkpoint" in options and not Path(f"{options['checkpoint']}.index").is_file():
         raise UserError(
             f"pretrained {name}: {options['checkpoint']}.index is not there; name a checkpoint by its prefix, folder/ckpt-N"
         )
-    for key in ("weights", "archive"):
-        if key in options and not Path(options[key]).is_file():
-            raise UserError(f"pretrained {name}: {options[key]} is not there")
+    if "archive" in options and not Path(options["archive"]).is_file():
+        raise UserError(f"pretrained {name}: {options['archive']} is not there")
     if "record" in options and "md5" not in options:
         raise UserError(
             f"pretrained {name}: md5 is missing, by which the file of record {options['record']} is found and checked"
