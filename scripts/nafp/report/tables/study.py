@@ -183,8 +183,8 @@ def _measured(row: Mapping[str, Any], published: pd.DataFrame) -> dict[str, Any]
         },
         **{"bytes per fingerprint": row["index_bytes"] / row["fingerprints"], "recall %": row["recall_pct"]},
         **{"ms per segment": row["ms_per_segment"], "ms per query": row["ms_per_query"]},
-        "build s per hour": row["build_s"] / size * _SEGMENTS_PER_HOUR,
-        "MB per hour": row["index_bytes"] / 1e6 / size * _SEGMENTS_PER_HOUR,
+        "build s per hour": row["build_s"] / row["database_segments"] * _SEGMENTS_PER_HOUR,
+        "MB per hour": row["index_bytes"] / 1e6 / row["database_segments"] * _SEGMENTS_PER_HOUR,
         **{name: row[name] for name in ("dataset", "protocol", "epoch", "database_segments")},
     }
 
