@@ -38,6 +38,7 @@ include: "rules/fingerprint.smk"
 include: "rules/search.smk"
 include: "rules/scoreboard.smk"
 include: "rules/identify.smk"
+include: "rules/ship.smk"
 
 
 rule all:

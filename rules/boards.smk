@@ -20,6 +20,7 @@ def study_of(study):
         "question": STUDIES[study].get("question", study.replace("_", " ")),
         "varied": VARIED[study],
         **{name: STUDIES[study][name] for name in ("matches",) if name in STUDIES[study]},
+        **({"ladders": LADDERS[study]} if LADDERS[study] else {}),
         "planned": [
             {"run": c.run, "index": c.index, "query_set": c.query_set, **grid.parse_run(c.run)} for c in CELLS[study]
         ],
@@ -67,6 +68,8 @@ def figures_of(study, cells, histories):
     """The figures of a study that say something: by what it varies, and by the cells and learning curves that there are."""
     if not cells:
         return []
+    if LADDERS[study]:
+        return ["heat_map", *(["strengths"] if any(ladder["curve"] for ladder in LADDERS[study]) else [])]
     figures = ["hit_rate", *(name for name in ("bsz", "dim", "aug", "snr_db") if name in VARIED[study]), "open_set"]
     figures += ["costs"] if "index" in VARIED[study] else []
     return figures + (["learning"] if len(histories) > 1 else [])
@@ -124,6 +127,12 @@ def files_to_listen_to(run):
     return [weights_of(run), vectors_of(run)["dummy"], vectors_of(run)["test_db"]]
 
 
+def heard_query_sets():
+    """Query set -> its packed queries, for the strengths of ladders that the page lets one hear."""
+    sets = dict.fromkeys(name for study in STUDIES for ladder in LADDERS[study] for name in ladder["sets"])
+    return {name: packed(f"query_{name}") for name in sets if name != grid.FILES}
+
+
 def listening_splits():
     """The splits that the sound demo is cut from."""
     splits = ["test_db", "dummy", "train", *(split for split in ("bg_test", "ir_test") if has_sounds(split))]
@@ -146,8 +155,8 @@ def listening_run(run):
     }
 
 
-def sound_demo(runs, splits):
-    """The page's sound demo (nafp.report.page.sound_demo.Demo): what runs answer to segments of packed splits."""
+def sound_demo(runs, splits, query_sets):
+    """The page's sound demo (nafp.report.page.sound_demo.Demo): what runs answer to segments of packed splits, and query sets."""
     return {
         "runs": {run: listening_run(run) for run in runs},
         "packed": {split: packed(split) for split in splits},
@@ -155,22 +164,33 @@ def sound_demo(runs, splits):
         "chain": config["chains"][config["run"]["aug"]],
         "features": config["features"],
         "seed": config["search"]["seed"],
+        "query_sets": query_sets,
     }
 
 
 def packed_for_listening(wildcards):
     """The splits that the sound demo is cut from, as input."""
-    return [packed(split) for split in listening_splits()]
+    return [*map(packed, listening_splits()), *heard_query_sets().values()]
 
 
 def whole_demo(wildcards):
     """The sound demo of all runs that are looked at closely."""
-    return sound_demo(detailed_runs(), listening_splits())
+    return sound_demo(detailed_runs(), listening_splits(), heard_query_sets())
+
+
+def tables_of(study):
+    """The tables of a study that its page shows."""
+    return [f"{BOARD}/{study}.{kind}" for kind in ("csv", *(("heat_map.csv", "limits.csv") if LADDERS[study] else ()))]
+
+
+def shown_on_page(study):
+    """What the page shows of a study besides its tables."""
+    return {"question": study_of(study)["question"], "figures": all_figures(study), "ladders": LADDERS[study]}
 
 
 def study_files(study):
     """All that a study produces."""
-    return [*(f"{BOARD}/{study}.{kind}" for kind in ("csv", "md", "tex")), *all_figures(study).values()]
+    return [*tables_of(study), *(f"{BOARD}/{study}.{kind}" for kind in ("md", "tex")), *all_figures(study).values()]
 
 
 def board_files():
@@ -186,7 +206,8 @@ def demo_so_far(wildcards):
     runs = [run for run in detailed_runs() if len(available(files_to_listen_to(run))) == len(files_to_listen_to(run))]
     splits = listening_splits()
     complete = len(available(map(packed, splits))) == len(splits)
-    return sound_demo(runs, splits if complete else [])
+    sets = {name: file for name, file in heard_query_sets().items() if os.path.exists(file)}
+    return sound_demo(runs, splits if complete else [], sets)
 
 
 def board_so_far(wildcards):

@@ -14,6 +14,7 @@ from nafp.config.check import (
 from nafp.datasets.checks import OWN_ROLES, check_folders, check_present, folders_of
 from nafp.search.checks import check_exchanged
 from nafp.pretrained.checks import check_licence, check_source
+from nafp.shipped import limits_in, shipped, weights_file
 from nafp.training.checks import check_kept, kept_epochs
 
 PLANNED_CLIPS = planned_clips(config)

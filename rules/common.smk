@@ -67,6 +67,7 @@ if DATA["source"] == "folder" and not Path(CORPUS, "music").is_dir():
 
 AUGMENTED = f"{RESULTS}/augmented/{config['augmented']['split']}-{config['augmented']['aug']}"
 STUDIES = {name: study for name, study in config["studies"].items() if study}
+LADDERS = {name: described_ladders(study, config) for name, study in STUDIES.items()}
 VARIED = {name: grid.varied_fields(study, config) for name, study in STUDIES.items()}
 EPOCH = config["search"]["epoch"]
 DEFAULT_RUN = grid.run_name(config["run"])

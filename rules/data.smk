@@ -27,6 +27,7 @@ if SOURCE.maker == "compose_demo":
             songs=config["demo"]["songs"],
             seed=config["demo"]["seed"],
             clip_s=config["demo"]["clip_s"],
+            sounds=config["demo"]["sounds"],
         message:
             "composing the demo corpus"
         script:

@@ -38,7 +38,7 @@ rule identify:
     """Which song of a folder (library) is each recording of another (queries), and from when to when."""
     input:
         weights=identified_by("safetensors"),
-        limits=identified_by("limits.json"),
+        limits=limits_of_identifying,
         settings=f"{RESULTS}/runs/{IDENTIFYING_RUN}/config.yaml",
     output:
         matches=f"{IDENTIFIED}/matches.csv",

@@ -118,7 +118,9 @@ def training_splits(wildcards):
     splits |= {pool: sounds(sounds_split(pool, "train")) for pool in chain_pools(settings["chain"])}
     held_out = chain_pools(settings["validation"]["chain"] or [])
     splits |= {f"val_{pool}": sounds(sounds_split(pool, "test")) for pool in held_out}
-    return splits | ({"init_from": settings["init_from"]} if settings["init_from"] else {})
+    if settings["init_from"]:
+        splits["init_from"] = os.path.relpath(shipped().get(settings["init_from"], settings["init_from"]))
+    return splits
 
 
 def pretrained_options(wildcards):
@@ -133,6 +135,8 @@ def pretrained_options(wildcards):
 def pretrained_files(wildcards):
     """The user's files that weights of others are taken from, as input."""
     options = pretrained_options(wildcards)
+    if "weights" in options:
+        return str(weights_file(options["weights"]))
     if "checkpoint" in options:
         return f"{options['checkpoint']}.index"
     return options.get("archive", [])
@@ -303,6 +307,15 @@ def identified_by(file):
     return path
 
 
+def limits_of_identifying(wildcards):
+    """The limits of the run that identifies, as input; nothing if its weights carry them."""
+    fields = fields_of(IDENTIFYING_RUN)
+    weights = config["pretrained"][fields["pretrained"]].get("weights") if "pretrained" in fields else None
+    return (
+        identified_by("limits.json")(wildcards) if weights is None or limits_in(weights_file(weights)) is None else []
+    )
+
+
 def identify_task(wildcards):
     """What to identify, with which limits."""
     options, index = config["identify"], config["identify"]["index"]
@@ -322,6 +335,24 @@ def identify_paths(wildcards):
     """Where songs, model and fingerprints are."""
     store = config["identify"]["store"] or f"{RESULTS}/identify/library"
     return {"library": own_folders()[0], "run": f"{RESULTS}/runs/{IDENTIFYING_RUN}", "store": os.path.expanduser(store)}
+
+
+def measured_cells():
+    """The cells that a model card shows: the default run's, and those of the same weights on other data."""
+    own = grid.path_of(grid.CellKey(DEFAULT_RUN, config["search"]["index"]), EPOCH)
+    return [f"{RESULTS}/scores/{own}", *config["ship"]["measured"]]
+
+
+def about_training_data():
+    """What a model card says of the data that the default run was trained on."""
+    if DATA["source"] != "demo":
+        return f"The data set {DATASET}, of the source {DATA['source']}."
+    demo = config["demo"]
+    return (
+        f"{demo['songs']['train']:,} songs of {demo['clip_s']:g} s that a program composed (`nafp.demo`, seed {demo['seed']}), degraded by "
+        f"composed noises, impulse responses and babble ({demo['sounds']} times as many as the demo has): nobody's recordings. "
+        "Songs, noises and responses of the tests are others, also composed, unless the table names another data set."
+    )
 
 
 def refuse_target(wildcards):

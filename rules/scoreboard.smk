@@ -35,8 +35,37 @@ rule make_table:
         "../scripts/make_table.py"
 
 
+rule find_limits:
+    """Hit rates by degradation and strength, and the strengths at which half of the queries are found."""
+    input:
+        cells=study_cells,
+        hits=study_hits,
+    output:
+        rates=f"{BOARD}/{{study}}.heat_map.csv",
+        limits=report(
+            f"{BOARD}/{{study}}.limits.csv",
+            caption="../report/limits.rst",
+            category="Tables",
+            labels={"study": "{study}, limits"},
+        ),
+    log:
+        log_of("find_limits/{study}"),
+    conda:
+        "../envs/scoreboard.yaml"
+    resources:
+        mem_mb=scale_with_input(3000),
+        runtime=scale_with_input(30),
+    params:
+        code=code("find_limits"),
+        study=study_facts,
+    message:
+        "finding the limits of {wildcards.study}"
+    script:
+        "../scripts/find_limits.py"
+
+
 rule plot:
-    """One figure of a study: hit_rate, over a field, open_set, costs or learning."""
+    """One figure of a study: hit_rate, over a field, open_set, costs, learning, heat_map or strengths."""
     input:
         cells=study_cells,
         hits=study_hits,
@@ -55,7 +84,7 @@ rule plot:
     benchmark:
         benchmark_of("plot/{study}.{figure}")
     wildcard_constraints:
-        figure="hit_rate|bsz|dim|aug|snr_db|open_set|costs|learning",
+        figure="hit_rate|bsz|dim|aug|snr_db|open_set|costs|learning|heat_map|strengths",
     conda:
         "../envs/scoreboard.yaml"
     resources:
@@ -191,7 +220,7 @@ rule build_page:
     input:
         cells=ALL_CELLS,
         hits=hits_of(ALL_CELLS),
-        tables=[f"{BOARD}/{study}.csv" for study in STUDIES],
+        tables=[file for study in STUDIES for file in tables_of(study)],
         figures=[file for study in STUDIES for file in all_figures(study).values()],
         closer=list(detail_figures().values()),
         listening=f"{BOARD}/listening.json",
@@ -213,7 +242,7 @@ rule build_page:
     params:
         code=code("build_page"),
         origin=ORIGIN,
-        studies={study: {"question": study_of(study)["question"], "figures": all_figures(study)} for study in STUDIES},
+        studies={study: shown_on_page(study) for study in STUDIES},
         closer=detail_figures(),
     message:
         "building the scoreboard page"

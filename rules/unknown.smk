@@ -1,5 +1,5 @@
 # Targets that no other rule makes: planning ends with a sentence that says what is known.
-TARGETS = [*(rule.name for rule in workflow.rules if not rule.output), "identify", "export", "list_queries"]
+TARGETS = [*(rule.name for rule in workflow.rules if not rule.output), "identify", "export", "list_queries", "ship"]
 GIVEN = [str(TEST_IDS), *(str(sections_of(name)["train"]["init_from"]) for name in config["recipes"]), *os.listdir()]
 CELL = rf"epoch=({EPOCHS})/{QUERIES}({INDEXES})\.[a-z.]+$"
 ANSWERS = rf"method=({'|'.join(config['methods']) or 'none'})/{QUERIES}answers\.[a-z.]+$"  # cells without an index

@@ -34,6 +34,7 @@ STAGES = {  # what the scripts of a stage import, directly or through the librar
     "scoreboard": ["jinja2", "matplotlib", "numpy", "pandas", "pyarrow", "scipy", "seaborn", "soundfile", "tqdm"],
 }
 STAGES["so_far"] = sorted({*STAGES["scoreboard"], *STAGES["listen"]})  # the scoreboard of what has finished, in one job
+STAGES["ship"] = sorted({*STAGES["scoreboard"], *STAGES["identify"]})  # weights for others, with their card
 # What planning imports, and what a cluster needs: with --sdm conda the jobs bring the rest.
 DRIVER = ["jsonschema", "pyyaml", "snakemake", "snakemake-executor-plugin-slurm"]
 

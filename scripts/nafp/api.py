@@ -14,6 +14,7 @@ from nafp.errors import UserError
 from nafp.model.fingerprint import fingerprint_clips
 from nafp.model.model import Model, on_device
 from nafp.model.weights import load_with_settings
+from nafp.shipped import DEFAULT, weights_file
 
 
 @dataclass(frozen=True)
@@ -43,17 +44,14 @@ class Fingerprinter:
             return fingerprint_clips(self.model, [np.concatenate(list(audio.blocks()))], self.device)
 
 
-def load(source: str | Path, epoch: str | int = "best", device: str | None = None) -> Fingerprinter:
-    """A trained model: ``source`` is the folder of a run (``results/.../runs/aug=...``), or a safetensors file of weights.
+def load(source: str | Path = DEFAULT, epoch: str | int = "best", device: str | None = None) -> Fingerprinter:
+    """A trained model: ``source`` is the folder of a run (``results/.../runs/aug=...``), a safetensors file of weights, or the
+    name of a model that comes with the library (the default, `nafp.shipped`).
 
     ``epoch``: of a run: ``best``, ``last`` or a number whose weights are there. ``device``: PyTorch's name of it; the default is
     the GPU if there is one. UserError if there are no weights, or they do not state their model.
     """
-    weights = Path(source)
-    if weights.is_dir():
-        weights /= f"epoch={epoch}.safetensors"
-    if not weights.is_file():
-        raise UserError(f"{weights}: is not there; name the folder of a trained run, or a .safetensors file of weights")
+    weights = weights_file(Path(source, f"epoch={epoch}.safetensors") if Path(source).is_dir() else source)
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     model, settings = load_with_settings(weights)
     return Fingerprinter(on_device(model, place), place, settings)

@@ -11,7 +11,7 @@ import torch
 
 from nafp.audio.pools import AudioPool
 from nafp.audio.splits import Split
-from nafp.evaluation.cell import Cell
+from nafp.evaluation.cell import Cell, table_beside
 from nafp.evaluation.hits import per_query_table
 from nafp.grid import run_name
 from nafp.model.fingerprint import fingerprint_clips
@@ -133,3 +133,60 @@ def heard(names: Sequence[str], songs: Sequence[str] = ("a", "b", "c"), segments
     chain = [{"time_offset": {"max_s": 0.2}}, {"background": {"snr_db": [0, 10]}}, {"frequency_mask": {"mels": [5, 9]}}]
     shown["steps"] = listening.chain_steps(db, chain, pools, runs[0].network.features, 0)
     return shown
+
+
+LADDERS = [
+    {"name": "for comparison", "title": "for comparison", "unit": "", "scale": "linear"}
+    | {"curve": False, "limits": False, "sets": {"files": "files"}},
+    {"name": "noise", "title": "background noise", "unit": "dB SNR", "scale": "linear", "curve": True, "limits": True}
+    | {"sets": {"noise_m10": -10, "noise_m5": -5, "noise_0": 0, "noise_10": 10}},
+    {"name": "low_pass", "title": "low-pass", "unit": "Hz", "scale": "log", "curve": True, "limits": True}
+    | {"sets": {"low_pass_500": 500, "low_pass_1000": 1000, "low_pass_2000": 2000, "low_pass_3500": 3500}},
+    {"name": "speed", "title": "speed", "unit": "%", "scale": "linear", "curve": True, "limits": True}
+    | {"sets": {f"speed_{n}": p for n, p in (("m20", -20), ("m5", -5), ("m1", -1), ("1", 1), ("5", 5), ("20", 20))}},
+    {"name": "codec", "title": "codec", "unit": "", "scale": "linear", "curve": False, "limits": True}
+    | {"sets": {"codec_mp3": "mp3", "codec_gsm": "gsm"}},
+    {"name": "gain", "title": "gain", "unit": "dB", "scale": "linear", "curve": False, "limits": True}
+    | {"sets": {"gain_m20": -20}},
+]
+EASE = {  # how much easier than a query of the data set's own: by query set
+    **{
+        "files": 0,
+        "noise_m10": -3,
+        "noise_m5": -1.5,
+        "noise_0": 0.5,
+        "noise_10": 2,
+        "codec_mp3": 1.5,
+        "codec_gsm": -2.5,
+    },
+    **{"low_pass_500": -4, "low_pass_1000": -1.2, "low_pass_2000": 0.7, "low_pass_3500": 2.5, "gain_m20": 2.5},
+    **{"speed_m20": -4, "speed_m5": -1, "speed_m1": 1.5, "speed_1": 1.4, "speed_5": -1.2, "speed_20": -4.5},
+}
+
+
+def write_ladders(
+    folder: Path, systems: Sequence[tuple[Mapping, float]], missing: Sequence[str] = ()
+) -> tuple[list[Path], Study]:
+    """Cells of systems, (fields, skill) each, for every strength of LADDERS but the missing query sets, and their study.
+
+    Fields of a trained run are what they change; others (``{"method": "marks"}``) are all there are.
+    """
+    cells, planned = [], []
+    for number, (given, skill) in enumerate(systems):
+        fields = dict(given) if "method" in given else FIELDS | dict(given)
+        index = "" if "method" in given else "l2"
+        for query_set, ease in EASE.items():
+            planned.append({"run": run_name(fields), "index": index, "query_set": query_set, **fields})
+            if query_set in missing:
+                continue
+            of_set = {} if query_set == "files" else {"query_set": query_set, "query_chain": []}
+            path = write_cell(
+                folder / query_set, given, "l2", 400, skill + ease, number, run=run_name(fields), **of_set
+            )
+            if "method" in given:
+                replace(Cell.read(path), fields=fields, index="", epoch=None, index_options=None, recall=None).write(
+                    path, pd.read_parquet(table_beside(path))
+                )
+            cells.append(path)
+    baseline = (planned[0]["run"], planned[0]["index"], "files")
+    return cells, Study("robustness", ["query_set"], "What is survived?", ["exact"], planned, baseline, LADDERS)

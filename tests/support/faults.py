@@ -158,6 +158,14 @@ JOBS = {
         (f"scores/{RUN}/l2.scale.csv", f"scores/{RUN}/l2.scale.parquet"), f"fingerprints/{RUN}/test_query.npy"
     ),
     "make_table": Job((f"{BOARD}/table3.csv", f"{BOARD}/table3.md", f"{BOARD}/table3.tex"), f"scores/{RUN}/l2.json"),
+    "find_limits": Job(
+        (f"{BOARD}/climb.heat_map.csv", f"{BOARD}/climb.limits.csv"),
+        f"scores/{RUN}/l2.hits.parquet",
+        changes={
+            "ladders": {"noise": {"strengths": [0], "chain": [{"background": {"snr_db": ["$", "$"]}}]}},
+            "studies": {"climb": {"ladders": "noise", "query_set": "files"}},
+        },
+    ),
     "plot": Job((f"{BOARD}/table3.hit_rate.svg", f"{BOARD}/table3.hit_rate.png"), f"scores/{RUN}/l2.json"),
     "plot_scale": Job((f"{BOARD}/scale.svg", f"{BOARD}/scale.png"), f"scores/{RUN}/l2.scale.csv"),
     "plot_misses": Job(
@@ -170,10 +178,12 @@ JOBS = {
     "build_page": Job((f"{BOARD}/index.html", f"{BOARD}/summary.txt"), f"{BOARD}/listening.json"),
     "scoreboard": Job((f"{BOARD}/so_far",), f"scores/{RUN}/l2.hits.parquet"),
     "calibrate": Job((f"runs/{RUN}.limits.json",), "data/packed/val_query.npy"),
+    "ship": Job(("shipped/demo.safetensors", "shipped/demo.md"), f"runs/{RUN}.safetensors"),
     "identify": Job(
         (f"identify/{label(f'results/demo/{QUERIES}/query')}/matches.csv",),
         f"runs/{RUN}.safetensors",
         state=("identify/library",),
+        changes={"identify": {"run": None, "min_score": 0.5, "min_margin": 0.0}},
         arguments=("--config", f"library=results/demo/{QUERIES}/db", f"queries=results/demo/{QUERIES}/query"),
     ),
 }

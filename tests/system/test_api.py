@@ -70,7 +70,7 @@ def test_scores_are_those_of_every_place_by_hand():
 
 
 def test_what_is_not_there_or_no_sound_is_said(run):
-    with pytest.raises(UserError, match="epoch=7.safetensors: is not there; name the folder of a trained run"):
+    with pytest.raises(UserError, match="epoch=7.safetensors: is not there; name a file of weights"):
         nafp.load(run, 7)
     model = nafp.load(run, device="cpu")
     with pytest.raises(UserError, match=r"samples: an array of float64 \(100,\); they must be int16"):
@@ -95,7 +95,7 @@ def test_importing_it_needs_nothing(tmp_path):
         (["plan", "--target", "nothing"], 1, "error: "),
         (["compare", "--help"], 0, "usage: nafp compare"),
         (["power", "a", "b"], 1, "error: a: no such cell"),
-        (["identify"], 2, "the following arguments are required: --library, --run"),
+        (["identify"], 2, "the following arguments are required: --library"),
     ],
 )
 def test_the_command(arguments, status, says, monkeypatch, capsys):

@@ -2,14 +2,17 @@
 
 import shutil
 
+import numpy as np
 import pytest
-from boards import FIELDS, heard, tabulated, write_grid
+from boards import FIELDS, heard, tabulated, write_grid, write_ladders
 
 from nafp.grid import run_name
 from nafp.report.figures import pareto, plots
 from nafp.report.page.headline import headline
+from nafp.report.page.media import sound
 from nafp.report.page.page import Section, render_page
 from nafp.report.tables.cells import run_labels
+from nafp.report.tables.ladders import matrix_of
 from nafp.report.tables.study import Study
 
 webdriver = pytest.importorskip("selenium.webdriver")
@@ -36,6 +39,11 @@ def page(tmp_path_factory):
     shown = heard(list(run_labels(cells)), HOSTILE, segments=6) | {"names": run_labels(cells)}
     sections = [Section("table3", "Hit rates", table, figures), Section("hostile", HOSTILE[0], hostile)]
     sections.append(Section("narrow", "?", narrow))
+    climbed, study = write_ladders(folder / "d", [({"aug": "full"}, 0.5), ({"method": HOSTILE[0]}, 0)])
+    cells_of_ladders, many = tabulated(climbed, study)
+    sections.append(Section("climb", "?", many, (), matrix_of(cells_of_ladders, study)))
+    tone = sound(np.sin(np.arange(8000) / 3))
+    shown["ladders"] = {name: tone for ladder in study.ladders for name in ladder["sets"]}
     html = render_page(
         HOSTILE[0], headline(cells), sections, figures, shown, {"config": {HOSTILE[1]: HOSTILE}}, "1 is missing."
     )
@@ -181,6 +189,45 @@ def test_a_phone_shows_rates_and_says_that_there_are_more(fresh):
     look(fresh, 1400)
     fresh.execute_async_script("requestAnimationFrame(() => setTimeout(arguments[0], 100))")
     assert fresh.execute_script(script, "study-3-table") == [True, False, False]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1400])
+def test_the_heat_map_is_legible_at_every_length(fresh, width, scheme):
+    """Numbers lie inside their cells and stand out from them (WCAG: 4.5 to 1); the cells are inside the window."""
+    script = """const canvas = new OffscreenCanvas(1, 1).getContext('2d', {willReadFrequently: true});
+      const luminance = (colour) => {
+        canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1);
+        const [r, g, b] = [...canvas.getImageData(0, 0, 1, 1).data].map((x) => x / 255)
+          .map((x) => x <= 0.04045 ? x / 12.92 : ((x + 0.055) / 1.055) ** 2.4);
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+      };
+      return [...document.querySelectorAll('.heat td[title]')].filter((cell) => cell.checkVisibility()).map((cell) => {
+        const style = getComputedStyle(cell), range = document.createRange();
+        range.selectNodeContents(cell);
+        const [text, box] = [range.getBoundingClientRect(), cell.getBoundingClientRect()];
+        const [low, high] = [luminance(style.color), luminance(style.backgroundColor)].sort((a, b) => a - b);
+        return [(high + 0.05) / (low + 0.05), text.left >= box.left && text.right <= box.right, box.right <= innerWidth];
+      })"""
+    look(fresh, width, scheme)
+    lengths = fresh.find_elements("css selector", "[data-heat] option")
+    assert len(lengths) == 6
+    for length in lengths:
+        length.click()
+        cells = fresh.execute_script(script)
+        assert len(cells) == 2 * 18
+        assert min(contrast for contrast, _, _ in cells) >= 4.5
+        assert all(inside and visible for _, inside, visible in cells)
+
+
+def test_a_strength_is_heard_when_its_number_is_clicked(fresh):
+    button = fresh.find_element("css selector", ".ladders:not([hidden]) button.hear")
+    fresh.execute_script("arguments[0].click()", button)
+    assert "playing" in button.get_attribute("class")
+    name = button.get_attribute("data-sound")
+    assert fresh.execute_script("return !document.getElementById(arguments[0]).paused", name)
+    fresh.execute_script("arguments[0].click()", button)
+    assert "playing" not in button.get_attribute("class")
 
 
 def test_a_print_has_all_that_the_screen_has_and_no_controls(fresh):

@@ -25,12 +25,19 @@ def board(tmp_path_factory) -> dict:
         **{"name": "table3", "question": "Is more sound better?", "varied": ["aug"], "planned": planned},
         "baseline": [planned[0]["run"], "l2", "files"],
     }
+    nothing = {"study": {**study, "name": "later"}, "cells": [], "histories": [], "figures": []}
     shown = {"study": study, "cells": cells, "histories": [], "figures": ["hit_rate", "aug", "open_set"]}
     origin = {"dataset": "demo", "planned": 2, "config": yaml.safe_load("search: {seed: 0}")}
     origin |= {"verification": str(folder / "verification.json"), "benchmarks": str(folder)}
     return {
         **{"origin": origin, "look": {"chains": ["none", "full"], "validation": 100}, "published": str(PUBLISHED)},
-        **{"studies": {"table3": shown}, "cells": cells, "misses": None, "similarity": None, "scale": None},
+        **{
+            "studies": {"table3": shown, "later": nothing},
+            "cells": cells,
+            "misses": None,
+            "similarity": None,
+            "scale": None,
+        },
     }
 
 
@@ -38,13 +45,15 @@ def test_what_is_missing_is_said(board, tmp_path):
     (tmp_path / "listening.json").write_text(json.dumps({"media": {}, "queries": [], "steps": [], "note": "none"}))
     write_board(board, tmp_path, tmp_path / "listening.json", threads=1)
     assert {path.name for path in tmp_path.iterdir()} == {
-        *("index.html", "summary.txt", "listening.json", "table3.csv", "table3.md", "table3.tex"),
+        *("index.html", "summary.txt", "listening.json"),
+        *(f"{study}.{kind}" for study in ("table3", "later") for kind in ("csv", "md", "tex")),
         *(f"table3.{figure}.{kind}" for figure in ("hit_rate", "aug", "open_set") for kind in ("svg", "png")),
     }
     assert "1 of 2 cells has not run yet." in (tmp_path / "summary.txt").read_text()
     assert "Is more sound better?" in (tmp_path / "index.html").read_text()
     states = pd.read_csv(tmp_path / "table3.csv")["state"]
     assert (states == "not run yet").any()
+    assert (pd.read_csv(tmp_path / "later.csv")["state"] == "not run yet").all()
 
 
 def test_its_files_are_those_of_the_single_jobs(board, tmp_path):

@@ -76,10 +76,11 @@ def test_figures_are_told_the_strengths():
     others, noise, codec = described_ladders(config["studies"]["mine"], config)
     assert others["sets"] == {"files": "files"}
     assert noise == {
-        **{"name": "noise", "title": "street", "unit": "dB", "scale": "log"},
+        **{"name": "noise", "title": "street", "unit": "dB", "scale": "log", "curve": True, "limits": True},
         "sets": {"noise_m10": -10, "noise_0": 0, "noise_2p5": 2.5},
     }
-    assert (codec["title"], codec["unit"], codec["sets"]) == ("codec", "", {"codec_mp3": "mp3", "codec_opus": "opus"})
+    assert (codec["title"], codec["unit"], codec["curve"]) == ("codec", "", False)
+    assert codec["sets"] == {"codec_mp3": "mp3", "codec_opus": "opus"}
     assert described_ladders(CONFIG["studies"]["table3"], CONFIG) == []
 
 
@@ -121,6 +122,8 @@ def test_figures_are_told_the_strengths():
             {"ladders": {"noise": NOISE, "room": None}, "studies": {"mine": {"ladders": ["noize", "room"]}}},
             "unknown ladder 'noize' in study 'mine'; known: all, noise; unknown ladder 'room'",
         ),
+        ({"ladders": {"noise": {**NOISE, "scale": "log"}}}, "ladders.noise: scale: log is one of numbers above 0"),
+        ({"studies": {"mine": {"ladders": "all"}}}, "study 'mine': ladders: all, but the config has none"),
         (
             {
                 "ladders": {"noise": NOISE},

@@ -9,6 +9,7 @@ import torch
 import yaml
 from wavs import data_set
 
+from nafp.config.ladders import with_ladders, with_query_sets
 from nafp.errors import UserError
 from nafp.model.encoders.separable import Separable
 from nafp.model.model import build_model
@@ -48,6 +49,17 @@ def test_jobs_and_sizes_by_hand(config):
     assert found["fingerprint"].disk_gb == pytest.approx(4 * 64 * 4 * (10_000 + 2 * 500) * 59 / 1e9)
     assert found["build_index"].cpu_hours == pytest.approx(4 * (10_000 + 500) * 59 / 1000 / 3600)
     assert found["verify"].cpu_hours == pytest.approx(22_000 / 100 / 3600)
+
+
+def test_a_run_has_one_index_and_fingerprints_of_each_query_set(config):
+    chain = [{"background": {"snr_db": ["$", "$"]}}]
+    config = with_ladders(config | {"ladders": {"noise": {"strengths": [0, 10, 20], "chain": chain}}})
+    config["studies"] = {
+        "climb": with_query_sets({"ladders": "noise", "query_set": "files", "bsz": [120, 240]}, config)
+    }
+    found = stages(config, "climb")
+    assert [found[name].jobs for name in ("fingerprint", "build_index", "score")] == [2 * (1 + 1 + 4), 2, 2 * 4]
+    assert found["fingerprint"].disk_gb == pytest.approx(2 * 64 * 4 * (10_000 + (1 + 4) * 500) * 59 / 1e9)
 
 
 def test_every_index_of_the_config_has_a_size(config):

@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 LIBRARY = ROOT / "scripts/nafp"
 LEAVES = ["secrets", "errors", "text", "files", "walk", "disk", "npy", "options", "jobfacts", "console", "resources"]
-LEAVES += ["compute"]
+LEAVES += ["compute", "shipped"]
 FOLDERS = [
     "audio",
     "datasets",

@@ -391,6 +391,8 @@ def test_training_begins_with_given_weights(tmp_path):
     assert same(trainer(init_from=start).weights(), done.weights())
     with pytest.raises(UserError, match="train.init_from: .* cannot be used"):
         trainer(init_from=start, dim=4)
+    with pytest.raises(UserError, match="compose: is not there; .* comes with nafp: composed"):
+        trainer(init_from="compose")
 
 
 @pytest.mark.parametrize(

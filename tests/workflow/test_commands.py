@@ -50,6 +50,9 @@ PLANNED = {  # hours of work: only planned
 }
 READ = {  # they only read results
     "python scripts/compare.py results/a results/b": ["scripts/compare.py", "results/demo", "results/demo"],
+    "python scripts/identify.py --library SONGS RECORDING...": [
+        *("scripts/identify.py", "--library", f"{CORPUS}/db", "--store", "store", f"{CORPUS}/query"),
+    ],
     "python scripts/identify.py --library SONGS --run results/demo/runs/RUN RECORDING...": [
         *("scripts/identify.py", "--library", f"{CORPUS}/db", "--run", OURS, "--store", "store", f"{CORPUS}/query"),
         *("--min-score", "0.1", "--min-margin", "0", "--windows", "1"),  # so small a model is not sure
@@ -63,6 +66,7 @@ FRESH = [  # another experiment: only planned, as written, in a folder without r
     "snakemake data --cores all --configfile config/mini.yaml config/full.yaml --config 'dataset={as_published: false}'",
     "snakemake --cores all --configfile config/mini.yaml config/paper.yaml",
     "snakemake --cores all --configfile config/mini.yaml config/nmfp.yaml",
+    "snakemake ship --cores all --configfile config/composed.yaml",
     "snakemake pretrained --cores all --config accept_licence=AGPL-3.0",
     "snakemake --cores all --config 'train={learning_rate: 1e-3, epochs: 10}'",
     "snakemake --cores all ablation_augmentation",

@@ -241,8 +241,9 @@ def test_queries_at_another_speed_are_judged_by_their_time_map(finished, tmp_pat
     """Songs of 8 s, 1.25 times as fast: 6.4 s, so 11 segments of which 7 leave room for 5 more."""
     folder = tmp_path / "project"
     shutil.copytree(finished, folder, copy_function=shutil.copy2)
-    follows = {"l2-speed": {"type": "l2", "rates": [1, 1.25]}}
-    config = tiny(folder, query_sets={"fast": [{"speed": {"percent": [25, 25]}}]}, indexes=follows, studies={})
+    indexes = yaml.safe_load((ROOT / "tests/support/tiny.yaml").read_text())["indexes"]
+    indexes["l2-speed"] = {"type": "l2", "rates": [1, 1.25]}
+    config = tiny(folder, query_sets={"fast": [{"speed": {"percent": [25, 25]}}]}, indexes=indexes)
     cells = [f"results/demo/scores/{FULL}/epoch=best/queries=fast/{index}.json" for index in ("l2", "l2-speed")]
     done = snakemake(folder, *cells, config=config)
     assert done.returncode == 0, done.stdout[-3000:]
@@ -254,3 +255,35 @@ def test_queries_at_another_speed_are_judged_by_their_time_map(finished, tmp_pat
         nth = table["query"] % 11
         assert (table["rate"] == 1.25).all() and (table["start"] == nth / 2 * 1.25).all()
         assert (table["truth"] == 8 * 15 + table["query"] // 11 * 15 + (nth * 1.25 + 0.5).astype(int)).all()
+
+
+def test_ladders_are_searched_and_shown(finished, tmp_path):
+    folder = tmp_path / "project"
+    shutil.copytree(finished, folder, copy_function=shutil.copy2)
+    chain = [{"background": {"snr_db": ["$", "$"]}}]
+    ladders = {"noise": {"strengths": [-20, 20], "unit": "dB", "chain": chain}}
+    ladders["codec"] = {"strengths": ["gsm"], "chain": [{"codec": {"names": ["$"]}}]}
+    config = tiny(folder, ladders=ladders, studies={"climb": {"query_set": "files", "ladders": "all", "aug": ["full"]}})
+    assert planned(folder, "climb", config=config)["degrade_queries"] == 3
+    done = snakemake(folder, "climb", "scoreboard", config=config)
+    assert done.returncode == 0, done.stdout[-3000:]
+    board = folder / "results/demo/scoreboard"
+    names = {path.name for path in board.glob("climb.*")}
+    assert names == {f"climb.{end}" for end in ("csv", "md", "tex", "heat_map.csv", "limits.csv")} | {
+        f"climb.{figure}.{kind}" for figure in ("heat_map", "strengths") for kind in ("svg", "png")
+    }
+    assert {path.name for path in (board / "so_far").glob("climb.*")} == names
+    rates = pd.read_csv(board / "climb.heat_map.csv")
+    assert rates["query_set"].unique().tolist() == ["files", "codec_gsm", "noise_m20", "noise_20"]
+    for row in rates.to_dict("records"):
+        queries = "" if row["query_set"] == "files" else f"queries={row['query_set']}/"
+        cell = json.loads((folder / f"results/demo/scores/{FULL}/epoch=best/{queries}l2.json").read_text())
+        hits = cell["hits"]["top1_exact"][cell["seconds"].index(row["query_s"])]
+        assert row["hit_rate_pct"] == pytest.approx(100 * hits / cell["queries"])
+    page = (board / "so_far/index.html").read_text(encoding="utf-8")
+    sounds = {
+        name: re.search(f'<audio id="sound-{name}" .*src="data:audio/mpeg;base64,([^"]+)"', page)
+        for name in rates["query_set"]
+    }
+    assert [name for name, found in sounds.items() if not found] == ["files"]
+    assert sounds["noise_m20"][1] != sounds["noise_20"][1]

@@ -334,6 +334,13 @@ def test_identify_finds_songs_in_a_folder(finished, tmp_path):
     (row,) = pd.read_csv(table).to_dict("records")
     assert (row["query"], row["song"], row["offset_s"]) == ("piece.flac", "1.wav", 2.0)
     assert "Nothing to be done" in snakemake(folder, *options).stdout
+    shown = done.stdout.split("Job stats")[1].split("total")[0]  # the model that comes with the pipeline
+    assert (
+        "import_pretrained" in shown
+        and "train" not in shown.replace("import_pretrained", "")
+        and "calibrate" not in shown
+    )
+    assert planned(folder, *options, "identify={run: null}")["calibrate"] == 1
     shutil.copy(songs[2], library / "2.wav")
     done = snakemake(folder, *options)
     assert "3 songs" in done.stdout

@@ -11,6 +11,7 @@ import yaml
 from nafp.identify.answers import filled, summary, to_json, to_text, write_csv
 from nafp.identify.job import Task, run
 from nafp.identify.recognise import Limits
+from nafp.shipped import DEFAULT
 from nafp.text import printable
 
 USUAL = "ivfpq-rr"
@@ -39,7 +40,12 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("recordings", nargs="*", help="audio files, folders (with all below), or - for standard input")
     parser.add_argument("--queries", help="one more of them")
     parser.add_argument("--library", type=Path, required=True, help="folder of songs, in any format and any depth")
-    parser.add_argument("--run", type=Path, required=True, help="folder of a trained run: results/.../runs/aug=...")
+    parser.add_argument(
+        "--run",
+        default=DEFAULT,
+        help="folder of a trained run, results/.../runs/aug=...; a .safetensors file of weights; or a model that comes with nafp "
+        "(default %(default)s)",
+    )
     parser.add_argument("--epoch", default="best", help="which of its weights: best, last or a number (default best)")
     parser.add_argument(
         "--store", type=Path, default=cache(), help="where fingerprints of libraries are kept (default %(default)s)"

@@ -5,7 +5,7 @@ noise_0: ...}``, and a study's ``ladders: [noise]`` for ``query_set: [noise_m10,
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from nafp.config.overlay import with_changes
@@ -85,6 +85,8 @@ def problems_of_ladders(config: Mapping) -> list[str]:
     for ladder, described in ladders_of(config).items():
         if filled_in(described["chain"], None) == described["chain"]:
             problems.append(f"ladders.{ladder}.chain: no option has the value {HERE}, where the strength belongs")
+        if described.get("scale") == "log" and any(not _is_positive(one) for one in strengths_of(described)):
+            problems.append(f"ladders.{ladder}: scale: log is one of numbers above 0; leave it out")
         for strength in strengths_of(described):
             name = set_name(ladder, strength)
             if not re.fullmatch(SET_NAME, name):
@@ -99,31 +101,36 @@ def problems_of_ladders(config: Mapping) -> list[str]:
     for name, study in config["studies"].items():
         unknown = [ladder for ladder in ladders_named(study or {}, config) if ladder not in known]
         problems += [f"unknown ladder {one!r} in study {name!r}; known: {', '.join(known)}" for one in unknown]
+        if "ladders" in (study or {}) and not ladders_named(study, config):
+            problems.append(
+                f"study {name!r}: ladders: all, but the config has none; lay config/robustness.yaml over it"
+            )
     return problems
 
 
-def described_ladders(study: Mapping, config: Mapping) -> list[dict[str, Any]]:
-    """What figures need to know of a study's ladders: name, title, unit, scale, and ``sets``, query set -> strength.
+def _is_positive(strength: float | str) -> bool:
+    return isinstance(strength, (int, float)) and strength > 0
 
-    Its other query sets are one more, the first, whose strengths are their names. Empty for a study without ladders.
+
+def described_ladders(study: Mapping, config: Mapping) -> list[dict[str, Any]]:
+    """What figures need to know of a study's ladders: name, title, unit, scale, ``sets``, query set -> strength, ``curve``,
+    whether those are several numbers, and ``limits``, whether it is asked how far it can be climbed.
+
+    The study's other query sets are one more, the first, for comparison: without limits, their names for strengths. Empty for
+    a study without ladders.
     """
     if "ladders" not in study:
         return []
-    found = list(_described(study, config))
-    known = {name for ladder in found for name in ladder["sets"]}
+    found = []
+    for name in ladders_named(study, config):
+        ladder = config["ladders"][name]
+        strengths = {one: strength for one, (strength, _) in sets_of(name, config).items()}
+        curve = len(strengths) > 1 and all(isinstance(one, (int, float)) for one in strengths.values())
+        words = {"title": name.replace("_", " "), "unit": "", "scale": "linear"}
+        words |= {key: ladder[key] for key in words if key in ladder}
+        found.append({"name": name, **words, "sets": strengths, "curve": curve, "limits": True})
+    known = {one for ladder in ladders_named(study, config) for one in sets_of(ladder, config)}
     sets = study["query_set"] if isinstance(study["query_set"], list) else [study["query_set"]]
-    others = {name: name.replace("_", " ") for name in sets if name not in known}
-    first = {"name": "others", "title": "for comparison", "unit": "", "scale": "linear", "sets": others}
-    return [first, *found] if others else found
-
-
-def _described(study: Mapping, config: Mapping) -> Iterator[dict[str, Any]]:
-    for ladder in ladders_named(study, config):
-        described = config["ladders"][ladder]
-        yield {
-            "name": ladder,
-            "title": described.get("title", ladder.replace("_", " ")),
-            "unit": described.get("unit", ""),
-            "scale": described.get("scale", "linear"),
-            "sets": {name: strength for name, (strength, _) in sets_of(ladder, config).items()},
-        }
+    others = {one: one.replace("_", " ") for one in sets if one not in known}
+    first = {"name": "for comparison", "title": "for comparison", "unit": "", "scale": "linear", "sets": others}
+    return [{**first, "curve": False, "limits": False}, *found] if others else found

@@ -36,7 +36,7 @@ class Shelf:
 
     folder: str
     kind: int  # seeds the random numbers: never change or reuse one
-    count: int
+    count: int  # for ``sounds=1`` (write_corpus)
     compose: Callable[[Generator, int], np.ndarray]  # (rng, number) -> samples
     label: Callable[[int], str]  # number -> file name without suffix
 
@@ -108,19 +108,22 @@ class Job:
     compose: Callable[[Generator, int], np.ndarray]
 
 
-def write_corpus(root: Path, songs: dict[str, int], seed: int = 0, clip_s: float = 30.0, workers: int = 1) -> None:
+def write_corpus(
+    root: Path, songs: dict[str, int], seed: int = 0, clip_s: float = 30.0, workers: int = 1, sounds: int = 1
+) -> None:
     """Write the demo corpus below `root` as 16-bit mono WAV at 8 kHz.
 
     `songs` gives the number of songs of each split: train, val, test, dummy. Song files carry six-digit numbers that
-    run on through the splits, so a number names one song. Existing files are overwritten, others left alone.
+    run on through the splits, so a number names one song. `sounds`: how many times the noises, responses and babble of
+    SHELVES. Existing files are overwritten, others left alone.
 
     Raises ValueError for wrong splits, counts, or lengths, and whatever a worker raised.
     """
     if set(songs) != set(SONG_SHELVES):
         raise ValueError(f"songs needs a count for each of {', '.join(SONG_SHELVES)}; got {', '.join(songs) or 'none'}")
-    if min(songs.values()) < 0 or clip_s <= 0 or workers < 1:
-        raise ValueError("song counts must not be negative; clip_s and workers must be positive")
-    jobs = [*_scene_jobs(Path(root), seed), *_song_jobs(Path(root), songs, seed, clip_s)]
+    if min(songs.values()) < 0 or clip_s <= 0 or workers < 1 or sounds < 1:
+        raise ValueError("song counts must not be negative; clip_s, workers and sounds must be positive")
+    jobs = [*_scene_jobs(Path(root), seed, sounds), *_song_jobs(Path(root), songs, seed, clip_s)]
     with _pool(workers) as pool:
         # The pool is filled before the bar appears: tqdm starts a thread, and forking is safest without threads.
         done = map(_write, jobs) if pool is None else pool.map(_write, jobs, chunksize=4)
@@ -128,9 +131,9 @@ def write_corpus(root: Path, songs: dict[str, int], seed: int = 0, clip_s: float
             pass
 
 
-def _scene_jobs(root: Path, seed: int) -> Iterator[Job]:
+def _scene_jobs(root: Path, seed: int, sounds: int) -> Iterator[Job]:
     for shelf in SHELVES:
-        for number in range(shelf.count):
+        for number in range(sounds * shelf.count):
             path = root / shelf.folder / f"{shelf.label(number)}.wav"
             yield Job(path, (seed, shelf.kind, number), shelf.compose)
 

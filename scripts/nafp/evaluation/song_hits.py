@@ -18,10 +18,12 @@ from nafp.files import damaged_file_errors
 class SongHits:
     """Hits of a cell, counted by song.
 
-    ``seconds``: of the query lengths. ``queries``: (songs,) how many each song has, of every length. ``hits``: (metrics, lengths,
-    songs), in the order of METRICS. ``asked``: a digest of the songs and times that the queries are from, in their order.
+    ``names``: of the songs, sorted. ``seconds``: of the query lengths. ``queries``: (songs,) how many each song has, of every
+    length. ``hits``: (metrics, lengths, songs), in the order of METRICS. ``asked``: a digest of the songs and times that the
+    queries are from, in their order.
     """
 
+    names: tuple[str, ...]
     seconds: tuple[float, ...]
     queries: np.ndarray
     hits: np.ndarray
@@ -50,6 +52,7 @@ def read_hits(path: Path) -> SongHits:
         "\n".join(names.categories).encode() + songs[0].astype("<i8").tobytes() + starts[0].tobytes()
     )
     return SongHits(
+        tuple(names.categories),
         tuple(((lengths[:, 0] + 1) / 2).tolist()),
         np.bincount(songs[0], minlength=count),
         counted.reshape(len(METRICS), len(lengths), count),

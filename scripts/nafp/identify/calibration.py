@@ -17,6 +17,7 @@ from scipy import stats
 from nafp.files import read_json
 from nafp.identify.recognise import LONGEST, Catalogue, Exact, Limits, intervals, windows
 from nafp.search.vectors import Database
+from nafp.shipped import limits_in
 
 STEPS = 10  # bisection steps: scores to 0.002
 HIGHEST = 0.95  # largest limit: a copy without degradation scores 1
@@ -68,14 +69,15 @@ def highest_passed(found: pd.DataFrame, length: int, agreeing: int) -> float:
 def learned(path: Path, fingerprints: int, false_positives: float, limits: Limits) -> tuple[Limits, str]:
     """The limits with the ``min_score`` of a model's calibration for a library of so many fingerprints, and a sentence on them.
 
-    Without a calibration the limits are unchanged, and the sentence says so.
+    ``path``: of the calibration, or of weights that may carry one; without it the limits are unchanged, and the sentence says so.
     """
-    if not path.is_file():
+    carried = limits_in(path) if path.suffix == ".safetensors" else None
+    if not (carried or path.is_file() and path.suffix == ".json"):
         return limits, (
             f"limits: the general ones (score {limits.min_score:g}), not those of the model; there is no {path}, "
             "which  snakemake models  makes"
         )
-    facts = read_json(path, "unknown", "windows", "fingerprints")
+    facts = carried or read_json(path, "unknown", "windows", "fingerprints")
     unknown, known_windows = facts["unknown"].values(), facts["windows"]
     larger = max(1.0, fingerprints / facts["fingerprints"])
     bounds = [bound(one["mean"], one["sd"], one["songs"], false_positives / larger) for one in unknown]

@@ -28,7 +28,8 @@ from nafp.identify.recordings import read_recording
 from nafp.identify.store import model_key
 from nafp.model.fingerprint import fingerprint_blocks
 from nafp.model.model import on_device
-from nafp.model.weights import load_model
+from nafp.model.weights import load_model, settings_of
+from nafp.shipped import limits_in, weights_file
 from nafp.text import printable, spreadsheet_cell
 
 
@@ -37,7 +38,8 @@ class Task:
     """What to identify with what.
 
     ``library``: folder of songs; ``name``: of its fingerprints in the store ('': the folder's); ``queries``:
-    recordings, files or folders, or STANDARD_INPUT; ``run``: folder of a trained run; ``epoch``: which of its weights;
+    recordings, files or folders, or STANDARD_INPUT; ``run``: folder of a trained run, a file of weights, or the name of a model
+    that comes with the library; ``epoch``: which weights of a folder;
     ``store``: where fingerprints of libraries are kept; ``false_positives``: the share of unknown recordings that the
     model's own ``min_score`` is for, None to take that of ``limits``; ``index``: name and options of the index for a library
     of more than ``exact_up_to`` fingerprints.
@@ -45,7 +47,7 @@ class Task:
 
     library: Path
     queries: Sequence[str]
-    run: Path
+    run: Path | str
     epoch: str
     store: Path
     limits: Limits
@@ -72,11 +74,7 @@ def with_standard_input(places: Sequence[str]) -> Iterator[list[str]]:
 def run(task: Task) -> tuple[pd.DataFrame, str]:
     """The answers to every recording (``recognise.identify``), after the library was brought up to date, and the limits used."""
     check_places(task.library, task.queries)
-    settings_path, weights = task.run / "config.yaml", task.run / f"epoch={task.epoch}.safetensors"
-    for path in (settings_path, weights):
-        if not path.is_file():
-            raise UserError(f"{path}: not found; --run is the folder of a trained run, with config.yaml and weights")
-    settings = yaml.safe_load(settings_path.read_text(encoding="utf-8"))
+    weights, settings = model_of(task)
     device = compute.set_up(task.threads, keep_memory=False)
     faiss.omp_set_num_threads(task.threads)
     model_settings = {"features": settings["features"], "model": settings["model"]}
@@ -93,7 +91,7 @@ def run(task: Task) -> tuple[pd.DataFrame, str]:
     ):
         listed = recordings(places)
         update(library, embed)
-        catalogue, (limits, said) = library.catalogue(), limits_of(task, library)
+        catalogue, (limits, said) = library.catalogue(), limits_of(task, weights, library)
         print(said, file=sys.stderr)
         index = library.index(*task.index) if len(catalogue.database) > task.exact_up_to else None
         rows = []
@@ -108,11 +106,24 @@ def run(task: Task) -> tuple[pd.DataFrame, str]:
     return gathered(rows), said
 
 
-def limits_of(task: Task, library: Library) -> tuple[Limits, str]:
+def model_of(task: Task) -> tuple[Path, Mapping]:
+    """The weights that identify, and their settings: of a folder by its config.yaml, of a file by the file itself."""
+    if not Path(task.run).is_dir():
+        weights = weights_file(task.run)
+        return weights, settings_of(weights)
+    settings, weights = Path(task.run, "config.yaml"), Path(task.run, f"epoch={task.epoch}.safetensors")
+    for path in (settings, weights):
+        if not path.is_file():
+            raise UserError(f"{path}: not found; the folder of a trained run has config.yaml and weights")
+    return weights, yaml.safe_load(settings.read_text(encoding="utf-8"))
+
+
+def limits_of(task: Task, weights: Path, library: Library) -> tuple[Limits, str]:
     """The limits to use, and a sentence on their origin."""
     if task.false_positives is None:
         return task.limits, f"limits: as given (score {task.limits.min_score:g}, margin {task.limits.min_margin:g})"
-    path = task.run / f"epoch={task.epoch}.limits.json"
+    beside = weights.with_suffix(".limits.json")
+    path = beside if beside.is_file() or limits_in(weights) is None else weights
     return learned(path, int(library.songs["rows"].sum()), task.false_positives, task.limits)
 
 

@@ -81,10 +81,13 @@ class Work:
         """Fingerprints in the database of a cell."""
         return self.songs["dummy"].segments + self.songs["test"].segments
 
-    @property
-    def fingerprints(self) -> int:
-        """Fingerprints made by a run: the database and the queries."""
-        return self.database + self.songs["test"].segments
+    def query_sets(self, run: str) -> int:
+        """Number of query sets that a run is asked."""
+        return len({cell.query_set for cell in self.cells if cell.run == run})
+
+    def fingerprints(self, run: str) -> int:
+        """Fingerprints made by a run: the database and its queries."""
+        return self.database + self.query_sets(run) * self.songs["test"].segments
 
     @property
     def queries(self) -> int:
@@ -151,18 +154,19 @@ def train(work: Work) -> Stage:
 
 def fingerprint(work: Work) -> Stage:
     """Fingerprint database and queries by every run, in shards that are gathered afterwards."""
-    flops = disk_gb = 0.0
+    shards = work.config["fingerprint"]["shards"]
+    jobs_of = {split: count + (count > 1) for split, count in shards.items()}  # one more gathers them
+    flops, disk_gb, jobs = 0.0, 0.0, 0
     for run in work.runs:
         fields = grid.parse_run(run)
         sections = overlay.of_recipe(work.config, fields["recipe"])
-        flops += encoder_of(sections["model"]).flops(image_shape(sections["features"])) * work.fingerprints
-        disk_gb += 4 * fields["dim"] * work.fingerprints / 1e9
-    shards = work.config["fingerprint"]["shards"]
+        flops += encoder_of(sections["model"]).flops(image_shape(sections["features"])) * work.fingerprints(run)
+        disk_gb += 4 * fields["dim"] * work.fingerprints(run) / 1e9
+        jobs += jobs_of["test_db"] + jobs_of["dummy"] + work.query_sets(run) * jobs_of["test_query"]
     shard_mb = max(work.songs["dummy"].megabytes / shards["dummy"], work.songs["test"].megabytes / shards["test_db"])
-    gathers = sum(count > 1 for count in shards.values())
     return Stage(
         stage="fingerprint",
-        jobs=len(work.runs) * (sum(shards.values()) + gathers),
+        jobs=jobs,
         **work.hours_on_device(flops),
         disk_gb=disk_gb,
         memory_gb=memory_gb("fingerprint", shard_mb),
@@ -171,16 +175,14 @@ def fingerprint(work: Work) -> Stage:
 
 
 def build_index(work: Work) -> Stage:
-    """Build the index of every cell."""
-    disk_gb = 0.0
-    for cell in work.trained_cells:
-        index_type = index_type_of(cell.index, work.config["indexes"][cell.index])
-        disk_gb += index_type.bytes_per_vector(grid.parse_run(cell.run)["dim"]) * work.database / 1e9
-    hours = len(work.trained_cells) * work.database / work.rates.vectors_per_s / 3600
+    """Build the indexes of every run, in which all its query sets are searched."""
+    disk_gb, built = 0.0, sorted({(cell.run, cell.index) for cell in work.trained_cells})
+    for run, index in built:
+        index_type = index_type_of(index, work.config["indexes"][index])
+        disk_gb += index_type.bytes_per_vector(grid.parse_run(run)["dim"]) * work.database / 1e9
+    hours = len(built) * work.database / work.rates.vectors_per_s / 3600
     memory = memory_gb("build_index", work.largest_vectors_mb())
-    return Stage(
-        "build_index", len(work.trained_cells), 0.0, hours, disk_gb, memory, work.rates.sources["vectors_per_s"]
-    )
+    return Stage("build_index", len(built), 0.0, hours, disk_gb, memory, work.rates.sources["vectors_per_s"])
 
 
 def score(work: Work) -> Stage:

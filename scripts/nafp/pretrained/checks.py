@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from nafp.errors import UserError
+from nafp.shipped import weights_file
 
 
 def check_licence(name: str, options: Mapping, accepted: Collection[str]) -> None:
@@ -21,11 +22,17 @@ def check_licence(name: str, options: Mapping, accepted: Collection[str]) -> Non
 
 def check_source(name: str, options: Mapping) -> None:
     """Refuse a description that says nowhere to take the weights from, or a file that is not there."""
-    given = [key for key in ("checkpoint", "archive", "record") if key in options]
+    given = [key for key in ("weights", "checkpoint", "archive", "record") if key in options]
     if not given:
         raise UserError(
-            f"pretrained {name}: say where they are: checkpoint (its prefix, folder/ckpt-N), archive, or record"
+            f"pretrained {name}: say where they are: weights (a .safetensors file), checkpoint (its prefix, folder/ckpt-N), "
+            "archive, or record"
         )
+    if "weights" in options:
+        try:
+            weights_file(options["weights"])
+        except UserError as error:
+            raise UserError(f"pretrained {name}: {error}") from None
     if "checkpoint" in options and not Path(f"{options['checkpoint']}.index").is_file():
         raise UserError(
             f"pretrained {name}: {options['checkpoint']}.index is not there; name a checkpoint by its prefix, folder/ckpt-N"

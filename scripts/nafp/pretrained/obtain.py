@@ -13,8 +13,10 @@ from nafp.datasets.digests import Journal
 from nafp.errors import UserError
 from nafp.files import atomic_write
 from nafp.model.original_weights import import_original
+from nafp.model.weights import MODEL_SETTINGS, load_with_settings
 from nafp.pretrained.checks import check_source
 from nafp.pretrained.zenodo import API, check_md5, fetch_from_zenodo
+from nafp.shipped import weights_file
 
 LIMIT = 8 * 2**30  # bytes that an archive of weights may unpack to
 
@@ -53,21 +55,32 @@ def newest_checkpoint(folder: Path) -> Path:
     return max(found)[1]
 
 
+def copy_weights(source: Path, weights: Path) -> dict:
+    """Copy weights of a training here, which say their settings; returns these. UserError if they are damaged or do not."""
+    settings = load_with_settings(source)[1]
+    with atomic_write(weights) as part:
+        shutil.copyfile(source, part)
+    return {name: settings[name] for name in MODEL_SETTINGS}
+
+
 def import_pretrained(name: str, options: Mapping, folder: Path, outputs: Mapping[str, Path], facts: Mapping) -> None:
     """Make a pretrained model a run: ``last`` and ``best`` weights, which are the same, ``config`` and ``provenance``.
 
-    ``options``: as for ``obtain``, and ``features`` that differ from the original's, and ``licence``. ``facts``: of this job.
+    ``options``: as for ``obtain``, and ``features`` that differ from the original's, and ``licence``; or ``weights``, a file of a
+    training here or the name of a model that comes with the library. ``facts``: of this job.
     """
-    prefix = obtain(name, options, folder)
-    settings = import_original(prefix, outputs["last"], options.get("features"))
+    if "weights" in options:
+        source = weights_file(options["weights"])
+        settings = copy_weights(source, outputs["last"])
+    else:
+        source = obtain(name, options, folder)
+        settings = import_original(source, outputs["last"], options.get("features"))
     with atomic_write(outputs["best"]) as part:
         shutil.copyfile(outputs["last"], part)
     with atomic_write(outputs["config"]) as part:
         part.write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
-    source = {key: options[key] for key in ("record", "md5", "archive", "licence") if key in options}
-    origin = {"pretrained": name, **source, "checkpoint": prefix.name}
+    stated = {key: options[key] for key in ("record", "md5", "archive", "licence") if key in options}
+    origin = {"pretrained": name, **stated, "checkpoint": source.name}
     with atomic_write(outputs["provenance"]) as part:
         part.write_text(json.dumps({"jobs": [{**facts, **origin}]}, indent=1) + "\n", encoding="utf-8")
-    print(
-        f"{name}: {settings['dim']} dimensions, width {settings['model']['width']}, images {settings['features']['scale']}"
-    )
+    print(f"{name}: {settings['dim']} dimensions, model {settings['model']}, features {settings['features']}")

@@ -6,7 +6,7 @@ from typing import Any
 
 from nafp.report.figures.job import Look, draw_misses, draw_scale, draw_similarity, draw_study
 from nafp.report.page.job import Origin, write_page
-from nafp.report.tables.job import write_table
+from nafp.report.tables.job import write_limits, write_table
 
 
 def write_board(board: Mapping[str, Any], folder: Path, listening: str | Path, threads: int) -> None:
@@ -21,7 +21,10 @@ def write_board(board: Mapping[str, Any], folder: Path, listening: str | Path, t
         files = {figure: folder / f"{name}.{figure}.svg" for figure in one["figures"]}
         for figure, svg in files.items():
             draw_study(figure, one["study"], one["cells"], one["histories"], published, look, svg)
-        studies[name] = {"question": one["study"]["question"], "figures": files}
+        if "heat_map" in files:
+            write_limits(one["study"], one["cells"], folder / f"{name}.heat_map.csv", folder / f"{name}.limits.csv")
+        shown = one["study"].get("ladders", []) if files else []
+        studies[name] = {"question": one["study"]["question"], "figures": files, "ladders": shown}
     closer = {}
     for figure, draw in (("misses", draw_misses), ("similarity", draw_similarity), ("scale", draw_scale)):
         if board[figure]:

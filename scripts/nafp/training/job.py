@@ -22,6 +22,7 @@ from nafp.audio.splits import Split
 from nafp.errors import UserError
 from nafp.files import atomic_write, lock
 from nafp.jobfacts import device_name, job_facts
+from nafp.shipped import weights_file
 from nafp.training.checkpoints import Checkpoints
 from nafp.training.gradients import rank_and_world_size
 from nafp.training.settings import Settings
@@ -105,7 +106,7 @@ def key_of(settings: Settings, arrays: Iterable[str], code: Iterable[str]) -> st
     for module in sorted(code):
         digest.update(meaning(Path(module).read_text(encoding="utf-8")).encode())
     if settings.init_from:
-        digest.update(Path(settings.init_from).read_bytes())
+        digest.update(weights_file(settings.init_from).read_bytes())
     return digest.hexdigest()[:16]
 
 

@@ -32,7 +32,7 @@ class Settings:
     tf32: bool = False  # whether float32 products may round to 10 bits
     micro_batch_size: int | str | None = None  # segments embedded at a time; None: all; auto: as many as fit
     checkpoints: dict = field(default_factory=lambda: {"every": None, "last": 1, "minutes": 10})
-    init_from: str | None = None  # safetensors file of the initial weights
+    init_from: str | None = None  # safetensors file of the initial weights, or a name of nafp.shipped
 
     @property
     def horizon(self) -> int:

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -16,6 +15,7 @@ from nafp.augment.steps import chain_pools
 from nafp.errors import UserError
 from nafp.model.model import build_model
 from nafp.model.weights import load_initial
+from nafp.shipped import weights_file
 from nafp.training.batches import Batches, BatchPlan, generator_for
 from nafp.training.checkpoints import Checkpoints
 from nafp.training.checks import check_processes
@@ -57,7 +57,7 @@ class Trainer:
         torch.manual_seed(s.seed)  # seed of the initial weights
         self.network = build_model(s.features, s.model, s.dim)
         if s.init_from:
-            load_initial(self.network, Path(s.init_from))
+            load_initial(self.network, weights_file(s.init_from))
         self.network.to(device)
         self.network.encoder.dtype = compute.precision(s.precision, device)
         self.network.encoder.fused = self.fuses()

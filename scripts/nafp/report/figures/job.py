@@ -10,9 +10,11 @@ import pandas as pd
 from nafp.audio.splits import Split
 from nafp.evaluation.cell import table_beside
 from nafp.files import damaged_file_errors
-from nafp.report.figures import misses, pareto, plots, similarity
+from nafp.report.figures import ladders, misses, pareto, plots, similarity
 from nafp.report.tables.cells import load_cells, run_labels
+from nafp.report.tables.ladders import matrix_of
 from nafp.report.tables.published import load_published, of_study
+from nafp.report.tables.study import Study
 
 Paths = Sequence[str | Path]
 COLUMNS = ["query", "length", "truth", "place1", "top1_exact", "top1_near", "top1_song"]
@@ -44,6 +46,10 @@ def draw_study(
             names = run_labels(pd.DataFrame(study["planned"]), varied)
             curves = {names[Path(file).parent.name]: pd.read_csv(file) for file in histories}
             plots.learning_curves(curves, svg, look.validation)
+        case "heat_map":
+            ladders.heat_map(matrix_of(table, Study(**study)), svg)
+        case "strengths":
+            ladders.curves(matrix_of(table, Study(**study)), svg)
         case field:
             plots.hit_rate_over(table, svg, field, varied, beside, order=look.chains)
 

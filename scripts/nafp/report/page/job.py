@@ -8,8 +8,10 @@ from typing import Any
 from nafp.files import read_json
 from nafp.report.page import provenance
 from nafp.report.page.headline import headline
+from nafp.report.page.heat import read_matrix
 from nafp.report.page.page import Section, render_page
 from nafp.report.tables.cells import load_cells, run_labels
+from nafp.report.tables.ladders import Matrix
 from nafp.report.tables.study import load_table
 from nafp.report.tables.verdict import verdict
 
@@ -20,6 +22,8 @@ CAPTIONS = {
     "dim": "How small may a fingerprint be? Exact hits of the shortest and the longest queries.",
     "aug": "What does the augmentation add? Exact hits of the shortest and the longest queries, by chain.",
     "snr_db": "How loud may the noise be? Exact hits of the shortest and the longest queries; to the left is more noise.",
+    "strengths": "How much is too much? Hit rates over the strength of each degradation; half of the queries are found above the "
+    "dotted line.",
     "open_set": "Can an answer be believed? Right songs accepted, over the queries of unknown songs that are accepted too.",
     "costs": "Which index is worth its time and size? Higher and further to the left is better.",
     "learning": "Was training long enough? It was where both curves are flat. Validation searches without an index.",
@@ -52,11 +56,18 @@ def write_page(
 ) -> None:
     """The page, index.html, and the summary that a run of the workflow ends with.
 
-    ``studies``: name -> question and figures, name -> file. ``closer``: the same of figures of no single study.
+    ``studies``: name -> question, figures, name -> file, and ladders, as in `Study`. ``closer``: the figures of no single
+    study.
     """
     tables = {name: folder / f"{name}.csv" for name in studies}
     sections = [
-        Section(name, study["question"], load_table(tables[name]), _captioned(study["figures"]))
+        Section(
+            name,
+            study["question"],
+            load_table(tables[name]),
+            _captioned(study["figures"]),
+            _matrix(tables[name], study),
+        )
         for name, study in studies.items()
     ]
     table, page = load_cells(cells), folder / "index.html"
@@ -74,7 +85,7 @@ def write_page(
     lines += [
         f"{'':>8}  {name}: {said}"
         for name, section in zip(studies, sections, strict=True)
-        if (said := verdict(section.table))
+        if not section.matrix and (said := verdict(section.table))
     ]
     lines += ["", f"scoreboard  {page.resolve()}"]
     lines += [f"table       {path.with_suffix('.md')}" for path in tables.values()]
@@ -83,8 +94,16 @@ def write_page(
 
 
 def _captioned(figures: Mapping[str, str | Path]) -> list[tuple[str, str]]:
-    """(caption, SVG text) of figures."""
-    return [(CAPTIONS[name], Path(path).read_text(encoding="utf-8")) for name, path in figures.items()]
+    """(caption, SVG text) of figures; the heat map has a form of its own on the page."""
+    shown = {name: path for name, path in figures.items() if name != "heat_map"}
+    return [(CAPTIONS[name], Path(path).read_text(encoding="utf-8")) for name, path in shown.items()]
+
+
+def _matrix(table: Path, study: Mapping[str, Any]) -> Matrix | None:
+    """The matrix of a study with ladders, from the files beside its table."""
+    if not study.get("ladders"):
+        return None
+    return read_matrix(table.with_suffix(".heat_map.csv"), table.with_suffix(".limits.csv"), study["ladders"])
 
 
 def _what_is_missing(missing: int, planned: int) -> str:

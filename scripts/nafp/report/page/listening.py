@@ -19,6 +19,8 @@ from nafp.report.page.media import grey_image, picture, sound
 from nafp.search.sequences import exact_neighbours
 from nafp.search.vectors import Database
 
+EXCERPT_S = 2
+
 
 @dataclass(frozen=True)
 class Run:
@@ -86,6 +88,18 @@ def verdict(rows: Sequence[int], scores: Sequence[float], truth: int) -> str:
     best = [int(row) for row, score in zip(rows, scores, strict=True) if score == scores[0]]  # empty: NaN
     off = max((abs(row - truth) for row in best), default=np.inf)
     return "hit" if off == 0 else "near" if off == 1 else "miss"
+
+
+def excerpts(db: Split, query_sets: Mapping[str, Split], segment: int) -> dict[str, str]:
+    """Query set -> its sound of the EXCERPT_S seconds of a song that begin with a segment of ``db``, as a data URI."""
+    clip, sounds = db.segments.clip[segment], {}
+    at = db.segments.start[segment] - db.clips["start"].iloc[clip]
+    for name, split in query_sets.items():
+        row = split.clips.iloc[clip]
+        length = min(EXCERPT_S * SAMPLE_RATE, row["samples"])
+        start = row["start"] + min(round(at / row.get("rate", 1)), row["samples"] - length)
+        sounds[name] = sound(split.audio[start : start + length].astype(np.float32) / 32768)
+    return sounds
 
 
 class Media:

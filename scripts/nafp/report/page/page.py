@@ -12,8 +12,10 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from nafp.evaluation.metrics import METRICS
+from nafp.report.page.heat import heat_of
 from nafp.report.tables.cells import plain
 from nafp.report.tables.formats import caption
+from nafp.report.tables.ladders import Matrix
 from nafp.report.tables.layout import MISSING, Entry, Group, layout
 from nafp.report.tables.published import PAPER, RERUN
 from nafp.report.tables.study import OURS
@@ -28,12 +30,16 @@ ORIGINS = {
 
 @dataclass(frozen=True)
 class Section:
-    """One study: its name, question, table (as from `tables.study_table`) and figures (pairs of caption and SVG text)."""
+    """One study: its name, question, table (as from `tables.study_table`) and figures (pairs of caption and SVG text).
+
+    ``matrix``: of a study with ladders, whose heat map is shown in the place of the table.
+    """
 
     name: str
     question: str
     table: pd.DataFrame
     figures: Sequence[tuple[str, str]] = field(default=())
+    matrix: Matrix | None = None
 
 
 def render_page(
@@ -48,7 +54,8 @@ def render_page(
     """Render the scoreboard as one self-contained HTML document.
 
     `headline`: as from `headline.headline`. `closer`: figures that belong to no single study, pairs of caption and SVG text.
-    `listening`: as from `listening.listen`, with steps (of `listening.chain_steps`), note, and names, run -> short name.
+    `listening`: as from `listening.listen`, with steps (of `listening.chain_steps`), ladders (of `listening.excerpts`), note, and
+    names, run -> short name.
     `provenance`: any nesting of mappings, lists and plain values. `state`: a sentence on what is missing.
     """
     environment = Environment(
@@ -83,13 +90,15 @@ def _study(section: Section, number: int) -> dict[str, Any]:
         "id": f"study-{number}",
         "name": re.sub(r"(?<=[a-z])(?=\d)|_", " ", section.name),
         "question": section.question,
-        "verdict": verdict(section.table),
+        "verdict": "" if section.matrix else verdict(section.table),
         "plan": plan,
         "labels": len(plan.blocks[0].groups[0].labels) if plan.blocks else 0,
         "matches": list(dict.fromkeys(section.table["match"])),
         "sources": list(dict.fromkeys(block.source for block in plan.blocks)),
         "caption": caption(section.table),
         "figures": [(text, _data_uri(svg)) for text, svg in section.figures],
+        "heat": heat_of(section.matrix) if section.matrix else [],
+        "files": section.name,
     }
 
 
@@ -111,6 +120,7 @@ def _listening(listening: Mapping[str, Any]) -> dict[str, Any]:
         "runs": [(run, names.get(run, run), found[run]) for run in runs],
         "steps": steps,
         "note": listening.get("note", ""),
+        "ladders": listening.get("ladders", {}),
     }
 
 

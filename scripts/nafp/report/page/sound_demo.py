@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -16,14 +16,15 @@ from nafp.datasets.layout import sounds_split
 from nafp.files import atomic_write
 from nafp.model.features import LogMel
 from nafp.model.weights import load_model
-from nafp.report.page.listening import Run, Songs, chain_steps, choose, listen
+from nafp.report.page.listening import Run, Songs, chain_steps, choose, excerpts, listen
 from nafp.search.vectors import Database, open_vectors
 
 
 @dataclass(frozen=True)
 class Demo:
     """``runs``: name -> weights, dummy and db (fingerprints), dim, features and model. ``packed``: split -> file; nothing
-    if a split is missing. ``chain``: the steps that are shown, of images with ``features``."""
+    if a split is missing. ``chain``: the steps that are shown, of images with ``features``. ``query_sets``: name -> packed
+    queries that are to be heard."""
 
     runs: Mapping[str, Mapping]
     packed: Mapping[str, str]
@@ -32,13 +33,14 @@ class Demo:
     chain: Sequence[Mapping]
     features: Mapping
     seed: int
+    query_sets: Mapping[str, str] = field(default_factory=dict)
 
 
 def write_demo(demo: Demo, path: Path, threads: int) -> None:
     """Let the runs answer, and store what there is to hear and see as JSON."""
     compute.set_up(threads, gpu=False)
     torch.manual_seed(demo.seed)
-    shown = {"media": {}, "queries": [], "steps": [], "note": ""}
+    shown = {"media": {}, "queries": [], "steps": [], "ladders": {}, "note": ""}
     noises = held_out_pools(sounds(demo.packed, "test", ("bg", "ir")), "test")
     if demo.runs and "bg" in noises:
         songs = Songs(Split.open(demo.packed["dummy"]), Split.open(demo.packed["test_db"]))
@@ -51,6 +53,9 @@ def write_demo(demo: Demo, path: Path, threads: int) -> None:
         pools = {
             kind: AudioPool(split) for kind, split in sounds(demo.packed, "train", chain_pools(demo.chain)).items()
         }
+        db = Split.open(demo.packed["test_db"])
+        (segment,) = choose(db, 1, demo.seed)
+        shown["ladders"] = excerpts(db, {name: Split.open(path) for name, path in demo.query_sets.items()}, segment)
         shown["steps"] = chain_steps(train, demo.chain, pools, LogMel(**demo.features), demo.seed)
     with atomic_write(path) as part:
         part.write_text(json.dumps(shown), encoding="utf-8")

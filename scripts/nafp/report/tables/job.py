@@ -1,10 +1,11 @@
-"""The job that writes the table of a study."""
+"""The jobs that write the tables of a study."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from nafp.report.tables.cells import load_cells
 from nafp.report.tables.formats import escaped, to_latex, to_markdown
+from nafp.report.tables.ladders import matrix_of
 from nafp.report.tables.published import load_published
 from nafp.report.tables.study import Study, study_table
 from nafp.report.tables.verdict import verdict
@@ -18,6 +19,15 @@ def write_table(study: Mapping, cells: Paths, published: str | Path, csv: str | 
     described, csv = Study(**study), Path(csv)
     table = study_table(load_cells(cells), load_published(published), described)
     for_spreadsheets(table).to_csv(csv, index=False)
-    said = verdict(table)
+    said = "" if described.ladders else verdict(table)  # the best of several degradations says nothing
     csv.with_suffix(".md").write_text((f"{escaped(said)}\n\n" if said else "") + to_markdown(table), encoding="utf-8")
     csv.with_suffix(".tex").write_text(to_latex(table, described.name, described.question), encoding="utf-8")
+
+
+def write_limits(study: Mapping, cells: Paths, rates: str | Path, limits: str | Path) -> None:
+    """The hit rates of a study with ladders by strength, and its limits, as CSV."""
+    matrix = matrix_of(load_cells(cells), Study(**study))
+    for_spreadsheets(matrix.rates).to_csv(rates, index=False)
+    for_spreadsheets(matrix.limits).to_csv(limits, index=False)
+    shown = matrix.limits[matrix.limits["query_s"] == matrix.shown_s]
+    print(shown[["configuration", "ladder", "query_s", "said"]].to_string(index=False))

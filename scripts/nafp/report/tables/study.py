@@ -68,6 +68,7 @@ class Study:
     matches: Sequence[str] = DEFAULT_MATCHES
     planned: Sequence[Mapping[str, Any]] = field(default=())
     baseline: Sequence[str] | None = None
+    ladders: Sequence[Mapping[str, Any]] = field(default=())
 
 
 def study_table(cells: pd.DataFrame, published: pd.DataFrame, study: Study) -> pd.DataFrame:
@@ -80,7 +81,7 @@ def study_table(cells: pd.DataFrame, published: pd.DataFrame, study: Study) -> p
     of the study. Rows with the same `row` belong side by side.
     """
     ours = _ours(cells, published, study)
-    if len(ours) and study.baseline:
+    if len(ours) and len(cells) and study.baseline:
         ours = _tested(ours, study, cells)
     table = pd.concat([part for part in (ours, _published(published, study, cells)) if len(part)] or [ours])
     table = table.reindex(columns=COLUMNS).reset_index(drop=True)
@@ -106,7 +107,7 @@ def load_table(path: str | Path) -> pd.DataFrame:
 
 
 def _ours(cells: pd.DataFrame, published: pd.DataFrame, study: Study) -> pd.DataFrame:
-    planned = _planned(cells, study)
+    planned = planned_configurations(cells, study)
     if planned.empty:
         return pd.DataFrame(columns=COLUMNS)
     pooled = pool_seeds(cells, keep_seeds="seed" in study.varied)
@@ -132,7 +133,7 @@ def _ours(cells: pd.DataFrame, published: pd.DataFrame, study: Study) -> pd.Data
     return pd.DataFrame(records)
 
 
-def _planned(cells: pd.DataFrame, study: Study) -> pd.DataFrame:
+def planned_configurations(cells: pd.DataFrame, study: Study) -> pd.DataFrame:
     """A row for each configuration of the study, its seeds pooled: its fields, and `planned`, the number of its runs."""
     known = {"dataset", "epoch", "protocol", "snr_db", *NO_FIELDS, *MEASURED} - {"run"}
     runs = pd.DataFrame(list(study.planned)) if study.planned else cells.drop(columns=[n for n in cells if n in known])

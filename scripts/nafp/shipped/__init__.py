@@ -1,0 +1,41 @@
+"""Models that come with the library, a file of weights each and its model card. Without PyTorch.
+
+Here is where `snakemake ship` of ``config/composed.yaml`` puts what it made.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from nafp.errors import UserError
+from nafp.files import damaged_file_errors
+
+DEFAULT = "composed"
+FOLDER = Path(__file__).parent
+
+
+def shipped() -> dict[str, Path]:
+    """Name -> weights of the models that come with the library."""
+    return {path.stem: path for path in sorted(FOLDER.glob("*.safetensors"))}
+
+
+def weights_file(source: str | Path) -> Path:
+    """A file of weights by its path, or by the name of a model that comes with the library; UserError if there is neither."""
+    path = shipped().get(str(source), Path(source))
+    if not path.is_file():
+        known = ", ".join(shipped()) or "none"
+        raise UserError(
+            f"{source}: is not there; name a file of weights (.safetensors), as the folder of a run has it, or a model that "
+            f"comes with nafp: {known}"
+        )
+    return path
+
+
+def limits_in(weights: Path | str) -> Mapping | None:
+    """The calibration that a safetensors file of weights carries (`nafp.identify.calibration`); None if it has none.
+
+    UserError if the file is damaged.
+    """
+    with damaged_file_errors(weights), open(weights, "rb") as file:  # the header: its length in 8 bytes, then JSON
+        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+    return json.loads(header.get("__metadata__", {}).get("settings", "{}")).get("limits")

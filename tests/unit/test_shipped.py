@@ -1,0 +1,157 @@
+"""Models that come with the library: how a run becomes one file, what the file says, and that the one that ships works."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from boards import write_cell
+from safetensors.torch import load_file, save
+
+import nafp
+from nafp.demo.corpus import _song as composed
+from nafp.errors import UserError
+from nafp.identify.calibration import learned
+from nafp.identify.recognise import Limits
+from nafp.model.model import build_model
+from nafp.model.weights import load_initial, settings_of
+from nafp.pretrained.checks import check_source
+from nafp.pretrained.obtain import import_pretrained
+from nafp.pretrained.ship import write_shipped
+from nafp.report.card import write_card
+from nafp.shipped import DEFAULT, limits_in, shipped, weights_file
+
+SETTINGS = {
+    **{"features": {"n_mels": 64}, "model": {"variant": "release", "width": 4}, "dim": 16, "seed": 0, "bsz": 16},
+    **{"chain": [{"background": {}}], "loss": "ntxent", "loss_options": {"tau": 0.05}, "optimizer": {"name": "adam"}},
+    **{"schedule": {"name": "cos", "epochs": 2}, "learning_rate": 1e-3, "precision": "float32", "data": {}},
+}
+LIMITS = {
+    "unknown": {name: {"mean": 0.3, "sd": 0.05, "songs": 20} for name in ("clean", "degraded")},
+    "windows": 3,
+    "fingerprints": 4000,
+}
+
+
+def write_weights(path: Path, settings: dict | None = SETTINGS, scale: float = 1.0) -> Path:
+    torch.manual_seed(0)
+    model = build_model(SETTINGS["features"], SETTINGS["model"], SETTINGS["dim"])
+    tensors = {name: (scale * tensor).contiguous() for name, tensor in model.state_dict().items()}
+    path.write_bytes(save(tensors, {"settings": json.dumps(settings)} if settings else None))
+    return path
+
+
+@pytest.fixture
+def packed(tmp_path) -> Path:
+    write_shipped(write_weights(tmp_path / "run.safetensors"), LIMITS, tmp_path / "small.safetensors")
+    return tmp_path / "small.safetensors"
+
+
+def test_a_run_becomes_one_file(packed, tmp_path):
+    """Half as large, with all that the run said and its calibration; its fingerprints are the run's up to float16."""
+    source = tmp_path / "run.safetensors"
+    assert packed.stat().st_size < 0.6 * source.stat().st_size
+    assert settings_of(packed) == {**SETTINGS, "limits": LIMITS} and limits_in(packed) == LIMITS
+    assert limits_in(source) is None
+    again = tmp_path / "again.safetensors"
+    assert write_shipped(source, LIMITS, again) == packed.stat().st_size and again.read_bytes() == packed.read_bytes()
+    sound = np.random.default_rng(0).normal(0, 3000, 24_000).astype(np.int16)
+    before, after = (nafp.load(path, device="cpu").fingerprint(sound) for path in (source, packed))
+    assert np.abs(before - after).max() < 2e-3 and np.abs(before - after).max() > 0
+
+
+def test_what_cannot_be_packed(tmp_path):
+    with pytest.raises(UserError, match="does not say its settings"):
+        write_shipped(write_weights(tmp_path / "a.safetensors", None), LIMITS, tmp_path / "b.safetensors")
+    with pytest.raises(UserError, match="beyond 65504"):
+        write_shipped(write_weights(tmp_path / "a.safetensors", scale=1e7), LIMITS, tmp_path / "b.safetensors")
+    (tmp_path / "a.safetensors").write_bytes(b"\x10\0\0\0\0\0\0\0half")
+    with pytest.raises(UserError, match="a.safetensors"):
+        limits_in(tmp_path / "a.safetensors")
+    assert not (tmp_path / "b.safetensors").exists()
+
+
+def test_limits_are_those_that_the_weights_carry(packed, tmp_path):
+    (tmp_path / "limits.json").write_text(json.dumps(LIMITS))
+    there, said = learned(packed, 4000, 0.01, Limits())
+    assert there == learned(tmp_path / "limits.json", 4000, 0.01, Limits())[0] and there.min_score > 0.3
+    assert "learned from 20 validation songs" in said
+    assert learned(tmp_path / "run.safetensors", 4000, 0.01, Limits())[0] == Limits()
+
+
+def test_a_file_of_weights_becomes_a_run(packed, tmp_path):
+    files = {
+        "last": "epoch=last.safetensors",
+        "best": "epoch=best.safetensors",
+        "config": "c.yaml",
+        "provenance": "p.json",
+    }
+    outputs = {name: tmp_path / file for name, file in files.items()}
+    import_pretrained("small", {"weights": str(packed)}, tmp_path, outputs, {"commit": "abc"})
+    assert outputs["best"].read_bytes() == outputs["last"].read_bytes() == packed.read_bytes()
+    assert yaml.safe_load(outputs["config"].read_text()) == {
+        name: SETTINGS[name] for name in ("features", "model", "dim")
+    }
+    assert json.loads(outputs["provenance"].read_text())["jobs"][0]["checkpoint"] == "small.safetensors"
+    with pytest.raises(
+        UserError, match="pretrained x: nowhere: is not there; name a file of weights .*, or a model that"
+    ):
+        check_source("x", {"weights": "nowhere"})
+
+
+def test_a_card_states_what_was_measured(packed, tmp_path):
+    cell = write_cell(tmp_path, {}, skill=0.5)
+    facts = {
+        "data": "Songs.",
+        "segments": "1,000",
+        "hours": "0.5",
+        "job": {
+            "processor": "P",
+            "threads": 1,
+            "device": "CPU",
+            "commit": "abc",
+            "changed": False,
+            "date": "2026-11-27",
+        },
+    }
+    write_card(packed, "small", facts, [cell], tmp_path / "small.md")
+    said = (tmp_path / "small.md").read_text()
+    hits = json.loads(cell.read_text())["hits"]
+    for column in ("top1_exact", "top1_near", "top1_song", "open_set"):
+        for count in hits[column]:
+            assert f"| {count / 5:.1f} [" in said
+    assert "degraded 0.430 (20 songs)" in said and "Seed 0, N = 16" in said and "- background: {}" in said
+
+
+def test_the_model_that_comes_with_the_library():
+    """It is small, says everything, has its card, and knows composed songs that it never heard by three noisy seconds."""
+    path = shipped()[DEFAULT]
+    assert weights_file(DEFAULT) == path and path.stat().st_size <= 5e6
+    assert limits_in(path)["unknown"].keys() == {"clean", "degraded"}
+    card = path.with_suffix(".md").read_text(encoding="utf-8")
+    assert f"{path.stat().st_size / 1e6:.1f} MB of weights" in card and "## Limits" in card
+    model = nafp.load(device="cpu")
+    rng = np.random.default_rng(7)
+    songs = [np.round(32767 * composed(10.0, np.random.default_rng((99, 15, i)), i)).astype(np.int16) for i in range(8)]
+    library = {str(i): model.fingerprint(song) for i, song in enumerate(songs)}
+    for i, song in enumerate(songs):
+        part = song[17_000:41_000].astype(float)
+        noisy = part + rng.normal(0, part.std() / 2, len(part))  # 6 dB
+        best = nafp.find(library, model.fingerprint((noisy / 2).astype(np.int16))).iloc[0]
+        assert (best["song"], best["offset_s"]) == (str(i), 2.0)
+
+
+def test_a_training_begins_with_it():
+    """In float32, the float16 numbers of the file."""
+    stated = settings_of(shipped()[DEFAULT])
+    model = build_model(stated["features"], stated["model"], stated["dim"])
+    load_initial(model, weights_file(DEFAULT))
+    halves = load_file(shipped()[DEFAULT])
+    assert all(torch.equal(tensor, halves[name].float()) for name, tensor in model.state_dict().items())
+
+
+def test_a_source_that_is_not_there():
+    with pytest.raises(UserError, match=f"compose: is not there; .* comes with nafp: {DEFAULT}"):
+        nafp.load("compose")
