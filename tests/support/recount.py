@@ -186,6 +186,8 @@ def costs(files: Sequence[Path]) -> dict[str, str]:
         "build s": mean(lambda c: c["build_s"]),
         "MB on disk": mean(lambda c: c["index_bytes"] / 1e6),
         "MB in memory": mean(lambda c: c["memory_bytes"] / 1e6 if c.get("memory_bytes") is not None else None),
+        "build s per hour": mean(lambda c: c["build_s"] and c["build_s"] / sum(c["database"].values()) * 7200),
+        "MB per hour": mean(lambda c: c["index_bytes"] / sum(c["database"].values()) * 7200 / 1e6),
         "bytes per fingerprint": mean(lambda c: c["index_bytes"] / sum(c["database"].values())),
         "recall %": mean(lambda c: 100 * c["recall"]["nearest"] if "recall" in c else None),
         "ms per segment": mean(lambda c: c.get("ms_per_segment")),

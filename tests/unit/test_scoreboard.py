@@ -435,6 +435,21 @@ def test_an_index_study_shows_what_an_index_costs(cells_of, published):
     assert exact["recall %"].tolist() == ["–", "98.7"]
 
 
+def test_methods_without_an_index_are_compared_by_what_an_hour_of_music_costs(cells_of, published):
+    cells = cells_of(
+        {}, {"run": "method=theirs", "fields": {"method": "theirs"}, "index": "", "build_s": 59, "index_bytes": 11800}
+    )
+    table = table_of(cells, published, "rivals", ["method"])
+    exact = printed(table).query("match == 'exact'")
+    assert exact["method"].tolist() == ["nafp", "theirs"]
+    assert exact["build s per hour"].tolist() == ["0.305", "36"]  # 59 s / 11,800 segments of half a second * 7,200
+    assert exact["MB per hour"].tolist() == ["0.72", "0.0072"] and "ms per query (10 s)" in exact
+    assert "bytes per fingerprint" not in exact and "of networks, those of the index" in caption(table)
+    assert "dejavu" in set(table_of(cells, published, "methods", ["method"], matches=["song"])["method"])
+    alone = table_of(cells_of({}), published)
+    assert "MB per hour" not in printed(alone) and "an hour of the music" not in caption(alone)
+
+
 def test_short_configurations_have_their_own_lengths(cells_of, published):
     over = {"seconds": [0.5, 2], "lengths": [1, 3]}
     shown = printed(table_of(cells_of(over, over | {"index": "l2"}), published, varied=["index"]))

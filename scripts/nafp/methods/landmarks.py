@@ -33,7 +33,7 @@ class Landmarks(Answering):
     density: float = option(
         {"type": "number", "exclusiveMinimum": 0, "maximum": 1000},
         "the higher, the faster the threshold of peaks falls: more of them",
-        default=200,
+        default=400,
     )
     fanout: int = option(POSITIVE, "pairs that a peak begins, at most", default=3)
     pks_per_frame: int = option(POSITIVE, "peaks of a frame, at most", default=5)

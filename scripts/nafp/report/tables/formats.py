@@ -7,7 +7,7 @@ from itertools import zip_longest
 import pandas as pd
 
 from nafp.evaluation.metrics import METRICS
-from nafp.report.tables.layout import Entry, Layout, layout
+from nafp.report.tables.layout import OF_METHODS, Entry, Layout, layout
 from nafp.report.tables.study import NOT_RUN, OURS
 
 _TEX = {
@@ -42,6 +42,11 @@ def caption(table: pd.DataFrame) -> str:
     absent = ours.loc[ours["state"].eq(NOT_RUN), "row"].nunique()
     if absent:
         parts.append(f"{absent} of {ours['row'].nunique()} rows have not run yet.")
+    if done["index"].isna().any() and done[list(OF_METHODS)].notna().any(axis=None):
+        parts.append(
+            "Costs are for an hour of the music that is searched (7,200 segments); of networks, those of the index and of "
+            "searching it, without fingerprinting."
+        )
     others = table.loc[table["source"].ne(OURS), "comparable"]
     if others.eq("yes").any():
         parts.append(

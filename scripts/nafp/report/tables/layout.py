@@ -1,6 +1,6 @@
 """Layout of a tidy table as in the paper: a block a source, a group a configuration, a row a kind of match."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -17,6 +17,8 @@ MARKS = {"better": "▲", "worse": "▼"}
 LABELS = ("method", "N", "d", "index", "seeds", "songs", "queries")
 OF_NETWORKS = ("N", "d", "index")  # columns that methods without a network leave empty
 COUNTS = ("songs", "queries")  # labels that the caption states where all rows have the same
+OF_METHODS = ("build s per hour", "MB per hour", "ms per query")  # costs that a method without an index has too
+OF_INDEXES = [name for name in COSTS if name not in OF_METHODS[:2]]
 WORDS = {"method", "index", "match"}
 
 
@@ -72,7 +74,7 @@ def layout(table: pd.DataFrame) -> Layout:
     constant = constant[1:] if len(constant) == len(used) else constant
     labels = [name for name in used if name not in constant]
     lengths = sorted(table["query_s"].dropna().unique())
-    costs = [name for name in COSTS if table.loc[ours, "index"].nunique() > 1 and table[name].notna().any()]
+    costs = [name for name in _compared_costs(table.loc[ours, "index"]) if table[name].notna().any()]
     blocks = []
     for (source, _), block in groupby(
         table.to_dict("records"), key=lambda row: (row["source"], str(row["comparable"]))
@@ -85,6 +87,13 @@ def layout(table: pd.DataFrame) -> Layout:
     said = [name for name in constant if name not in COUNTS]
     everywhere = ", ".join(f"{name} {_label(name, table.loc[ours, name].dropna().iloc[0])}" for name in said)
     return Layout([Entry(name, _kind(name)) for name in names], blocks, everywhere)
+
+
+def _compared_costs(index: pd.Series) -> Sequence[str]:
+    """The costs that rows with these indexes are compared by; none where they share one."""
+    if index.isna().any():
+        return OF_METHODS
+    return OF_INDEXES if index.nunique() > 1 else ()
 
 
 def _seeds(table: pd.DataFrame) -> pd.Series:

@@ -41,6 +41,7 @@ OF_STUDY: dict[str, Callable[[pd.DataFrame], pd.Series]] = {
     "table3": lambda rows: rows["table"].eq("Table 3") | rows["origin"].eq(RERUN),
     "table4": lambda rows: rows["table"].eq("Table 4"),
     "song_level": lambda rows: rows["table"].eq("Section 4.1"),
+    "methods": lambda rows: rows["table"].eq("Section 4.1"),  # against dejavu, a method of landmarks
     "ablation_augmentation": _augmentation,
     "ablation_batch": _batch,
 }

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from nafp.audio.segments import HOP, SAMPLE_RATE
 from nafp.evaluation.song_hits import Pair, paired_tests, read_hits
 from nafp.evaluation.statistics import LEVEL, holm
 from nafp.grid import AXES, FILES, CellKey
@@ -27,6 +28,8 @@ OURS = "this run"
 MEASURED_HERE, PUBLISHED, NOT_RUN = "measured", "published", "not run yet"
 OF_CONFIGURATION = ["source", "comparable", "method", "N", "d", "index", "seeds", "planned", "songs", "queries"]
 COSTS = ["build s", "MB on disk", "MB in memory", "bytes per fingerprint", "recall %", "ms per segment", "ms per query"]
+COSTS += ["build s per hour", "MB per hour"]  # of the music that is searched
+_SEGMENTS_PER_HOUR = 3600 * SAMPLE_RATE / HOP
 COLUMNS = [
     *(
         "row",
@@ -181,6 +184,8 @@ def _measured(row: Mapping[str, Any], published: pd.DataFrame) -> dict[str, Any]
         },
         **{"bytes per fingerprint": row["index_bytes"] / size, "recall %": row["recall_pct"]},
         **{"ms per segment": row["ms_per_segment"], "ms per query": row["ms_per_query"]},
+        "build s per hour": row["build_s"] / size * _SEGMENTS_PER_HOUR,
+        "MB per hour": row["index_bytes"] / 1e6 / size * _SEGMENTS_PER_HOUR,
         **{name: row[name] for name in ("dataset", "protocol", "epoch", "database_segments")},
     }
 
