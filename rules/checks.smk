@@ -11,8 +11,10 @@ from nafp.config.check import (
     problems_of_run,
     said,
 )
-from nafp.datasets.checks import OWN_ROLES, check_folders, check_present, folders_of
+from nafp.datasets.checks import OWN_ROLES, check_distractors, check_folders, check_present, folders_of
+from nafp.evaluation.other_grid import check_protocol
 from nafp.search.checks import check_exchanged
+from nafp.search.external import OURS, Exchanged
 from nafp.pretrained.checks import check_licence, check_source
 from nafp.shipped import limits_in, shipped, weights_file
 from nafp.training.checks import check_kept, kept_epochs
@@ -45,6 +47,8 @@ def refuse(problems_with):
 @cache
 def has_sounds(split):
     """Whether the data set has sounds of a kind, of which a chain may take some; True while that is not known."""
+    if SOURCE.collect:
+        return False
     if SOURCE.maker == "import_audio":
         return not split.startswith("speech_") or "speech" in DATA["own"]  # the others must be given
     unknown = SOURCE.bring and not os.path.exists(f"{RESULTS}/data/verification.json")
@@ -95,30 +99,35 @@ def dim_of(run):
 def shape_of(name, split):
     """(rows, dimensions) of somebody's fingerprints of a split; None if they are not there. A sentence if they are not
     those of the clips."""
-    folder = config["external"][name]
-    if not os.path.exists(f"{folder}/{EXCHANGED[split]}.mm"):
+    theirs = Exchanged.of(config["external"][name])
+    if not theirs.source(split).exists():
         return None
 
     def problems(clips):
         table = clips(split)
-        return said(check_exchanged, folder, split, None if table is None else table["samples"])
+        found = said(check_exchanged, theirs, split, None if table is None else table["samples"])
+        return found + said(check_protocol, theirs.grid, SEARCH["protocol"])
 
     refuse(problems)
-    return check_exchanged(folder, split)
+    return check_exchanged(theirs, split)
 
 
 def exchanged(wildcards):
     """Somebody's fingerprints of a split, as input."""
     shape_of(wildcards.name, wildcards.split)
-    part = f"{config['external'][wildcards.name]}/{EXCHANGED[wildcards.split]}"
-    return [f"{part}.mm", f"{part}_shape.npy"]
+    return list(map(str, Exchanged.of(config["external"][wildcards.name]).sources(wildcards.split)))
+
+
+def grid_of(run):
+    """How the fingerprints of a run divide a clip."""
+    return Exchanged.of(config["external"][fields_of(run)["external"]]).grid if run.startswith("external=") else OURS
 
 
 @cache
-def check_index(index, dim, fraction=1.0):
+def check_index(index, dim, fraction=1.0, grid=OURS):
     """A sentence if an index of fingerprints of ``dim`` dimensions, and of a fraction of the dummy ones, cannot be built."""
     if dim:
-        refuse(lambda clips: problems_of_index(index, dim, config, clips, fraction))
+        refuse(lambda clips: problems_of_index(index, dim, config, clips, fraction, grid))
 
 
 @cache
@@ -131,7 +140,7 @@ def check_queries(query_set=grid.FILES):
 
 def dummy_vectors(wildcards):
     """The dummy fingerprints that an index is built of, as input."""
-    check_index(wildcards.index, dim_of(wildcards.run))
+    check_index(wildcards.index, dim_of(wildcards.run), grid=grid_of(wildcards.run))
     return fingerprints_of(wildcards.run, wildcards.epoch, "dummy")
 
 

@@ -22,11 +22,11 @@ from nafp.config.check import check_config  # noqa: E402
 from nafp.config.ladders import described_ladders, with_ladders  # noqa: E402
 from nafp.config.targets import sentence_of_target  # noqa: E402
 from nafp.errors import UserError  # noqa: E402
-from nafp.search.checks import EXCHANGED  # noqa: E402
+from nafp.search.external import EXCHANGED  # noqa: E402
 from nafp.audio.segments import HOP  # noqa: E402
 from nafp.evaluation.starts import ICASSP_IDS_SHA256  # noqa: E402
 from nafp.methods import METHODS, kind_of, method_of  # noqa: E402
-from nafp.datasets.layout import MUSIC, SPLITS, sounds_split  # noqa: E402
+from nafp.datasets.layout import MUSIC, SPLITS, TIME_MAP, sounds_split  # noqa: E402
 from nafp.augment.steps import chain_pools  # noqa: E402
 from nafp.datasets.sources import SOURCES, dataset_of  # noqa: E402
 from nafp.identify.places import check_places, label, named_folder  # noqa: E402

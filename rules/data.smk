@@ -1,4 +1,5 @@
 # From files to packed splits. SOURCE, of nafp.datasets.sources, says which rules bring or make the files.
+MADE = [*(["aug"] if QUERY_CHAINS else [TIME_MAP]), *map(SPLITS.get, SOURCE.splits)] if SOURCE.maker else []
 WANTED = ("dummy", "expected", "strict", "as_published", "md5", "manifest")  # what a data set should be
 
 if SOURCE.maker == "compose_demo":
@@ -66,6 +67,37 @@ if SOURCE.maker == "import_audio":
             "importing the audio of {DATASET}"
         script:
             "../scripts/import_audio.py"
+
+
+if SOURCE.maker == "import_recordings":
+
+    rule import_recordings:
+        """Cut annotated recordings into queries, beside their songs and distractors."""
+        output:
+            test_db=directory(f"{CORPUS}/{SPLITS['test_db']}"),
+            test_query=directory(f"{CORPUS}/{SPLITS['test_query']}"),
+            dummy=directory(f"{CORPUS}/{SPLITS['dummy']}"),
+            time_map=f"{CORPUS}/{TIME_MAP}",
+            table=f"{RESULTS}/data/imported.csv",
+        log:
+            log_of("import_recordings"),
+        benchmark:
+            benchmark_of("import_recordings")
+        conda:
+            "../envs/data.yaml"
+        threads: THREADS
+        resources:
+            mem_mb=scale_with_input(4000),
+            runtime=scale_with_input(720),
+        params:
+            code=code("import_recordings"),
+            root=corpus,
+            dataset={name: DATA[name] for name in ("source", *SOURCE.options) if name in DATA},
+            states=states_of_recordings,
+        message:
+            "importing the recordings of {DATASET}"
+        script:
+            "../scripts/import_recordings.py"
 
 
 if QUERY_CHAINS:
@@ -148,7 +180,7 @@ if SOURCE.bring:
 rule verify:
     """Check every file of the data set and list all that is wrong."""
     input:
-        folders=[f"{CORPUS}/{folder}" for folder in ("aug", *map(SPLITS.get, MUSIC)) if QUERY_CHAINS],
+        made=[f"{CORPUS}/{place}" for place in MADE],
         prepared=f"{RESULTS}/data/unpacked.json" if SOURCE.bring else [],
     output:
         manifest=f"{RESULTS}/data/manifest.csv",
@@ -167,7 +199,7 @@ rule verify:
         code=code("verify"),
         root=corpus,
         archives=f"{RESULTS}/data/archives.json" if SOURCE.bring else None,
-        wanted={name: DATA[name] for name in WANTED if name in DATA},
+        wanted={name: DATA[name] for name in WANTED if name in DATA} | {"splits": list(SOURCE.splits)},
     message:
         "checking every file below {params.root}"
     script:
@@ -199,7 +231,7 @@ if SOURCE.bring:
 rule pack:
     """Write a split as one array and a clip table."""
     input:
-        manifest=f"{RESULTS}/data/manifest.csv",
+        manifest=manifest_of_split,
         removed=ancient(REMOVED) if SOURCE.bring else [],
     output:
         array=packed("{split}"),

@@ -61,7 +61,7 @@ rule import_fingerprints:
     log:
         log_of("import_fingerprints/{name}/{split}"),
     wildcard_constraints:
-        split="|".join(EXCHANGED),
+        split="|".join((*EXCHANGED, "query_.+")),
     conda:
         "../envs/search.yaml"
     resources:
@@ -69,9 +69,9 @@ rule import_fingerprints:
         runtime=scale_with_input(240),
     params:
         code=code("import_fingerprints"),
-        folder=folder_of_external,
+        theirs=external_options,
     message:
-        "taking {wildcards.split} from {params.folder}"
+        "taking {wildcards.split} of {wildcards.name}"
     script:
         "../scripts/import_fingerprints.py"
 

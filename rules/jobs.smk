@@ -11,6 +11,29 @@ def states_of_sources(wildcards):
     return own_states()
 
 
+def states_of_recordings(wildcards):
+    """The states of the folders of recordings; a sentence, before they are imported, if they are not as their source says."""
+    if not Path(CORPUS, TIME_MAP).exists() and (problems := said(SOURCE.collect, DATA) + said(check_distractors, DATA)):
+        raise WorkflowError(*(f"dataset: {problem}" for problem in problems))
+    tables = {str(path): os.path.getmtime(path) for path in sorted(Path(DATA["folder"]).glob("*.csv"))}
+    return [folder_signature(DATA["folder"]), folder_signature(DATA.get("distractors")), tables]
+
+
+def manifest_of_split(wildcards):
+    """The manifest, as input of packing; a sentence if the data set has no such split."""
+    check_split(wildcards.split)
+    return f"{RESULTS}/data/manifest.csv"
+
+
+def check_split(split):
+    """A sentence if the data set has no such split of music."""
+    if split in MUSIC and split not in SOURCE.splits:
+        raise WorkflowError(
+            f"{DATASET}: has no split {split!r}: dataset.source: {DATA['source']} is to evaluate with; name runs that "
+            "need no training here in the studies: pretrained=NAME, external=NAME or method=NAME"
+        )
+
+
 def steps_of_part(wildcards):
     """The chain that degrades the validation or test songs."""
     return QUERY_CHAINS[wildcards.part]
@@ -112,6 +135,7 @@ def training_splits(wildcards):
 
     train, val_db, val_query; the sounds of its chain: bg, ir, speech; those of its validation queries: val_bg, val_train, ...
     """
+    check_split("train")
     settings = training_settings(wildcards)
     say_of_retraining(wildcards.run)
     splits = {name: packed(name) for name in ("train", "val_db", "val_query")}
@@ -178,9 +202,14 @@ def shards_to_gather(wildcards):
     return shards_of(wildcards.run, wildcards.epoch, wildcards.split)
 
 
-def folder_of_external(wildcards):
-    """The folder of somebody's fingerprints."""
+def external_options(wildcards):
+    """The folder of somebody's fingerprints, or more about them."""
     return config["external"][wildcards.name]
+
+
+def grid_of_run(wildcards):
+    """How the fingerprints of the job's run divide a clip (nafp.search.external.Grid)."""
+    return vars(grid_of(wildcards.run))
 
 
 def index_options(wildcards):

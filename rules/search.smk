@@ -96,6 +96,7 @@ rule score:
         dataset=DATASET,
         fields=run_fields,
         queries=about_queries,
+        grid=grid_of_run,
         options=index_options,
         search={**SEARCH, "test_ids": TEST_IDS or SEARCH["test_ids"]},
     message:

@@ -6,7 +6,7 @@ rule data:
     input:
         f"{RESULTS}/data/verification.json",
         REMOVED if SOURCE.bring else [],
-        [packed(split) for split in ("train", "val_db", "val_query", *TEST_SPLITS)],
+        [packed(split) for split in SOURCE.splits],
     localrule: True
 
 

@@ -23,9 +23,10 @@ with tee_to_log(snakemake.log[0]):
     method = method_of(snakemake.wildcards.name, params.method)
     queries = Queries(query, asked.starts, params.queries.get("query_set", FILES))
     answered = ask(method, songs, queries, search["lengths"], songs_of_rows[truth], snakemake.threads)
-    table = per_query_table(answered.placed, asked.starts, truth, songs_of_rows, songs.names, asked.moved)
+    table = per_query_table(answered.placed, asked.starts, truth, songs_of_rows, songs.names, asked.moved, asked.placed)
     cell = Cell.count(
         table,
+        asked.placed,
         dataset=params.dataset,
         run=f"method={snakemake.wildcards.name}",
         fields={"method": snakemake.wildcards.name},

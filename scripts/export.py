@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from nafp.console import tee_to_log
-from nafp.search.checks import EXCHANGED
 from nafp.search.exchange import export_vectors
+from nafp.search.external import EXCHANGED
 
 with tee_to_log(snakemake.log[0]):
     for split in EXCHANGED:

@@ -190,6 +190,7 @@ JOBS = {
 UNTRIED = {
     "fetch_test_ids": "downloads from another site's server; tests/unit/test_download.py tries that with a server of its own",
     "answer": "needs a method, or a CSV of answers; tests/workflow/test_workflow.py and test_answers.py try them",
+    "import_recordings": "works as import_audio does; tests/workflow/test_recordings_workflow.py tries it",
     "import_pretrained": "downloads from another site's server; tests/unit/test_pretrained.py tries that with one of its own",
     "unknown_target": "has no job: it refuses what is asked for by mistake",
     "remove_archive": "would delete what download and unpack are tried with; tests/unit/test_sources.py tries it",

@@ -5,8 +5,8 @@ import pytest
 
 from nafp.audio.segments import count_segments
 from nafp.errors import UserError
-from nafp.search.checks import EXCHANGED
 from nafp.search.exchange import export_vectors, import_vectors
+from nafp.search.external import EXCHANGED
 
 
 @pytest.fixture

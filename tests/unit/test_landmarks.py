@@ -35,7 +35,9 @@ def test_options_reach_the_analysis_and_the_matching():
     few, many = (Landmarks(density=density).build(songs, threads=1).size_bytes for density in (20, 200))
     assert few < many / 2
     assert Landmarks(density=200, fanout=1).build(songs, threads=1).size_bytes < many / 2
-    once, often = (Landmarks(density=200, shifts=shifts).build(songs, threads=1).answer(queries, 5) for shifts in (1, 4))
+    once, often = (
+        Landmarks(density=200, shifts=shifts).build(songs, threads=1).answer(queries, 5) for shifts in (1, 4)
+    )
     assert often.score[:, 0].mean() > 1.3 * once.score[:, 0].mean()
     full = Landmarks(bucketsize=1).build(songs, threads=1)
     assert full.size_bytes == 4 * (full.table.counts > 0).sum()

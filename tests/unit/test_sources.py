@@ -198,7 +198,7 @@ def test_every_source_brings_its_files_in_one_way():
 @pytest.mark.parametrize("name", SOURCES)
 def test_every_source_can_be_configured_with_its_options(name):
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
-    values = {"root": "x", "handle": "a/b", "drive_id": "c", "archive": "d.zip"}
+    values = {"root": "x", "handle": "a/b", "drive_id": "c", "archive": "d.zip", "folder": "f", "distractors": "o"}
     values["own"] = {"music": "m", "noise": "n", "impulse_responses": "i"}
     given = {option: values[option] for option in SOURCES[name].required}
     check_config(config | {"dataset": {"name": "mine", "source": name, **given}}, ROOT)

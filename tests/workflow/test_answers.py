@@ -1,4 +1,4 @@
-"""Answers handed in as a CSV, from the list of queries to the table: those of a trained run score as it does."""
+"""What others hand in, from the config to the table: answers in a CSV, and fingerprints of another hop."""
 
 import json
 import shutil
@@ -53,3 +53,42 @@ def test_answers_of_a_run_handed_in_score_as_it_does(finished, tmp_path):
     rows.assign(song="unknown.wav").to_csv(folder / "theirs.csv", index=False)
     done = snakemake(folder, "rivals", config=config)
     assert done.returncode != 0 and "row 2: 'unknown.wav' is none of the songs that are searched" in done.stdout
+
+
+def test_fingerprints_of_another_hop(finished, tmp_path):
+    """One of 40 dimensions every second, random ones which the queries have with some noise, in a study beside a trained run."""
+    folder = tmp_path / "project"
+    shutil.copytree(finished, folder, copy_function=shutil.copy2)
+    (folder / "theirs").mkdir()
+    rng = np.random.default_rng(0)
+    songs = {"db": rng.standard_normal((4 * 8, 40)), "dummy_db": rng.standard_normal((8 * 8, 40))}  # 8 s each
+    for part, rows in (songs | {"query": songs["db"] + 0.1 * rng.standard_normal((4 * 8, 40))}).items():
+        np.save(folder / f"theirs/{part}.npy", rows)
+    entry = {"folder": "theirs", "hop_s": 1, "normalize": True}
+    study = {"rivals": {"runs": [{"aug": "full"}, {"external": "theirs"}]}}
+    config = tiny(folder, external={"theirs": entry}, studies=study)
+    done = snakemake(folder, "rivals", config=config)
+    assert done.returncode == 0, done.stdout[-3000:]
+    cells = [
+        folder / f"results/demo/scores/{run}/l2.json" for run in (f"{FULL}/epoch=best", "external=theirs/epoch=last")
+    ]
+    ours, theirs = (json.loads(cell.read_text()) for cell in cells)
+    assert ours["database"] == theirs["database"] == {"dummy": 120, "db": 60} and theirs["fingerprints"] == 96
+    tables = [pd.read_parquet(cell.with_suffix(".hits.parquet")) for cell in cells]
+    asked = ["song", "start", "length", "truth"]
+    pd.testing.assert_frame_equal(tables[0][asked], tables[1][asked])
+    table, seconds = tables[1], tables[1]["length"].eq(1)
+    assert table.loc[seconds, "place1"].ge(0).tolist() == table.loc[seconds, "start"].mod(1).eq(0).tolist()
+    answered = table["place1"].ge(0)
+    assert (
+        answered[~seconds].all() and table.loc[answered, "top1_exact"].all() and theirs["hits"]["top1_exact"][1] == 44
+    )
+    for made in (folder / "results/demo").glob("*/external=theirs"):
+        shutil.rmtree(made)
+    cell, changed = (
+        "results/demo/scores/external=theirs/epoch=last/l2.json",
+        tiny(folder, external={"theirs": "theirs"}),
+    )
+    refused = snakemake(folder, cell, "-n", config=changed)
+    says = "theirs/db.npy: has 32 fingerprints, but the test songs have 60 segments"
+    assert refused.returncode != 0 and says in refused.stdout

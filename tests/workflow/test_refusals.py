@@ -10,7 +10,7 @@ from wavs import data_set, write
 from workflow import copy_project, planned, snakemake, tiny
 
 from nafp.datasets.layout import SPLITS
-from nafp.search.checks import EXCHANGED
+from nafp.search.external import EXCHANGED
 
 MINE = {"name": "mine", "root": "music"}  # two clips of 8 s in each split: 15 segments each
 STUDIES = dict.fromkeys(("ablation_augmentation", "ablation_batch", "index_types", "song_level"))

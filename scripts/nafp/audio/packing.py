@@ -22,6 +22,7 @@ from nafp.errors import UserError
 from nafp.files import atomic_write
 from nafp.walk import unescaped_path
 
+KEPT_COLUMNS = ("sha256", "song", "song_start_s")  # of a manifest, in the table of clips
 BLOCK = 2**20  # samples in memory at a time, per thread
 GROUP_BYTES = 2**26  # packed bytes after which progress is saved
 
@@ -37,12 +38,12 @@ class PackedLayout:
 
     @classmethod
     def of(cls, clips: pd.DataFrame) -> "PackedLayout":
-        """For rows of a manifest: path, samples, maybe sha256. A clip shorter than a segment is padded with zeros to one."""
+        """For rows of a manifest: path, samples, maybe KEPT_COLUMNS. A clip shorter than a segment is padded with zeros."""
         samples = clips["samples"].to_numpy(dtype=np.int64)
         ends = np.cumsum(np.maximum(samples, SEGMENT))
         starts = np.concatenate([[0], ends[:-1]]).astype(np.int64)
         table = pd.DataFrame({"path": clips["path"].to_numpy(), "start": starts, "samples": samples})
-        table = table.assign(sha256=clips["sha256"].to_numpy()) if "sha256" in clips else table
+        table = table.assign(**{name: clips[name].to_numpy() for name in KEPT_COLUMNS if name in clips})
         header = io.BytesIO()
         shape = {"descr": "<i2", "fortran_order": False, "shape": (int(ends[-1]),)}
         np.lib.format.write_array_header_1_0(header, shape)
@@ -63,8 +64,8 @@ class PackedLayout:
 def pack(root: Path, clips: pd.DataFrame, array_path: Path, table_path: Path, threads: int = 1) -> None:
     """Write the clips (rows of the manifest) one behind the other as int16, and the table of their positions.
 
-    The table's columns: path, start (index of the first sample in the array), samples (of the clip), and if the manifest has it
-    sha256 (of the file). Each thread holds one block, so memory does not grow with the split. A killed job is continued by the
+    The table's columns: path, start (index of the first sample in the array), samples (of the clip), and what the manifest has
+    of KEPT_COLUMNS. Each thread holds one block, so memory does not grow with the split. A killed job is continued by the
     next one. Raises UserError if there is no room, or a file changed since it was checked; nothing is left behind then.
     """
     layout = PackedLayout.of(clips)

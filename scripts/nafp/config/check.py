@@ -28,6 +28,7 @@ from nafp.grid import FILES
 from nafp.methods import kind_of, kind_of_fields, method_of
 from nafp.model.encoders import encoder_of
 from nafp.model.shapes import Image, check_band, check_heads, image_shape
+from nafp.search.external import OURS, Grid
 from nafp.search.types import index_type_of
 from nafp.training.checks import check_batch, check_distinct, check_orders, check_processes, check_supply, most_items
 
@@ -223,23 +224,27 @@ def problems_of_chain(steps: Sequence[Mapping], part: str, clips: Clips) -> list
     return [problem for kinds in wanted for problem in said(check_kinds, kinds, kinds_of(responses["path"]))]
 
 
-def problems_of_index(name: str, dim: int, config: Mapping, clips: Clips, fraction: float = 1.0) -> list[str]:
+def problems_of_index(
+    name: str, dim: int, config: Mapping, clips: Clips, fraction: float = 1.0, grid: Grid = OURS
+) -> list[str]:
     """Why an index could not be built of fingerprints of ``dim`` dimensions, and of a ``fraction`` of the dummy ones."""
     index_type = index_type_of(name, config["indexes"][name])
     problems = said(index_type.check, dim)
     if config["search"]["device"] == "gpu" and (reason := index_type.gpu_refusal()):
         problems.append(f"search.device: gpu cannot be used: {reason}; use auto or cpu")
     dummy = clips("dummy")
-    rows = inf if dummy is None else max(round(fraction * sum(map(segments_of, dummy["samples"]))), 1)
+    rows = inf if dummy is None else max(round(fraction * sum(map(grid.count, dummy["samples"]))), 1)
     problems += said(index_type.check_training, min(rows, config["search"]["train_max"]))
     return [f"index {name!r}: {problem.removeprefix(f'{index_type.name}: ')}" for problem in problems]
 
 
 def problems_of_queries(search: Mapping, clips: Clips, steps: Sequence[Mapping] = ()) -> list[str]:
     """Why no test sequence could start where ``search`` (of the config) wants it. ``steps``: of the chain of a query set, whose
-    clips are as long as the songs but for what their rate makes of them; a listed start is then one of the songs.
+    clips are as long as the songs but for what their rate makes of them; a listed start is then one of the songs. Without steps:
+    of the data set's own queries.
     """
-    songs, ids = clips("test_db"), search["test_ids"]
+    songs = clips("test_db") if steps else clips("test_query") or clips("test_db")
+    ids = search["test_ids"]
     samples = None if songs is None else songs["samples"]
     how = {"protocol": search["protocol"], "lengths": search["lengths"]}
     listed = isinstance(ids, str) and ids != "all"

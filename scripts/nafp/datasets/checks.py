@@ -30,6 +30,13 @@ def check_folders(own: Mapping) -> None:
                 raise UserError(f"{where}: {folder} holds no audio files; give another folder, or put some there")
 
 
+def check_distractors(dataset: Mapping) -> None:
+    """Refuse a folder of distractors that is not there, or that holds no audio files."""
+    folder = dataset.get("distractors")
+    if folder and not files_below(folder, is_audio):
+        raise UserError(f"distractors: {folder} holds no audio files; give another folder, or put some there")
+
+
 def check_shares(shares: Mapping[str, float]) -> None:
     """Refuse shares, laid over the usual ones, that leave no songs to train on."""
     total = sum((SHARES | dict(shares)).values())

@@ -1,13 +1,14 @@
 """The job that checks a data set: every file, their checksums, their numbers; then the manifest and a report."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
 
 from nafp.datasets.digests import Journal, digest_files, directory_md5
+from nafp.datasets.layout import MUSIC
 from nafp.datasets.manifest import make_manifest, with_digests
 from nafp.datasets.obtain import record_first
 from nafp.datasets.sources import Place
@@ -24,6 +25,7 @@ class Wanted:
     as_published: bool = True
     md5: str | None = None
     manifest: str | None = None
+    splits: Sequence[str] = MUSIC
 
 
 def verify(root: Path, wanted: Wanted, manifest: Path, report: Path, archives: Path | None, threads: int) -> None:
@@ -34,7 +36,7 @@ def verify(root: Path, wanted: Wanted, manifest: Path, report: Path, archives: P
     folder, place = manifest.parent, Place(root, manifest.parent)
     problems = folder / "problems.txt"
     checked = make_manifest(root, threads)
-    verdict = judge(checked, root, wanted.expected, wanted.dummy, wanted.strict, wanted.as_published)
+    verdict = judge(checked, root, wanted.expected, wanted.dummy, wanted.strict, wanted.as_published, wanted.splits)
     refuse(verdict.fatal, root, problems)
 
     digests = digest_files(root, Journal(place.journal if archives else folder / "files.tsv"), threads)

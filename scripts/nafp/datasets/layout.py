@@ -15,6 +15,7 @@ SPLITS = {  # split -> folder
     "speech_test": "aug/speech/common_voice_8k/en/test",
 }
 MUSIC = tuple(split for split, folder in SPLITS.items() if folder.startswith("music/"))
+TIME_MAP = "music/test-query-db-500-30s/queries.csv"  # table, if the test queries are not whole songs: query, song, song_start_s
 QUERY_OF = {"val_db": "val_query", "test_db": "test_query"}
 
 

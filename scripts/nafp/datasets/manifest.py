@@ -8,7 +8,7 @@ from tqdm import tqdm
 
 from nafp.audio.segments import SAMPLE_RATE
 from nafp.audio.wav import check_wav
-from nafp.datasets.layout import SPLITS
+from nafp.datasets.layout import SPLITS, TIME_MAP
 from nafp.errors import UserError
 from nafp.walk import escaped_path, files_below, is_dangling, is_wav, unescaped_path
 
@@ -46,6 +46,27 @@ def with_digests(manifest: pd.DataFrame, digests: pd.DataFrame) -> pd.DataFrame:
     whole = pd.concat([ours, rest], ignore_index=True)
     whole["samples"] = whole["samples"].astype("Int64")
     return whole.fillna({"split": "", "problem": ""})
+
+
+def read_time_map(root: Path) -> pd.DataFrame:
+    """Of test queries that are not whole songs: song (path below ``root``) and song_start_s (NaN if unknown), by the query's
+    path. UserError if it cannot be read."""
+    path = root / TIME_MAP
+    try:
+        places = pd.read_csv(path, keep_default_na=False, dtype={"query": str, "song": str})
+        places["song_start_s"] = pd.to_numeric(places["song_start_s"].replace("", None)).astype(float)
+        if places["query"].duplicated().any():
+            raise ValueError("a query is there twice")
+        return places.set_index("query")[["song", "song_start_s"]]
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(
+            f"{path}: cannot be read as a table of query, song and song_start_s ({' '.join(str(error).split())})"
+        ) from error
+
+
+def with_places(clips: pd.DataFrame, root: Path) -> pd.DataFrame:
+    """Rows of a manifest, test queries, with their songs and places if the data set has a time map."""
+    return clips.join(read_time_map(root), on="path") if (root / TIME_MAP).is_file() else clips
 
 
 def select_dummies(manifest: pd.DataFrame, dummy: str | int) -> pd.DataFrame:

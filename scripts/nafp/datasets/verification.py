@@ -8,8 +8,8 @@ import pandas as pd
 
 from nafp.audio.segments import SAMPLE_RATE
 from nafp.audio.wav import onset, read_wav
-from nafp.datasets.layout import MUSIC, QUERY_OF, SPLITS
-from nafp.datasets.manifest import DUMMIES, differences, select_dummies
+from nafp.datasets.layout import MUSIC, QUERY_OF, SPLITS, TIME_MAP
+from nafp.datasets.manifest import DUMMIES, differences, read_time_map, select_dummies
 from nafp.errors import UserError
 from nafp.files import atomic_write
 from nafp.walk import unescaped_path
@@ -23,9 +23,9 @@ OTHER_COPY = (
 LATE_MS = 50  # delay of the direct sound of an impulse response; a tenth of the hop between segments
 
 
-def find_problems(manifest: pd.DataFrame, root: Path) -> list[str]:
+def find_problems(manifest: pd.DataFrame, root: Path, splits: Sequence[str] = MUSIC) -> list[str]:
     """Problems of a data set, one sentence each: bad files, empty music splits, queries without a song."""
-    return bad_files(manifest, root) + broken_pairs(manifest, root)
+    return bad_files(manifest, root) + broken_pairs(manifest, root, splits)
 
 
 def bad_files(manifest: pd.DataFrame, root: Path) -> list[str]:
@@ -33,13 +33,34 @@ def bad_files(manifest: pd.DataFrame, root: Path) -> list[str]:
     return [f"{root / row.path}: {row.problem}" for row in manifest[manifest["problem"] != ""].itertuples()]
 
 
-def broken_pairs(manifest: pd.DataFrame, root: Path) -> list[str]:
-    """Empty music splits, queries without a song, songs without a query, and pairs of unequal length."""
-    present = set(manifest["split"])
-    problems = [f"{root / SPLITS[split]}: no WAV files (split {split!r})" for split in MUSIC if split not in present]
+def broken_pairs(manifest: pd.DataFrame, root: Path, splits: Sequence[str] = MUSIC) -> list[str]:
+    """Empty ones of the music ``splits``, queries without a song, songs without a query, and pairs of unequal length."""
+    present, mapped = set(manifest["split"]), (root / TIME_MAP).is_file()
+    problems = [f"{root / SPLITS[split]}: no WAV files (split {split!r})" for split in splits if split not in present]
     for db, query in QUERY_OF.items():
-        if {db, query} <= present:
+        if query == "test_query" and mapped:
+            problems += misplaced(manifest, root)
+        elif {db, query} <= present:
             problems += unpaired(manifest, root, db, query)
+    return problems
+
+
+def misplaced(manifest: pd.DataFrame, root: Path) -> list[str]:
+    """Test queries that the time map does not place inside a test song, and rows of it without a query."""
+    songs, queries = (manifest[manifest["split"] == split].set_index("path") for split in ("test_db", "test_query"))
+    try:
+        places = read_time_map(root)
+    except UserError as error:
+        return [str(error)]
+    problems = [f"{root / path}: is not in {root / TIME_MAP}" for path in queries.index.difference(places.index)]
+    for path, row in places.iterrows():
+        if path not in queries.index or row["song"] not in songs.index:
+            lost = path if path not in queries.index else row["song"]
+            problems.append(f"{root / TIME_MAP}: {path!r}: there is no {root / str(lost)}")
+        elif row["song_start_s"] * SAMPLE_RATE > songs.at[row["song"], "samples"]:
+            problems.append(
+                f"{root / TIME_MAP}: {path!r}: begins at {row['song_start_s']:g} s, after the end of its song"
+            )
     return problems
 
 
@@ -130,6 +151,7 @@ def judge(
     dummy: str | int = "all",
     strict: bool = True,
     as_published: bool = True,
+    splits: Sequence[str] = MUSIC,
 ) -> Verdict:
     """Find all problems of a data set.
 
@@ -139,7 +161,7 @@ def judge(
     chosen = select_dummies(manifest, dummy)
     vital = chosen["split"].isin(VITAL)
     usable = chosen[chosen["problem"] == ""]
-    fatal = bad_files(chosen[vital], root) + broken_pairs(chosen if strict else usable_or_vital(chosen), root)
+    fatal = bad_files(chosen[vital], root) + broken_pairs(chosen if strict else usable_or_vital(chosen), root, splits)
     bad, counts = bad_files(chosen[~vital], root), count_problems(chosen, root, expected, dummy)
     if not strict:
         return Verdict(fatal, bad + counts, usable)

@@ -53,8 +53,8 @@ def ask(
 
 def place(answers: Answers, length: int, songs: Songs, asked: np.ndarray, ms: float) -> Placed:
     """Answers of a method as rows of the database; ``other_place`` is the best answer of another song than the asked one."""
-    rows = rows_at(answers.song, answers.offset_s, songs)
-    others = rows_at(answers.other_song, answers.other_offset_s, songs)
+    rows = rows_at(answers.song, answers.offset_s, songs.segments)
+    others = rows_at(answers.other_song, answers.other_offset_s, songs.segments)
     right = answers.song[:, 0] == asked
     return Placed(
         length=length,
@@ -66,12 +66,12 @@ def place(answers: Answers, length: int, songs: Songs, asked: np.ndarray, ms: fl
     )
 
 
-def rows_at(song: np.ndarray, offset_s: np.ndarray, songs: Songs) -> np.ndarray:
-    """The row nearest to a place in a song, seconds into it; -1 where there is no song.
+def rows_at(song: np.ndarray, offset_s: np.ndarray, segments: np.ndarray) -> np.ndarray:
+    """The row nearest to a place in a song, seconds into it; -1 where there is no song. ``segments``: (songs,) of each song.
 
     A place outside of its song is taken to be as far inside, so that its distance from the end stays what it was.
     """
-    last = songs.segments[song] - 1
+    last = segments[song] - 1
     nth = np.abs(np.floor(offset_s * SAMPLE_RATE / HOP + 0.5))
     nth = np.clip(np.where(nth > last, 2 * last - nth, nth), 0, last).astype(np.int64)
-    return np.where(song >= 0, (np.cumsum(songs.segments) - songs.segments)[song] + nth, -1)
+    return np.where(song >= 0, (np.cumsum(segments) - segments)[song] + nth, -1)

@@ -1,8 +1,9 @@
 """What is asked: where test sequences start in the query clips, and which segments of the songs are right, by the time map.
 
-A query clip begins where its song begins. The column ``rate`` of its clip table is the time map: song seconds = rate x query
-seconds; without that column it is 1. The right segment is the one that begins nearest to the song time at which the query
-begins; of two equally near, the later one.
+A query clip is a copy of the song with its number, and begins where that begins; unless its clip table has the columns ``song``
+(file) and ``song_start_s``, as that of recordings has. The column ``rate`` of its clip table is the time map: song seconds =
+song_start_s + rate x query seconds; without that column it is 1. The right segment is the one that begins nearest to the song
+time at which the query begins; of two equally near, the later one.
 """
 
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from nafp.audio.segments import HOP, SAMPLE_RATE, count_segments
+from nafp.errors import UserError
 from nafp.evaluation.protocol import PROTOCOLS
 from nafp.evaluation.starts import allowed_starts, check_starts, choose_starts, read_ids
 
@@ -22,16 +24,22 @@ class Asked:
     """q test sequences.
 
     ``starts``: (q,) segments of the query clips, counted through all of them; ``right``: (q,) segments of the test songs,
-    counted in the same way; ``moved``: where time moves, "start", seconds into the song, and "rate", (q,) each.
+    counted in the same way; ``moved``: where time moves, "start", seconds into the song, and maybe "rate", (q,) each.
+    ``placed``: whether it is known where in their songs all of them are; if not, ``right`` is the first segment of the song, and
+    "start" the seconds into the clip.
     """
 
     starts: np.ndarray
     right: np.ndarray
     moved: dict[str, np.ndarray] | None
+    placed: bool = True
 
     @classmethod
     def of(cls, songs: pd.DataFrame, queries: pd.DataFrame, search: Mapping) -> "Asked":
-        """What ``search`` of the config asks of query clips (their table, and that of their songs, in the same order)."""
+        """What ``search`` of the config asks of query clips, by their table and that of the songs.
+
+        UserError if they name a song that is not there.
+        """
         clips = TimeMap.of(songs, queries)
         test_ids, protocol, lengths = (search[name] for name in ("test_ids", "protocol", "lengths"))
         samples = queries["samples"].to_numpy()
@@ -44,28 +52,41 @@ class Asked:
             starts = choose_starts(samples, test_ids, protocol, lengths, search["seed"])
         clip = clips.of_query(starts)
         rate = clips.rate[clip]
-        nth = (starts - clips.query_first[clip]) * rate
-        right = np.minimum(np.floor(nth + 0.5).astype(np.int64), clips.songs[clip] - 1)
-        moved = {"start": nth * HOP / SAMPLE_RATE, "rate": rate} if "rate" in queries else None
-        return cls(starts, clips.song_first[clip] + right, moved)
+        placed, nth = bool(np.isfinite(clips.begin).all()), (starts - clips.query_first[clip]) * rate
+        nth = nth + clips.begin[clip] if placed else nth
+        right = np.minimum(np.floor(nth + 0.5).astype(np.int64), clips.songs[clip] - 1) * placed
+        moved = {"start": nth * HOP / SAMPLE_RATE} if "rate" in queries or "song" in queries else None
+        moved = moved | {"rate": rate} if moved and "rate" in queries else moved
+        return cls(starts, clips.song_first[clip] + right, moved, placed)
 
 
 @dataclass(frozen=True)
 class TimeMap:
-    """Query clips and their songs: (clips,) numbers of segments of each and of those before it, and the rates."""
+    """Query clips, (clips,) each: segments of the song that each is of, and of all songs before that; segments of the clip; the
+    rate; where in the song it begins, in segments, NaN if that is not known."""
 
     songs: np.ndarray
+    song_first: np.ndarray
     queries: np.ndarray
     rate: np.ndarray
+    begin: np.ndarray
 
     @classmethod
     def of(cls, songs: pd.DataFrame, queries: pd.DataFrame) -> "TimeMap":
         rate = queries["rate"].to_numpy(float) if "rate" in queries else np.ones(len(queries))
-        return cls(count_segments(songs["samples"]), count_segments(queries["samples"]), rate)
-
-    @property
-    def song_first(self) -> np.ndarray:
-        return np.cumsum(self.songs) - self.songs
+        number, begin = np.arange(len(queries)), np.zeros(len(queries))
+        if "song" in queries:
+            number = pd.Index(songs["path"]).get_indexer(queries["song"])
+            begin = queries["song_start_s"].to_numpy(float) * SAMPLE_RATE / HOP
+        if (number < 0).any():
+            lost = queries["song"][number < 0].iloc[0]
+            raise UserError(
+                f"{lost}: is none of the test songs, but the table of queries names it; verify the data set again"
+            )
+        counts = count_segments(songs["samples"])
+        return cls(
+            counts[number], (np.cumsum(counts) - counts)[number], count_segments(queries["samples"]), rate, begin
+        )
 
     @property
     def query_first(self) -> np.ndarray:

@@ -21,11 +21,12 @@ class Cell:
 
     ``fields``: those of the run. ``index``: empty of a method that needs none. ``query_set``, ``snr_db``, ``query_chain``: of
     other queries than the data set's own.
-    ``database``: part -> its number of segments. ``songs``, ``queries``: how many were asked, at each length. ``lengths``: in
-    segments; ``seconds``: the same. ``hits``: column of a metric -> number of hits, one a length. ``recall``: share of nearest
-    neighbours that the index finds. ``mrr``: mean reciprocal rank of the right segment, ``offset_ms``: mean error of the answers
-    in the right song, one a length each. ``ms_per_segment``: of the neighbour search. ``provenance``: facts of the jobs that
-    built and searched. ``index_bytes``: on disk. ``unanswered``: how many queries have no answer, which is a miss, one a length.
+    ``database``: part -> its number of segments. ``fingerprints``: of the database, if they are not one a segment.
+    ``songs``, ``queries``: how many were asked, at each length. ``lengths``: in segments; ``seconds``: the same. ``hits``:
+    column of a metric -> number of hits, one a length. ``recall``: share of nearest neighbours that the index finds.
+    ``mrr``: mean reciprocal rank of the right segment, ``offset_ms``: mean error of the answers in the right song, one a
+    length each. ``ms_per_segment``: of the neighbour search. ``provenance``: facts of the jobs that built and searched.
+    ``index_bytes``: on disk. ``unanswered``: how many queries have no answer, which is a miss, one a length.
     """
 
     dataset: str
@@ -42,6 +43,7 @@ class Cell:
     test_ids: str | int | None = None
     audio: str | None = None
     database: Mapping[str, int]
+    fingerprints: int | None = None
     songs: int
     queries: int
     lengths: Sequence[int] | None = None
@@ -59,8 +61,11 @@ class Cell:
     unanswered: Sequence[int] | None = None
 
     @classmethod
-    def count(cls, table: pd.DataFrame, **facts: Any) -> "Cell":
-        """A cell with what can be counted from its per-query table (`nafp.evaluation.hits.per_query_table`)."""
+    def count(cls, table: pd.DataFrame, placed: bool = True, **facts: Any) -> "Cell":
+        """A cell with what can be counted from its per-query table (`nafp.evaluation.hits.per_query_table`).
+
+        ``placed``: whether it is known where in their songs the queries are; if not, only the right song counts.
+        """
         by_length = table.groupby("length", sort=False)
         offset_ms, lengths = by_length["offset_ms"].mean().round(1), table["length"].unique().tolist()
         return cls(
@@ -68,9 +73,14 @@ class Cell:
             queries=len(table) // len(lengths),
             lengths=lengths,
             seconds=[(length + 1) / 2 for length in lengths],
-            hits={metric.column: by_length[metric.column].sum().tolist() for metric in METRICS.values()},
-            mrr=by_length["rr"].mean().round(6).tolist(),  # 3 digits are shown, so 4 would be rounded twice
-            offset_ms=[ms if pd.notna(ms) else None for ms in offset_ms],
+            hits={
+                metric.column: by_length[metric.column].sum().tolist()
+                for metric in METRICS.values()
+                if placed or not metric.of_place
+            },
+            # 3 digits are shown, so 4 would be rounded twice
+            mrr=by_length["rr"].mean().round(6).tolist() if placed else None,
+            offset_ms=[ms if pd.notna(ms) else None for ms in offset_ms] if placed else None,
             **facts,
         )
 

@@ -119,13 +119,15 @@ def per_query_table(
     songs: np.ndarray,
     names: Sequence[str],
     moved: Mapping[str, np.ndarray] | None = None,
+    placed: bool = True,
 ) -> pd.DataFrame:
     """One row a query and length, from which everything that is said of the answers can be counted again.
 
     ``songs``: (rows,) the song of each row of the database, ``names`` (songs,) theirs. ``moved``: "start" and "rate" (q,) of
-    queries that are faster or slower than their songs (`nafp.evaluation.asked`). Columns: query (segment), song, start (seconds
-    into it), rate if there are any, length (segments), truth (row), the hits of METRICS, rr (reciprocal rank), offset_ms, best
-    places and scores, and the best place and score of another song.
+    queries that are faster or slower than their songs, or parts of them (`nafp.evaluation.asked`). ``placed``: whether it is
+    known where in their songs the queries are; if not, none is a hit of a metric that asks for the place. Columns: query
+    (segment), song, start (seconds into it), rate if there are any, length (segments), truth (row), the hits of METRICS, rr
+    (reciprocal rank), offset_ms, best places and scores, and the best place and score of another song.
     """
     asked = songs[truth]
     of_query = {
@@ -139,6 +141,9 @@ def per_query_table(
         judged, kept = Judged.of(one, truth, songs), range(one.place.shape[1])
         columns = {**of_query, "length": one.length, "truth": truth, **hits(judged)}
         columns |= {"rr": 1 / judged.rank, "offset_ms": judged.offset_ms}
+        if not placed:
+            columns |= {metric.column: False for metric in METRICS.values() if metric.of_place}
+            columns |= {"rr": np.nan, "offset_ms": np.nan}
         columns |= {f"place{i + 1}": one.place[:, i] for i in kept}
         columns |= {f"score{i + 1}": one.score[:, i].astype(np.float32) for i in kept}
         columns |= {"other_place": one.other_place, "other_score": one.other_score.astype(np.float32)}

@@ -21,11 +21,11 @@ def name_of_ids(test_ids: str | int) -> str | int:
 
 
 def digest_of_audio(clip_tables: Iterable[str | Path]) -> str:
-    """The clips of packed splits, by their tables: names, lengths and, where the tables have them, checksums and rates."""
+    """The clips of packed splits, by their tables: names, lengths and, where the tables have them, checksums, rates and songs."""
     digest = hashlib.sha256()
     for path in clip_tables:
         with damaged_file_errors(path):
             clips = pd.read_csv(path)
-        columns = [name for name in ("path", "samples", "sha256", "rate") if name in clips]
+        columns = [name for name in ("path", "samples", "sha256", "rate", "song", "song_start_s") if name in clips]
         digest.update(clips[columns].to_csv(index=False).encode())
     return digest.hexdigest()[:16]

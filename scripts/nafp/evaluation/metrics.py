@@ -16,13 +16,14 @@ class Metric:
 
     ``column``: its name in cells and per-query tables. ``hits``: answers to q queries -> (q,) booleans. ``meaning``: what a hit
     is, for the page. ``tested``: whether the paired tests apply (not to a metric whose threshold varies too: they cannot see
-    that). ``caption``: what is said under tables that show it.
+    that). ``of_place``: whether it asks where in the song a query is. ``caption``: what is said under tables that show it.
     """
 
     column: str
     hits: Callable[[Judged], Any]
     meaning: str
     tested: bool = True
+    of_place: bool = True
     caption: str = ""
 
 
@@ -34,7 +35,10 @@ METRICS = {
     "top3": Metric("top3_exact", lambda judged: judged.rank <= 3, "the right segment among the best three"),
     "top10": Metric("top10_exact", lambda judged: judged.rank <= 10, "the right segment among the best ten"),
     "song": Metric(
-        "top1_song", lambda judged: judged.first(judged.in_song), "the right song, wherever in it (paper, 4.1)"
+        "top1_song",
+        lambda judged: judged.first(judged.in_song),
+        "the right song, wherever in it (paper, 4.1)",
+        of_place=False,
     ),
     "open set": Metric(
         "open_set",
@@ -42,6 +46,7 @@ METRICS = {
         "the right song with a score that is accepted, where at most 1 % of the queries are answered once their song is out of "
         "the database",
         tested=False,
+        of_place=False,
         caption="Open set: the right song is named, with a score that is accepted; at most 1 % of the queries are answered once "
         "their song is out of the database.",
     ),

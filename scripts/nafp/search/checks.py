@@ -3,45 +3,72 @@
 from collections.abc import Sequence, Sized
 from pathlib import Path
 
-from nafp.audio.segments import segments_of
 from nafp.errors import UserError
-from nafp.npy import read_npy
+from nafp.npy import read_header, read_npy
+from nafp.search.external import OURS, Exchanged, Grid
 
-EXCHANGED = {"test_db": "db", "test_query": "query", "dummy": "dummy_db"}  # split -> name in the original's format
 CONTENT = {"dummy": "the dummy songs", "test_db": "the test songs", "test_query": "the test queries"}
+FLOATS = ("float16", "float32", "float64")
 
 
-def check_rows(rows: int, samples: Sequence[int], split: str, source: Path | str) -> None:
+def check_rows(rows: int, samples: Sequence[int], split: str, source: Path | str, grid: Grid = OURS) -> None:
     """Refuse fingerprints that are not one for each segment of a split's clips; ``samples``: their lengths."""
-    segments = sum(map(segments_of, samples))
+    segments = sum(map(grid.count, samples))
     if rows != segments:
+        what = CONTENT.get(split, f"the queries {split.removeprefix('query_')}")
         raise UserError(
-            f"{source}: has {rows:,} fingerprints, but {CONTENT[split]} have {segments:,} segments (1 s, every 0.5 s, clip "
-            "after clip); fingerprint exactly these clips"
+            f"{source}: has {rows:,} fingerprints, but {what} have {segments:,} segments ({grid}); fingerprint exactly "
+            "these clips"
         )
 
 
-def check_all_rows(vectors: Sequence[Sized], samples: Sequence[Sequence[int]], sources: Sequence[Path | str]) -> None:
+def check_all_rows(
+    vectors: Sequence[Sized], samples: Sequence[Sequence[int]], sources: Sequence[Path | str], grid: Grid = OURS
+) -> None:
     """``check_rows`` for the dummy songs, the test songs and the queries, in this order."""
     for split, rows, lengths, source in zip(CONTENT, map(len, vectors), samples, sources, strict=True):
-        check_rows(rows, lengths, split, source)
+        check_rows(rows, lengths, split, source, grid)
 
 
-def check_exchanged(folder: Path | str, split: str, samples: Sequence[int] | None = None) -> tuple[int, int]:
-    """(rows, dimensions) of the fingerprints of a split in the original's format: ``{part}.mm`` and its shape.
+def check_exchanged(theirs: Exchanged, split: str, samples: Sequence[int] | None = None) -> tuple[int, int]:
+    """(rows, dimensions) of the fingerprints of a split: a ``.npy`` file, or ``{part}.mm`` and its shape.
 
     ``samples``: lengths of the split's clips, None if they are not known yet. Raises UserError if a file is missing, if
-    the sizes of the two files disagree, and for other rows than the clips have segments.
+    its size is not that of its shape, and for other rows than the clips have segments.
     """
-    source, shape_file = (Path(folder) / f"{EXCHANGED[split]}{end}" for end in (".mm", "_shape.npy"))
-    for file in (source, shape_file):
+    source, sources = theirs.source(split), theirs.sources(split)
+    for file in sources:
         if not file.is_file():
-            raise UserError(f"{file}: not found; a folder of fingerprints has {EXCHANGED[split]}.mm and its _shape.npy")
-    rows, dim = read_shape(shape_file, source)
-    check_size(source.stat().st_size, rows, dim, source)
+            raise UserError(
+                f"{file}: not found; a folder of fingerprints has {source.stem}.mm and its _shape.npy, or {source.stem}.npy"
+            )
+    if source.suffix == ".npy":
+        rows, dim = check_npy(source)
+    else:
+        rows, dim = read_shape(sources[1], source)
+        check_size(source.stat().st_size, rows, dim, source)
     if samples is not None:
-        check_rows(rows, samples, split, source)
+        check_rows(rows, samples, split, source, theirs.grid)
     return rows, dim
+
+
+def check_npy(source: Path) -> tuple[int, int]:
+    """The two dimensions of a ``.npy`` of fingerprints; UserError if it is not one."""
+    try:
+        found = read_header(source)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{source}: is not an array of fingerprints ({error}); make it again") from error
+    if len(found.shape) != 2 or 0 in found.shape or found.dtype not in FLOATS or found.fortran:
+        order = " in Fortran's order" if found.fortran else ""
+        raise UserError(
+            f"{source}: holds {found.dtype} of shape {found.shape}{order}, not floating-point numbers (rows, dimensions); save "
+            "numpy.ascontiguousarray of them"
+        )
+    if source.stat().st_size != found.bytes:
+        raise UserError(
+            f"{source}: holds {source.stat().st_size:,} bytes, its header says {found.bytes:,}; make it again"
+        )
+    return found.shape[0], found.shape[1]
 
 
 def read_shape(shape_file: Path, source: Path) -> tuple[int, int]:

@@ -6,12 +6,15 @@ Planning reads this package, and has little installed: what works on files is im
 from collections.abc import Mapping
 from typing import Any
 
+from nafp.datasets.sources.annotated import ANNOTATED
 from nafp.datasets.sources.demo import DEMO
 from nafp.datasets.sources.folder import FOLDER
 from nafp.datasets.sources.gdrive import GDRIVE
 from nafp.datasets.sources.kaggle import KAGGLE
 from nafp.datasets.sources.local import DATAPORT, LOCAL
 from nafp.datasets.sources.own import OWN
+from nafp.datasets.sources.pex import PEX
+from nafp.datasets.sources.sd_rr import SD_RR
 from nafp.datasets.sources.source import Place, Source
 
 __all__ = ["DEFAULT", "SOURCES", "Place", "Source", "dataset_of", "dataset_schema"]
@@ -24,6 +27,9 @@ SOURCES = {
     "dataport": DATAPORT,
     "own": OWN,
     "demo": DEMO,
+    "sd-rr": SD_RR,
+    "pex": PEX,
+    "annotated": ANNOTATED,
 }
 DEFAULT = "folder"  # source of a data set that names none
 

@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from nafp.datasets.annotations import Collection
+from nafp.datasets.layout import MUSIC
+
 Steps = Sequence[Mapping]  # steps of an augmentation chain
 ARCHIVE_OPTIONS = {  # options of every source that brings an archive
     "unpacked_gb": {
@@ -19,6 +22,16 @@ ARCHIVE_OPTIONS = {  # options of every source that brings an archive
     },
 }
 ARCHIVE = {"type": "string", "minLength": 1, "description": "a zip or tar, or the folder that holds it"}
+
+RECORDED_OPTIONS = {  # options of every source of real recordings
+    "folder": {"type": "string", "minLength": 1, "description": "the download, unpacked"},
+    "distractors": {
+        "type": "string",
+        "minLength": 1,
+        "description": "folder of other music, songs that no recording is of",
+    },
+}
+EVALUATED = ("test_db", "test_query", "dummy")  # splits of a data set to evaluate with: nothing to train on
 
 
 @dataclass(frozen=True)
@@ -59,7 +72,8 @@ class Source:
     ``dataset`` and a place -> the archives, brought there; None if there is none. ``downloads``: whether they are downloaded,
     so ours to delete when they are unpacked. ``queries``: the config -> part (val, test) -> the chain that its songs are
     degraded by, and the seed of that; nothing if the data set brings its queries. ``clips``: the config -> split -> (clips,
-    seconds of each), where the config says it.
+    seconds of each), where the config says it. ``collect``: the config's ``dataset`` -> the songs and recordings that
+    import_recordings makes the files of. ``splits``: of music that it has.
     """
 
     about: str
@@ -70,3 +84,5 @@ class Source:
     downloads: bool = False
     queries: Callable[[Mapping], tuple[Mapping[str, Steps], int]] = lambda config: ({}, 0)
     clips: Callable[[Mapping], Mapping[str, tuple[int, float]]] = lambda config: {}
+    collect: Callable[[Mapping], Collection] | None = None
+    splits: tuple[str, ...] = MUSIC

@@ -59,7 +59,7 @@ def _points_of(cells: pd.DataFrame) -> pd.DataFrame:
     points = with_intervals(points)
     fields = [name for name in shown_fields(cells) if name != "index"]
     names = [short(label(row, fields)) for row in points.to_dict("records")]
-    points = points.assign(bytes=points["index_bytes"] / points["database_segments"], configuration=names)
+    points = points.assign(bytes=points["index_bytes"] / points["fingerprints"], configuration=names)
     groups = points.groupby("configuration", sort=False)
     return points.assign(dominated=pd.concat([dominated(rows) for _, rows in groups]))
 

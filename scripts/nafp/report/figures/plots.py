@@ -32,6 +32,7 @@ def hit_rate_over_length(
     Exact is solid with its 95 % interval as a band, near is dashed; with `published`, the paper's curve for N=640,
     d=128 is grey. Of more than MOST_CURVES configurations the best are coloured. Writes an SVG to `path`, and a PNG.
     """
+    cells, level = with_a_level(cells)
     with plotted(path) as (figure, axes):
         pooled = pool_seeds(cells[cells["match"].isin(["exact", "near"])], keep_seeds="seed" in varied)
         curves = _named(with_intervals(pooled), cells, varied)
@@ -48,7 +49,14 @@ def hit_rate_over_length(
         note(axes, f"{_queries(cells)}; band: 95 % interval")
         seconds = sorted(cells["seconds"].unique())
         axes.set_xticks(seconds, [f"{s:g}" for s in seconds])
-        _legend_of_lines(figure, axes, ((SOLID, "exact"), (DASHED, "near (± 1 segment)")))
+        _legend_of_lines(figure, axes, ((SOLID, level), (DASHED, "near (± 1 segment)"))[: 2 if level == "exact" else 1])
+
+
+def with_a_level(cells: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """The cells, and the kind of hits that stands as exact in them: the right song where no place is judged."""
+    if cells["match"].eq("exact").any():
+        return cells, "exact"
+    return cells[cells["match"].eq("song")].assign(match="exact"), "song"
 
 
 def hit_rate_over(
@@ -64,7 +72,7 @@ def hit_rate_over(
     A colour per configuration of the other fields; solid at the shortest query, dashed at the longest; bars are 95 %
     intervals. ``order``: values of a field that is not a number. Writes an SVG to `path`, and a PNG.
     """
-    cells = cells.dropna(subset=[over])  # query sets without noise have no level
+    cells, level = with_a_level(cells.dropna(subset=[over]))  # query sets without noise have no level
     numeric = pd.api.types.is_numeric_dtype(cells[over])
     order = sorted(cells[over].unique()) if numeric or order is None else [v for v in order if v in set(cells[over])]
     at = {value: value if numeric and over == "snr_db" else i for i, value in enumerate(order)}
@@ -90,7 +98,7 @@ def hit_rate_over(
                 )
         if published is not None and over in ("bsz", "dim"):
             _paper_over(axes, published, over, at, ends[0][0])
-        axes.set(xlabel=AXES[over], ylabel="top-1 hit rate (exact), %")
+        axes.set(xlabel=AXES[over], ylabel=f"top-1 hit rate ({level}), %")
         _percent(axes)
         ticks = [f"{value:g}" if numeric else short(str(value), 24) for value in at]
         sloping = {"rotation": 30, "ha": "right"} if sum(map(len, ticks)) > 60 else {}

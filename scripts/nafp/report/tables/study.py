@@ -165,7 +165,6 @@ def _described(row: Mapping[str, Any], names: Sequence[str], study: Study) -> di
 def _measured(row: Mapping[str, Any], published: pd.DataFrame) -> dict[str, Any]:
     theirs = counterparts(published, row)
     rate, paper, rerun = row["hit_rate_pct"], theirs.get(PAPER, np.nan), theirs.get(RERUN, np.nan)
-    size = row["database_segments"]
     return {
         "seeds": row["seeds"],
         "songs": row["songs"],
@@ -182,10 +181,10 @@ def _measured(row: Mapping[str, Any], published: pd.DataFrame) -> dict[str, Any]
             "MB on disk": row["index_bytes"] / 1e6,
             "MB in memory": row["memory_bytes"] / 1e6,
         },
-        **{"bytes per fingerprint": row["index_bytes"] / size, "recall %": row["recall_pct"]},
+        **{"bytes per fingerprint": row["index_bytes"] / row["fingerprints"], "recall %": row["recall_pct"]},
         **{"ms per segment": row["ms_per_segment"], "ms per query": row["ms_per_query"]},
-        "build s per hour": row["build_s"] / size * _SEGMENTS_PER_HOUR,
-        "MB per hour": row["index_bytes"] / 1e6 / size * _SEGMENTS_PER_HOUR,
+        "build s per hour": row["build_s"] / row["database_segments"] * _SEGMENTS_PER_HOUR,
+        "MB per hour": row["index_bytes"] / 1e6 / row["database_segments"] * _SEGMENTS_PER_HOUR,
         **{name: row[name] for name in ("dataset", "protocol", "epoch", "database_segments")},
     }
 
