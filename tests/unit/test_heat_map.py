@@ -116,9 +116,9 @@ def test_where_rates_cross_half(rates, place):
 @pytest.mark.parametrize(
     "strengths, rates, ends, says",
     [
-        ([-10, 0], [10, 90], [-5, -7.25, -2, *[np.nan] * 3], "from −5.0 (−7.2 to −2.0) on"),
+        ([-10, 0], [10, 90], [-5, -7.25, -2, *[np.nan] * 3], "from −5.00 (−7.25 to −2.00) on"),
         ([500, 2000], [90, 10], [*[np.nan] * 3, 1240, 1100, np.inf], "up to 1,240 (1,100 to > 2,000)"),
-        ([-5, 0, 5], [0, 90, 0], [-2, -np.inf, -1, 0.25, 0, 1], "from −2.0 (< −5 to −1.0) to 0.25 (0.00 to 1.0)"),
+        ([-5, 0, 5], [0, 90, 0], [-2, -np.inf, -1, 0.25, 0, 1], "from −2.00 (< −5 to −1.00) to 0.25 (0.00 to 1.00)"),
         ([1, 2], [90, 80], [np.nan] * 6, "at every strength"),
         (["mp3", "gsm"], [10, 20], [np.nan] * 6, "at no strength"),
         (["mp3", "gsm", "opus"], [90, 10, 20], [np.nan] * 6, "not with gsm, opus"),

@@ -161,5 +161,5 @@ def strength_text(strength: float | str) -> str:
 
 def number(value: float) -> str:
     """An interpolated strength with as many digits as its interval bears."""
-    digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 1 else 2
+    digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
     return f"{value:,.{digits}f}".replace("-", MINUS)
