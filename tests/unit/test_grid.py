@@ -270,6 +270,12 @@ def test_options_of_an_index_are_called_as_in_faiss(name, options, says):
         ("mine", {"type": "l2", "nlist": 4}, "unknown key 'nlist' in indexes.mine; known: rates, type"),
         ("ivf", {"nlist": 4, "nprobe": 0}, "indexes.ivf.nprobe: 0 is out of range; allowed: 1 to any"),
         ("l2", {"nlist": 4}, "unknown key 'nlist' in indexes.l2; known: rates, type"),
+        ("mine", {"type": "l2", "rates": [0.4, 1]}, "indexes.mine.rates.0: 0.4 is out of range; allowed: 0.5 to 2"),
+        (
+            "ivfpq-rr",
+            CONFIG["indexes"]["ivfpq-rr"] | {"rates": [1, 1.1]},
+            "identify.index: ivfpq-rr has rates, but identify",
+        ),
     ],
 )
 def test_wrong_options_of_an_index(name, options, says):

@@ -151,9 +151,7 @@ def stretched(x: Tensor, factor: Tensor, samples: int) -> Tensor:
     Frames are taken ``factor`` apart: magnitudes are interpolated, phases go on as they do from one frame to the next.
     """
     window = torch.hann_window(FFT, device=x.device)
-    x = torch.nn.functional.pad(
-        x, (FFT // 2, FFT)
-    )  # the first frame is centred on the first sample; silence ends the last
+    x = torch.nn.functional.pad(x, (FFT // 2, FFT))  # the first frame is centred on the first sample
     spectrum = torch.stft(x, FFT, HOP, window=window, center=False, return_complex=True)  # (B, bins, frames)
     frames, count = spectrum.shape[2], samples // HOP + 2
     at = torch.arange(count, device=x.device) * factor.to(x.device)[:, None]
