@@ -267,3 +267,23 @@ def test_ladders_are_searched_and_shown(finished, tmp_path):
     }
     assert [name for name, found in sounds.items() if not found] == ["files"]
     assert sounds["noise_m20"][1] != sounds["noise_20"][1]
+
+
+def test_queries_at_another_speed_are_judged_by_their_time_map(finished, tmp_path):
+    """Songs of 8 s, 1.25 times as fast: 6.4 s, so 11 segments of which 7 leave room for 5 more."""
+    folder = tmp_path / "project"
+    shutil.copytree(finished, folder, copy_function=shutil.copy2)
+    indexes = yaml.safe_load((ROOT / "tests/support/tiny.yaml").read_text())["indexes"]
+    indexes["l2-speed"] = {"type": "l2", "rates": [1, 1.25]}
+    config = tiny(folder, query_sets={"fast": [{"speed": {"percent": [25, 25]}}]}, indexes=indexes)
+    cells = [f"results/demo/scores/{FULL}/epoch=best/queries=fast/{index}.json" for index in ("l2", "l2-speed")]
+    done = snakemake(folder, *cells, config=config)
+    assert done.returncode == 0, done.stdout[-3000:]
+    plain, following = (json.loads((folder / path).read_text()) for path in cells)
+    assert plain["queries"] == following["queries"] == 4 * 7
+    assert "rates" not in plain["index_options"] and following["index_options"]["rates"] == [1, 1.25]
+    for cell in cells:
+        table = pd.read_parquet((folder / cell).with_suffix(".hits.parquet"))
+        nth = table["query"] % 11
+        assert (table["rate"] == 1.25).all() and (table["start"] == nth / 2 * 1.25).all()
+        assert (table["truth"] == 8 * 15 + table["query"] // 11 * 15 + (nth * 1.25 + 0.5).astype(int)).all()
