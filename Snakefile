@@ -29,7 +29,10 @@ if config.get("container"):
 
 include: "rules/common.smk"
 include: "rules/checks.smk"
-include: "rules/jobs.smk"
+include: "rules/jobs_data.smk"
+include: "rules/jobs_runs.smk"
+include: "rules/jobs_search.smk"
+include: "rules/jobs_identify.smk"
 include: "rules/boards.smk"
 include: "rules/targets.smk"
 include: "rules/data.smk"

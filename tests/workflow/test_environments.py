@@ -30,7 +30,7 @@ def environment_pins(path: Path) -> dict[str, str]:
 CHOSEN = {
     "search_environment": ["search", "milvus"],
     "method_environment": ["search", *sorted({kind.environment for kind in METHODS.values()} - {"search"})],
-}  # functions of rules/jobs.smk: their choices
+}  # functions of rules/jobs_search.smk: their choices
 
 
 def rule_environments() -> dict[str, list[str]]:
