@@ -175,3 +175,8 @@ def degrading_sounds(steps):
     """The held-out sounds that a chain degrades songs with, as input; a sentence if the data set has not what it needs."""
     refuse(lambda clips: problems_of_chain(steps, "test", clips))
     return [sounds(sounds_split(pool, "test")) for pool in chain_pools(steps)]
+
+
+def refuse_target(wildcards):
+    """Raise an error that says which part of a target is unknown."""
+    raise WorkflowError(sentence_of_target(wildcards.target, TARGETS, config))

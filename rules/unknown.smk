@@ -7,11 +7,6 @@ BELOW_RUNS = rf"(runs|fingerprints|indexes)/(?!({RUNS})/)|scores/(?!({RUNS})/{CE
 UNKNOWN_TARGET = rf"(?!({'|'.join(map(re.escape, GIVEN))})$)([a-z][a-z0-9_]*|{re.escape(RESULTS)}/({BELOW_RUNS}).+)"
 
 
-def refuse_target(wildcards):
-    """Raise an error that says which part of a target is unknown."""
-    raise WorkflowError(sentence_of_target(wildcards.target, TARGETS, config))
-
-
 rule unknown_target:
     """No target: what is asked for by mistake."""
     input:
