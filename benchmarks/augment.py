@@ -18,7 +18,7 @@ from nafp.augment.chain import Chain
 from nafp.augment.steps import STEPS
 from nafp.jobfacts import processor
 
-OPTIONS = {"gain": {"db": [-6, 6]}}  # of steps that have no defaults
+OPTIONS = {"gain": {"db": [-6, 6]}}  # options of the steps that have no defaults
 SOUNDS = split(0, clips=20, samples=80_000)
 ROOMS = [np.random.default_rng(i).normal(0, 1, 8000) * 0.999 ** np.arange(8000) * 8000 for i in range(20)]
 RESPONSES = Split.of_clips(

@@ -153,7 +153,7 @@ def fewest_dummy_vectors(wildcards):
 
 def query_vectors(wildcards):
     """The fingerprints of a cell's queries, as input."""
-    check_queries(query_set_of(wildcards) or grid.FILES)
+    check_queries(query_set_of(wildcards))
     return fingerprints_of(wildcards.run, wildcards.epoch, query_split(wildcards))
 
 

@@ -52,7 +52,7 @@ def answering(wildcards):
 def method_inputs(wildcards):
     """The files that a method's answers depend on, as input; a sentence if it cannot work here."""
     method = answering(wildcards)
-    cell = grid.CellKey(f"method={wildcards.name}", "", query_set_of(wildcards) or grid.FILES)
+    cell = grid.CellKey(f"method={wildcards.name}", "", query_set_of(wildcards))
     if problems := [*said(method.check), *filter(None, [why_left_out(cell)])]:
         raise WorkflowError(*(f"methods.{wildcards.name}: {problem}" for problem in problems))
     return method.inputs
@@ -60,7 +60,7 @@ def method_inputs(wildcards):
 
 def answered_queries(wildcards):
     """The packed queries of a cell, as input."""
-    check_queries(query_set_of(wildcards) or grid.FILES)
+    check_queries(query_set_of(wildcards))
     return packed(query_split(wildcards))
 
 
@@ -81,7 +81,7 @@ def method_code(wildcards):
 
 def query_set_of(wildcards):
     """The query set that a cell is for."""
-    return wildcards.queries.removeprefix("queries=").removesuffix("/")
+    return wildcards.queries.removeprefix("queries=").removesuffix("/") or grid.FILES
 
 
 def split_of_set(name):
@@ -91,7 +91,7 @@ def split_of_set(name):
 
 def query_split(wildcards):
     """The split that holds the queries of a cell."""
-    return split_of_set(query_set_of(wildcards) or grid.FILES)
+    return split_of_set(query_set_of(wildcards))
 
 
 def about_queries(wildcards):

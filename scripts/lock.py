@@ -11,7 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 UV = ["uv", "pip", "compile", "--quiet", "--universal", "--fork-strategy", "fewest", "--python-version", "3.11"]
 CONDA = {"python": "3.12", "pip": "25.3"}
-PROGRAMS = {"chromaprint": ["chromaprint>=1.5"]}  # of a stage, from conda-forge, where they are no Python packages
+PROGRAMS = {"chromaprint": ["chromaprint>=1.5"]}  # programs of a stage that are no Python packages: from conda-forge
 SEARCH = ["numpy", "pandas", "pyarrow", "scipy", "soundfile", "tqdm"]
 STAGES = {  # what the scripts of a stage import, directly or through the library
     "data": ["av", "gdown", "google-crc32c", "kagglesdk", "numpy", "pandas", "requests", "scipy", "soundfile", "tqdm"],

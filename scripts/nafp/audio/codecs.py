@@ -45,4 +45,4 @@ CODECS: dict[str, Libsndfile | Ffmpeg] = {
     # Xiph's encoder takes a quality q; its nominal bit rate at 8 kHz is 14 + 28 q kbit/s
     **{f"vorbis_{kbps}": Libsndfile("OGG", "VORBIS", 1 - (kbps - 14) / 28) for kbps in (14, 20, 28, 42)},
 }
-WITHOUT_A_BIT_RATE = ("ulaw", "adpcm", "gsm", "mp3", "vorbis", "opus")  # those of a chain that names none
+WITHOUT_A_BIT_RATE = ("ulaw", "adpcm", "gsm", "mp3", "vorbis", "opus")  # codecs of a chain that names none

@@ -22,7 +22,7 @@ from nafp.errors import UserError
 from nafp.files import atomic_write
 from nafp.walk import unescaped_path
 
-KEPT_COLUMNS = ("sha256", "song", "song_start_s")  # of a manifest, in the table of clips
+KEPT_COLUMNS = ("sha256", "song", "song_start_s")  # columns of a manifest that the table of clips keeps
 BLOCK = 2**20  # samples in memory at a time, per thread
 GROUP_BYTES = 2**26  # packed bytes after which progress is saved
 

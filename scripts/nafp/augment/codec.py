@@ -8,7 +8,7 @@ import torch
 
 from nafp.audio.codecs import WITHOUT_A_BIT_RATE
 from nafp.audio.coding import code_and_decode
-from nafp.augment.base import WaveStep
+from nafp.augment.base import WaveStep, peak_of
 
 
 @dataclass
@@ -21,7 +21,7 @@ class Codec(WaveStep):
         return {"codec": torch.randint(len(self.names), (count,), generator=rng).numpy()}
 
     def apply(self, x, draws, pool):
-        peak = x.abs().amax(dim=1, keepdim=True).clamp(min=1)  # a codec clips what is beyond full scale
+        peak = peak_of(x, x.shape[1]).clamp(min=1)  # a codec clips what is beyond full scale
         found = (x / peak).cpu().numpy()
         on = np.flatnonzero(draws["on"].cpu()) if "on" in draws else np.arange(len(x))  # others are not coded in vain
         if len(on):

@@ -48,10 +48,8 @@ def check_config(config: Mapping, root: Path) -> None:
         refuse(schema_problems(config, root))  # the chains with the strengths in them
     problems = lost_fields(config) + unknown_names(config) + impossible_names(config, taken_names(root))
     problems = problems or reversed_ranges(config) + said(check_shares, own_of(config).get("shares", {}))
-    problems = problems or impossible_cells(config) + lost_baselines(config) + misplaced_steps(config) + empty_bands(
-        config
-    )
     refuse(problems)
+    refuse(impossible_cells(config) + lost_baselines(config) + misplaced_steps(config) + empty_bands(config))
 
 
 def refuse(problems: Sequence[str]) -> None:

@@ -71,13 +71,15 @@ def learned(path: Path, fingerprints: int, false_positives: float, limits: Limit
 
     ``path``: of the calibration, or of weights that may carry one; without it the limits are unchanged, and the sentence says so.
     """
-    carried = limits_in(path) if path.suffix == ".safetensors" else None
-    if not (carried or path.is_file() and path.suffix == ".json"):
+    if path.suffix == ".safetensors":
+        facts = limits_in(path)
+    else:
+        facts = read_json(path, "unknown", "windows", "fingerprints") if path.is_file() else None
+    if facts is None:
         return limits, (
             f"limits: the general ones (score {limits.min_score:g}), not those of the model; there is no {path}, "
             "which  snakemake models  makes"
         )
-    facts = carried or read_json(path, "unknown", "windows", "fingerprints")
     unknown, known_windows = facts["unknown"].values(), facts["windows"]
     larger = max(1.0, fingerprints / facts["fingerprints"])
     bounds = [bound(one["mean"], one["sd"], one["songs"], false_positives / larger) for one in unknown]

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 BITS = 32
 RATE = 11025  # Hz, to which fpcalc resamples
-FRAMES = 20  # that a number depends on: 5 are smoothed, and 16 of those compared
+FRAMES = 20  # frames that a number depends on: 5 are smoothed, and 16 of those compared
 # algorithm of fpcalc -> length and distance of its frames, in samples at RATE
 ALGORITHMS = {1: (4096, 1365), 2: (4096, 1365), 5: (2048, 1024)}
 EDGE = SAMPLE_RATE // 100  # samples that resampling may lose

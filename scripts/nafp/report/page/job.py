@@ -13,7 +13,6 @@ from nafp.report.page.page import Section, render_page
 from nafp.report.tables.cells import load_cells, run_labels
 from nafp.report.tables.ladders import Matrix
 from nafp.report.tables.study import load_table
-from nafp.report.tables.verdict import verdict
 
 Paths = Sequence[str | Path]
 CAPTIONS = {
@@ -82,11 +81,7 @@ def write_page(
     page.write_text(text, encoding="utf-8")
 
     lines = [f"{entry['value']:>8}  {entry['text']}" for entry in figures] + [state] * bool(state)
-    lines += [
-        f"{'':>8}  {name}: {said}"
-        for name, section in zip(studies, sections, strict=True)
-        if not section.matrix and (said := verdict(section.table))
-    ]
+    lines += [f"{'':>8}  {section.name}: {section.verdict}" for section in sections if section.verdict]
     lines += ["", f"scoreboard  {page.resolve()}"]
     lines += [f"table       {path.with_suffix('.md')}" for path in tables.values()]
     (folder / "summary.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")

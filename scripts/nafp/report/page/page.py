@@ -41,6 +41,11 @@ class Section:
     figures: Sequence[tuple[str, str]] = field(default=())
     matrix: Matrix | None = None
 
+    @property
+    def verdict(self) -> str:
+        """What the study says; nothing of one with ladders, where the best of several degradations says nothing."""
+        return "" if self.matrix else verdict(self.table)
+
 
 def render_page(
     title: str,
@@ -90,7 +95,7 @@ def _study(section: Section, number: int) -> dict[str, Any]:
         "id": f"study-{number}",
         "name": re.sub(r"(?<=[a-z])(?=\d)|_", " ", section.name),
         "question": section.question,
-        "verdict": "" if section.matrix else verdict(section.table),
+        "verdict": section.verdict,
         "plan": plan,
         "labels": len(plan.blocks[0].groups[0].labels) if plan.blocks else 0,
         "matches": list(dict.fromkeys(section.table["match"])),
