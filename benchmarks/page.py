@@ -17,8 +17,8 @@ from nafp.evaluation.song_hits import read_hits
 from nafp.grid import run_name
 from nafp.jobfacts import processor
 from nafp.report.figures import pareto, plots
-from nafp.report.page.headline import headline
-from nafp.report.page.page import Section, render_page
+from nafp.report.page.headline import headline, winner
+from nafp.report.page.page import Section, Top, render_page
 from nafp.report.tables.cells import run_labels
 from nafp.report.tables.formats import to_latex, to_markdown
 from nafp.report.tables.published import load_published
@@ -53,7 +53,13 @@ def main() -> None:
         plotted = clock()
         figures = [(name, (folder / f"{name}.svg").read_text(encoding="utf-8")) for name in "abc"]
         shown = sounds | {"names": run_labels(cells)}
-        page = render_page("Benchmark", headline(cells), [Section("table3", "All of it", table, figures)], [], shown)
+        page = render_page(
+            "Benchmark",
+            Top(figures=headline(cells), winner=winner(cells)),
+            [Section("table3", "All of it", table, figures)],
+            [],
+            shown,
+        )
         done = clock()
     times = (
         f"{done - began:.1f} s (tables {tabled - began:.1f}, plots {plotted - tabled:.1f}, page {done - plotted:.1f})"

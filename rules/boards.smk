@@ -6,6 +6,7 @@ LOOK = {"chains": list(config["chains"]), "validation": config["train"]["validat
 ORIGIN = {
     "dataset": DATASET,
     "planned": len(ALL_CELLS),
+    "default": [DEFAULT_RUN, config["search"]["index"]],
     "config": dict(config),
     "verification": f"{RESULTS}/data/verification.json",
     "benchmarks": f"{RESULTS}/benchmarks",

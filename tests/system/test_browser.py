@@ -10,7 +10,7 @@ from nafp.grid import run_name
 from nafp.report.figures import pareto, plots
 from nafp.report.page.headline import headline
 from nafp.report.page.media import sound
-from nafp.report.page.page import Section, render_page
+from nafp.report.page.page import Section, Top, render_page
 from nafp.report.tables.cells import run_labels
 from nafp.report.tables.ladders import matrix_of
 from nafp.report.tables.study import Study
@@ -45,7 +45,13 @@ def page(tmp_path_factory):
     tone = sound(np.sin(np.arange(8000) / 3))
     shown["ladders"] = {name: tone for ladder in study.ladders for name in ladder["sets"]}
     html = render_page(
-        HOSTILE[0], headline(cells), sections, figures, shown, {"config": {HOSTILE[1]: HOSTILE}}, "1 is missing."
+        HOSTILE[0],
+        Top(figures=headline(cells)),
+        sections,
+        figures,
+        shown,
+        {"config": {HOSTILE[1]: HOSTILE}},
+        "1 is missing.",
     )
     (folder / "index.html").write_text(html, encoding="utf-8")
     return folder / "index.html"

@@ -27,7 +27,12 @@ def board(tmp_path_factory) -> dict:
     }
     nothing = {"study": {**study, "name": "later"}, "cells": [], "histories": [], "figures": []}
     shown = {"study": study, "cells": cells, "histories": [], "figures": ["hit_rate", "aug", "open_set"]}
-    origin = {"dataset": "demo", "planned": 2, "config": yaml.safe_load("search: {seed: 0}")}
+    origin = {
+        "dataset": "demo",
+        "planned": 2,
+        "default": [planned[0]["run"], "l2"],
+        "config": yaml.safe_load("search: {seed: 0}"),
+    }
     origin |= {"verification": str(folder / "verification.json"), "benchmarks": str(folder)}
     return {
         **{"origin": origin, "look": {"chains": ["none", "full"], "validation": 100}, "published": str(PUBLISHED)},

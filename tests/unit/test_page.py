@@ -21,7 +21,7 @@ from nafp.report.figures import misses, pareto, plots, similarity
 from nafp.report.page import listening, media, provenance
 from nafp.report.page import page as page_module
 from nafp.report.page.headline import headline
-from nafp.report.page.page import ORIGINS, Section, render_page
+from nafp.report.page.page import ORIGINS, Section, Top, render_page
 from nafp.report.tables.cells import load_cells
 from nafp.report.tables.published import load_published
 from nafp.report.tables.study import Study
@@ -216,7 +216,13 @@ def test_the_page_shows_numbers_blocks_and_figures(made):
     _, second = made(indexes=("ivfpq",), name="index_types")
     origin = {"packages": {"torch": "2.11.0"}, "seeds": [0, 1]}
     html = render_page(
-        "Scoreboard", headline(cells), [first, second], [("Three", SVG)], None, origin, "2 cells are missing."
+        "Scoreboard",
+        Top(figures=headline(cells)),
+        [first, second],
+        [("Three", SVG)],
+        None,
+        origin,
+        "2 cells are missing.",
     )
     reader = Reader(html)
     for words in (
@@ -243,7 +249,7 @@ def test_the_page_shows_numbers_blocks_and_figures(made):
 
 def test_names_from_data_are_escaped_everywhere(made):
     sections = [made([name], name=name, figures=[(name, "<svg/>")])[1] for name in HOSTILE]
-    figures = [{"value": name, "text": name} for name in HOSTILE]
+    top = Top(HOSTILE[0], [{"value": name, "text": name} for name in HOSTILE], HOSTILE[1])
     stored = {"m": {"sound": "data:audio/mpeg;base64,", "picture": "data:image/webp;base64,"}}
     answers = [
         {"run": name, "verdict": "miss", "song": name, "at_s": 1, "score": 0.5, "match": "m"} for name in HOSTILE
@@ -255,7 +261,7 @@ def test_names_from_data_are_escaped_everywhere(made):
     queries = [{"song": name, "at_s": 0, "original": "m", "heard": heard} for name in HOSTILE]
     shown = {"media": stored, "queries": queries, "steps": steps, "names": {}}
     origin = {name: {name: [name]} for name in HOSTILE}
-    reader = Reader(render_page(HOSTILE[0], figures, sections, [], shown, origin, HOSTILE[0]))
+    reader = Reader(render_page(HOSTILE[0], top, sections, [], shown, origin, HOSTILE[0]))
     assert reader.tags.count("script") == 1  # the page's own
     assert not any(name.startswith("on") for _, name, _ in reader.attributes)
     pictures = len(sections) + len(queries) * (2 + len(answers)) + len(steps)
@@ -266,7 +272,7 @@ def test_names_from_data_are_escaped_everywhere(made):
 
 def test_the_page_fetches_nothing(made):
     section = made(figures=[("c", "<svg/>")])[1]
-    html = render_page("T", [], [section], [], None, {"url": "https://example.org"})
+    html = render_page("T", Top(), [section], [], None, {"url": "https://example.org"})
     links = [value for _, name, value in Reader(html).attributes if name in ("src", "href", "srcset", "action", "data")]
     assert links
     assert all(value.startswith(("data:", "#")) for value in links)
@@ -312,7 +318,7 @@ def test_what_made_the_cells_and_where_it_differs(tmp_path):
     assert said["search"]["date"] == "2026-11-26 13:00 UTC to 2026-11-27 09:30 UTC"
     assert said["index"]["commit"] == said["training"]["commit"] == "5333ce5cb4af"
     assert said["differences"].startswith("not all were made alike (search: commit, processor, numpy); times of")
-    assert "abc, with changes" in Reader(render_page("T", [], [], provenance=said)).text
+    assert "abc, with changes" in Reader(render_page("T", Top(), [], provenance=said)).text
     milvus = facts()
     milvus["packages"] |= {"pymilvus": "2.6"}
     said = provenance_of(tmp_path / "packages", [facts(), milvus], [facts()])
@@ -360,7 +366,7 @@ def test_what_the_check_of_the_data_set_found(tmp_path):
     many = said(warnings=[f"{i}.wav: truncated" for i in range(25)])
     assert many["verification"].startswith("passed with 25 warnings: ")
     assert (len(many["warnings"]), many["warnings"][21]) == (21, "and 5 more")
-    assert "24.wav" not in Reader(render_page("T", [], [], provenance={"data": many})).text
+    assert "24.wav" not in Reader(render_page("T", Top(), [], provenance={"data": many})).text
     assert provenance.data(tmp_path / "none.json") == {"verification": "has not run yet"}
 
 
@@ -377,13 +383,13 @@ def test_times_per_stage_are_said_as_people_say_them(tmp_path):
 
 
 def test_the_page_says_why_there_is_nothing_to_hear(made):
-    reader = Reader(render_page("T", [], [made()[1]], listening={"note": "no run has finished yet"}))
+    reader = Reader(render_page("T", Top(), [made()[1]], listening={"note": "no run has finished yet"}))
     assert "Nothing to hear: no run has finished yet." in reader.text
 
 
 def test_a_page_without_any_cell_still_renders():
     _, table = tabulated([], Study("indexes"))
-    assert "No cell of this study" in Reader(render_page("Empty", [], [Section("indexes", "?", table)])).text
+    assert "No cell of this study" in Reader(render_page("Empty", Top(), [Section("indexes", "?", table)])).text
 
 
 def test_every_number_on_the_page_is_one_of_the_per_query_tables(tmp_path):
@@ -401,7 +407,7 @@ def test_every_number_on_the_page_is_one_of_the_per_query_tables(tmp_path):
         cells, table = tabulated(paths, study)
         sections.append(Section(name, "?", table))
         expected[f"study-{number}-table"] = groups
-    page = render_page("T", headline(load_cells(plain)), sections)
+    page = render_page("T", Top(figures=headline(load_cells(plain))), sections)
     counted = [check_table(page, table, groups, LENGTHS, ROWS_A_SONG, 0) for table, groups in expected.items()]
     of_rates = 6 * (3 * 3 + 1)  # six lengths; rate, interval and n of three matches, and a mean reciprocal rank
     of_tests = 6 * 3  # a p of each number of the other configurations

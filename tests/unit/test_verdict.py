@@ -9,7 +9,7 @@ from boards import LENGTHS, ROWS_A_SONG, tabulated, write_grid
 from recount import apart, by_song, interval, one_decimal, p_of
 from scipy.stats import t as student
 
-from nafp.report.page.page import Section, render_page
+from nafp.report.page.page import Section, Top, render_page
 from nafp.report.tables.study import Study
 from nafp.report.tables.verdict import verdict
 
@@ -110,5 +110,5 @@ def test_equal_systems_are_said_to_be_equal(tmp_path):
 
 def test_the_page_says_it_under_the_question(grid):
     said, table = said_of(grid, 0)
-    page = render_page("T", [], [Section("sizes", "What does a larger batch add?", table)])
+    page = render_page("T", Top(), [Section("sizes", "What does a larger batch add?", table)])
     assert f'<p class="verdict">{said}</p>'.replace(" ", "") in page.replace("\u00a0", " ").replace(" ", "")

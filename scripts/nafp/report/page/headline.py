@@ -1,32 +1,36 @@
-"""The key figures at the top of the page."""
+"""What the page begins with: the key figures, and whether the best configuration is the best beyond chance."""
 
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
 import pandas as pd
 
-from nafp.grid import FILES
-from nafp.report.tables.cells import MEASURED, OF_POOL, label, pool_seeds, shown_fields, with_intervals
+from nafp.evaluation.song_hits import paired_tests, read_hits
+from nafp.evaluation.statistics import LEVEL, clustered_interval
+from nafp.grid import FILES, CellKey
+from nafp.report.tables.cells import MEASURED, OF_POOL, label, pool_seeds, shown_fields
+from nafp.report.tables.verdict import difference
 
 
 def headline(cells: pd.DataFrame) -> list[dict[str, str]]:
     """Key figures for the top of the page, each {"value": a large number, "text": the sentence that explains it}.
 
-    The best configuration (seeds pooled) is the one with most exact hits at the shortest of the data set's own queries;
-    empty without cells.
+    The best configuration (seeds pooled) is the one with most exact hits at the shortest of the data set's own queries; its
+    interval is simultaneous for all of them, since the best of many is chosen for its luck, too. Empty without cells.
     """
-    cells = cells[cells["query_set"].eq(FILES)]
-    pooled = pool_seeds(cells)
-    exact = pooled[pooled["match"] == "exact"]
-    if exact.empty:
+    exact, short = contenders(cells)
+    if short.empty:
         return []
-    short = exact[exact["seconds"] == exact["seconds"].min()]
     best = short.loc[short["hit_rate_pct"].idxmax()]
     fields = [name for name in ("aug", "bsz", "dim", *shown_fields(cells), "index") if name in cells.columns]
     same = exact[_alike(exact, best, but={"seconds"})]
     longest = same.loc[same["seconds"].idxmax()]
     rank = f"the best of {len(short)} configurations" if len(short) > 1 else "the only configuration"
     who = label(best, dict.fromkeys(fields))
-    figures = [_figure(best, f"; {rank}: {who}.")]
+    figures = [_figure(best, f"; {rank}: {who}.", len(short))]
     if longest["seconds"] > best["seconds"]:
-        figures.append(_figure(longest, ", same configuration."))
+        figures.append(_figure(longest, ", same configuration.", len(short)))
     guess = 100 / best["database_segments"]
     size = {
         "value": f"{best['database_segments']:,}",
@@ -35,12 +39,61 @@ def headline(cells: pd.DataFrame) -> list[dict[str, str]]:
     return [*figures, *_without_augmentation(short, best), size]
 
 
-def _figure(row: pd.Series, ending: str) -> dict[str, str]:
-    row = with_intervals(row.to_frame().T).iloc[0]
-    interval = f"95 % interval {row['low_pct']:.1f} to {row['high_pct']:.1f} %"
+def winner(cells: pd.DataFrame, default: CellKey | None = None) -> str:
+    """Whether the best configuration is better than the default one, or, if it is that, than the next: a sentence.
+
+    Corrected for being the best of many, as `nafp.report.tables.verdict` does. ``default``: a cell of the default
+    configuration. Empty if there is nothing to compare, or the two were asked different queries.
+    """
+    short = contenders(cells)[1].sort_values("hit_rate_pct", ascending=False, kind="stable")
+    if len(short) < 2:
+        return ""
+    best, second = short.iloc[0], short.iloc[1]
+    usual = [
+        default in map(CellKey, runs, [index] * len(runs))
+        for runs, index in zip(short["runs"], short["index"], strict=True)
+    ]
+    theirs = short[usual].iloc[0] if any(usual[1:]) else second
+    count, seconds = len(short) - 1, best["seconds"]
+    ours, others = ([read_hits(path) for path in row["answers"]] for row in (best, theirs))
+    test = paired_tests(ours, others, ["exact"], 1 - LEVEL / count).get(("exact", seconds))
+    if test is None:
+        return ""
+    row = {
+        "query_s": seconds,
+        "songs": best["songs"],
+        "seeds": best["seeds"],
+        "p": test.p,
+        "minus_baseline": 100 * test.difference,
+        "minus_baseline_low": 100 * test.low,
+        "minus_baseline_high": 100 * test.high,
+    }
+    fields = [
+        name for name in (*shown_fields(short), "index") if name in short and short[name].nunique(dropna=False) > 1
+    ]
+    names = [label(one, dict.fromkeys(fields)) or "the other" for one in (best, theirs)]
+    role = "the default, " if any(usual[1:]) else "the second best, "
+    first = f"The best configuration{', the default' * usual[0]}, {names[0]},"
+    return f"{first} finds {difference(row, role + names[1], count)}."
+
+
+def contenders(cells: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Configurations (seeds pooled) by their exact hits on the data set's own queries: at all lengths, and at the shortest."""
+    pooled = pool_seeds(cells[cells["query_set"].eq(FILES)])
+    exact = pooled[pooled["match"] == "exact"]
+    return exact, exact[exact["seconds"] == exact["seconds"].min()]
+
+
+def _figure(row: pd.Series, ending: str, count: int) -> dict[str, str]:
+    """A rate with its interval, simultaneous for ``count`` configurations."""
+    seeds = [read_hits(path) for path in row["answers"]]
+    hits = np.stack([one.of("exact", row["seconds"]) for one in seeds])
+    low, high = clustered_interval(hits, seeds[0].queries, 1 - LEVEL / count)
+    corrected = f", corrected for the best of {count}" if count > 1 else ""
+    interval = f"95 % interval{corrected}: {100 * low:.1f} to {100 * high:.1f} %"
     queries = f"{row['queries'] / row['seeds']:,.0f} queries of {row['seconds']:g} s in {row['songs']:,} songs"
-    seeds = f", mean of {row['seeds']} seeds" if row["seeds"] > 1 else ""
-    text = f"of {queries} find the exact segment first ({interval}{seeds}){ending}"
+    trained = f"; mean of {row['seeds']} seeds" if row["seeds"] > 1 else ""
+    text = f"of {queries} find the exact segment first ({interval}{trained}){ending}"
     return {"value": f"{row['hit_rate_pct']:.1f} %", "text": text}
 
 
@@ -51,7 +104,7 @@ def _alike(rows: pd.DataFrame, one: pd.Series, but: set[str]) -> pd.Series:
     ).all(axis=1)
 
 
-def _without_augmentation(short: pd.DataFrame, best: pd.Series) -> list[dict[str, str]]:
+def _without_augmentation(short: pd.DataFrame, best: Mapping[str, Any]) -> list[dict[str, str]]:
     """The best configuration with augmentation of which a run without it, equal in all else, exists; both rates."""
     if "aug" not in short.columns or best["aug"] == "none":
         return []

@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from nafp.files import read_json
+from nafp.grid import CellKey
 from nafp.report.page import provenance
-from nafp.report.page.headline import headline
+from nafp.report.page.done import what_was_done
+from nafp.report.page.headline import headline, winner
 from nafp.report.page.heat import read_matrix
-from nafp.report.page.page import Section, render_page
+from nafp.report.page.page import Section, Top, render_page
 from nafp.report.tables.cells import load_cells, run_labels
 from nafp.report.tables.ladders import Matrix
 from nafp.report.tables.study import load_table
@@ -34,11 +36,12 @@ CAPTIONS = {
 
 @dataclass(frozen=True)
 class Origin:
-    """What the page says of where its numbers come from: name of the data set, number of cells planned, config, and the
-    files about data and time."""
+    """What the page says of where its numbers come from: name of the data set, number of cells planned, a cell of the
+    default configuration (run and index), config, and the files about data and time."""
 
     dataset: str
     planned: int
+    default: Sequence[str]
     config: Mapping[str, Any]
     verification: str
     benchmarks: str
@@ -70,17 +73,22 @@ def write_page(
         for name, study in studies.items()
     ]
     table, page = load_cells(cells), folder / "index.html"
-    figures = headline(table)
+    top = Top(
+        what_was_done(cells, Path(origin.verification), Path(origin.benchmarks)),
+        headline(table),
+        winner(table, CellKey(*origin.default)),
+    )
     places = Path(origin.benchmarks), Path(origin.verification)
     facts = provenance.collect(origin.config, table, cells, *places, threads)
     heard = read_json(listening)
     heard["names"] = run_labels(table)
     state = _what_is_missing(origin.planned - len(cells), origin.planned)
     title = f"Neural Audio Fingerprint: {origin.dataset}"
-    text = render_page(title, figures, sections, _captioned(closer), heard, facts, state)
+    text = render_page(title, top, sections, _captioned(closer), heard, facts, state)
     page.write_text(text, encoding="utf-8")
 
-    lines = [f"{entry['value']:>8}  {entry['text']}" for entry in figures] + [state] * bool(state)
+    lines = [f"{entry['value']:>8}  {entry['text']}" for entry in top.figures]
+    lines += [f"{'':>8}  {line}" for line in (top.winner, top.done) if line] + [state] * bool(state)
     lines += [f"{'':>8}  {section.name}: {section.verdict}" for section in sections if section.verdict]
     lines += ["", f"scoreboard  {page.resolve()}"]
     lines += [f"table       {path.with_suffix('.md')}" for path in tables.values()]

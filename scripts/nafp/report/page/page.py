@@ -29,6 +29,15 @@ ORIGINS = {
 
 
 @dataclass(frozen=True)
+class Top:
+    """What the page begins with, as of `done.what_was_done`, `headline.headline` and `headline.winner`."""
+
+    done: str = ""
+    figures: Sequence[Mapping[str, str]] = ()
+    winner: str = ""
+
+
+@dataclass(frozen=True)
 class Section:
     """One study: its name, question, table (as from `tables.study_table`) and figures (pairs of caption and SVG text).
 
@@ -49,7 +58,7 @@ class Section:
 
 def render_page(
     title: str,
-    headline: Sequence[Mapping[str, str]],
+    top: Top,
     sections: Sequence[Section],
     closer: Sequence[tuple[str, str]] = (),
     listening: Mapping[str, Any] | None = None,
@@ -58,7 +67,7 @@ def render_page(
 ) -> str:
     """Render the scoreboard as one self-contained HTML document.
 
-    `headline`: as from `headline.headline`. `closer`: figures that belong to no single study, pairs of caption and SVG text.
+    `closer`: figures that belong to no single study, pairs of caption and SVG text.
     `listening`: as from `listening.listen`, with steps (of `listening.chain_steps`), ladders (of `listening.excerpts`), note, and
     names, run -> short name.
     `provenance`: any nesting of mappings, lists and plain values. `state`: a sentence on what is missing.
@@ -77,7 +86,7 @@ def render_page(
     shown = {match for section in sections for match in section.table["match"]}
     return environment.get_template("page.html.j2").render(
         title=title,
-        headline=headline,
+        top=top,
         state=state,
         studies=[_study(section, number) for number, section in enumerate(sections, start=1)],
         meanings={name: METRICS[name].meaning for name in METRICS if name in shown},

@@ -162,12 +162,20 @@ def verification_result(facts: Mapping) -> str:
 
 
 def time_per_rule(benchmarks: Path) -> dict[str, str]:
-    """Jobs and wall-clock time that each rule has taken, from Snakemake's benchmark files."""
-    times = {}
-    for folder in sorted(path for path in benchmarks.glob("*") if path.is_dir()):
-        jobs = [pd.read_csv(file, sep="\t")["s"].mean() for file in sorted(folder.rglob("*.tsv"))]
-        times[folder.name] = f"{spent(sum(jobs))} in {len(jobs)} job{'s' * (len(jobs) != 1)}"
-    return times
+    """Jobs and wall-clock time that each rule has taken."""
+    return {
+        rule: f"{spent(sum(jobs))} in {len(jobs)} job{'s' * (len(jobs) != 1)}"
+        for rule, jobs in seconds_of_jobs(benchmarks).items()
+    }
+
+
+def seconds_of_jobs(benchmarks: Path) -> dict[str, list[float]]:
+    """Rule -> wall-clock seconds of each of its jobs, from Snakemake's benchmark files."""
+    folders = sorted(path for path in benchmarks.glob("*") if path.is_dir())
+    return {
+        folder.name: [pd.read_csv(file, sep="\t")["s"].mean() for file in sorted(folder.rglob("*.tsv"))]
+        for folder in folders
+    }
 
 
 def spent(seconds: float) -> str:

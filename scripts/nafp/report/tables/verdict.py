@@ -36,7 +36,7 @@ def verdict(table: pd.DataFrame) -> str:
         best = tested.loc[tested["minus_baseline"].idxmax()]
         others = f"; {_worse(tested)}" if count > 1 else ""
         opening = f"{theirs} finds most: {_rate(baseline.iloc[0])}{others}. "
-    said = f"{opening}{names[best['row']]} finds {_difference(best, theirs, count)}."
+    said = f"{opening}{names[best['row']]} finds {difference(best, theirs, count)}."
     for late in long[long["row"].eq(best["row"]) & long["p"].notna()].to_dict("records"):
         if late["query_s"] > best["query_s"]:
             said += f" At {late['query_s']:g} s: {_signed(late['minus_baseline'])} points, {_chance(late, count)})."
@@ -49,7 +49,11 @@ def _worse(tested: pd.DataFrame) -> str:
     return f"{worse} of the {len(tested)} others {'is' if worse == 1 else 'are'} worse beyond chance"
 
 
-def _difference(row: Mapping, baseline: str, count: int) -> str:
+def difference(row: Mapping, baseline: str, count: int) -> str:
+    """How much more than the baseline a configuration finds, and whether that is more than chance.
+
+    ``row``: query_s, songs, seeds, p, and minus_baseline (points) with its interval for ``count`` comparisons.
+    """
     points, more = one_decimal(abs(row["minus_baseline"])), "more" if row["minus_baseline"] >= 0 else "fewer"
     best = f"; corrected for {count} comparisons" if count > 1 else ""
     return (

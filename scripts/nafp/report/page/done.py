@@ -1,0 +1,69 @@
+"""What was done for a scoreboard, in a sentence: trainings and searches, music, time and machines."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+
+from nafp.evaluation.cell import Cell
+from nafp.files import read_json
+from nafp.jobfacts import UNKNOWN
+from nafp.methods import kind_of_fields
+from nafp.report.page.provenance import run_of, seconds_of_jobs, spent
+
+SEARCHED = ("test_db", "dummy")  # splits of the database
+
+
+def what_was_done(paths: Iterable[str | Path], verification: Path, benchmarks: Path) -> str:
+    """The sentence; ``paths``: of the cells, as for `nafp.report.page.provenance.collect`. Empty without cells."""
+    cells = {Path(path): Cell.read(path) for path in paths}
+    if not cells:
+        return ""
+    trained = {cell.run: run_of(path, cell.run) for path, cell in cells.items() if kind_of_fields(cell.fields).trained}
+    others = {cell.run for cell in cells.values()} - set(trained)
+    hours = _hours(verification)
+    parts = []
+    if trained:
+        music = f" on {hours['train']:.2g} h of music" if "train" in hours else ""
+        parts.append(f"{_count(len(trained), 'model')} trained for {_epochs(trained.values())}{music}")
+    if others:
+        parts.append(f"{_count(len(others), 'other method')}" if trained else _count(len(others), "method"))
+    searched = sum(hours.get(split, 0) for split in SEARCHED)
+    database = f" in a database of {searched:.2g} h" if searched else ""
+    parts.append(f"{_count(len(cells), 'evaluation')}{database}")
+    seconds = sum(map(sum, seconds_of_jobs(benchmarks).values()))
+    time = f"; {spent(seconds)} of jobs" if seconds else ""
+    machines = _machines(cells.values(), trained.values())
+    return f"{', '.join(parts)}{time}{f', on {machines}' if machines else ''}."
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
+def _hours(verification: Path) -> dict[str, float]:
+    """Split -> hours of audio; nothing before the data was checked."""
+    if not verification.is_file():
+        return {}
+    return {name: split["hours"] for name, split in read_json(verification, "splits")["splits"].items()}
+
+
+def _epochs(runs: Iterable[Path]) -> str:
+    """How many epochs the runs had: a number or a range."""
+    histories = [run / "history.csv" for run in runs]
+    last = [int(pd.read_csv(path)["epoch"].max()) for path in histories if path.is_file()]
+    if not last:
+        return "an unknown number of epochs"
+    few, many = min(last), max(last)
+    return _count(many, "epoch") if few == many else f"{few} to {many} epochs"
+
+
+def _machines(cells: Iterable[Cell], runs: Iterable[Path]) -> str:
+    """The processors and GPUs of trainings and searches."""
+    jobs = [facts for cell in cells for facts in (cell.provenance or {}).values()]
+    records = [run / "provenance.json" for run in runs]
+    jobs += [job for path in records if path.is_file() for job in read_json(path, "jobs")["jobs"]]
+    known = [facts for facts in jobs if facts.get("processor", UNKNOWN) != UNKNOWN]
+    processors = {f"{facts['processor']} ({_count(facts['cores'], 'core')})" for facts in known}
+    cards = {facts["device"] for facts in jobs if facts.get("device", "CPU") != "CPU"}
+    return ", ".join([*sorted(processors), *(sorted(cards) or ["no GPU"] * bool(known))])
