@@ -1,14 +1,17 @@
 """The page in a real browser: Debian's Chromium, headless, from a file on disk."""
 
 import shutil
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
 from boards import FIELDS, heard, tabulated, write_grid, write_ladders
 
+from nafp.evaluation.cell import Cell, table_beside
 from nafp.grid import run_name
 from nafp.report.figures import pareto, plots
 from nafp.report.page.headline import headline
+from nafp.report.page.links import links_of
 from nafp.report.page.media import sound
 from nafp.report.page.page import Section, Top, render_page
 from nafp.report.tables.cells import run_labels
@@ -16,6 +19,7 @@ from nafp.report.tables.ladders import matrix_of
 from nafp.report.tables.study import Study
 
 webdriver = pytest.importorskip("selenium.webdriver")
+keys = pytest.importorskip("selenium.webdriver.common.keys").Keys
 pytestmark = pytest.mark.skipif(
     not (shutil.which("chromium") and shutil.which("chromedriver")),
     reason="no Chromium here; Debian: apt-get install chromium chromium-driver",
@@ -52,6 +56,8 @@ def page(tmp_path_factory):
         shown,
         {"config": {HOSTILE[1]: HOSTILE}},
         "1 is missing.",
+        links_of(cells, run_labels(cells), folder / "a", folder),
+        {"column": {"N": HOSTILE[1]}, "aug": {"none": HOSTILE[0]}, "index": {"l2": "exact search"}},
     )
     (folder / "index.html").write_text(html, encoding="utf-8")
     return folder / "index.html"
@@ -94,7 +100,7 @@ def look(browser, width=1400, scheme="light", media=""):
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features, "media": media})
 
 
-def shown_rows(browser, table="study-1-table"):
+def shown_rows(browser, table="table3-table"):
     """[text of each cell] of the visible rows of our block."""
     script = """return [...document.querySelectorAll('#' + arguments[0] + ' tbody.group')]
       .filter((g) => !g.hidden && g.dataset.source === 'this run').flatMap((g) => [...g.rows])
@@ -112,7 +118,7 @@ def test_nothing_is_complained_about_or_fetched(browser, page):
 
 
 def test_a_click_sorts_and_another_turns_the_order(fresh):
-    heads = fresh.find_elements("css selector", "#study-1-table thead button")
+    heads = fresh.find_elements("css selector", "#table3-table thead button")
     column = [head.text for head in heads].index("1 s")
     fresh.execute_script("arguments[0].click()", heads[column])
 
@@ -130,18 +136,18 @@ def test_a_click_sorts_and_another_turns_the_order(fresh):
 
 
 def test_the_filter_hides_what_does_not_match(fresh):
-    box = fresh.find_element("css selector", "[data-for=study-1-table] input[type=search]")
+    box = fresh.find_element("css selector", "[data-for=table3-table] input[type=search]")
     box.send_keys("none ivfpq")
     assert [row[0].split(" (")[0] for row in shown_rows(fresh)] == ["nafp, aug none", "", ""]  # exact, near, open set
-    fresh.find_element("css selector", "[data-for=study-1-table] select option:nth-child(3)").click()
+    fresh.find_element("css selector", "[data-for=table3-table] select option:nth-child(3)").click()
     rows = shown_rows(fresh)
     assert len(rows) == 1
     assert "near" in rows[0]
     assert rows[0][0] == "nafp, aug none"  # said by the first row that is left
-    paper = fresh.find_element("css selector", "[data-for=study-1-table] input[value=paper]")
+    paper = fresh.find_element("css selector", "[data-for=table3-table] input[value=paper]")
     box.clear()
     box.send_keys(" ")
-    count = """return [...document.querySelectorAll('#study-1-table tbody')]
+    count = """return [...document.querySelectorAll('#table3-table tbody')]
       .filter((b) => !b.hidden && b.dataset.source === 'paper').length"""
     assert fresh.execute_script(count) > 0
     paper.click()
@@ -188,13 +194,33 @@ def test_a_phone_shows_rates_and_says_that_there_are_more(fresh):
         !scroll.previousElementSibling.hidden, scroll.classList.contains('more')]"""
     look(fresh, 390)
     fresh.execute_async_script("requestAnimationFrame(() => setTimeout(arguments[0], 100))")
-    assert fresh.execute_script(script, "study-1-table") == [True, True, True]
-    fresh.execute_script("document.querySelector('#study-1-table').parentElement.scrollLeft = 1e4")
+    assert fresh.execute_script(script, "table3-table") == [True, True, True]
+    fresh.execute_script("document.querySelector('#table3-table').parentElement.scrollLeft = 1e4")
     fresh.execute_async_script("requestAnimationFrame(() => setTimeout(arguments[0], 100))")
-    assert fresh.execute_script(script, "study-1-table")[2] is False  # nothing is left to the right
+    assert fresh.execute_script(script, "table3-table")[2] is False  # nothing is left to the right
     look(fresh, 1400)
     fresh.execute_async_script("requestAnimationFrame(() => setTimeout(arguments[0], 100))")
-    assert fresh.execute_script(script, "study-3-table") == [True, False, False]
+    assert fresh.execute_script(script, "narrow-table") == [True, False, False]
+
+
+@pytest.mark.parametrize("how", ["click", "keyboard"])
+def test_a_number_leads_to_its_cell_and_its_run(fresh, page, how):
+    group = "#table3-table tbody[data-cells]"
+    title = fresh.find_element("css selector", f"{group} td.rate").get_attribute("title")
+    if how == "click":
+        fresh.find_element("css selector", f"{group} td.rate").click()
+    else:
+        fresh.find_element("css selector", f"{group} button.behind").send_keys(keys.ENTER)
+    dialog = fresh.find_element("id", "behind")
+    assert dialog.is_displayed()
+    assert dialog.find_element("css selector", "h2").text.startswith("nafp, aug full")
+    said = dialog.find_element("css selector", "p").text.split("\n")
+    assert said[0] == f"exact: {title}" and len(said) == (1 if how == "click" else 18)
+    links = [link.get_attribute("href") for link in dialog.find_elements("css selector", "a")]
+    cell, answers = (page.parent / unquote(link.split(f"{page.parent.name}/", 1)[1]) for link in links[:2])
+    assert Cell.read(cell).fields["aug"] == "full" and answers == table_beside(cell) and answers.is_file()
+    dialog.find_element("css selector", "form button").click()
+    assert not dialog.is_displayed()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -253,5 +279,5 @@ def test_hostile_names_are_text(fresh):
     assert fresh.find_element("css selector", "h1").text == HOSTILE[0]
     assert fresh.execute_script("return document.scripts.length") == 1
     assert fresh.execute_script("return document.querySelectorAll('img[src=x]').length") == 0
-    shown = fresh.execute_script("return document.getElementById('study-2-table').textContent")
+    shown = fresh.execute_script("return document.getElementById('hostile-table').textContent")
     assert all(name in shown for name in HOSTILE)

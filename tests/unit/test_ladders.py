@@ -146,6 +146,16 @@ def test_a_file_laid_over_can_take_a_ladder_out_and_change_strengths():
     assert config["studies"]["mine"]["query_set"] == [*config["query_sets"]] == ["noise_3"]
 
 
+def test_a_file_laid_over_can_take_single_strengths_out():
+    config = laid_over(ladders={"room": ROOM}, studies={"mine": {"ladders": "all"}})
+    changed = overlay.with_changes(
+        config, {"ladders": {"room": {"strengths": {"phone": None, "both": ["mic", "room"]}}}}
+    )
+    check_config(changed, ROOT)
+    config = with_ladders(changed)
+    assert [*config["query_sets"]] == config["studies"]["mine"]["query_set"] == ["room_hall", "room_both"]
+
+
 def test_the_robustness_study_has_one_degradation_at_a_time():
     """Each chain of config/robustness.yaml is the undegraded one with one step more."""
     config = laid_over(**yaml.safe_load((ROOT / "config/robustness.yaml").read_text(encoding="utf-8")))

@@ -239,7 +239,7 @@ def test_the_page_shows_numbers_blocks_and_figures(made):
         assert words in reader.text
     assert all(origin in reader.text for origin in ORIGINS.values())
     assert "not comparable: other database, test-dummy-db-100k-full" in reader.text
-    assert "All rows of this run: N 120, d 64, index ivfpq, seeds 1. " in reader.text
+    assert "All rows of this run: N = 120, d = 64, index ivfpq, one seed. " in reader.text
     assert 'id="same"' not in html  # embedded as images, so their ids cannot collide
     images = [value for tag, name, value in reader.attributes if (tag, name) == ("img", "src")]
     assert [base64.b64decode(uri.split(",")[1]).decode() for uri in images] == [SVG] * 3
@@ -273,9 +273,11 @@ def test_names_from_data_are_escaped_everywhere(made):
 def test_the_page_fetches_nothing(made):
     section = made(figures=[("c", "<svg/>")])[1]
     html = render_page("T", Top(), [section], [], None, {"url": "https://example.org"})
-    links = [value for _, name, value in Reader(html).attributes if name in ("src", "href", "srcset", "action", "data")]
-    assert links
-    assert all(value.startswith(("data:", "#")) for value in links)
+    addresses = [one for one in Reader(html).attributes if one[1] in ("src", "href", "srcset", "action", "data")]
+    links = [value for tag, _, value in addresses if tag == "a"]
+    fetched = [value for tag, _, value in addresses if tag != "a"]
+    assert "table3.csv" in links and not any(re.match(r"[a-z]*:|/", value) for value in links)  # files beside the page
+    assert fetched and all(value.startswith("data:") for value in fetched)
     template = Path(page_module.__file__).with_name("page.html.j2").read_text(encoding="utf-8")
     for fetching in ("@import", "url(", "fetch(", "XMLHttpRequest", "import("):
         assert fetching not in template
@@ -399,14 +401,13 @@ def test_every_number_on_the_page_is_one_of_the_per_query_tables(tmp_path):
         tmp_path / "seeds", [{"bsz": 60, "seed": seed} for seed in range(3)], ["l2", "hnsw"], queries=200
     )
     sections, expected = [], {}
-    for number, (name, paths, groups) in enumerate(
-        [("costs", plain, [[path] for path in plain]), ("pooled", seeds, [seeds[i::2] for i in range(2)])], start=1
-    ):
+    plain_groups, seed_groups = [[path] for path in plain], [seeds[i::2] for i in range(2)]
+    for name, paths, groups in (("costs", plain, plain_groups), ("pooled", seeds, seed_groups)):
         first = json.loads(groups[0][0].read_text())
         study = Study(name, ["aug", "index"], "?", ("exact", "near", "song"), baseline=(first["run"], first["index"]))
         cells, table = tabulated(paths, study)
         sections.append(Section(name, "?", table))
-        expected[f"study-{number}-table"] = groups
+        expected[f"{name}-table"] = groups
     page = render_page("T", Top(figures=headline(load_cells(plain))), sections)
     counted = [check_table(page, table, groups, LENGTHS, ROWS_A_SONG, 0) for table, groups in expected.items()]
     of_rates = 6 * (3 * 3 + 1)  # six lengths; rate, interval and n of three matches, and a mean reciprocal rank

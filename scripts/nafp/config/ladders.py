@@ -38,9 +38,11 @@ def sets_of(ladder: str, config: Mapping) -> dict[str, tuple[float | str, list]]
 
 
 def strengths_of(described: Mapping) -> dict[float | str, Any]:
-    """Strength, a number or a name -> what stands for it in the chain."""
+    """Strength, a number or a name -> what stands for it in the chain; without those that another file has taken out."""
     strengths = described["strengths"]
-    return dict(strengths) if isinstance(strengths, Mapping) else {one: one for one in strengths}
+    if not isinstance(strengths, Mapping):
+        return {one: one for one in strengths}
+    return {strength: value for strength, value in strengths.items() if value is not None}
 
 
 def set_name(ladder: str, strength: float | str) -> str:

@@ -12,6 +12,7 @@ from nafp.evaluation.metrics import METRICS
 from nafp.files import atomic_write, read_json
 
 REQUIRED = ("dataset", "run", "fields", "index", "database", "songs", "queries", "seconds", "hits")
+HITS = ".hits.parquet"  # ending of per-query tables
 NULLS = ("memory_bytes",)  # null in the file where it is not known
 
 
@@ -125,4 +126,15 @@ class Cell:
 
 def table_beside(cell: str | Path) -> Path:
     """The per-query table of a cell's file."""
-    return Path(cell).with_suffix(".hits.parquet")
+    return Path(cell).with_suffix(HITS)
+
+
+def cell_beside(table: str | Path) -> Path:
+    """The cell's file of a per-query table."""
+    return Path(str(table).removesuffix(HITS) + ".json")
+
+
+def below_results(path: str | Path) -> str:
+    """Where a cell or its table lies, from the results of its data set on: "scores/...", or the whole path if not in scores."""
+    parts = Path(path).parts
+    return "/".join(parts[parts.index("scores") :]) if "scores" in parts else str(path)

@@ -4,16 +4,18 @@ import base64
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from nafp.evaluation.metrics import METRICS
 from nafp.report.page.heat import heat_of
-from nafp.report.tables.cells import plain
+from nafp.report.page.legend import settings_text
+from nafp.report.page.links import RunLinks, numbers_of
 from nafp.report.tables.formats import caption
 from nafp.report.tables.ladders import Matrix
 from nafp.report.tables.layout import MISSING, Entry, Group, layout
@@ -26,6 +28,8 @@ ORIGINS = {
     PAPER: "as printed in arXiv 2010.11910",
     RERUN: "the original code, as its users reported it",
 }
+
+PARTS = ("closer", "listen", "steps", "comparable", "files", "provenance")  # anchors of the page's other sections
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,8 @@ def render_page(
     listening: Mapping[str, Any] | None = None,
     provenance: Mapping[str, Any] | None = None,
     state: str = "",
+    links: Sequence[RunLinks] = (),
+    legend: Mapping[str, Mapping[str, str]] | None = None,
 ) -> str:
     """Render the scoreboard as one self-contained HTML document.
 
@@ -71,7 +77,10 @@ def render_page(
     `listening`: as from `listening.listen`, with steps (of `listening.chain_steps`), ladders (of `listening.excerpts`), note, and
     names, run -> short name.
     `provenance`: any nesting of mappings, lists and plain values. `state`: a sentence on what is missing.
+    `links`: as from `links.links_of`. `legend`: as from `legend.legend`.
     """
+    legend, numbers = legend or {}, numbers_of(links)
+    anchors = _anchors([section.name for section in sections])
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -83,25 +92,40 @@ def render_page(
     environment.filters["plain"] = _plain
     environment.filters["bind"] = _bind
     environment.filters["folded"] = _folded
+    environment.filters["explained"] = _explained
     shown = {match for section in sections for match in section.table["match"]}
     return environment.get_template("page.html.j2").render(
         title=title,
         top=top,
         state=state,
-        studies=[_study(section, number) for number, section in enumerate(sections, start=1)],
+        studies=[_study(*one, numbers, legend) for one in zip(sections, anchors, strict=True)],
         meanings={name: METRICS[name].meaning for name in METRICS if name in shown},
         closer=[(text, _data_uri(svg)) for text, svg in closer],
         listening=_listening(listening or {}),
         published=any((section.table["source"] != OURS).any() for section in sections),
         provenance=provenance or {},
         origins=ORIGINS,
+        links=links,
+        legend={value: meaning for names in legend.values() for value, meaning in names.items()},
     )
 
 
-def _study(section: Section, number: int) -> dict[str, Any]:
+def _anchors(names: Sequence[str]) -> list[str]:
+    """Anchors after the names of studies: "#table3"; numbered where two are alike, or nothing is left of a name."""
+    found: list[str] = []
+    for name in names:
+        plain_name = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+        taken = not plain_name or plain_name in (*found, *PARTS)
+        found.append(f"{plain_name or 'study'}-{len(found) + 1}" if taken else plain_name)
+    return found
+
+
+def _study(
+    section: Section, anchor: str, numbers: Mapping[str, int], legend: Mapping[str, Mapping[str, str]]
+) -> dict[str, Any]:
     plan = layout(section.table)
     return {
-        "id": f"study-{number}",
+        "id": anchor,
         "name": re.sub(r"(?<=[a-z])(?=\d)|_", " ", section.name),
         "question": section.question,
         "verdict": section.verdict,
@@ -112,7 +136,17 @@ def _study(section: Section, number: int) -> dict[str, Any]:
         "caption": caption(section.table),
         "figures": [(text, _data_uri(svg)) for text, svg in section.figures],
         "heat": heat_of(section.matrix) if section.matrix else [],
-        "files": section.name,
+        "files": quote(section.name),
+        "numbers": numbers,
+        "names": _labels_explained(legend),
+    }
+
+
+def _labels_explained(legend: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    """Part of a label, as `cells.label` writes it, -> its meaning."""
+    begins = {"aug": "aug ", "index": "", "query_set": "queries "}
+    return {
+        f"{begin}{value}": meaning for name, begin in begins.items() for value, meaning in legend.get(name, {}).items()
     }
 
 
@@ -126,7 +160,7 @@ def _listening(listening: Mapping[str, Any]) -> dict[str, Any]:
         for column, heard in enumerate(query["heard"]):
             for answer in heard["answers"]:
                 found[answer["run"]][column][answer["verdict"]] += 1
-    steps = [dict(step, text=_settings(step["settings"])) for step in listening.get("steps", [])]
+    steps = [dict(step, text=settings_text(step["settings"])) for step in listening.get("steps", [])]
     return {
         "media": listening.get("media", {}),
         "queries": queries,
@@ -136,11 +170,6 @@ def _listening(listening: Mapping[str, Any]) -> dict[str, Any]:
         "note": listening.get("note", ""),
         "ladders": listening.get("ladders", {}),
     }
-
-
-def _settings(settings: Mapping[str, Any]) -> str:
-    shown = {key: " to ".join(map(plain, v)) if isinstance(v, list) else plain(v) for key, v in settings.items()}
-    return ", ".join(f"{key} {value}" for key, value in shown.items())
 
 
 def _bind(text: str) -> str:
@@ -156,6 +185,13 @@ def _folded(group: Group, head: Sequence[Entry]) -> str:
     others = zip(head[1:], group.labels[1:], strict=False)
     shown = [(name.text, label.text) for name, label in others if label.text != MISSING]
     return ", ".join(text if name == "index" else f"{name} {text}" for name, text in shown)
+
+
+def _explained(label: Entry, names: Mapping[str, str]) -> Entry:
+    """A label whose tooltip says what its parts mean."""
+    parts = str(label.value).split(", ") if label.kind in ("method", "index") else []
+    meanings = [f"{part}: {names[part]}" for part in parts if part in names]
+    return replace(label, title="; ".join(meanings)) if meanings else label
 
 
 def _plain(value: Any, inside: bool = False) -> str:

@@ -12,6 +12,25 @@ from nafp.report.tables.cells import plain
 from nafp.report.tables.published import PAPER, RERUN
 from nafp.report.tables.study import COSTS, MEASURED_HERE, NOT_RUN, OURS
 
+COLUMN_MEANINGS = {
+    "method": "what answers the queries: a trained network by its fields, or another fingerprinter",
+    "N": "batch size in training: anchors and replicas together",
+    "d": "numbers in a fingerprint",
+    "index": "structure that is searched for the nearest fingerprints",
+    "seeds": "trainings with other random numbers, whose hits are pooled",
+    "songs": "songs that queries are from: the sampling unit of intervals and tests",
+    "queries": "queries of each length; neighbouring ones overlap",
+    "match": "what counts as a hit",
+    "build s": "seconds to build the index",
+    "MB on disk": "size of the index on disk",
+    "MB in memory": "size of the index in memory, by its structure",
+    "bytes per fingerprint": "size of the index on disk, divided by its fingerprints",
+    "recall %": "share of query segments whose true nearest neighbour the index finds first",
+    "ms per segment": "neighbour search alone, for one segment",
+    "ms per query": "search and scoring of one query, without computing its fingerprints",
+    "build s per hour": "seconds to build the database of an hour of music",
+    "MB per hour": "size of the database of an hour of music",
+}
 MISSING, MINUS = "–", "\N{MINUS SIGN}"
 MARKS = {"better": "▲", "worse": "▼"}
 LABELS = ("method", "N", "d", "index", "seeds", "songs", "queries")
@@ -40,11 +59,12 @@ class Entry:
 
 @dataclass(frozen=True)
 class Group:
-    """One configuration: its labels, a row of entries for each match, and its costs."""
+    """One configuration: its labels, a row of entries for each match, its costs, and its cells (files, below the results)."""
 
     labels: list[Entry]
     rows: list[list[Entry]]
     costs: list[Entry]
+    cells: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -85,8 +105,16 @@ def layout(table: pd.DataFrame) -> Layout:
     titles = {"ms per query": f"ms per query ({_timed(lengths):g} s)"} if lengths else {}
     names = [*labels, "match", *(f"{s:g} s" for s in lengths), *(titles.get(name, name) for name in costs)]
     said = [name for name in constant if name not in COUNTS]
-    everywhere = ", ".join(f"{name} {_label(name, table.loc[ours, name].dropna().iloc[0])}" for name in said)
-    return Layout([Entry(name, _kind(name)) for name in names], blocks, everywhere)
+    everywhere = ", ".join(_said(name, table.loc[ours, name].dropna().iloc[0]) for name in said)
+    head = [Entry(name, _kind(name), title=COLUMN_MEANINGS.get(name.split(" (")[0], "")) for name in names]
+    return Layout(head, blocks, everywhere)
+
+
+def _said(name: str, value: Any) -> str:
+    """A label in a sentence: "N = 120", "index l2", "2 seeds", "one seed"."""
+    if name == "seeds":
+        return "one seed" if value == "1" else f"{value} seeds"
+    return f"{name} = {_label(name, value)}" if name in ("N", "d") else f"{name} {_label(name, value)}"
 
 
 def _compared_costs(index: pd.Series) -> Sequence[str]:
@@ -133,7 +161,8 @@ def _group(rows: list[dict], labels: list[str], lengths: list[float], costs: lis
         for name in labels
     ]
     timed = next((row for row in rows if row["query_s"] == _timed(lengths)), first)
-    return Group(head, body, [Entry(_cost(timed[name]), "cost", _value(timed[name])) for name in costs])
+    cells = tuple(first["cells"].split()) if isinstance(first["cells"], str) else ()
+    return Group(head, body, [Entry(_cost(timed[name]), "cost", _value(timed[name])) for name in costs], cells)
 
 
 def _timed(lengths: Iterable[float]) -> float:

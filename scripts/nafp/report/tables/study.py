@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from nafp.audio.segments import HOP, SAMPLE_RATE
+from nafp.evaluation.cell import below_results, cell_beside
 from nafp.evaluation.song_hits import Pair, paired_tests, read_hits
 from nafp.evaluation.statistics import LEVEL, holm
 from nafp.grid import AXES, FILES, CellKey
@@ -46,7 +47,7 @@ COLUMNS = [
     ),
     *("paper_pct", "minus_paper", "rerun_pct", "minus_rerun", "baseline", "minus_baseline", "minus_baseline_low"),
     *("minus_baseline_high", "p", "p_holm", "versus", "best", *COSTS),
-    *("runs", "dataset", "protocol", "epoch", "database_segments"),
+    *("runs", "cells", "dataset", "protocol", "epoch", "database_segments"),
 ]
 _INTEGERS = dict.fromkeys(["row", "N", "d", "seeds", "planned", "songs", "hits"], "Int64")
 _OWN_COLUMN = {"bsz", "dim", "index", *AXES}  # fields with a column of their own, or that are the method
@@ -92,7 +93,8 @@ def study_table(cells: pd.DataFrame, published: pd.DataFrame, study: Study) -> p
     most = table["hit_rate_pct"].where(mine).groupby([table["match"], table["query_s"]]).transform("max")
     table["best"] = mine & table["hit_rate_pct"].eq(most)
     table["baseline"] = table["baseline"].eq(True)
-    table["runs"] = [" ".join(runs) if isinstance(runs, tuple) else None for runs in table["runs"]]
+    for several in ("runs", "cells"):
+        table[several] = [" ".join(names) if isinstance(names, tuple) else None for names in table[several]]
     identity = [*OF_CONFIGURATION, "runs", "match", "dataset", "protocol", "epoch", "database_segments"]
     table["index"] = table["index"].replace("", None)
     table["row"] = table.groupby(identity, sort=False, dropna=False).ngroup()
@@ -102,7 +104,8 @@ def study_table(cells: pd.DataFrame, published: pd.DataFrame, study: Study) -> p
 def load_table(path: str | Path) -> pd.DataFrame:
     """Read a table that was written as CSV."""
     return pd.read_csv(
-        path, dtype=_INTEGERS | {"comparable": object, "versus": object, "epoch": object, "runs": object}
+        path,
+        dtype=_INTEGERS | {"comparable": object, "versus": object, "epoch": object, "runs": object, "cells": object},
     )
 
 
@@ -173,6 +176,7 @@ def _measured(row: Mapping[str, Any], published: pd.DataFrame) -> dict[str, Any]
         "query_s": row["seconds"],
         "state": MEASURED_HERE,
         **{name: row[name] for name in ("hit_rate_pct", "low_pct", "high_pct", "hits", "runs")},
+        "cells": tuple(below_results(cell_beside(path)) for path in row["answers"]),
         "seed_sd_pct": row["seed_sd"],
         "mrr": row["mrr"],
         **{"paper_pct": paper, "minus_paper": rate - paper, "rerun_pct": rerun, "minus_rerun": rate - rerun},

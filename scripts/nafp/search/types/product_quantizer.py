@@ -78,7 +78,7 @@ class IvfPqBase(ProductQuantizer):
 
 @dataclass(frozen=True)
 class IvfPq(IvfPqBase):
-    """The paper's index (3.5)."""
+    """Inverted lists of product-quantised vectors: the paper's index (3.5)."""
 
     name: ClassVar[str] = "ivfpq"
 
