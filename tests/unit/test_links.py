@@ -9,7 +9,7 @@ from boards import FIELDS, tabulated, write_cell
 from nafp.evaluation.cell import Cell
 from nafp.grid import run_name
 from nafp.report.page.legend import legend
-from nafp.report.page.links import links_of
+from nafp.report.page.links import links_of, tensorboard_command
 from nafp.report.page.page import Section, Top, render_page
 from nafp.report.tables.cells import load_cells, run_labels
 from nafp.report.tables.study import Study
@@ -59,7 +59,8 @@ def test_every_link_of_a_page_names_a_file(tmp_path):
     shown = [({cell.fields["bsz"] for cell in group}, {cell.query_set for cell in group}) for group in found]
     assert shown == [({60}, {None}), ({120}, {None}), ({60}, {"easy"})]
     assert [len(group) for group in page.groups] == [2, 2, 1]
-    assert all(f"--logdir '{results}/runs/{run.run}/tensorboard'" in run.tensorboard for run in links)
+    assert tensorboard_command(results) == f"tensorboard --logdir '{results}/runs'"
+    assert tensorboard_command(tmp_path) == ""
 
 
 def test_names_are_explained_by_the_config(tmp_path):

@@ -12,6 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams.metadata import EXPERIMENT_TAG, SESSION_START_INFO_TAG
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from nafp.audio.splits import Split
 from nafp.augment.chain import Chain
@@ -217,6 +219,21 @@ def test_training_learns(tmp_path, changes, monkeypatch):
     assert list(history[0])[:5] == ["epoch", "loss", "lr", "seconds", "anchors_per_s"]
     assert {"val_top1_1s", "val_f_top1_1s", "val_l2f_top1_2s"} <= history[0].keys()
     assert list((tmp_path / "board").iterdir())
+
+
+def test_tensorboard_compares_runs_by_their_settings(tmp_path):
+    """The tab HParams: settings and metrics of the run, said again by a training that goes on."""
+    for epochs in (1, 2):
+        trained(tmp_path, epochs=epochs)
+    events = EventAccumulator(str(tmp_path / "board")).Reload()
+    assert EXPERIMENT_TAG in events.PluginTagToContent("hparams")
+    started = HParamsPluginData.FromString(events.PluginTagToContent("hparams")[SESSION_START_INFO_TAG])
+    said = started.session_start_info.hparams
+    assert said["bsz"].number_value == trainer().settings.bsz
+    assert said["loss"].string_value == "ntxent" and "model.variant" in said
+    described = HParamsPluginData.FromString(events.PluginTagToContent("hparams")[EXPERIMENT_TAG]).experiment
+    metrics = {metric.name.tag for metric in described.metric_infos}
+    assert metrics <= set(events.Tags()["scalars"]) and {"train/loss", "mini-search g(f)/top1_1s"} <= metrics
 
 
 def test_tensorboard_shows_what_happens(tmp_path):

@@ -1,9 +1,12 @@
 """The progress bar and the TensorBoard events of a training."""
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch.utils.tensorboard import SummaryWriter
+from torch.utils.tensorboard.summary import hparams
 from tqdm import tqdm
 
 MATRIX_ROWS = 256  # rows and columns of the similarity matrix that are shown
@@ -12,10 +15,12 @@ MATRIX_ROWS = 256  # rows and columns of the similarity matrix that are shown
 class EventLog:
     """One run's progress bar and TensorBoard events, both continued from step ``done`` on.
 
-    ``folder``: of TensorBoard. ``steps``: of the whole training. ``anchors``: of a step, the unit of the bar.
+    ``folder``: of TensorBoard. ``steps``: of the whole training. ``anchors``: of a step, the unit of the bar. ``settings``: of
+    the run, for the tab HParams.
     """
 
-    def __init__(self, name: str, folder: Path, steps: int, done: int, anchors: int):
+    def __init__(self, name: str, folder: Path, steps: int, done: int, anchors: int, settings: Mapping[str, Any]):
+        self.settings, self.described = dict(flat(settings)), False
         self.board = SummaryWriter(str(folder), purge_step=done)
         self.bar = tqdm(
             total=steps,
@@ -36,18 +41,22 @@ class EventLog:
 
     def epoch(self, record: dict, step: int, similarity: torch.Tensor) -> None:
         """Record an epoch: its row of the history, and the (anchors, replicas) similarities of its last batch."""
-        for key, value in record.items():
-            if "_top1_" in key:
-                feature, measure = key.split("_top1_")
-                space = {"val": "g(f)", "val_f": "f", "val_l2f": "L2(f)"}[feature]
-                self.board.add_scalar(f"mini-search {space}/top1_{measure}", value, step)
+        rates = {search_tag(key): value for key, value in record.items() if "_top1_" in key}
+        for tag, value in rates.items():
+            self.board.add_scalar(tag, value, step)
+        if not self.described:
+            for summary in hparams(
+                self.settings, dict.fromkeys(["train/loss", *rates], 0)
+            ):  # only the names of metrics count
+                self.board.file_writer.add_summary(summary)
+            self.described = True
         if "val_spread" in record:
             self.board.add_scalar("validation/spread of g(f)", record["val_spread"], step)
         shown = similarity[:MATRIX_ROWS, :MATRIX_ROWS].float().cpu()
         self.board.add_image("similarity of anchors and replicas", (shown.clamp(-1, 1)[None] + 1) / 2, step)
         self.board.flush()
-        rates = ", ".join(f"{key[4:]} {value:.1f} %" for key, value in record.items() if key.startswith("val_top1"))
-        tqdm.write(f"{self.bar.desc}: epoch {record['epoch']}, loss {record['loss']:.3f}, validation {rates}")
+        found = ", ".join(f"{key[4:]} {value:.1f} %" for key, value in record.items() if key.startswith("val_top1"))
+        tqdm.write(f"{self.bar.desc}: epoch {record['epoch']}, loss {record['loss']:.3f}, validation {found}")
         if record.get("collapsed"):
             spread = record["val_spread"]
             what = (
@@ -62,3 +71,19 @@ class EventLog:
         """Close the bar and the event file."""
         self.bar.close()
         self.board.close()
+
+
+def search_tag(key: str) -> str:
+    """The tag of a hit rate of the history: "mini-search g(f)/top1_1s" of val_top1_1s."""
+    feature, measure = key.split("_top1_")
+    space = {"val": "g(f)", "val_f": "f", "val_l2f": "L2(f)"}[feature]
+    return f"mini-search {space}/top1_{measure}"
+
+
+def flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, bool | int | float | str]]:
+    """Nested settings as pairs of a dotted name and a value that TensorBoard takes; lists as text, without nulls."""
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{prefix}{name}.")
+        elif value is not None:
+            yield f"{prefix}{name}", value if isinstance(value, (bool, int, float, str)) else str(value)

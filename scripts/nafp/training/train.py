@@ -3,6 +3,7 @@
 import shutil
 import time
 from collections import deque
+from dataclasses import asdict
 from pathlib import Path
 
 from nafp.training.checks import kept_epochs
@@ -22,7 +23,7 @@ def train(trainer: Trainer, name: str, board: Path) -> Trainer:
     steps, epochs = trainer.batches.steps, trainer.settings.epochs
     if not trainer.steps_done:
         shutil.rmtree(board, ignore_errors=True)  # events of a training that is not continued
-    log = EventLog(name, board, epochs * steps, trainer.steps_done, trainer.batches.anchors)
+    log = EventLog(name, board, epochs * steps, trainer.steps_done, trainer.batches.anchors, asdict(trainer.settings))
     saved = time.monotonic()
     while trainer.epoch < epochs:
         for count in trainer.run_epoch():

@@ -12,7 +12,7 @@ from nafp.report.page.done import what_was_done
 from nafp.report.page.headline import headline, winner
 from nafp.report.page.heat import read_matrix
 from nafp.report.page.legend import legend
-from nafp.report.page.links import links_of
+from nafp.report.page.links import links_of, tensorboard_command
 from nafp.report.page.page import Section, Top, render_page
 from nafp.report.tables.cells import load_cells, run_labels
 from nafp.report.tables.ladders import Matrix
@@ -86,9 +86,9 @@ def write_page(
     heard["names"] = run_labels(table)
     state = _what_is_missing(origin.planned - len(cells), origin.planned)
     title = f"Neural Audio Fingerprint: {origin.dataset}"
-    links = links_of(table, heard["names"], Path(origin.benchmarks).parent, folder)
-    meanings = legend(origin.config, table)
-    text = render_page(title, top, sections, _captioned(closer), heard, facts, state, links, meanings)
+    results = Path(origin.benchmarks).parent
+    where = links_of(table, heard["names"], results, folder), legend(origin.config, table), tensorboard_command(results)
+    text = render_page(title, top, sections, _captioned(closer), heard, facts, state, *where)
     page.write_text(text, encoding="utf-8")
 
     lines = [f"{entry['value']:>8}  {entry['text']}" for entry in top.figures]

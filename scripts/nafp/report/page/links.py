@@ -34,12 +34,11 @@ class CellLink:
 
 @dataclass(frozen=True)
 class RunLinks:
-    """A run by its short name: label and address of each of its files, the command that shows its curves, its cells."""
+    """A run by its short name: label and address of each of its files, and its cells."""
 
     name: str
     run: str
     files: Mapping[str, str]
-    tensorboard: str
     cells: list[CellLink]
 
 
@@ -52,6 +51,12 @@ def links_of(cells: pd.DataFrame, names: Mapping[str, str], results: Path, folde
     return [_run(rows, names.get(run, run), results, folder, numbers) for run, rows in cells.groupby("run", sort=False)]
 
 
+def tensorboard_command(results: Path) -> str:
+    """What shows the learning curves of all runs; empty if none was trained here."""
+    runs = results / "runs"
+    return f"tensorboard --logdir {shlex.quote(str(runs))}" if any(runs.glob("*/tensorboard")) else ""
+
+
 def numbers_of(links: Sequence[RunLinks]) -> dict[str, int]:
     """Cell, by its place below the results, -> its number on the page."""
     return {one.place: one.number for run in links for one in run.cells}
@@ -60,12 +65,10 @@ def numbers_of(links: Sequence[RunLinks]) -> dict[str, int]:
 def _run(rows: pd.DataFrame, name: str, results: Path, folder: Path, numbers: Mapping[Path, int]) -> RunLinks:
     run = rows["run"].iloc[0]
     paths = {label: results / place.format(run=run) for label, place in OF_RUN.items()}
-    events = results / "runs" / run / "tensorboard"
-    command = f"tensorboard --logdir {shlex.quote(str(events))}" if events.is_dir() else ""
     shown = rows.drop_duplicates("answers").to_dict("records")
     cells = [_cell(row, folder, numbers[row["answers"]]) for row in shown]
     files = {label: _address(path, folder) for label, path in paths.items() if path.is_file()}
-    return RunLinks(name, run, files, command, cells)
+    return RunLinks(name, run, files, cells)
 
 
 def _cell(row: Mapping, folder: Path, number: int) -> CellLink:

@@ -70,6 +70,7 @@ def render_page(
     state: str = "",
     links: Sequence[RunLinks] = (),
     legend: Mapping[str, Mapping[str, str]] | None = None,
+    tensorboard: str = "",
 ) -> str:
     """Render the scoreboard as one self-contained HTML document.
 
@@ -77,7 +78,7 @@ def render_page(
     `listening`: as from `listening.listen`, with steps (of `listening.chain_steps`), ladders (of `listening.excerpts`), note, and
     names, run -> short name.
     `provenance`: any nesting of mappings, lists and plain values. `state`: a sentence on what is missing.
-    `links`: as from `links.links_of`. `legend`: as from `legend.legend`.
+    `links`, `tensorboard`: as from `links.links_of` and `links.tensorboard_command`. `legend`: as from `legend.legend`.
     """
     legend, numbers = legend or {}, numbers_of(links)
     anchors = _anchors([section.name for section in sections])
@@ -106,6 +107,7 @@ def render_page(
         provenance=provenance or {},
         origins=ORIGINS,
         links=links,
+        tensorboard=tensorboard,
         legend={value: meaning for names in legend.values() for value, meaning in names.items()},
     )
 
