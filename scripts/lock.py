@@ -48,11 +48,12 @@ def faiss_lines() -> dict[str, str]:
 def compile_lock() -> None:
     """requirements.in -> requirements.txt, with hashes.
 
-    milvus-lite asks for faiss-cpu; where faiss-gpu is installed, that would overwrite its module, so it is left out there.
+    milvus-lite asks for faiss-cpu; where faiss-gpu is installed, that would overwrite its module, so it is left out there. So is
+    what a test package asks for and the tests do without.
     """
     files = ["--generate-hashes", "--no-header", "requirements.in", "--output-file", "requirements.txt"]
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as overrides:
-        overrides.write(faiss_lines()["faiss-cpu"] + "\n")
+        overrides.write(faiss_lines()["faiss-cpu"] + "\n" + "playwright; python_version < '3'\n")
         overrides.flush()
         subprocess.run([*UV, *files, "--override", overrides.name], cwd=ROOT, check=True)
     lock = ROOT / "requirements.txt"
