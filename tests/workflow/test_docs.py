@@ -3,8 +3,10 @@
 import re
 import subprocess
 import sys
+import tomllib
 
 import pytest
+import yaml
 from workflow import ROOT, copy_project
 
 from nafp.augment.steps import STEPS
@@ -53,6 +55,31 @@ def test_files_that_the_pages_link_to_are_there():
     for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]:
         links = re.findall(r"\]\(((?!https?://|#)[^)#]+)", page.read_text(encoding="utf-8"))
         assert [link for link in links if not (page.parent / link).exists()] == [], page.name
+
+
+def test_every_config_file_is_described():
+    text = (ROOT / "config/README.md").read_text(encoding="utf-8")
+    assert {path.name for path in (ROOT / "config").glob("*.yaml")} == set(re.findall(r"`([a-z_-]+\.yaml)`", text))
+
+
+def test_one_version_everywhere():
+    """The newest release of the changelog is the package's version and the citation's, with its date."""
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    version, date = re.search(r"^## ([0-9.]+) - ([0-9-]+)$", changelog, re.MULTILINE).groups()
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    package = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert citation["version"] == package["version"] == version
+    assert str(citation["date-released"]) == date
+
+
+def test_badges_and_catalog_say_what_the_workflow_needs():
+    readme, snakefile = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "Snakefile"))
+    package = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    needed = re.search(r'min_version\("([0-9.]+)"\)', snakefile)[1], package["requires-python"].lstrip(">=")
+    assert re.findall(r"badge/(?:snakemake|python)-%E2%89%A5%20([0-9.]+)-", readme) == list(needed)
+    usage = yaml.safe_load((ROOT / ".snakemake-workflow-catalog.yml").read_text(encoding="utf-8"))["usage"]
+    assert usage["software-stack-deployment"]["conda"] == any((ROOT / "envs").glob("*.yaml"))
+    assert usage["software-stack-deployment"]["apptainer"] == any((ROOT / "container").glob("*.def"))
 
 
 def test_the_changelog_has_every_renamed_key():
