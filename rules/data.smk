@@ -148,7 +148,9 @@ if SOURCE.bring:
         params:
             root=corpus,
             options={
-                name: DATA[name] for name in ("source", *SOURCE.options) if name in DATA and name != "keep_archive"
+                name: DATA[name]
+                for name in ("source", *SOURCE.options)
+                if name in DATA and name not in ("keep_archive", "archive_gb")
             },
         message:
             "bringing the archive of {DATASET} here"

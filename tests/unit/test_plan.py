@@ -1,7 +1,9 @@
 """What scripts/plan.py says before anything runs."""
 
+import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,17 +11,34 @@ import torch
 import yaml
 from wavs import data_set
 
+from nafp.commands.plan import read_config
 from nafp.config.ladders import with_ladders, with_query_sets
 from nafp.errors import UserError
 from nafp.model.encoders.separable import Separable
 from nafp.model.model import build_model
 from nafp.model.shapes import head_parameters, image_shape
-from nafp.plan.rates import TrainingSpeed, choose_rates, measured_rates, measured_tflops, read_speeds, write_speeds
+from nafp.plan.jobs import jobs_by_rule
+from nafp.plan.rates import (
+    TrainingSpeed,
+    choose_rates,
+    measured_rates,
+    measured_tflops,
+    read_speeds,
+    speeds_of_runs,
+    write_speeds,
+)
 from nafp.plan.songs import Songs, count_songs
 from nafp.plan.stages import Work, as_table, plan, target_cells
 
 ROOT = Path(__file__).parents[2]
-GIVEN = {"tflops": 1.0, "files_per_s": 100, "mb_per_s": 10, "vectors_per_s": 1000, "queries_per_s": 10}
+GIVEN = {
+    "tflops": 1.0,
+    "files_per_s": 100,
+    "download_mb_per_s": 5,
+    "mb_per_s": 10,
+    "vectors_per_s": 1000,
+    "queries_per_s": 10,
+}
 RATES = choose_rates(GIVEN, {})
 
 
@@ -115,7 +134,12 @@ def test_the_benchmark_of_the_nearest_model_counts(tmp_path):
     speeds.append(speed("full", 128, "gpu", 1, 9000.5))
     tflops, source = measured_tflops(speeds, Separable(100).flops((256, 32)), "gpu")
     assert tflops == pytest.approx(9000.5 * 3.64e9 / 1e12, rel=0.01)
-    assert source.endswith("full, 9000.5 anchors/s")
+    assert source.endswith("full, 9000.5 anchors/s, float32")
+    faster = [replace(speeds[-1], precision="bfloat16", batch=batch, anchors_per_s=batch) for batch in (120, 640)]
+    choices = [("float32", 640, 9000.5), ("bfloat16", 600, 640), ("bfloat16", 200, 120), ("tf32", 200, 9000.5)]
+    for precision, batch, expected in choices:
+        chosen = measured_tflops([*speeds, *faster], Separable(100).flops((256, 32)), "gpu", precision, batch)[1]
+        assert f"{expected:g} anchors/s" in chosen
 
 
 def test_a_benchmark_replaces_what_was_recorded_of_its_device(tmp_path):
@@ -142,6 +166,78 @@ def test_recorded_rates_are_those_of_the_benchmark(config):
         assert one.flops == Separable(widths[one.model]).flops(image_shape({}))
         assert of_row[one.model, str(one.batch), "whole"] == f"{one.anchors_per_s:,.1f}"
         assert one.machine == text.splitlines()[0]
+
+
+def test_recorded_rates_of_a_gpu_are_those_of_its_record():
+    text = (ROOT / "benchmarks/gpu.md").read_text(encoding="utf-8")
+    rows = [line.replace("*", "").split("|") for line in text.splitlines() if line.startswith("|")]
+    measured = {(row[1].strip(), row[2].strip()): row[3].strip() for row in rows if len(row) == 9}
+    recorded = [one for one in read_speeds(ROOT / "benchmarks/rates.json") if one.device == "gpu"]
+    assert {(one.batch, one.precision) for one in recorded} >= {(640, "bfloat16"), (120, "float32"), (1280, "tf32")}
+    for one in recorded:
+        assert measured[str(one.batch), f"{one.precision}, kernels"] == f"{one.anchors_per_s:,.0f}"
+        assert one.machine.removesuffix(", torch 2.11.0+cu130").split(", ")[1] in text
+
+
+def test_trainings_that_have_finished_are_measurements(tmp_path):
+    made = {"device": "CPU", "processor": "Xeon", "threads": 2, "date": "2026-11-27"}
+    settings = {"model": {"width": 16}, "features": {}, "bsz": 60, "tf32": True, "precision": "float32", "positives": 1}
+    changes = {
+        "slow": ({}, {}),
+        "two jobs": ({}, None),
+        "triplets": ({"positives": 3}, {}),
+        "card": ({"precision": "bfloat16"}, {"device": "NVIDIA H100"}),
+        "rounded": ({}, {"device": "NVIDIA H100"}),
+    }
+    for name, (of_settings, of_job) in changes.items():
+        run = tmp_path / "demo/runs" / name
+        run.mkdir(parents=True)
+        (run / "history.csv").write_text("epoch,anchors_per_s\n1,10\n2,400\n3,500\n")
+        (run / "config.yaml").write_text(yaml.safe_dump(settings | of_settings))
+        jobs = [made, made] if of_job is None else [made | of_job]
+        (run / "provenance.json").write_text(json.dumps({"jobs": jobs}))
+    (tmp_path / "demo/runs/unfinished").mkdir()
+    found = {one.model: one for one in speeds_of_runs(tmp_path)}
+    assert {name: (one.anchors_per_s, one.device, one.cores, one.precision) for name, one in found.items()} == {
+        "slow": (400, "cpu", 2, "float32"),
+        "triplets": (800, "cpu", 2, "float32"),
+        "card": (400, "gpu", 1, "bfloat16"),
+        "rounded": (400, "gpu", 1, "tf32"),
+    }
+    assert found["slow"].flops == Separable(16).flops(image_shape({}))
+
+
+def test_an_archive_takes_time_and_room_until_it_is_verified(config):
+    """Of the full data set three copies lie on the disk for a while: archive, unpacked, packed."""
+    config["dataset"] |= {"source": "kaggle", "archive_gb": 443, "unpacked_gb": 443}
+    found = stages(config, "table3")
+    assert [*found][:4] == ["download", "unpack", "verify", "pack"]
+    assert found["download"].disk_gb == found["unpack"].disk_gb == 443
+    assert found["download"].cpu_hours == pytest.approx(443_000 / 5 / 3600)
+    assert found["unpack"].cpu_hours == pytest.approx(443_000 / 10 / 3600)
+    config["dataset"]["source"] = "local"
+    assert stages(config, "table3")["download"].cpu_hours == 0  # it is there
+    del config["dataset"]["archive_gb"], config["dataset"]["unpacked_gb"]
+    assert stages(config, "table3")["download"].disk_gb == pytest.approx(22_000 * 30 * 16_000 / 1e9)
+
+
+@pytest.mark.parametrize("files", [[], ["mini.yaml", "paper.yaml"]], ids=["the demo", "mini"])
+def test_jobs_are_those_that_snakemake_plans(files):
+    """Stage by stage as counted, and those estimated without Snakemake are right for training and search."""
+    paths = [ROOT / "config" / file for file in files]
+    config = read_config(paths)
+    jobs = jobs_by_rule(ROOT, "table3", paths)
+    songs, source = count_songs(config, Path("nowhere"), {})
+    work = Work(config, target_cells(config, "table3"), songs, source, RATES, "cpu")
+    counted, estimated = ({stage.stage: stage.jobs for stage in plan(work, given)} for given in (jobs, None))
+    assert sum(counted.values()) == sum(jobs.values())
+    assert [counted[name] for name in ("train", "build_index", "score")] == [
+        estimated[name] for name in ("train", "build_index", "score")
+    ]
+    if files:
+        assert counted["download"] == 2 and jobs["download"] == jobs["unpack"] == jobs["fetch_test_ids"] == 1
+    with pytest.raises(UserError, match="nothing"):
+        jobs_by_rule(ROOT, "nothing_of_that_name", paths)
 
 
 def test_a_table_has_a_line_a_stage_and_totals(config):
@@ -192,7 +288,9 @@ def test_the_command_needs_no_heavy_package():
 def test_the_command(tmp_path):
     command = [sys.executable, ROOT / "scripts/plan.py", "--configfile", ROOT / "config/mini.yaml"]
     done = subprocess.run([*command, "--target", "table4"], cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "measured: benchmarks/gpu.md, full, 40742 anchors/s, bfloat16" in done.stdout
+    assert "hours not known: 1 table4" in done.stdout
     assert "assumed: 200 files_per_s; sizes published" in done.stdout
     assert done.stdout.splitlines()[-1].split()[0] == "total"
     wrong = subprocess.run([*command, "--songs", "dummy=12"], cwd=tmp_path, capture_output=True, text=True)

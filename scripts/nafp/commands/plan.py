@@ -5,6 +5,7 @@ measured (by benchmarks/, or by earlier jobs in results/), given, or assumed; --
 """
 
 import argparse
+import sys
 from pathlib import Path
 
 import yaml
@@ -16,7 +17,8 @@ from nafp.datasets.sources import dataset_of
 from nafp.errors import UserError
 from nafp.model.encoders import encoder_of
 from nafp.model.shapes import image_shape
-from nafp.plan.rates import ASSUMED, choose_rates, measured_rates, measured_tflops, read_speeds
+from nafp.plan.jobs import jobs_by_rule
+from nafp.plan.rates import ASSUMED, choose_rates, measured_rates, measured_tflops, read_speeds, speeds_of_runs
 from nafp.plan.songs import Songs, count_songs
 from nafp.plan.stages import DEVICES, Work, as_table, plan, target_cells
 
@@ -73,8 +75,27 @@ def main(options: argparse.Namespace) -> None:
     songs, source = count_songs(config, Path(f"results/{name}/data/manifest.csv"), parse_songs(options.songs))
     cells = target_cells(config, options.target)
     measured = measured_rates(Path("results"), {cell.index for cell in cells})
-    flops = encoder_of(config["model"]).flops(image_shape(config["features"]))
-    if found := measured_tflops(read_speeds(ROOT / "benchmarks/rates.json"), flops, options.device):
+    if found := training_speed(config, options.device):
         measured["tflops"] = found
-    rates = choose_rates(vars(options), measured)
-    print(as_table(plan(Work(config, cells, songs, source, rates, options.device))))
+    work = Work(config, cells, songs, source, choose_rates(vars(options), measured), options.device)
+    print(as_table(plan(work, count_jobs(options))))
+
+
+def training_speed(config: dict, device: str) -> tuple[float, str] | None:
+    """TFLOP/s of training on a device and their source: of trainings in results/, else of the benchmarks."""
+    flops = encoder_of(config["model"]).flops(image_shape(config["features"]))
+    precision = config["train"]["precision"]
+    precision = "tf32" if device == "gpu" and config["train"]["tf32"] and precision == "float32" else precision
+    for speeds in (speeds_of_runs(Path("results")), read_speeds(ROOT / "benchmarks/rates.json")):
+        if found := measured_tflops(speeds, flops, device, precision, config["run"]["bsz"]):
+            return found
+    return None
+
+
+def count_jobs(options: argparse.Namespace) -> dict[str, int] | None:
+    """Jobs of the target by rule; None, and a line that says why, where Snakemake cannot plan it here."""
+    try:
+        return jobs_by_rule(ROOT, options.target, options.configfile)
+    except UserError as error:
+        print(f"jobs are estimated, since snakemake -n cannot count them here: {error}", file=sys.stderr)
+        return None

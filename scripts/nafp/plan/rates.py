@@ -8,14 +8,20 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from math import prod
 from pathlib import Path
+from statistics import median
+
+import yaml
 
 from nafp.files import atomic_write, read_json
+from nafp.model.encoders import encoder_of
+from nafp.model.shapes import image_shape
 
 SHORTEST_JOB_S = 10  # seconds of CPU; in shorter jobs, starting Python is most of it
 ASSUMED = {  # rate -> its value unless something else is known, and what it counts
     "tflops": (30, "TFLOP/s sustained by training and fingerprinting, of a GPU or of a CPU core"),
     "files_per_s": (200, "files checked by a core"),
-    "mb_per_s": (50, "MB packed by a core"),
+    "download_mb_per_s": (20, "MB downloaded"),
+    "mb_per_s": (50, "MB unpacked or packed by a core"),
     "vectors_per_s": (10_000, "vectors added to an index by a core"),
     "queries_per_s": (20, "queries (of all lengths) searched for among a million vectors by a core"),
 }
@@ -28,6 +34,7 @@ class Rates:
 
     tflops: float
     files_per_s: float
+    download_mb_per_s: float
     mb_per_s: float
     vectors_per_s: float
     queries_per_s: float
@@ -106,10 +113,10 @@ def measured_rates(results: Path, indexes: Collection[str]) -> dict[str, tuple[f
 
 @dataclass(frozen=True)
 class TrainingSpeed:
-    """Anchors/s of whole training steps in float32, as a benchmark measured them.
+    """Anchors/s of whole training steps, as a benchmark or an earlier training measured them.
 
     ``flops``: forward, of one image; ``device``: cpu or gpu; ``cores``: CPU cores used, 1 for a GPU; ``source``: file with
-    the whole benchmark; ``machine``: date, processor and versions.
+    the whole measurement; ``machine``: date, processor and versions; ``precision``: float32, tf32 or bfloat16.
     """
 
     model: str
@@ -120,6 +127,7 @@ class TrainingSpeed:
     anchors_per_s: float
     source: str
     machine: str
+    precision: str = "float32"
 
 
 def read_speeds(path: Path) -> list[TrainingSpeed]:
@@ -140,15 +148,59 @@ def step_flops(flops: int, replicas: int) -> float:
     return 3 * (1 + replicas) * flops
 
 
-def measured_tflops(speeds: Sequence[TrainingSpeed], flops: int, device: str) -> tuple[float, str] | None:
+def measured_tflops(
+    speeds: Sequence[TrainingSpeed], flops: int, device: str, precision: str = "float32", batch: int | None = None
+) -> tuple[float, str] | None:
     """Sustained TFLOP/s of training on a GPU or a CPU core, and their source; None if no speed is of this device.
 
-    ``flops``: of an image. Of several models, the one whose arithmetic is nearest counts; of its batch sizes, the first.
+    ``flops``: of an image. Speeds in the same precision come first, then those of the model whose arithmetic is nearest, then
+    of the nearest batch size.
     """
     ours = [speed for speed in speeds if speed.device == device]
     if not ours:
         return None
-    nearest = min(ours, key=lambda speed: abs(speed.flops - flops))
-    on_cores = f" on {nearest.cores} cores" if device == "cpu" else ""
+
+    def distance(speed: TrainingSpeed) -> tuple:
+        return (
+            speed.precision != precision,
+            abs(speed.flops - flops),
+            abs(math.log(speed.batch / batch)) if batch else 0,
+        )
+
+    nearest = min(ours, key=distance)
+    on_cores = f" on {nearest.cores} cores" if device == "cpu" else f", {nearest.precision}"
     source = f"measured: {nearest.source}, {nearest.model}, {nearest.anchors_per_s:g} anchors/s{on_cores}"
     return nearest.anchors_per_s * step_flops(nearest.flops, 1) / nearest.cores / 1e12, source
+
+
+# ---------------------------------------------------------------- earlier trainings
+
+
+def speeds_of_runs(results: Path) -> list[TrainingSpeed]:
+    """Speeds of the trainings that have finished below ``results``, the folder with a folder a data set."""
+    runs = [path.parent for path in sorted(results.glob("*/runs/*/history.csv"))]
+    return [speed for speed in map(speed_of_run, runs) if speed]
+
+
+def speed_of_run(run: Path) -> TrainingSpeed | None:
+    """The median speed of a run's epochs; None if it was trained in several jobs or processes, or a file is missing."""
+    if not all((run / name).is_file() for name in ("history.csv", "config.yaml", "provenance.json")):
+        return None
+    jobs = read_json(run / "provenance.json", "jobs")["jobs"]
+    with open(run / "history.csv", encoding="utf-8", newline="") as file:
+        speeds = [float(row["anchors_per_s"]) for row in csv.DictReader(file)]
+    if len(jobs) != 1 or jobs[0].get("processes", 1) != 1 or not speeds:
+        return None
+    (job,), settings = jobs, yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
+    gpu, tf32 = job["device"] != "CPU", settings["tf32"] and settings["precision"] == "float32"
+    return TrainingSpeed(
+        model=run.name,
+        flops=encoder_of(settings["model"]).flops(image_shape(settings["features"])),
+        batch=settings["bsz"],
+        device="gpu" if gpu else "cpu",
+        cores=1 if gpu else job["threads"],
+        anchors_per_s=round(median(speeds) * (1 + settings["positives"]) / 2, 1),  # as of one replica an anchor
+        source=str(run / "history.csv"),
+        machine=f"{job['date']}, {job['device'] if gpu else job['processor']}",
+        precision="tf32" if gpu and tf32 else settings["precision"],
+    )

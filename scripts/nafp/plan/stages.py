@@ -1,11 +1,12 @@
 """What a target costs before it runs: jobs, hours, disk and memory of each stage, each with the source of its figures."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass, fields, replace
 from functools import cached_property
 
 from nafp import grid
 from nafp.config import overlay
+from nafp.datasets.sources import SOURCES, dataset_of
 from nafp.errors import UserError
 from nafp.methods import kind_of
 from nafp.model.encoders import encoder_of
@@ -17,6 +18,16 @@ from nafp.search.types import index_type_of
 
 DEVICES = ("gpu", "cpu")
 PACK_JOBS = 11  # a job a split
+RULES = {  # stage -> its rules
+    "download": ("download", "fetch_test_ids"),
+    "unpack": ("unpack", "remove_archive"),
+    "train": ("train", "take_checkpoint"),
+    "fingerprint": ("fingerprint", "gather_fingerprints"),
+    "scoreboard": (
+        *("make_table", "find_limits", "plot", "plot_scale", "plot_misses", "plot_similarity", "measure_scale"),
+        *("listen", "build_page", "scoreboard"),
+    ),
+}
 STATE_COPIES = 8  # weights kept of a run: best, last, and two states with Adam's two moments
 GB_PER_QUERY = 6e-7  # disk space of a query in a cell's per-query table
 SCOREBOARD_JOBS, SCOREBOARD_HOURS, SCOREBOARD_DISK_GB, SCOREBOARD_MEMORY_GB = 4, 0.01, 0.01, 3.0
@@ -77,6 +88,24 @@ class Work:
         return sum(megabytes.values()) + megabytes["val"] + megabytes["test"]
 
     @property
+    def downloads(self) -> bool:
+        """Whether the pipeline downloads the archive, and deletes it once the data set is verified."""
+        return SOURCES[dataset_of(self.config)["source"]].downloads
+
+    @property
+    def unpacked_mb(self) -> float:
+        """MB of the unpacked data set: as configured, else of its songs."""
+        return 1e3 * dataset_of(self.config).get("unpacked_gb", 0) or self.audio_mb
+
+    @property
+    def archive_gb(self) -> float:
+        """GB of the archive that the data set is unpacked from, if not configured as large as that; 0 if there is none."""
+        dataset = dataset_of(self.config)
+        if SOURCES[dataset["source"]].bring is None:
+            return 0.0
+        return dataset.get("archive_gb", self.unpacked_mb / 1e3)
+
+    @property
     def database(self) -> int:
         """Fingerprints in the database of a cell."""
         return self.songs["dummy"].segments + self.songs["test"].segments
@@ -112,6 +141,23 @@ def memory_gb(rule: str, input_mb: float = 0.0) -> float:
     """Memory that a job asks for."""
     base, per_mb = MEMORY[rule]
     return (base + per_mb * input_mb) / 1e3
+
+
+def download(work: Work) -> Stage | None:
+    """Bring the archive, which stays until the data set is verified; None where there is none."""
+    if not work.archive_gb:
+        return None
+    hours = 1e3 * work.archive_gb / work.rates.download_mb_per_s / 3600 if work.downloads else 0.0
+    source = work.rates.sources["download_mb_per_s"] if work.downloads else "you bring the archive"
+    return Stage("download", 1, 0.0, hours, work.archive_gb, memory_gb("verify"), source)
+
+
+def unpack(work: Work) -> Stage | None:
+    """Unpack the archive; None where there is none."""
+    if not work.archive_gb:
+        return None
+    hours = work.unpacked_mb / work.rates.mb_per_s / 3600
+    return Stage("unpack", 1, 0.0, hours, work.unpacked_mb / 1e3, memory_gb("verify"), work.rates.sources["mb_per_s"])
 
 
 def verify(work: Work) -> Stage:
@@ -207,16 +253,32 @@ def scoreboard(work: Work) -> Stage:
     return Stage("scoreboard", SCOREBOARD_JOBS, 0.0, SCOREBOARD_HOURS, SCOREBOARD_DISK_GB, SCOREBOARD_MEMORY_GB, source)
 
 
-STAGES = (verify, pack, train, fingerprint, build_index, score, scoreboard)
+STAGES = (download, unpack, verify, pack, train, fingerprint, build_index, score, scoreboard)
 
 
-def plan(work: Work) -> list[Stage]:
-    """The stages of a target, in their order."""
-    return [stage(work) for stage in STAGES]
+def plan(work: Work, jobs: Mapping[str, int] | None = None) -> list[Stage]:
+    """The stages of a target, in their order.
+
+    ``jobs``: rule -> number of jobs, as Snakemake counts them (`nafp.plan.jobs`); without, they are estimated. Rules of no
+    stage are one line more, without hours.
+    """
+    stages = [stage for stage in (make(work) for make in STAGES) if stage]
+    if jobs is None:
+        return stages
+    rules = {stage.stage: RULES.get(stage.stage, (stage.stage,)) for stage in stages}
+    counted = [replace(stage, jobs=sum(jobs.get(rule, 0) for rule in rules[stage.stage])) for stage in stages]
+    others = {rule: count for rule, count in jobs.items() if not any(rule in some for some in rules.values())}
+    if not others:
+        return counted
+    said = ", ".join(f"{count} {rule}" for rule, count in others.items())
+    return [*counted, Stage("others", sum(others.values()), 0.0, 0.0, 0.0, 0.0, f"hours not known: {said}")]
 
 
 def as_table(stages: Sequence[Stage]) -> str:
-    """The plan as text, a line a stage and one with the totals; memory is not added up but that of the largest job."""
+    """The plan as text, a line a stage and one with the totals; memory is not added up but that of the largest job.
+
+    Disk is that of all stages together, the peak; an archive that was downloaded is deleted on the way.
+    """
     total = Stage(
         stage="total",
         jobs=sum(stage.jobs for stage in stages),

@@ -16,6 +16,12 @@ ARCHIVE_OPTIONS = {  # options of every source that brings an archive
         "maximum": 100_000,
         "description": "its size; there must be room for it, and an archive with 10 % more is refused",
     },
+    "archive_gb": {
+        "type": "number",
+        "exclusiveMinimum": 0,
+        "maximum": 100_000,
+        "description": "size of the archive, for nafp plan; as unpacked_gb if not given",
+    },
     "keep_archive": {
         "type": "boolean",
         "description": "false (default) - a downloaded archive is deleted when verification passed",
