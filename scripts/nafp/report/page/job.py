@@ -9,6 +9,7 @@ from nafp.files import read_json
 from nafp.report.page import provenance
 from nafp.report.page.headline import headline
 from nafp.report.page.heat import read_matrix
+from nafp.report.page.made import jobs_table
 from nafp.report.page.page import Section, render_page
 from nafp.report.tables.cells import load_cells, run_labels
 from nafp.report.tables.ladders import Matrix
@@ -71,13 +72,14 @@ def write_page(
     ]
     table, page = load_cells(cells), folder / "index.html"
     figures = headline(table)
-    places = Path(origin.benchmarks), Path(origin.verification)
-    facts = provenance.collect(origin.config, table, cells, *places, threads)
+    benchmarks, names = Path(origin.benchmarks), run_labels(table)
+    facts = provenance.collect(origin.config, table, benchmarks, Path(origin.verification), threads)
+    made = jobs_table(cells, names, benchmarks)
     heard = read_json(listening)
-    heard["names"] = run_labels(table)
+    heard["names"] = names
     state = _what_is_missing(origin.planned - len(cells), origin.planned)
     title = f"Neural Audio Fingerprint: {origin.dataset}"
-    text = render_page(title, figures, sections, _captioned(closer), heard, facts, state)
+    text = render_page(title, figures, sections, _captioned(closer), heard, facts, state, made)
     page.write_text(text, encoding="utf-8")
 
     lines = [f"{entry['value']:>8}  {entry['text']}" for entry in figures] + [state] * bool(state)

@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from nafp.evaluation.metrics import METRICS
 from nafp.report.page.heat import heat_of
+from nafp.report.page.made import Made
 from nafp.report.tables.cells import plain
 from nafp.report.tables.formats import caption
 from nafp.report.tables.ladders import Matrix
@@ -55,14 +56,38 @@ def render_page(
     listening: Mapping[str, Any] | None = None,
     provenance: Mapping[str, Any] | None = None,
     state: str = "",
+    made: Made | None = None,
 ) -> str:
     """Render the scoreboard as one self-contained HTML document.
 
     `headline`: as from `headline.headline`. `closer`: figures that belong to no single study, pairs of caption and SVG text.
     `listening`: as from `listening.listen`, with steps (of `listening.chain_steps`), ladders (of `listening.excerpts`), note, and
     names, run -> short name.
-    `provenance`: any nesting of mappings, lists and plain values. `state`: a sentence on what is missing.
+    `provenance`: any nesting of mappings, lists and plain values. `state`: a sentence on what is missing. `made`: the jobs behind
+    the cells.
     """
+    shown = {match for section in sections for match in section.table["match"]}
+    return (
+        templates()
+        .get_template("page.html.j2")
+        .render(
+            title=title,
+            headline=headline,
+            state=state,
+            studies=[_study(section, number) for number, section in enumerate(sections, start=1)],
+            meanings={name: METRICS[name].meaning for name in METRICS if name in shown},
+            closer=[(text, _data_uri(svg)) for text, svg in closer],
+            listening=_listening(listening or {}),
+            published=any((section.table["source"] != OURS).any() for section in sections),
+            provenance=provenance or {},
+            made=made,
+            origins=ORIGINS,
+        )
+    )
+
+
+def templates() -> Environment:
+    """The templates of this folder, with the filters that pages share; what is not given to them is an error."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -74,19 +99,7 @@ def render_page(
     environment.filters["plain"] = _plain
     environment.filters["bind"] = _bind
     environment.filters["folded"] = _folded
-    shown = {match for section in sections for match in section.table["match"]}
-    return environment.get_template("page.html.j2").render(
-        title=title,
-        headline=headline,
-        state=state,
-        studies=[_study(section, number) for number, section in enumerate(sections, start=1)],
-        meanings={name: METRICS[name].meaning for name in METRICS if name in shown},
-        closer=[(text, _data_uri(svg)) for text, svg in closer],
-        listening=_listening(listening or {}),
-        published=any((section.table["source"] != OURS).any() for section in sections),
-        provenance=provenance or {},
-        origins=ORIGINS,
-    )
+    return environment
 
 
 def _study(section: Section, number: int) -> dict[str, Any]:
@@ -99,7 +112,6 @@ def _study(section: Section, number: int) -> dict[str, Any]:
         "plan": plan,
         "labels": len(plan.blocks[0].groups[0].labels) if plan.blocks else 0,
         "matches": list(dict.fromkeys(section.table["match"])),
-        "sources": list(dict.fromkeys(block.source for block in plan.blocks)),
         "caption": caption(section.table),
         "figures": [(text, _data_uri(svg)) for text, svg in section.figures],
         "heat": heat_of(section.matrix) if section.matrix else [],
