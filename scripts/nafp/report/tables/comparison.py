@@ -139,10 +139,10 @@ def line_up(boards: Sequence[Board], match: str = "exact", level: float = LEVEL)
     """All cells of some boards side by side, each tested against the board before it that has the cell.
 
     The table has a row a cell, match, query length and board, cells in the order of the first board that has them. Its columns
-    are those of `load_cells` and: board, cell (path below scores/), file, method (short name of the run), low_pct and high_pct (of
-    the rate, 95 % over songs; NaN without a per-query table), before (the board it is tested against; none: the first one),
-    before_pct, why (why it is not tested), difference (points) with difference_low and difference_high, p, p_holm (corrected for
-    all tests of the table), outcome ("better" or "worse" than before where p_holm is below ``level``).
+    are those of `load_cells` and: board, cell (path below scores/), file, method (short name of the run), low_pct and high_pct
+    (95 % over songs; NaN without a per-query table), before (the board it is tested against; none: the first one), before_pct,
+    why (why it is not tested), difference (points) with difference_low and difference_high, p, p_holm (corrected for all tests of
+    the table), outcome ("better" or "worse" than before where p_holm is below ``level``).
     """
     if match not in (*with_paired_tests(), "all"):
         raise UserError(f"--match {match}: known are {', '.join(with_paired_tests())} and all")
