@@ -40,7 +40,7 @@ def test_jobs_that_were_made_alike(tmp_path):
     made = made_of(tmp_path, [facts(), facts()], [facts()])
     assert made.differences.startswith("none: all runs and cells were made by the same code")
     assert made.common == {"commit": "5333ce5cb4af", "processor": "EPYC", "threads": "2", "numpy": "2.4.6"}
-    assert [entry.text for entry in made.plan.head] == ["job", "date", "seconds"]
+    assert [entry.text for entry in made.plan.head] == ["job", "date"]
     assert shown(made, "training", "date") == {RUN: "2026-11-26 13:00 UTC"}
     assert (made.count, made.sources) == (5, {"training": "1 job", "index": "2 jobs", "search": "2 jobs"})
 

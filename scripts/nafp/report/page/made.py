@@ -43,7 +43,8 @@ def jobs_table(paths: Iterable[Path | str], names: Mapping[str, str], benchmarks
     """The jobs that made cells, and the runs beside them. ``names``: run -> its short name; ``benchmarks``: Snakemake's files."""
     stages = made_by(map(Path, paths), names, benchmarks)
     numbers = {stage: f"{len(jobs)} job{'s' * (len(jobs) != 1)}" for stage, jobs in stages.items()}
-    return facts_table(stages, "job", TIMES, differences(stages), numbers)
+    timed = any("seconds" in facts for jobs in stages.values() for facts in jobs.values())
+    return facts_table(stages, "job", TIMES if timed else TIMES[:1], differences(stages), numbers)
 
 
 def differences(stages: Mapping[str, Mapping[str, Facts]]) -> str:
