@@ -127,6 +127,15 @@ def test_the_interval_of_the_largest_difference_is_for_all_tests_together(two):
     assert said + f"95 % {low} to {high}, for all {len(largest)} numbers together)." in verdict(found)
 
 
+def test_a_difference_that_is_the_same_in_all_songs_has_no_interval(tmp_path):
+    a, b = (write_results(tmp_path / name, augs=["full"], better={"full": by}) for name, by in (("a", -99), ("b", 99)))
+    found = lined_up(a, b)
+    assert found.tested["difference"].eq(100).all() and found.tested["outcome"].eq("better").all()
+    assert "b finds 100.0 points more than a (" in verdict(found)
+    assert verdict(found).endswith("the same in all songs).") and not re.search(r"\bnan\b", render_comparison(found))
+    assert {row["difference"]["below"] for row in rows_of(render_comparison(found))} == {"the same in all songs"}
+
+
 def test_the_line_up_and_the_printed_table_are_one(two):
     printed, found = compare(*two), lined_up(*two)
     assert printed.table["p_holm"].tolist() == found.tested["p_holm"].tolist()
@@ -228,6 +237,8 @@ def test_a_history_over_data_sets_tests_within_them(tmp_path, three):
     )
     rows = rows_of(render_comparison(found))
     assert {row["other"]["below"] for row in rows} == {"not tested"}
+    lines = re.findall(r'<polyline points="(.*?)">', render_comparison(found))
+    assert {len(points.split()) for points in lines} == {1}  # no trend across data sets
 
 
 # ---------------------------------------------------------------- what they are

@@ -97,6 +97,7 @@ def _caption(found: LineUp) -> str:
         return f"{which} with their 95 % intervals over songs{'' if found.tested.empty else minus}."
     return (
         f"{which}, scoreboards in order of date; below each rate its difference in points to the scoreboard before it that has "
-        "the cell. Intervals and p are in the tooltips. A trend is drawn from the lowest to the highest rate of its row, at "
-        f"least {LEAST_SPAN} points high."
+        "the cell, and ▲ or ▼, which the filter finds, if that is beyond chance. Intervals and p are in the tooltips. A trend "
+        "goes through the rates on the data set of the last, from the lowest to the highest of its row, at least "
+        f"{LEAST_SPAN} points high."
     )

@@ -28,6 +28,7 @@ LABELS = {  # columns that are shown if they tell rows apart -> heading and kind
     "query_s": ("length", "length"),
 }
 OF_NUMBER = ("match", "query_s")  # those that tell the numbers of one cell apart
+ALIKE = "the same in all songs"  # a difference without an interval
 LEAST_SPAN = 10  # points that a trend is high, at least, so that noise does not look like news
 WIDTH, HEIGHT = 60, 18  # of a trend, in units of its view box
 
@@ -61,17 +62,16 @@ def verdict(found: LineUp, level: float = LEVEL) -> str:
 def _largest(row: Mapping[str, Any], found: LineUp, count: int) -> str:
     if row["difference"] == 0:
         return "No rate differs."
-    files = found.table.set_index(["board", "cell"])["file"]
-    pair = [files[board, row["cell"]] for board in (row["before"], row["board"])]
-    pair = [one if not isinstance(one, pd.Series) else one.iloc[0] for one in pair]
-    _, tests = tested(*pair, [row["match"]], 1 - LEVEL / count)
+    cells = {board.name: board.cells for board in found.boards}
+    before, after = (cells[name][row["cell"]] for name in (row["before"], row["board"]))
+    _, tests = tested(before, after, [row["match"]], 1 - LEVEL / count)
     test = tests[row["match"], row["query_s"]]
+    interval = f"95 % {signed(100 * test.low)} to {signed(100 * test.high)}, for all {count:,} numbers together"
     more = "more" if row["difference"] > 0 else "fewer"
     where = ", ".join(filter(None, (row["method"], row["index"], _of_set(row))))
     return (
         f"The largest difference: {row['board']} finds {one_decimal(abs(row['difference']))} points {more} than {row['before']} "
-        f"({where}, {row['match']}, {row['query_s']:g} s; 95 % {signed(100 * test.low)} to {signed(100 * test.high)}, for all "
-        f"{count:,} numbers together)."
+        f"({where}, {row['match']}, {row['query_s']:g} s; {ALIKE if pd.isna(test.low) else interval})."
     )
 
 
@@ -129,15 +129,15 @@ def _by_board(table: pd.DataFrame) -> Iterator[dict[str, dict[str, Any]]]:
 
 def _pair(found: LineUp) -> Iterator[tuple[str, str, dict, list[Entry]]]:
     """Block, its note, a row of the later board that has the cell, and the entries beside its labels."""
-    names = [board.name for board in found.boards]
+    names, nothing = [board.name for board in found.boards], found.tested.empty
     for of_boards in _by_board(found.table):
         row = list(of_boards.values())[-1]
         if len(of_boards) == 1:
             source, note = ONLY, row["board"]
         else:
             source, note = (UNTESTED, f"they {row['why']}") if row["why"] else (TESTED, "")
-        test = [] if found.tested.empty else _test(row)
-        yield source, note, row, [*(_rate(of_boards.get(name)) for name in names), *test]
+        rates = [_rate(of_boards.get(name)) for name in names]
+        yield source, note, row, rates if nothing else [*rates, *_test(row)]
 
 
 def _history(found: LineUp) -> Iterator[tuple[str, str, dict, list[Entry]]]:
@@ -173,7 +173,7 @@ def _test(row: Mapping[str, Any]) -> list[Entry]:
 
 def _interval(row: Mapping[str, Any]) -> str:
     if pd.isna(row["difference_low"]):
-        return "no song differs"
+        return ALIKE if row["difference"] else "no song differs"
     return f"{signed(row['difference_low'])} to {signed(row['difference_high'])}"
 
 
@@ -204,8 +204,10 @@ def _rate_and_step(row: Mapping[str, Any] | None) -> Entry:
 
 
 def _trend(of_boards: Mapping[str, Mapping], names: Sequence[str]) -> Entry:
-    """The rates as a small line; its number, for sorting, is the last rate minus the first."""
-    rates = [(i, of_boards[name]["hit_rate_pct"]) for i, name in enumerate(names) if name in of_boards]
+    """The rates on the data set of the last as a small line; its number, for sorting, is the last rate minus the first."""
+    last = list(of_boards.values())[-1]["dataset"]
+    alike = {name: row["hit_rate_pct"] for name, row in of_boards.items() if row["dataset"] == last}
+    rates = [(i, alike[name]) for i, name in enumerate(names) if name in alike]
     values = [rate for _, rate in rates]
     middle, span = (max(values) + min(values)) / 2, max(max(values) - min(values), LEAST_SPAN)
     x = [2 + (WIDTH - 4) * i / max(len(names) - 1, 1) for i, _ in rates]
