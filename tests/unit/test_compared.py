@@ -257,6 +257,8 @@ def test_the_page_says_what_the_scoreboards_are_and_where_they_differ(tmp_path):
     assert page.count('<span class="apart">') == 4
     assert "Differences in provenance</strong>: commit, numpy." in page
     assert "Common to all: threads 2." in page
+    unknown = write_results(tmp_path / "unknown", made={"commit": "unknown", "changed": None})
+    assert boards_table(read_boards([unknown, unknown])).differences.endswith("the commit of some is unknown")
     there = boards_table(read_boards([a, write_results(tmp_path / "c", made={"processor": "Xeon"})]))
     assert there.differences == "processor; times of different machines do not compare"
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from nafp.evaluation.statistics import LEVEL
+from nafp.jobfacts import UNKNOWN
 from nafp.report.page.made import (
     NOT_RECORDED,
     TIMES_WARNING,
@@ -85,6 +86,8 @@ def _differences(facts: Mapping[str, Facts]) -> str:
         return "not known: some were made before this was recorded"
     if found := differing(facts):
         return ", ".join(found) + f"; {TIMES_WARNING}" * bool(OF_MACHINE & set(found))
+    if any(UNKNOWN in one["commit"].split("; ") for one in facts.values()):
+        return "none that are recorded; the commit of some is unknown"
     return "none: the same data set by name, code, packages and machines"
 
 
