@@ -1,5 +1,6 @@
 """Made-up results: cells with the per-query tables beside them, and pages built of them, without any training."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
@@ -91,6 +92,20 @@ def write_cell(
     )
     replace(cell, **over).write(path, table)
     return path
+
+
+def facts(**changes) -> dict:
+    """Facts of a job, as it stores them (jobfacts.job_facts); ``numpy``: another version of that."""
+    packages = {"numpy": changes.pop("numpy", "2.4.6")}
+    made = {"commit": "5333ce5cb4af", "changed": False, "packages": packages, "processor": "EPYC", "threads": 2}
+    return made | {"date": "2026-11-26T13:00:00+00:00"} | changes
+
+
+def write_run(folder: Path, run: str, jobs: Sequence[Mapping]) -> None:
+    """What made a run, beside the cells in ``folder``/scores."""
+    path = folder / "runs" / run / "provenance.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"jobs": list(jobs)}))
 
 
 def write_grid(folder: Path, runs: Sequence[Mapping], indexes: Sequence[str], queries: int = 500) -> list[Path]:

@@ -1,12 +1,12 @@
 """The page in a real browser: Debian's Chromium, headless, from a file on disk."""
 
-import shutil
 from pathlib import Path
 from urllib.parse import unquote
 
 import numpy as np
 import pytest
 from boards import FIELDS, heard, tabulated, write_grid, write_ladders
+from browsing import complaints, look, needs_browser, open_browser
 
 from nafp.evaluation.cell import Cell, table_beside
 from nafp.grid import run_name
@@ -19,13 +19,9 @@ from nafp.report.tables.cells import run_labels
 from nafp.report.tables.ladders import matrix_of
 from nafp.report.tables.study import Study
 
-webdriver = pytest.importorskip("selenium.webdriver")
 keys = pytest.importorskip("selenium.webdriver.common.keys").Keys
 AXE = (Path(pytest.importorskip("axe_playwright_python").__file__).parent / "axe.min.js").read_text(encoding="utf-8")
-pytestmark = pytest.mark.skipif(
-    not (shutil.which("chromium") and shutil.which("chromedriver")),
-    reason="no Chromium here; Debian: apt-get install chromium chromium-driver",
-)
+pytestmark = needs_browser
 HOSTILE = ["<script>document.title='broken'</script>", "\"'><img src=x onerror=alert(1)>", "x" * 200, "Песня 歌 أغنية"]
 
 
@@ -58,8 +54,8 @@ def page(tmp_path_factory):
         shown,
         {"config": {HOSTILE[1]: HOSTILE}},
         "1 is missing.",
-        links_of(cells, run_labels(cells), folder / "a", folder),
-        {"column": {"N": HOSTILE[1]}, "aug": {"none": HOSTILE[0]}, "index": {"l2": "exact search"}},
+        links=links_of(cells, run_labels(cells), folder / "a", folder),
+        legend={"column": {"N": HOSTILE[1]}, "aug": {"none": HOSTILE[0]}, "index": {"l2": "exact search"}},
     )
     (folder / "index.html").write_text(html, encoding="utf-8")
     return folder / "index.html"
@@ -67,18 +63,9 @@ def page(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def browser(page):
-    options = webdriver.ChromeOptions()
-    options.binary_location = shutil.which("chromium")
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--mute-audio"):
-        options.add_argument(argument)
-    options.add_argument("--autoplay-policy=no-user-gesture-required")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    service = webdriver.ChromeService(shutil.which("chromedriver"))
-    driver = webdriver.Chrome(options=options, service=service)
-    driver.set_script_timeout(60)
-    driver.get(page.as_uri())
-    yield driver
-    driver.quit()
+    with open_browser() as driver:
+        driver.get(page.as_uri())
+        yield driver
 
 
 @pytest.fixture
@@ -88,18 +75,6 @@ def fresh(browser, page):
     browser.get(page.as_uri())
     yield browser
     assert complaints(browser) == []
-
-
-def complaints(browser):
-    return [entry for entry in browser.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")]
-
-
-def look(browser, width=1400, scheme="light", media=""):
-    """Look at the page on a screen of so many pixels, or as it is printed."""
-    metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-    features = [{"name": "prefers-color-scheme", "value": scheme}]
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features, "media": media})
 
 
 def shown_rows(browser, table="table3-table"):

@@ -83,6 +83,6 @@ def test_a_server_that_does_not_answer(tmp_path):
 def test_the_page_shows_no_secret(tmp_path):
     paths = write_grid(tmp_path, [FIELDS], ["l2"], queries=10)
     config = {"search": {"seed": 0}, "indexes": {"milvus": {"uri": "http://host?token=hunter2"}}}
-    shown = provenance.collect(config, load_cells(paths), paths, tmp_path / "benchmarks", tmp_path / "v.json", 1)
+    shown = provenance.collect(config, load_cells(paths), tmp_path / "benchmarks", tmp_path / "v.json", 1)
     assert "hunter2" not in json.dumps(shown)
     assert shown["config"]["indexes"] == {"milvus": {"uri": "http://host?token=***"}}

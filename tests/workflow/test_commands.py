@@ -50,6 +50,13 @@ PLANNED = {  # hours of work: only planned
 }
 READ = {  # they only read results
     "python scripts/compare.py results/a results/b": ["scripts/compare.py", "results/demo", "results/demo"],
+    "python scripts/compare.py results/a results/b --page compared.html": [
+        *("scripts/compare.py", "results/demo", "results/demo", "--page", "compared.html"),
+    ],
+    "python scripts/snapshot.py results/demo": ["scripts/snapshot.py", "results/demo"],
+    "python scripts/compare.py history/demo/* results/demo --page history.html": [
+        *("scripts/compare.py", "results/demo", "results/demo", "results/demo", "--page", "history.html"),
+    ],
     "python scripts/identify.py --library SONGS RECORDING...": [
         *("scripts/identify.py", "--library", f"{CORPUS}/db", "--store", "store", f"{CORPUS}/query"),
     ],

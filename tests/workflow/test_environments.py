@@ -93,6 +93,7 @@ def test_every_script_has_an_environment_with_its_imports():
         "lock",
         "plan",
         "power",
+        "snapshot",
     }
     assert set(scripts) == rules
     for script, environments in scripts.items():

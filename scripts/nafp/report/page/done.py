@@ -9,7 +9,8 @@ from nafp.evaluation.cell import Cell
 from nafp.files import read_json
 from nafp.jobfacts import UNKNOWN
 from nafp.methods import kind_of_fields
-from nafp.report.page.provenance import run_of, seconds_of_jobs, spent
+from nafp.report.page.made import run_of
+from nafp.report.page.provenance import seconds_of_jobs, spent
 
 SEARCHED = ("test_db", "dummy")  # splits of the database
 

@@ -13,6 +13,7 @@ from nafp.report.page.headline import headline, winner
 from nafp.report.page.heat import read_matrix
 from nafp.report.page.legend import legend
 from nafp.report.page.links import links_of, tensorboard_command
+from nafp.report.page.made import jobs_table
 from nafp.report.page.page import Section, Top, render_page
 from nafp.report.tables.cells import load_cells, run_labels
 from nafp.report.tables.ladders import Matrix
@@ -75,20 +76,21 @@ def write_page(
         for name, study in studies.items()
     ]
     table, page = load_cells(cells), folder / "index.html"
-    top = Top(
-        what_was_done(cells, Path(origin.verification), Path(origin.benchmarks)),
-        headline(table),
-        winner(table, CellKey(*origin.default)),
-    )
-    places = Path(origin.benchmarks), Path(origin.verification)
-    facts = provenance.collect(origin.config, table, cells, *places, threads)
+    benchmarks, verification, names = Path(origin.benchmarks), Path(origin.verification), run_labels(table)
+    top = Top(what_was_done(cells, verification, benchmarks), headline(table), winner(table, CellKey(*origin.default)))
+    facts = provenance.collect(origin.config, table, benchmarks, verification, threads)
     heard = read_json(listening)
-    heard["names"] = run_labels(table)
+    heard["names"] = names
     state = _what_is_missing(origin.planned - len(cells), origin.planned)
     title = f"Neural Audio Fingerprint: {origin.dataset}"
-    results = Path(origin.benchmarks).parent
-    where = links_of(table, heard["names"], results, folder), legend(origin.config, table), tensorboard_command(results)
-    text = render_page(title, top, sections, _captioned(closer), heard, facts, state, *where)
+    results = benchmarks.parent
+    behind = {
+        "made": jobs_table(cells, names, benchmarks),
+        "links": links_of(table, names, results, folder),
+        "legend": legend(origin.config, table),
+        "tensorboard": tensorboard_command(results),
+    }
+    text = render_page(title, top, sections, _captioned(closer), heard, facts, state, **behind)
     page.write_text(text, encoding="utf-8")
 
     lines = [f"{entry['value']:>8}  {entry['text']}" for entry in top.figures]

@@ -16,9 +16,10 @@ from nafp.evaluation.metrics import METRICS
 from nafp.report.page.heat import heat_of
 from nafp.report.page.legend import settings_text
 from nafp.report.page.links import RunLinks, numbers_of
+from nafp.report.page.made import Made
 from nafp.report.tables.formats import caption
 from nafp.report.tables.ladders import Matrix
-from nafp.report.tables.layout import MISSING, Entry, Group, layout
+from nafp.report.tables.layout import MISSING, Entry, Group, Layout, layout
 from nafp.report.tables.published import PAPER, RERUN
 from nafp.report.tables.study import OURS
 from nafp.report.tables.verdict import verdict
@@ -68,6 +69,7 @@ def render_page(
     listening: Mapping[str, Any] | None = None,
     provenance: Mapping[str, Any] | None = None,
     state: str = "",
+    made: Made | None = None,
     links: Sequence[RunLinks] = (),
     legend: Mapping[str, Mapping[str, str]] | None = None,
     tensorboard: str = "",
@@ -77,11 +79,36 @@ def render_page(
     `closer`: figures that belong to no single study, pairs of caption and SVG text.
     `listening`: as from `listening.listen`, with steps (of `listening.chain_steps`), ladders (of `listening.excerpts`), note, and
     names, run -> short name.
-    `provenance`: any nesting of mappings, lists and plain values. `state`: a sentence on what is missing.
-    `links`, `tensorboard`: as from `links.links_of` and `links.tensorboard_command`. `legend`: as from `legend.legend`.
+    `provenance`: any nesting of mappings, lists and plain values. `state`: a sentence on what is missing. `made`: the jobs behind
+    the cells. `links`, `tensorboard`, `legend`: as from `links.links_of`, `links.tensorboard_command`, `legend.legend`.
     """
     legend, numbers = legend or {}, numbers_of(links)
     anchors = _anchors([section.name for section in sections])
+    shown = {match for section in sections for match in section.table["match"]}
+    return (
+        templates()
+        .get_template("page.html.j2")
+        .render(
+            title=title,
+            top=top,
+            state=state,
+            studies=[_study(*one, numbers, legend) for one in zip(sections, anchors, strict=True)],
+            meanings={name: METRICS[name].meaning for name in METRICS if name in shown},
+            closer=[(text, _data_uri(svg)) for text, svg in closer],
+            listening=_listening(listening or {}),
+            published=any((section.table["source"] != OURS).any() for section in sections),
+            provenance=provenance or {},
+            made=made,
+            origins=ORIGINS,
+            links=links,
+            tensorboard=tensorboard,
+            legend={value: meaning for names in legend.values() for value, meaning in names.items()},
+        )
+    )
+
+
+def templates() -> Environment:
+    """The templates of this folder, with the filters that pages share; what is not given to them is an error."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -93,23 +120,7 @@ def render_page(
     environment.filters["plain"] = _plain
     environment.filters["bind"] = _bind
     environment.filters["folded"] = _folded
-    environment.filters["explained"] = _explained
-    shown = {match for section in sections for match in section.table["match"]}
-    return environment.get_template("page.html.j2").render(
-        title=title,
-        top=top,
-        state=state,
-        studies=[_study(*one, numbers, legend) for one in zip(sections, anchors, strict=True)],
-        meanings={name: METRICS[name].meaning for name in METRICS if name in shown},
-        closer=[(text, _data_uri(svg)) for text, svg in closer],
-        listening=_listening(listening or {}),
-        published=any((section.table["source"] != OURS).any() for section in sections),
-        provenance=provenance or {},
-        origins=ORIGINS,
-        links=links,
-        tensorboard=tensorboard,
-        legend={value: meaning for names in legend.values() for value, meaning in names.items()},
-    )
+    return environment
 
 
 def _anchors(names: Sequence[str]) -> list[str]:
@@ -125,7 +136,7 @@ def _anchors(names: Sequence[str]) -> list[str]:
 def _study(
     section: Section, anchor: str, numbers: Mapping[str, int], legend: Mapping[str, Mapping[str, str]]
 ) -> dict[str, Any]:
-    plan = layout(section.table)
+    plan = _with_tooltips(layout(section.table), _labels_explained(legend))
     return {
         "id": anchor,
         "name": re.sub(r"(?<=[a-z])(?=\d)|_", " ", section.name),
@@ -134,13 +145,11 @@ def _study(
         "plan": plan,
         "labels": len(plan.blocks[0].groups[0].labels) if plan.blocks else 0,
         "matches": list(dict.fromkeys(section.table["match"])),
-        "sources": list(dict.fromkeys(block.source for block in plan.blocks)),
         "caption": caption(section.table),
         "figures": [(text, _data_uri(svg)) for text, svg in section.figures],
         "heat": heat_of(section.matrix) if section.matrix else [],
         "files": quote(section.name),
         "numbers": numbers,
-        "names": _labels_explained(legend),
     }
 
 
@@ -187,6 +196,20 @@ def _folded(group: Group, head: Sequence[Entry]) -> str:
     others = zip(head[1:], group.labels[1:], strict=False)
     shown = [(name.text, label.text) for name, label in others if label.text != MISSING]
     return ", ".join(text if name == "index" else f"{name} {text}" for name, text in shown)
+
+
+def _with_tooltips(plan: Layout, names: Mapping[str, str]) -> Layout:
+    """The layout with labels that explain their parts."""
+    if not names:
+        return plan
+    blocks = [
+        replace(
+            block,
+            groups=[replace(one, labels=[_explained(label, names) for label in one.labels]) for one in block.groups],
+        )
+        for block in plan.blocks
+    ]
+    return replace(plan, blocks=blocks)
 
 
 def _explained(label: Entry, names: Mapping[str, str]) -> Entry:

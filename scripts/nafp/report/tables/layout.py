@@ -45,7 +45,8 @@ WORDS = {"method", "index", "match"}
 class Entry:
     """One entry of the table: its text, its number for sorting, and its tooltip (``title``).
 
-    ``kind``: method, index, match, number, rate or cost. ``below``: smaller lines under it. ``mark``: one of MARKS.
+    ``kind``: method, index, match, number, rate or cost. ``below``: smaller lines under it. ``mark``: one of MARKS. ``apart``:
+    whether it stands out from the others of its column. ``line``: points (x, y) of a small line that is drawn instead of text.
     """
 
     text: str
@@ -55,6 +56,8 @@ class Entry:
     mark: str = ""
     best: bool = False
     title: str = ""
+    apart: bool = False
+    line: tuple[tuple[float, float], ...] = ()
 
 
 @dataclass(frozen=True)
