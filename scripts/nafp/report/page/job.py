@@ -52,11 +52,12 @@ def write_page(
     folder: Path,
     listening: str | Path,
     threads: int,
+    misses: str | Path | None = None,
 ) -> None:
     """The page, index.html, and the summary that a run of the workflow ends with.
 
     ``studies``: name -> question, figures, name -> file, and ladders, as in `Study`. ``closer``: the figures of no single
-    study.
+    study. ``listening``, ``misses``: files of `nafp.report.page.sound_demo` and `nafp.report.misses.replay`.
     """
     tables = {name: folder / f"{name}.csv" for name in studies}
     sections = [
@@ -74,10 +75,11 @@ def write_page(
     places = Path(origin.benchmarks), Path(origin.verification)
     facts = provenance.collect(origin.config, table, cells, *places, threads)
     heard = read_json(listening)
-    heard["names"] = run_labels(table)
+    heard["names"] = names = run_labels(table)
+    missed = read_json(misses) | {"names": names} if misses else None
     state = _what_is_missing(origin.planned - len(cells), origin.planned)
     title = f"Neural Audio Fingerprint: {origin.dataset}"
-    text = render_page(title, figures, sections, _captioned(closer), heard, facts, state)
+    text = render_page(title, figures, sections, _captioned(closer), heard, facts, state, missed)
     page.write_text(text, encoding="utf-8")
 
     lines = [f"{entry['value']:>8}  {entry['text']}" for entry in figures] + [state] * bool(state)

@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from nafp.evaluation.metrics import METRICS
 from nafp.report.page.heat import heat_of
+from nafp.report.page.misses import missed_of
 from nafp.report.tables.cells import plain
 from nafp.report.tables.formats import caption
 from nafp.report.tables.ladders import Matrix
@@ -55,12 +56,14 @@ def render_page(
     listening: Mapping[str, Any] | None = None,
     provenance: Mapping[str, Any] | None = None,
     state: str = "",
+    misses: Mapping[str, Any] | None = None,
 ) -> str:
     """Render the scoreboard as one self-contained HTML document.
 
     `headline`: as from `headline.headline`. `closer`: figures that belong to no single study, pairs of caption and SVG text.
     `listening`: as from `listening.listen`, with steps (of `listening.chain_steps`), ladders (of `listening.excerpts`), note, and
     names, run -> short name.
+    `misses`: as from `nafp.report.misses.replay.write_misses`, with names, as `listening` has.
     `provenance`: any nesting of mappings, lists and plain values. `state`: a sentence on what is missing.
     """
     environment = Environment(
@@ -83,6 +86,7 @@ def render_page(
         meanings={name: METRICS[name].meaning for name in METRICS if name in shown},
         closer=[(text, _data_uri(svg)) for text, svg in closer],
         listening=_listening(listening or {}),
+        missed=missed_of(misses or {}),
         published=any((section.table["source"] != OURS).any() for section in sections),
         provenance=provenance or {},
         origins=ORIGINS,
