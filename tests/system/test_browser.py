@@ -1,13 +1,16 @@
 """The page in a real browser: Debian's Chromium, headless, from a file on disk."""
 
-import shutil
+import json
 
 import numpy as np
 import pytest
 from boards import FIELDS, heard, tabulated, write_grid, write_ladders
+from browsers import HOSTILE, NEEDS_CHROMIUM, complaints, look, opened
+from replays import FULL, NONE, made_up_replay
 
 from nafp.grid import run_name
 from nafp.report.figures import pareto, plots
+from nafp.report.misses.replay import write_misses
 from nafp.report.page.headline import headline
 from nafp.report.page.media import sound
 from nafp.report.page.page import Section, render_page
@@ -15,12 +18,7 @@ from nafp.report.tables.cells import run_labels
 from nafp.report.tables.ladders import matrix_of
 from nafp.report.tables.study import Study
 
-webdriver = pytest.importorskip("selenium.webdriver")
-pytestmark = pytest.mark.skipif(
-    not (shutil.which("chromium") and shutil.which("chromedriver")),
-    reason="no Chromium here; Debian: apt-get install chromium chromium-driver",
-)
-HOSTILE = ["<script>document.title='broken'</script>", "\"'><img src=x onerror=alert(1)>", "x" * 200, "Песня 歌 أغنية"]
+pytestmark = NEEDS_CHROMIUM
 
 
 @pytest.fixture(scope="module")
@@ -44,27 +42,19 @@ def page(tmp_path_factory):
     sections.append(Section("climb", "?", many, (), matrix_of(cells_of_ladders, study)))
     tone = sound(np.sin(np.arange(8000) / 3))
     shown["ladders"] = {name: tone for ladder in study.ladders for name in ladder["sets"]}
-    html = render_page(
-        HOSTILE[0], headline(cells), sections, figures, shown, {"config": {HOSTILE[1]: HOSTILE}}, "1 is missing."
-    )
+    replay = made_up_replay(folder / "e", {"files": 0.4, "noise_m5": 0.1}, titles=HOSTILE)
+    write_misses(replay, folder / "misses.json", folder / "songs.csv", threads=1)
+    missed = json.loads((folder / "misses.json").read_text()) | {"names": {FULL: HOSTILE[2], NONE: HOSTILE[1]}}
+    provenance = {"config": {HOSTILE[1]: HOSTILE}}
+    html = render_page(HOSTILE[0], headline(cells), sections, figures, shown, provenance, "1 is missing.", missed)
     (folder / "index.html").write_text(html, encoding="utf-8")
     return folder / "index.html"
 
 
 @pytest.fixture(scope="module")
 def browser(page):
-    options = webdriver.ChromeOptions()
-    options.binary_location = shutil.which("chromium")
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--mute-audio"):
-        options.add_argument(argument)
-    options.add_argument("--autoplay-policy=no-user-gesture-required")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    service = webdriver.ChromeService(shutil.which("chromedriver"))
-    driver = webdriver.Chrome(options=options, service=service)
-    driver.set_script_timeout(60)
-    driver.get(page.as_uri())
-    yield driver
-    driver.quit()
+    with opened(page) as driver:
+        yield driver
 
 
 @pytest.fixture
@@ -74,18 +64,6 @@ def fresh(browser, page):
     browser.get(page.as_uri())
     yield browser
     assert complaints(browser) == []
-
-
-def complaints(browser):
-    return [entry for entry in browser.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")]
-
-
-def look(browser, width=1400, scheme="light", media=""):
-    """Look at the page on a screen of so many pixels, or as it is printed."""
-    metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-    features = [{"name": "prefers-color-scheme", "value": scheme}]
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features, "media": media})
 
 
 def shown_rows(browser, table="study-1-table"):
@@ -238,7 +216,8 @@ def test_a_print_has_all_that_the_screen_has_and_no_controls(fresh):
     fresh.execute_script("dispatchEvent(new Event('beforeprint'))")
     assert fresh.execute_script("return [...document.querySelectorAll('details')].every((one) => one.open)")
     assert fresh.execute_script("return document.documentElement.scrollWidth") <= 760
-    hidden = """return [...document.querySelectorAll('.segment, .card, dl, tr')].filter((e) => !e.checkVisibility()).length"""
+    hidden = """return [...document.querySelectorAll('.segment, .missed, .card, dl, tr')]
+      .filter((e) => !e.checkVisibility()).length"""
     assert fresh.execute_script(hidden) == 0
 
 

@@ -42,7 +42,7 @@ def test_every_part_is_there(finished):
         "scale",
     }
     assert {p.name for p in board.iterdir()} == {
-        *("index.html", "summary.txt", "listening.json", "misses.csv"),
+        *("index.html", "summary.txt", "listening.json", "misses.csv", "heard_misses.json", "hard_songs.csv"),
         *(f"{study}.{kind}" for study in figures for kind in ("csv", "md", "tex")),
         *(f"{name}.{kind}" for name in drawn for kind in ("svg", "png")),
     }
@@ -247,8 +247,8 @@ def test_rivals_in_the_same_tables(finished, tmp_path):
         1,
         1,
     )
-    drawn = {"make_table", "plot", "plot_misses", "plot_scale", "plot_similarity", "build_page"}
-    assert jobs.keys() <= drawn  # nothing is trained, fingerprinted, searched or listened to again
+    drawn = {"make_table", "plot", "plot_misses", "hear_misses", "plot_scale", "plot_similarity", "build_page"}
+    assert jobs.keys() <= drawn  # nothing is trained, fingerprinted or searched again
     done = snakemake(folder, config=config)
     assert done.returncode == 0, done.stdout[-3000:]
     scores = folder / "results/demo/scores"

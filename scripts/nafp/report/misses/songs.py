@@ -30,7 +30,8 @@ def song_numbers(hits: pd.DataFrame, songs: np.ndarray, names: Sequence[str], ma
     pairs = pairs[pairs["rival"].to_numpy() != songs[answered["truth"]]]
     counted = pairs.groupby(["song", "rival"], observed=True).size().rename("times").reset_index()
     counted = counted.sort_values(["times", "rival"], ascending=[False, True]).drop_duplicates("song").set_index("song")
-    table["taken_for"] = counted["rival"].map(lambda song: names[song]).reindex(table.index).fillna("")
+    rivals = {song: names[rival] for song, rival in counted["rival"].items()}
+    table["taken_for"] = [rivals.get(song, "") for song in table.index]
     table["times"] = counted["times"].reindex(table.index).fillna(0).astype(int)
     return table.rename_axis("song").reset_index().astype({"song": str})
 
