@@ -212,8 +212,6 @@ def misses_to_hear(there=lambda files: True):
     answering = [run for run in systems if any(run in cells for cells in found.values())]
     splits = {split: packed(split) for split in ("dummy", "test_db")}
     heard = {name: cells for name, cells in found.items() if answering[0] in cells and there(splits.values())}
-    trained = bool(answering) and kind_of(answering[0]).trained
-    features = (sections_of(grid.parse_run(answering[0])["recipe"]) if trained else config)["features"]
     sets = [
         {
             **{"name": name, "packed": packed(split_of_set(name)), **degradation_of(name)},
@@ -221,8 +219,17 @@ def misses_to_hear(there=lambda files: True):
         }
         for name, cells in heard.items()
     ]
-    seed = {"seed": config["search"]["seed"]}
-    return {"sets": sets, "packed": splits, "features": features, **config["scoreboard"]["misses"], **seed}
+    numbers = {**config["scoreboard"]["misses"], "seed": config["search"]["seed"]}
+    return {"sets": sets, "packed": splits, **features_seen_by(answering[0] if heard else None), **numbers}
+
+
+def features_seen_by(run):
+    """The log-mel images of a run: their settings, or the weights that state them; the config's for one without a network."""
+    kind = kind_of(run) if run else None
+    if kind and kind.network and not kind.trained:
+        return {"features": f"{RESULTS}/runs/{run}/epoch={kind.epoch}.safetensors", "seen": True}
+    seen = bool(kind and kind.trained)
+    return {"features": (sections_of(grid.parse_run(run)["recipe"]) if seen else config)["features"], "seen": seen}
 
 
 def all_misses(wildcards):
@@ -238,6 +245,12 @@ def cells_of_misses(wildcards):
 def hits_of_misses(wildcards):
     """The per-query tables beside them, as input."""
     return hits_of(cells_of_misses(wildcards))
+
+
+def weights_for_misses(wildcards):
+    """The weights that state what the pictures are to be like, as input."""
+    features = misses_to_hear()["features"]
+    return features if isinstance(features, str) else []
 
 
 def packed_for_misses(wildcards):

@@ -221,6 +221,7 @@ rule hear_misses:
         cells=cells_of_misses,
         hits=hits_of_misses,
         packed=packed_for_misses,
+        weights=weights_for_misses,
     output:
         misses=f"{BOARD}/heard_misses.json",
         songs=f"{BOARD}/hard_songs.csv",

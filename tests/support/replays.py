@@ -108,7 +108,7 @@ def made_up_replay(
         }
         packed_queries = write_split(queries, folder / f"{name}.npy")
         sets.append({"name": name, **WORDS[name], "packed": packed_queries, "cells": cells})
-    settings = {"features": {"n_mels": 64}, "queries": 24, "of_set": 12, "seed": 0}
+    settings = {"features": {"n_mels": 64}, "seen": True, "queries": 24, "of_set": 12, "seed": 0}
     return Replay(sets=sets, packed=packed, **settings | changes)
 
 

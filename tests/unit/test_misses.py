@@ -24,9 +24,11 @@ from replays import (
     samples_of,
     table_of,
 )
+from safetensors.torch import save_file
 
 from nafp.audio.splits import Split
 from nafp.model.features import LogMel
+from nafp.model.model import build_model
 from nafp.report.misses import choice, sounds
 from nafp.report.misses.kinds import KINDS
 from nafp.report.misses.replay import SONGS_SHOWN, write_misses
@@ -174,7 +176,10 @@ def test_of_a_run_that_finds_all_the_narrowest_hits_are_heard(tmp_path):
     np.testing.assert_allclose(found, lead, atol=1e-4)
     page = missed_of(shown)
     assert page["kinds"] == [NARROW] and "before the next" in page["queries"][0]["why"]
-    assert "0 of 66 missed" in render_page("T", [], [], misses=shown)
+    text = render_page("T", [], [], misses=shown)
+    assert (
+        "0 of 66 missed" in text and f"{FULL} finds all queries of 1&nbsp;s; these 12 by the smallest margins." in text
+    )
 
 
 def test_pictures_are_what_the_encoder_sees(tmp_path, monkeypatch):
@@ -228,10 +233,22 @@ def test_queries_of_unknown_places_are_judged_by_song(raw_sounds, tmp_path):
 
 def test_methods_without_a_network_are_heard_too(tmp_path):
     runs = ["method=marks", "external=theirs"]
-    shown, table = written(made_up_replay(tmp_path, {"files": 0.3}, runs=runs), tmp_path)
+    shown, table = written(made_up_replay(tmp_path, {"files": 0.3}, runs=runs, seen=False), tmp_path)
     assert shown["runs"] == runs and set(table["run"]) == set(runs)
     assert len(shown["queries"]) == 12
-    assert "missed by external=theirs too" in render_page("T", [], [], misses=shown)
+    text = render_page("T", [], [], misses=shown)
+    assert "missed by external=theirs too" in text and "since this run has no encoder here" in text
+
+
+def test_the_pictures_of_weights_of_others_are_as_these_say(tmp_path, monkeypatch):
+    model = {"variant": "release", "width": 2}
+    settings = {"features": {"n_mels": 32}, "model": model, "dim": 16}
+    tensors = {name: tensor.contiguous() for name, tensor in build_model(**settings).state_dict().items()}
+    save_file(tensors, tmp_path / "w.safetensors", {"settings": json.dumps(settings)})
+    shapes = []
+    monkeypatch.setattr(sounds, "grey_image", lambda image: shapes.append(image.shape) or "")
+    written(made_up_replay(tmp_path, features=str(tmp_path / "w.safetensors")), tmp_path)
+    assert set(shapes) == {(32, 32)}
 
 
 def test_without_any_cell_that_is_said(tmp_path):

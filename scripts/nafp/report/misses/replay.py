@@ -16,6 +16,7 @@ from nafp.evaluation.cell import Cell, table_beside
 from nafp.evaluation.metrics import METRICS, columns
 from nafp.files import atomic_write, damaged_file_errors
 from nafp.model.features import LogMel
+from nafp.model.weights import settings_of
 from nafp.report.misses.choice import Outcomes, choose, match_of
 from nafp.report.misses.kinds import kinds_of, silent
 from nafp.report.misses.songs import COLUMNS, hardest_first, song_numbers
@@ -62,12 +63,14 @@ class Replay:
     """What misses are chosen from.
 
     ``sets``: fields of `QuerySet`; every set has a cell of the first set's first run, whose misses are heard. ``packed``: dummy
-    and test_db. ``features``: of the pictures. ``queries``, ``of_set``: how many are heard, and of one query set, at most.
+    and test_db. ``features``: of the pictures, or the weights that state them; ``seen``: whether an encoder of the first run
+    sees such pictures. ``queries``, ``of_set``: how many are heard, and of one query set, at most.
     """
 
     sets: Sequence[Mapping[str, Any]]
     packed: Mapping[str, str]
-    features: Mapping[str, Any]
+    features: Mapping[str, Any] | str
+    seen: bool
     queries: int
     of_set: int
     seed: int
@@ -77,7 +80,15 @@ def write_misses(replay: Replay, misses: Path, songs: Path, threads: int) -> Non
     """``misses``: what the page shows, as JSON. ``songs``: the hit rates of each song, as CSV."""
     compute.set_up(threads, gpu=False)
     sets = [QuerySet(**one) for one in replay.sets]
-    shown: dict[str, Any] = {"media": {}, "runs": [], "sets": [], "queries": [], "songs": {}, "note": ""}
+    shown: dict[str, Any] = {
+        "media": {},
+        "runs": [],
+        "sets": [],
+        "queries": [],
+        "songs": {},
+        "seen": replay.seen,
+        "note": "",
+    }
     table = pd.DataFrame(columns=["song"])
     if sets:
         searched = Songs(*(Split.open(replay.packed[split]) for split in ("dummy", "test_db")))
@@ -131,7 +142,8 @@ def replayed(sets: Sequence[QuerySet], searched: Songs, replay: Replay) -> dict[
     clips = [Split.open(one.packed) for one in sets]
     outcomes = [outcomes_of(one, first, searched, split) for one, split in zip(sets, clips, strict=True)]
     chosen = choose(outcomes, replay.queries, replay.of_set, replay.seed)
-    heard = Clips(searched, LogMel(**replay.features).eval())
+    features = settings_of(replay.features)["features"] if isinstance(replay.features, str) else replay.features
+    heard = Clips(searched, LogMel(**features).eval())
     queries, counts = [], []
     for number, (one, split, outcome, rows) in enumerate(zip(sets, clips, outcomes, chosen, strict=True)):
         others = (

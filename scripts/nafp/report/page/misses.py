@@ -20,16 +20,17 @@ def missed_of(misses: Mapping[str, Any]) -> dict[str, Any]:
     sets = [set_of(one) for one in misses.get("sets", [])]
     queries = [query_of(one, sets[one["set"]], runs, names) for one in misses.get("queries", [])]
     kinds = [kind for kind in (*KINDS, NARROW) if any(one["kind"] == kind for one in queries)]
-    songs = misses.get("songs", {})
+    songs, found = misses.get("songs", {}), sum(one["found"] for one in queries)
     return {
         "media": misses.get("media", {}),
         "queries": queries,
+        "heard": {"missed": len(queries) - found, "found": found},
         "degradations": list(dict.fromkeys(one["set"]["degradation"] for one in queries)),
         "kinds": kinds,
         "runs": [(number, names.get(run, run)) for number, run in enumerate(runs)],
-        "sets": [one for one in sets if one["queries"]],
         "seconds": queries[0]["seconds"] if queries else 0,
         "songs": songs and {**songs, "runs": [names.get(run, run) for run in songs["runs"]]},
+        "seen": misses.get("seen", False),
         "note": misses.get("note", ""),
     }
 
