@@ -178,7 +178,8 @@ def test_of_a_run_that_finds_all_the_narrowest_hits_are_heard(tmp_path):
     assert page["kinds"] == [NARROW] and "before the next" in page["queries"][0]["why"]
     text = render_page("T", [], [], misses=shown)
     assert (
-        "0 of 66 missed" in text and f"{FULL} finds all queries of 1&nbsp;s; these 12 by the smallest margins.\nPictures" in text
+        "0 of 66 missed" in text
+        and f"{FULL} finds all queries of 1&nbsp;s; these 12 by the smallest margins.\nPictures" in text
     )
 
 
