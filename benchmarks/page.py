@@ -2,21 +2,24 @@
 
 PYTHONPATH=scripts:tests/support python benchmarks/page.py [--runs 50] [--indexes 8] [--cpu] >> benchmarks/page.md
 
-Tables with their tests, plots, a sound demo of six networks and the page; the made-up cells are written before.
+Tables with tests, plots, a sound demo of six networks, 24 missed queries, the page; the made-up cells are written before.
 """
 
 import argparse
 import datetime
+import json
 import tempfile
 import time
 from pathlib import Path
 
 from boards import FIELDS, PUBLISHED, heard, tabulated, write_grid
+from replays import made_up_replay
 
 from nafp.evaluation.song_hits import read_hits
 from nafp.grid import run_name
 from nafp.jobfacts import processor
 from nafp.report.figures import pareto, plots
+from nafp.report.misses.replay import write_misses
 from nafp.report.page.headline import headline, winner
 from nafp.report.page.page import Section, Top, render_page
 from nafp.report.tables.cells import run_labels
@@ -38,6 +41,9 @@ def main() -> None:
         folder = Path(name)
         paths = write_grid(folder, runs, [f"index{i}" for i in range(options.indexes)], QUERIES)
         sounds = heard([run_name(FIELDS | run) for run in runs[:6]], [f"song {i}" for i in range(12)], segments=12)
+        replay = made_up_replay(folder / "misses", {"files": 0.4, "noise_m5": 0.1}, features={})
+        write_misses(replay, folder / "misses.json", folder / "hard_songs.csv", threads=1)
+        missed = json.loads((folder / "misses.json").read_text())
         read_hits.cache_clear()
         clock = time.process_time if options.cpu else time.perf_counter
         began = clock()
@@ -53,13 +59,9 @@ def main() -> None:
         plotted = clock()
         figures = [(name, (folder / f"{name}.svg").read_text(encoding="utf-8")) for name in "abc"]
         shown = sounds | {"names": run_labels(cells)}
-        page = render_page(
-            "Benchmark",
-            Top(figures=headline(cells), winner=winner(cells)),
-            [Section("table3", "All of it", table, figures)],
-            [],
-            shown,
-        )
+        sections = [Section("table3", "All of it", table, figures)]
+        top = Top(figures=headline(cells), winner=winner(cells))
+        page = render_page("Benchmark", top, sections, [], shown, misses=missed)
         done = clock()
     times = (
         f"{done - began:.1f} s (tables {tabled - began:.1f}, plots {plotted - tabled:.1f}, page {done - plotted:.1f})"

@@ -215,6 +215,35 @@ rule listen:
         "../scripts/listen.py"
 
 
+rule hear_misses:
+    """Queries that the default run misses, what was answered and what is right, as sounds and pictures; which songs are hard."""
+    input:
+        cells=cells_of_misses,
+        hits=hits_of_misses,
+        packed=packed_for_misses,
+        weights=weights_for_misses,
+    output:
+        misses=f"{BOARD}/heard_misses.json",
+        songs=f"{BOARD}/hard_songs.csv",
+    log:
+        log_of("hear_misses"),
+    benchmark:
+        benchmark_of("hear_misses")
+    conda:
+        "../envs/listen.yaml"
+    threads: 2
+    resources:
+        mem_mb=scale_with_input(3000),
+        runtime=scale_with_input(30),
+    params:
+        code=code("hear_misses"),
+        replay=all_misses,
+    message:
+        "looking for missed queries to hear"
+    script:
+        "../scripts/hear_misses.py"
+
+
 rule build_page:
     """The page that shows all studies, and the lines that a run of the workflow ends with."""
     input:
@@ -224,6 +253,8 @@ rule build_page:
         figures=[file for study in STUDIES for file in all_figures(study).values()],
         closer=list(detail_figures().values()),
         listening=f"{BOARD}/listening.json",
+        misses=f"{BOARD}/heard_misses.json",
+        songs=f"{BOARD}/hard_songs.csv",
     output:
         page=report(
             f"{BOARD}/index.html",
@@ -269,6 +300,7 @@ rule scoreboard:
         published=content_of(PUBLISHED),
         board=board_so_far,
         demo=demo_so_far,
+        misses=misses_so_far,
         mtimes=mtimes_so_far,
     message:
         "writing the scoreboard of what has finished"

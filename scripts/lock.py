@@ -28,8 +28,8 @@ STAGES = {  # what the scripts of a stage import, directly or through the librar
     "chromaprint": SEARCH,
     "milvus": [*SEARCH, "faiss-cpu", "milvus-lite", "pymilvus"],  # not faiss-gpu, which faiss-cpu would overwrite
     "listen": [
-        *("av", "faiss-cpu", "faiss-gpu", "numpy", "pandas", "pillow", "safetensors", "scipy", "soundfile", "torch"),
-        "tqdm",
+        *("av", "faiss-cpu", "faiss-gpu", "numpy", "pandas", "pillow", "pyarrow", "safetensors", "scipy", "soundfile"),
+        *("torch", "tqdm"),
     ],
     "scoreboard": ["jinja2", "matplotlib", "numpy", "pandas", "pyarrow", "scipy", "seaborn", "soundfile", "tqdm"],
 }

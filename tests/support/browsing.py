@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,15 @@ needs_browser = pytest.mark.skipif(
     not (find_spec("selenium") and shutil.which("chromium") and shutil.which("chromedriver")),
     reason="no Selenium or Chromium here; Debian: apt-get install chromium chromium-driver",
 )
+HOSTILE = ["<script>document.title='broken'</script>", "\"'><img src=x onerror=alert(1)>", "x" * 200, "Песня 歌 أغنية"]
+
+
+@contextmanager
+def opened(page: Path) -> Iterator:
+    """A browser that has opened a file."""
+    with open_browser() as driver:
+        driver.get(page.as_uri())
+        yield driver
 
 
 @contextmanager

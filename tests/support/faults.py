@@ -175,6 +175,7 @@ JOBS = {
         (f"{BOARD}/similarity.svg", f"{BOARD}/similarity.png"), f"fingerprints/{RUN}/test_query.npy"
     ),
     "listen": Job((f"{BOARD}/listening.json",), "data/packed/bg_test.npy"),
+    "hear_misses": Job((f"{BOARD}/heard_misses.json", f"{BOARD}/hard_songs.csv"), f"scores/{RUN}/l2.hits.parquet"),
     "build_page": Job((f"{BOARD}/index.html", f"{BOARD}/summary.txt"), f"{BOARD}/listening.json"),
     "scoreboard": Job((f"{BOARD}/so_far",), f"scores/{RUN}/l2.hits.parquet"),
     "calibrate": Job((f"runs/{RUN}.limits.json",), "data/packed/val_query.npy"),

@@ -1,16 +1,19 @@
 """The page in a real browser: Debian's Chromium, headless, from a file on disk."""
 
+import json
 from pathlib import Path
 from urllib.parse import unquote
 
 import numpy as np
 import pytest
 from boards import FIELDS, heard, tabulated, write_grid, write_ladders
-from browsing import complaints, look, needs_browser, open_browser
+from browsing import HOSTILE, complaints, look, needs_browser, opened
+from replays import FULL, NONE, made_up_replay
 
 from nafp.evaluation.cell import Cell, table_beside
 from nafp.grid import run_name
 from nafp.report.figures import pareto, plots
+from nafp.report.misses.replay import write_misses
 from nafp.report.page.headline import headline
 from nafp.report.page.links import links_of
 from nafp.report.page.media import sound
@@ -22,7 +25,6 @@ from nafp.report.tables.study import Study
 keys = pytest.importorskip("selenium.webdriver.common.keys").Keys
 AXE = (Path(pytest.importorskip("axe_playwright_python").__file__).parent / "axe.min.js").read_text(encoding="utf-8")
 pytestmark = needs_browser
-HOSTILE = ["<script>document.title='broken'</script>", "\"'><img src=x onerror=alert(1)>", "x" * 200, "Песня 歌 أغنية"]
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +48,9 @@ def page(tmp_path_factory):
     sections.append(Section("climb", "?", many, (), matrix_of(cells_of_ladders, study)))
     tone = sound(np.sin(np.arange(8000) / 3))
     shown["ladders"] = {name: tone for ladder in study.ladders for name in ladder["sets"]}
+    replay = made_up_replay(folder / "e", {"files": 0.4, "noise_m5": 0.1}, titles=HOSTILE)
+    write_misses(replay, folder / "misses.json", folder / "songs.csv", threads=1)
+    missed = json.loads((folder / "misses.json").read_text()) | {"names": {FULL: HOSTILE[2], NONE: HOSTILE[1]}}
     html = render_page(
         HOSTILE[0],
         Top(figures=headline(cells)),
@@ -56,6 +61,7 @@ def page(tmp_path_factory):
         "1 is missing.",
         links=links_of(cells, run_labels(cells), folder / "a", folder),
         legend={"column": {"N": HOSTILE[1]}, "aug": {"none": HOSTILE[0]}, "index": {"l2": "exact search"}},
+        misses=missed,
     )
     (folder / "index.html").write_text(html, encoding="utf-8")
     return folder / "index.html"
@@ -63,8 +69,7 @@ def page(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def browser(page):
-    with open_browser() as driver:
-        driver.get(page.as_uri())
+    with opened(page) as driver:
         yield driver
 
 
@@ -248,7 +253,8 @@ def test_a_print_has_all_that_the_screen_has_and_no_controls(fresh):
     fresh.execute_script("dispatchEvent(new Event('beforeprint'))")
     assert fresh.execute_script("return [...document.querySelectorAll('details')].every((one) => one.open)")
     assert fresh.execute_script("return document.documentElement.scrollWidth") <= 760
-    hidden = """return [...document.querySelectorAll('.segment, .card, dl, tr')].filter((e) => !e.checkVisibility()).length"""
+    hidden = """return [...document.querySelectorAll('.segment, .missed, .card, dl, tr')]
+      .filter((e) => !e.checkVisibility()).length"""
     assert fresh.execute_script(hidden) == 0
 
 

@@ -18,6 +18,7 @@ from nafp.audio.splits import Split
 from nafp.evaluation.cell import table_beside
 from nafp.grid import run_name
 from nafp.report.figures import misses, pareto, plots, similarity
+from nafp.report.misses import kinds
 from nafp.report.page import listening, media, provenance
 from nafp.report.page import page as page_module
 from nafp.report.page.headline import headline
@@ -94,7 +95,7 @@ def history():
 
 
 def draw_misses(cells, path):
-    shares = pd.Series([50, 20, 10, 10, 5, 4, 1, 0], index=list(misses.KINDS))
+    shares = pd.Series([50, 20, 10, 10, 5, 4, 1, 0], index=list(kinds.KINDS))
     misses.plot_answers({name: shares for name in cells["aug"].unique()}, 1, 40, path)
 
 
@@ -186,7 +187,7 @@ def test_kinds_of_answers_by_hand():
     )  # the right one and its neighbour with one far off,
     hits["top1_song"] = hits["place1"].between(20, 29) & (hits.index < 10)  # another time of the song with another song
     quiet = np.array([False] * 6 + [True, True] + [False] * 3)  # a miss in silence, and a hit there
-    counts = misses.kinds_of_answers(hits, songs, 20, quiet)
+    counts = kinds.kinds_of_answers(hits, songs, 20, quiet)
     assert counts.to_dict() == {
         "exact": 2,
         "near (± 1 segment)": 1,
@@ -202,7 +203,7 @@ def test_kinds_of_answers_by_hand():
 def test_silence_is_below_60_db():
     loud, soft = np.full(SEGMENT, 40, np.int16), np.full(SEGMENT, 30, np.int16)  # -58 and -61 dBFS
     split = Split.of_clips([loud, soft, np.zeros(100, np.int16)], ["a/a", "a/b", "a/c"])
-    assert misses.silent(split, np.array([0, 1, 2])).tolist() == [False, True, True]
+    assert kinds.silent(split, np.array([0, 1, 2])).tolist() == [False, True, True]
 
 
 def test_a_similarity_matrix_is_of_one_song():

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 import soundfile as sf
 import yaml
-from recount import answers, check_table
+from recount import answers, by_song, check_table
 from wavs import data_set, write
 from workflow import FULL, NONE, ROOT, copy_project, planned, run_snakemake, snakemake, tiny
 
@@ -42,7 +42,7 @@ def test_every_part_is_there(finished):
         "scale",
     }
     assert {p.name for p in board.iterdir()} == {
-        *("index.html", "summary.txt", "listening.json", "misses.csv"),
+        *("index.html", "summary.txt", "listening.json", "misses.csv", "heard_misses.json", "hard_songs.csv"),
         *(f"{study}.{kind}" for study in figures for kind in ("csv", "md", "tex")),
         *(f"{name}.{kind}" for name in drawn for kind in ("svg", "png")),
     }
@@ -147,6 +147,28 @@ def test_every_rate_of_the_page_comes_from_the_per_query_tables(finished):
         assert sum(int(total[i]) for total in totals) == page.count(f'class="verdict {kind}"')
 
 
+def test_missed_queries_and_hard_songs_come_from_the_per_query_tables(finished):
+    board = finished / "results/demo/scoreboard"
+    shown, songs = json.loads((board / "heard_misses.json").read_text()), pd.read_csv(board / "hard_songs.csv")
+    assert shown["runs"] == [FULL, NONE]
+    tables = {run: finished / f"results/demo/scores/{run}/epoch=best/l2.hits.parquet" for run in (FULL, NONE)}
+    hits = pd.read_parquet(tables[FULL]).query("length == 1")
+    again = answers(tables[FULL], 1, rows_a_song=15)
+    assert len(shown["queries"]) == 12 and shown["sets"][0]["missed"] == (~again["exact"]).sum()
+    for query in shown["queries"]:
+        (number,) = np.flatnonzero(
+            (hits["song"].map(lambda p: Path(p).stem) == query["song"]) & (hits["start"] == query["at_s"])
+        )
+        assert again["exact"].iloc[number] == query["found"]
+        assert query["found"] or query["answered"]["score"] == pytest.approx(hits["score1"].iloc[number], abs=1e-4)
+    for run, table in tables.items():
+        counted = by_song(table, "exact", 5, rows_a_song=15)
+        rates = songs[songs["run"] == run].sort_values("song")["long_pct"]
+        assert rates.tolist() == pytest.approx([100 * hits / n for hits, n in counted])
+    page = (board / "index.html").read_text(encoding="utf-8")
+    assert page.count('<article class="missed"') == 12 and 'href="hard_songs.csv"' in page
+
+
 def test_snakemakes_own_report(finished, tmp_path):
     """Every table, plot and the page, each with a caption, in its category and labelled by its study."""
     done = snakemake(finished, "--report", str(tmp_path / "report.zip"))
@@ -194,6 +216,8 @@ def test_the_scoreboard_of_what_has_finished(finished, tmp_path):
     assert absent["row"].nunique() == 3
     assert absent["hit_rate_pct"].isna().all()
     assert not cell.exists()
+    heard = json.loads((folder / "results/demo/scoreboard/so_far/heard_misses.json").read_text())
+    assert heard["runs"] == [FULL] and heard["queries"]
     assert not (folder / "results/demo/scoreboard/so_far/similarity.svg").exists()
     assert "scoreboard" not in planned(folder, "scoreboard")
     (tmp_path / "aside.json").rename(cell)
@@ -247,8 +271,8 @@ def test_rivals_in_the_same_tables(finished, tmp_path):
         1,
         1,
     )
-    drawn = {"make_table", "plot", "plot_misses", "plot_scale", "plot_similarity", "build_page"}
-    assert jobs.keys() <= drawn  # nothing is trained, fingerprinted, searched or listened to again
+    drawn = {"make_table", "plot", "plot_misses", "hear_misses", "plot_scale", "plot_similarity", "build_page"}
+    assert jobs.keys() <= drawn  # nothing is trained, fingerprinted or searched again
     done = snakemake(folder, config=config)
     assert done.returncode == 0, done.stdout[-3000:]
     scores = folder / "results/demo/scores"

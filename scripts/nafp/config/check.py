@@ -112,9 +112,11 @@ def unknown_names(config: Mapping) -> list[str]:
 
 
 def taken_names(root: Path) -> set[str]:
-    """Names that no study may have: those of the rules, and of a table on the scoreboard that is no study's."""
+    """Names that no study may have: those of the rules, and of the tables on the scoreboard that are no study's."""
     texts = [path.read_text(encoding="utf-8") for path in (root / "Snakefile", *(root / "rules").glob("*.smk"))]
-    return {"misses"} | {name for text in texts for name in re.findall(r"^ *rule (\w+):", text, flags=re.MULTILINE)}
+    return {"misses", "hard_songs"} | {
+        name for text in texts for name in re.findall(r"^ *rule (\w+):", text, flags=re.MULTILINE)
+    }
 
 
 def impossible_names(config: Mapping, taken: Collection[str]) -> list[str]:

@@ -9,8 +9,10 @@ from nafp.report.page.job import Origin, write_page
 from nafp.report.tables.job import write_limits, write_table
 
 
-def write_board(board: Mapping[str, Any], folder: Path, listening: str | Path, threads: int) -> None:
-    """All files of the scoreboard of what has finished, but for the sound demo, which is there.
+def write_board(
+    board: Mapping[str, Any], folder: Path, listening: str | Path, threads: int, misses: str | Path | None = None
+) -> None:
+    """All files of the scoreboard of what has finished, but for the sound demo and the missed queries, which are there.
 
     ``board``: ``origin`` and ``look``, the fields of ``Origin`` and ``Look``; ``studies``: name -> study, cells, histories
     and figures (names); ``cells``: all of them; ``misses``, ``similarity``, ``scale``: arguments of ``draw_...``, or None.
@@ -30,4 +32,4 @@ def write_board(board: Mapping[str, Any], folder: Path, listening: str | Path, t
         if board[figure]:
             closer[figure] = folder / f"{figure}.svg"
             draw(**board[figure], svg=closer[figure])
-    write_page(Origin(**board["origin"]), studies, closer, board["cells"], folder, listening, threads)
+    write_page(Origin(**board["origin"]), studies, closer, board["cells"], folder, listening, threads, misses)

@@ -11,6 +11,7 @@ from nafp.audio.splits import Split
 from nafp.evaluation.cell import table_beside
 from nafp.files import damaged_file_errors
 from nafp.report.figures import ladders, misses, pareto, plots, similarity
+from nafp.report.misses.kinds import kinds_of_answers, silent
 from nafp.report.tables.cells import load_cells, run_labels
 from nafp.report.tables.ladders import matrix_of
 from nafp.report.tables.published import load_published, of_study
@@ -70,8 +71,8 @@ def draw_misses(cells: Paths, packed: Mapping[str, str], svg: str | Path) -> Non
         with damaged_file_errors(table_beside(path)):
             hits = pd.read_parquet(table_beside(path), columns=COLUMNS)
         hits = hits[hits["length"] == hits["length"].min()]
-        quiet = misses.silent(query, hits["query"]) | misses.silent(db, hits["truth"] - rows)
-        counts[names[run]] = misses.kinds_of_answers(hits, songs, rows, quiet)
+        quiet = silent(query, hits["query"]) | silent(db, hits["truth"] - rows)
+        counts[names[run]] = kinds_of_answers(hits, songs, rows, quiet)
     misses.plot_answers(counts, float(table["seconds"].min()), int(table["songs"].max()), svg)
     found = pd.DataFrame(counts).T
     found.to_csv(Path(svg).with_suffix(".csv"), index_label="run")

@@ -58,11 +58,12 @@ def write_page(
     folder: Path,
     listening: str | Path,
     threads: int,
+    misses: str | Path | None = None,
 ) -> None:
     """The page, index.html, and the summary that a run of the workflow ends with.
 
     ``studies``: name -> question, figures, name -> file, and ladders, as in `Study`. ``closer``: the figures of no single
-    study.
+    study. ``listening``, ``misses``: files of `nafp.report.page.sound_demo` and `nafp.report.misses.replay`.
     """
     tables = {name: folder / f"{name}.csv" for name in studies}
     sections = [
@@ -81,6 +82,7 @@ def write_page(
     facts = provenance.collect(origin.config, table, benchmarks, verification, threads)
     heard = read_json(listening)
     heard["names"] = names
+    missed = read_json(misses) | {"names": names} if misses else None
     state = _what_is_missing(origin.planned - len(cells), origin.planned)
     title = f"Neural Audio Fingerprint: {origin.dataset}"
     results = benchmarks.parent
@@ -89,6 +91,7 @@ def write_page(
         "links": links_of(table, names, results, folder),
         "legend": legend(origin.config, table),
         "tensorboard": tensorboard_command(results),
+        "misses": missed,
     }
     text = render_page(title, top, sections, _captioned(closer), heard, facts, state, **behind)
     page.write_text(text, encoding="utf-8")

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from nafp.augment.chain import Chain
 from nafp.augment.steps import STEPS, names_of
 from nafp.model.model import Model
 from nafp.report.page.media import grey_image, picture, sound
+from nafp.report.songs import Songs
 from nafp.search.sequences import exact_neighbours
 from nafp.search.vectors import Database
 
@@ -29,32 +29,6 @@ class Run:
     name: str
     network: Model
     database: Database
-
-
-@dataclass(frozen=True)
-class Songs:
-    """The audio of a database: the segments of the distractors come first, then the test songs'."""
-
-    dummy: Split
-    db: Split
-
-    def locate(self, row: int) -> tuple[Split, int]:
-        """Split and segment number of a row of the database."""
-        first = len(self.dummy.segments)
-        return (self.dummy, row) if row < first else (self.db, row - first)
-
-    def cut(self, row: int) -> np.ndarray:
-        """(SEGMENT,) the samples of a row, from -1 to 1."""
-        split, segment = self.locate(row)
-        start = split.segments.start[segment]
-        return split.audio[start : start + SEGMENT].astype(np.float32) / 32768
-
-    def place(self, row: int) -> dict[str, Any]:
-        """Song, and seconds into it."""
-        split, segment = self.locate(row)
-        clip = split.segments.clip[segment]
-        at = (split.segments.start[segment] - split.clips["start"].iloc[clip]) / SAMPLE_RATE
-        return {"song": Path(split.clips["path"].iloc[clip]).stem, "at_s": round(float(at), 2)}
 
 
 def choose(db: Split, count: int, seed: int) -> np.ndarray:

@@ -17,6 +17,7 @@ from nafp.report.page.heat import heat_of
 from nafp.report.page.legend import settings_text
 from nafp.report.page.links import RunLinks, numbers_of
 from nafp.report.page.made import Made
+from nafp.report.page.misses import missed_of
 from nafp.report.tables.formats import caption
 from nafp.report.tables.ladders import Matrix
 from nafp.report.tables.layout import MISSING, Entry, Group, Layout, layout
@@ -73,12 +74,14 @@ def render_page(
     links: Sequence[RunLinks] = (),
     legend: Mapping[str, Mapping[str, str]] | None = None,
     tensorboard: str = "",
+    misses: Mapping[str, Any] | None = None,
 ) -> str:
     """Render the scoreboard as one self-contained HTML document.
 
     `closer`: figures that belong to no single study, pairs of caption and SVG text.
     `listening`: as from `listening.listen`, with steps (of `listening.chain_steps`), ladders (of `listening.excerpts`), note, and
     names, run -> short name.
+    `misses`: as from `nafp.report.misses.replay.write_misses`, with names, as `listening` has.
     `provenance`: any nesting of mappings, lists and plain values. `state`: a sentence on what is missing. `made`: the jobs behind
     the cells. `links`, `tensorboard`, `legend`: as from `links.links_of`, `links.tensorboard_command`, `legend.legend`.
     """
@@ -96,6 +99,7 @@ def render_page(
             meanings={name: METRICS[name].meaning for name in METRICS if name in shown},
             closer=[(text, _data_uri(svg)) for text, svg in closer],
             listening=_listening(listening or {}),
+            missed=missed_of(misses or {}),
             published=any((section.table["source"] != OURS).any() for section in sections),
             provenance=provenance or {},
             made=made,
