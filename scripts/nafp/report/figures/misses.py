@@ -5,9 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from matplotlib.colors import to_hex
 
 from nafp.audio.segments import SEGMENT
 from nafp.audio.splits import Split
+from nafp.report.figures.charts import bars_of
 from nafp.report.figures.style import colours, legend, note, plotted, short
 
 SILENCE_DBFS = -60
@@ -58,7 +60,7 @@ def kinds_of_answers(hits: pd.DataFrame, songs: np.ndarray, dummy_rows: int, qui
 def plot_answers(counts: Mapping[str, pd.Series], seconds: float, songs: int, path: str | Path) -> None:
     """Plot the kinds of answers (%) of each run to queries of so many seconds in so many songs.
 
-    Writes an SVG to `path`, and a PNG.
+    Writes an SVG to `path`, a PNG and a PDF.
     """
     with plotted(path, height=0.9 + 0.38 * len(counts)) as (figure, axes):
         table = pd.DataFrame(counts).T
@@ -88,6 +90,14 @@ def plot_answers(counts: Mapping[str, pd.Series], seconds: float, songs: int, pa
         axes.grid(False, axis="y")
         note(axes, f"n = {total:,} queries in {songs:,} songs")
         legend(figure, *axes.get_legend_handles_labels())
+
+
+def chart_of_answers(counts: Mapping[str, pd.Series], seconds: float, songs: int) -> dict:
+    """The specification of the same for the page (`charts.bars_of`)."""
+    table = pd.DataFrame({short(name): one for name, one in counts.items()}).T
+    colours = dict(zip(KINDS, map(to_hex, _colours()), strict=True))
+    note = f"n = {int(table.sum(axis=1).max()):,} queries in {songs:,} songs"
+    return bars_of(table, colours, f"top-1 answers to queries of {seconds:g} s, %", note)
 
 
 def _colours() -> list[tuple]:
