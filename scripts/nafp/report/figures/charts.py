@@ -12,17 +12,35 @@ from nafp.report.figures.colour import GREY
 from nafp.report.figures.drawing import DASHED, FLAGS, Axis, Drawing, Panel
 
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
-SHORT = {"name": "c", "series": "s", "line": "l", "at": "at", "asked": "n", "x": "x", "y": "y", "low": "low", "high": "high"}
+SHORT = {
+    "name": "c",
+    "series": "s",
+    "line": "l",
+    "at": "at",
+    "asked": "n",
+    "x": "x",
+    "y": "y",
+    "low": "low",
+    "high": "high",
+}
+LETTERS = {"join": "j", "dot": "d", "open": "o", "cross": "x", "spread": "i", "faint": "f"}
 _TEXT = 12.5  # pixels: no text is under 12
 CONFIG = {
     "background": None,
     "font": "system-ui, sans-serif",
     "padding": 2,
     "view": {"stroke": None, "continuousWidth": 420, "continuousHeight": 230},
-    "axis": {"labelFontSize": _TEXT, "titleFontSize": _TEXT, "titleFontWeight": "normal", "labelOverlap": True, "grid": True},
+    "axis": {
+        "labelFontSize": _TEXT,
+        "titleFontSize": _TEXT,
+        "titleFontWeight": "normal",
+        "labelOverlap": True,
+        "grid": True,
+    },
     "axisY": {"minExtent": 34, "maxExtent": 34, "tickCount": 6, "domain": False, "ticks": False},
     "legend": {
         **{"orient": "bottom", "direction": "vertical", "columns": 1, "title": None, "offset": 8},
+        **{"layout": {"bottom": {"direction": "vertical", "anchor": "start"}}, "rowPadding": 4},
         **{"labelFontSize": _TEXT, "labelLimit": 380, "symbolSize": 70, "symbolOpacity": 1},
     },
     "title": {"anchor": "start", "fontSize": _TEXT, "fontWeight": "normal", "frame": "group", "offset": 8},
@@ -31,6 +49,8 @@ CONFIG = {
 _SHAPES = ["circle", "square", "diamond", "triangle-up", "triangle-down", "cross", "triangle-right", "triangle-left"]
 _CROWDED = 40  # characters on an axis from which its texts slope
 _SQUARE = 260  # pixels of a picture's side
+# whether the number of a tick begins with 1, 2 or 5
+_ROUND = "indexof([1, 2, 5], round(datum.value / pow(10, floor(log(datum.value) / LN10 + 1e-9)))) >= 0"
 _HIDDEN = 0.1  # opacity of what a click on the legend puts aside
 _ZOOM = {  # a wheel without a key scrolls the page, and so does a finger
     "type": "interval",
@@ -45,6 +65,11 @@ def write_chart(chart: Mapping[str, Any], path: str | Path) -> None:
         part.write_text(json.dumps(chart, ensure_ascii=False, separators=(",", ":"), allow_nan=False), encoding="utf-8")
 
 
+def beside_of(svg: str | Path) -> Path:
+    """The specification beside a figure."""
+    return Path(svg).with_suffix(".vl.json")
+
+
 def chart_of(drawing: Drawing) -> dict[str, Any]:
     """The specification of a drawing; ``description`` is its note."""
     panels = [_panel(panel, drawing, number) for number, panel in enumerate(drawing.panels)]
@@ -56,7 +81,13 @@ def bars_of(counts: pd.DataFrame, colours: Mapping[str, str], title: str, note: 
     """The specification of stacked bars of shares (%). ``counts``: a row a bar, a column a part; ``colours``: of the parts."""
     shares = 100 * counts.div(counts.sum(axis=1), axis=0)
     values = [
-        {"c": name, "part": part, "order": number, "y": _rounded(shares.at[name, part]), "n": int(counts.at[name, part])}
+        {
+            "c": name,
+            "part": part,
+            "order": number,
+            "y": _rounded(shares.at[name, part]),
+            "n": int(counts.at[name, part]),
+        }
         for name in counts.index
         for number, part in enumerate(colours)
         if counts.at[name, part]
@@ -102,13 +133,26 @@ def pictures_of(pictures: Sequence[tuple[Sequence[str], str, float]], x: str, y:
     return {"$schema": SCHEMA, "description": note, "config": config, "concat": panels, "columns": 2}
 
 
-def records(rows: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows of a panel as they are stored: short names (SHORT), nothing that is empty, flags only where they hold."""
+def stored(rows: pd.DataFrame) -> dict[str, Any]:
+    """Rows of a panel as data and transform of a specification: short names (SHORT) and letters (LETTERS) of the flags that hold in
+    ``f``; what is the same all along a curve is stored once a curve."""
+    table = rows[list(SHORT)].rename(columns=SHORT)
+    table["f"] = ["".join(LETTERS[flag] for flag in FLAGS if row[flag]) for row in rows.to_dict("records")]
+    table["s"] = pd.factorize(rows["name"].str.cat(rows["series"], sep="\n"))[0]
+    constant = [name for name in ("c", "l", "n", "f") if table.groupby("s")[name].nunique().max() == 1]
+    series = table.drop_duplicates("s")[["s", *constant]]
+    source = {"data": {"values": _records(series)}, "key": "s", "fields": constant}
+    values = {"data": {"values": _records(table.drop(columns=constant))}}
+    return values | {"transform": [{"lookup": "s", "from": source}]}
+
+
+def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows without what is empty."""
     found = []
-    for row in rows.to_dict("records"):
-        kept = {short: row[name] for name, short in SHORT.items() if row[name] == row[name] and row[name] != ""}
-        found.append({**kept, **{flag: 1 for flag in FLAGS if row[flag]}})
-    return [{key: _rounded(value) if isinstance(value, float) else value for key, value in row.items()} for row in found]
+    for row in table.to_dict("records"):
+        kept = {name: value for name, value in row.items() if value == value and value != ""}
+        found.append({name: _rounded(value) if isinstance(value, float) else value for name, value in kept.items()})
+    return found
 
 
 def _rounded(value: float) -> float:
@@ -138,7 +182,7 @@ def _panel(panel: Panel, drawing: Drawing, number: int) -> dict[str, Any]:
         ]
     height = round(CONFIG["view"]["continuousHeight"] * (1 if len(drawing.panels) == 1 else 0.75))
     title = {"text": panel.y.title}
-    return {"title": title, "height": height, "data": {"values": records(rows)}, "layer": layers}
+    return {"title": title, "height": height, **stored(rows), "layer": layers}
 
 
 def _place(which: str, axis: Axis, rows: pd.DataFrame) -> dict[str, Any]:
@@ -148,7 +192,8 @@ def _place(which: str, axis: Axis, rows: pd.DataFrame) -> dict[str, Any]:
     if which == "y" and axis.domain:  # room for whole markers at the ends, without numbers there
         label = f"datum.value < {low:g} || datum.value > {high:g} ? '' : {label}"
         low, high = low - 0.025 * (high - low), high + 0.025 * (high - low)
-    scale = {"type": "log" if axis.log else "linear", "zero": False, "nice": False, "domain": [_rounded(low), _rounded(high)]}
+    scale: dict[str, Any] = {"nice": False, "domain": [_rounded(low), _rounded(high)]}
+    scale |= {"type": "log"} if axis.log else {"type": "linear", "zero": False}
     look: dict[str, Any] = {"title": axis.title if which == "x" else None, "labelExpr": label}
     if axis.whole:
         look["tickMinStep"] = 1
@@ -158,7 +203,8 @@ def _place(which: str, axis: Axis, rows: pd.DataFrame) -> dict[str, Any]:
         if sum(map(len, axis.ticks.values())) > _CROWDED:
             look |= {"labelAngle": -35, "labelLimit": 120, "labelOverlap": False}
     elif axis.log:
-        look["labelExpr"] = f"datum.value < 1e6 ? {label} : format(datum.value / 1e6, '~g') + ' M'"
+        label = f"datum.value < 1e6 ? {label} : format(datum.value / 1e6, '~g') + ' M'"
+        look["labelExpr"] = f"{_ROUND} ? ({label}) : ''" if high > 8 * low else label
     return {"field": which, "type": "quantitative", "scale": scale, "axis": look}
 
 
@@ -177,7 +223,17 @@ def _colour(drawing: Drawing) -> dict[str, Any]:
     names = [*drawing.colours]
     dotted = any(panel.rows["dot"].any() for panel in drawing.panels)
     legend = {"symbolType": "circle" if dotted else "stroke", "symbolStrokeWidth": 2} if len(names) > 1 else None
-    return {"field": "c", "type": "nominal", "scale": {"domain": names, "range": [*drawing.colours.values()]}, "legend": legend}
+    return {
+        "field": "c",
+        "type": "nominal",
+        "scale": {"domain": names, "range": [*drawing.colours.values()]},
+        "legend": legend,
+    }
+
+
+def _has(flag: str) -> str:
+    """The expression that a row has a flag."""
+    return f"indexof(datum.f, '{LETTERS[flag]}') >= 0"
 
 
 def _dotted() -> dict[str, Any]:
@@ -187,7 +243,7 @@ def _dotted() -> dict[str, Any]:
 def _spread(panel: Panel, shared: Mapping) -> dict[str, Any]:
     """Intervals, as an area or as bars."""
     ends = {"x": shared["x"], "y": {**shared["y"], "field": "low"}, "y2": {"field": "high"}, "color": shared["color"]}
-    chosen = [{"filter": "datum.spread && isValid(datum.low)"}]
+    chosen = [{"filter": f"{_has('spread')} && isValid(datum.low)"}]
     if not panel.band:
         mark = {"type": "rule", "clip": True, "strokeWidth": 1.5}
         return {"transform": chosen, "mark": mark, "encoding": {**ends, "opacity": shared["opacity"]}}
@@ -202,25 +258,25 @@ def _spread(panel: Panel, shared: Mapping) -> dict[str, Any]:
 def _lines(panel: Panel, drawing: Drawing, shared: Mapping) -> dict[str, Any]:
     """Curves through the points, in their order."""
     mark = {"type": "line", "clip": True, "interpolate": "step-after" if panel.steps else "linear"}
-    width = {"condition": {"test": "datum.faint", "value": 1}, "value": 2}
+    width = {"condition": {"test": _has("faint"), "value": 1}, "value": 2}
     encoding = {**shared, "detail": {"field": "s"}, "strokeWidth": width, "order": {"value": None}}
     if len(drawing.lines) > 1:
         dashes = [[5, 3] if line == DASHED else [1, 0] for line in drawing.lines.values()]
         legend = {"symbolType": "stroke", "symbolStrokeColor": GREY, "symbolSize": 300}
         scale = {"domain": [*drawing.lines], "range": dashes}
         encoding["strokeDash"] = {"field": "l", "type": "nominal", "scale": scale, "legend": legend}
-    return {"transform": [{"filter": "datum.join"}], "mark": mark, "encoding": encoding}
+    return {"transform": [{"filter": _has("join")}], "mark": mark, "encoding": encoding}
 
 
 def _dots(rows: pd.DataFrame, drawing: Drawing, shared: Mapping) -> Sequence[dict[str, Any]]:
     """Markers, full and empty ones, and crosses."""
     names = [*drawing.colours]
     shapes = {"domain": names, "range": [_SHAPES[i % len(_SHAPES)] for i in range(len(names))]}
-    shape = {"field": "c", "type": "nominal", "scale": shapes, "legend": None}
+    shape = {"field": "c", "type": "nominal", "scale": shapes, "legend": shared["color"]["legend"]}
     kinds = {
-        "datum.dot && !datum.open": {"type": "point", "filled": True, "size": 50},
-        "datum.dot && datum.open": {"type": "point", "filled": False, "size": 45, "strokeWidth": 1.8},
-        "datum.cross": {"type": "point", "shape": "M-1,-1L1,1M-1,1L1,-1", "size": 60, "strokeWidth": 1.8},
+        f"{_has('dot')} && !({_has('open')})": {"type": "point", "filled": True, "size": 50},
+        f"{_has('dot')} && {_has('open')}": {"type": "point", "filled": False, "size": 45, "strokeWidth": 1.8},
+        _has("cross"): {"type": "point", "shape": "M-1,-1L1,1M-1,1L1,-1", "size": 60, "strokeWidth": 1.8},
     }
     present = [rows["dot"] & ~rows["open"], rows["dot"] & rows["open"], rows["cross"]]
     return [
@@ -237,7 +293,7 @@ def _dots(rows: pd.DataFrame, drawing: Drawing, shared: Mapping) -> Sequence[dic
 def _targets(panel: Panel, shared: Mapping) -> dict[str, Any]:
     """Places that show their values when they are pointed at: larger than the markers, and not seen."""
     said = {"c": "", "l": "line", "at": panel.x.title, "y": panel.y.title, "interval": "95 % interval", "n": "n"}
-    used = {short for name, short in SHORT.items() if name in panel.rows and panel.rows[name].astype(str).ne("").any()}
+    used = {short for name, short in SHORT.items() if panel.rows[name].astype(str).ne("").any()} | {"at"}
     used |= {"interval"} if panel.rows["low"].notna().any() else set()
     tooltip = [
         {"field": field, "title": title or "configuration", **({"format": ".4~g"} if field == "y" else {})}
@@ -247,7 +303,10 @@ def _targets(panel: Panel, shared: Mapping) -> dict[str, Any]:
     ]
     interval = "isValid(datum.low) ? format(datum.low, '.1f') + ' to ' + format(datum.high, '.1f') : 'not known'"
     return {
-        "transform": [{"calculate": interval, "as": "interval"}],
+        "transform": [
+            {"calculate": interval, "as": "interval"},
+            {"calculate": "isValid(datum.at) ? datum.at : format(datum.x, ',.3~r')", "as": "at"},
+        ],
         "mark": {"type": "point", "filled": True, "size": 220, "opacity": 0, "clip": True},
         "encoding": {"x": shared["x"], "y": shared["y"], "tooltip": tooltip},
     }

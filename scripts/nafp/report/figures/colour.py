@@ -35,6 +35,11 @@ def board_keys(studies: Iterable[tuple[Sequence[CellKey], Sequence[str]]]) -> li
     return list(single | joined)
 
 
+def of_board(studies: Iterable[tuple[Sequence[CellKey], Sequence[str]]]) -> dict[str, str]:
+    """The colours of all configurations of a scoreboard (`board_keys`)."""
+    return dict(zip(board_keys(studies), colours(), strict=False))
+
+
 # field of the x axis of a figure -> fields that a curve of it joins
 OVER = {"bsz": ("bsz",), "dim": ("dim",), "aug": ("aug",), "snr_db": ("query_set",), "query_set": ("query_set",)}
 
@@ -67,11 +72,6 @@ class Palette:
 
     def __init__(self, known: Mapping[str, str] = ()):
         self.known = dict(known)
-
-    @classmethod
-    def of_board(cls, studies: Iterable[tuple[Sequence[CellKey], Sequence[str]]]) -> "Palette":
-        """The colours of all configurations of a scoreboard."""
-        return cls(dict(zip(board_keys(studies), colours(), strict=False)))
 
     def __getitem__(self, key: str) -> str:
         if key not in self.known:

@@ -132,8 +132,7 @@ def _accepted(row: Mapping) -> pd.DataFrame:
     kept = np.unique([*kept, len(rates) - 1])
     line = f"queries of {row['seconds']:g} s"
     texts = {"name": row["name"], "series": f"{row['name']}, {line}", "line": line, "asked": asked_by(row)}
-    at = [f"{100 * share:.3g} %" for share in FALSE_ACCEPTS[kept]]
-    return rows_of(**texts, at=at, x=100 * FALSE_ACCEPTS[kept], y=rates[kept], dot=False, spread=False)
+    return rows_of(**texts, x=100 * FALSE_ACCEPTS[kept], y=rates[kept], dot=False, spread=False)
 
 
 # ---------------------------------------------------------------- names, colours, counts
@@ -170,9 +169,7 @@ def others_of(pooled: pd.DataFrame, best: Sequence[str]) -> pd.DataFrame:
     return rows.assign(name=name, dot=False, spread=False, faint=True)
 
 
-def _curves(
-    pooled: pd.DataFrame, x: pd.Series, line: pd.Series | str, at: pd.Series | None = None
-) -> pd.DataFrame:
+def _curves(pooled: pd.DataFrame, x: pd.Series, line: pd.Series | str, at: pd.Series | None = None) -> pd.DataFrame:
     """Rows of a panel of named rows with intervals, x and kind of line being given."""
     at = [f"{s:g} s" for s in pooled["seconds"]] if at is None else at
     series = pooled["name"].str.cat(pd.Series(line, pooled.index, dtype=object).astype(str), sep=", ")

@@ -42,7 +42,7 @@ class Look:
 def draw_study(
     figure: str, study: Mapping, cells: Paths, table: str | Path, published: str | Path, look: Look, svg: str | Path
 ) -> None:
-    """One figure of a study: ``svg``, a PNG, a PDF and, but for the heat map, a specification for the page beside it.
+    """One figure of a study: ``svg``, and beside it a PNG, a PDF and a chart for the page.
 
     ``table``: that of the study.
     """
@@ -58,24 +58,22 @@ def draw_study(
         case "costs":
             points, drawing = pareto.index_costs(rows, palette)
             pareto.draw_costs(points, drawing.colours, svg)
-            charts.write_chart(charts.chart_of(drawing), beside_of(svg))
-        case "heat_map":
-            ladders.heat_map(matrix_of(rows, Study(**study)), svg)
+            charts.write_chart(charts.chart_of(drawing), charts.beside_of(svg))
         case "strengths":
             write(trends.strengths(matrix_of(rows, Study(**study)), palette), svg)
         case over:
             write(curves.hit_rate_over(rows, over, varied, beside, look.chains, palette), svg)
 
 
+def draw_heat_map(study: Mapping, cells: Paths, svg: str | Path) -> None:
+    """Hit rates by degradation and strength; the page has a form of its own for it."""
+    ladders.heat_map(matrix_of(load_cells(cells), Study(**study)), svg)
+
+
 def write(drawing: Drawing, svg: str | Path) -> None:
     """A drawing as SVG, PNG and PDF, and as a specification for the page."""
     plots.draw(drawing, svg)
-    charts.write_chart(charts.chart_of(drawing), beside_of(svg))
-
-
-def beside_of(svg: str | Path) -> Path:
-    """The specification beside a figure."""
-    return Path(svg).with_suffix(".vl.json")
+    charts.write_chart(charts.chart_of(drawing), charts.beside_of(svg))
 
 
 def draw_learning(histories: Paths, look: Look, svg: str | Path) -> None:
@@ -110,7 +108,7 @@ def draw_misses(cells: Paths, packed: Mapping[str, str], svg: str | Path) -> Non
         counts[names[run]] = misses.kinds_of_answers(hits, songs, rows, quiet)
     shown = counts, float(table["seconds"].min()), int(table["songs"].max())
     misses.plot_answers(*shown, svg)
-    charts.write_chart(misses.chart_of_answers(*shown), beside_of(svg))
+    charts.write_chart(misses.chart_of_answers(*shown), charts.beside_of(svg))
     found = pd.DataFrame(counts).T
     found.to_csv(Path(svg).with_suffix(".csv"), index_label="run")
     print(found.to_string())
@@ -124,7 +122,7 @@ def draw_similarity(cells: Paths, vectors: Mapping[str, Sequence[Paths]], clips:
         db, query = (np.concatenate([*map(_stored, parts)]) for parts in arrays)
         matrices[names[run]] = similarity.matrix(db, query, clip)
     similarity.plot_matrices(matrices, svg)
-    charts.write_chart(similarity.chart_of_matrices(matrices), beside_of(svg))
+    charts.write_chart(similarity.chart_of_matrices(matrices), charts.beside_of(svg))
 
 
 def _stored(path: str | Path) -> np.ndarray:

@@ -39,7 +39,10 @@ def index_costs(cells: pd.DataFrame, palette: Palette | None = None) -> tuple[pd
     asked = (points["queries"] / points["seeds"]).max()
     note = f"n = {asked:,.0f} queries in {points['songs'].max():,} songs; bar: 95 % interval; open: dominated"
     y = Axis("top-1 hit rate (exact), %")
-    titles = {"ms_per_query": f"ms per query of {points['seconds'].iloc[0]:g} s", "bytes": "bytes per fingerprint on disk"}
+    titles = {
+        "ms_per_query": f"ms per query of {points['seconds'].iloc[0]:g} s",
+        "bytes": "bytes per fingerprint on disk",
+    }
     panels = []
     for cost, title in titles.items():
         x = Axis(title, log=bool((points[cost].dropna() > 0).all()))

@@ -72,7 +72,13 @@ def scale(tables: Mapping[str, pd.DataFrame], colours: Mapping[str, str] | None 
     ]
     queries, songs = (max(table[name].max() for table in tables.values()) for name in ("queries", "songs"))
     note = f"n = {queries:,} queries in {songs:,} songs; band: 95 % interval; open: predicted"
-    return Drawing(panels, {short(name): (colours or {}).get(name) or palette[name] for name in tables}, lines, note, shape=(5.4, 2.3))
+    return Drawing(
+        panels,
+        {short(name): (colours or {}).get(name) or palette[name] for name in tables},
+        lines,
+        note,
+        shape=(5.4, 2.3),
+    )
 
 
 def _trend(rows: pd.DataFrame, texts: Mapping[str, Any]) -> list[pd.DataFrame]:

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from nafp.files import read_json
+from nafp.report.figures.charts import beside_of
 from nafp.report.page import provenance
+from nafp.report.page.charts import Shown
 from nafp.report.page.headline import headline
 from nafp.report.page.heat import read_matrix
 from nafp.report.page.page import Section, render_page
@@ -64,7 +66,7 @@ def write_page(
             name,
             study["question"],
             load_table(tables[name]),
-            _captioned(study["figures"]),
+            _shown(study["figures"]),
             _matrix(tables[name], study),
         )
         for name, study in studies.items()
@@ -77,7 +79,7 @@ def write_page(
     heard["names"] = run_labels(table)
     state = _what_is_missing(origin.planned - len(cells), origin.planned)
     title = f"Neural Audio Fingerprint: {origin.dataset}"
-    text = render_page(title, figures, sections, _captioned(closer), heard, facts, state)
+    text = render_page(title, figures, sections, _shown(closer), heard, facts, state)
     page.write_text(text, encoding="utf-8")
 
     lines = [f"{entry['value']:>8}  {entry['text']}" for entry in figures] + [state] * bool(state)
@@ -88,10 +90,10 @@ def write_page(
     print(f"{page}: {len(text) / 1e6:.1f} MB")
 
 
-def _captioned(figures: Mapping[str, str | Path]) -> list[tuple[str, str]]:
-    """(caption, SVG text) of figures; the heat map has a form of its own on the page."""
-    shown = {name: path for name, path in figures.items() if name != "heat_map"}
-    return [(CAPTIONS[name], Path(path).read_text(encoding="utf-8")) for name, path in shown.items()]
+def _shown(figures: Mapping[str, str | Path]) -> list[Shown]:
+    """Figures with their charts; the heat map has a form of its own on the page. ``figures``: name -> SVG."""
+    shown = {name: Path(path) for name, path in figures.items() if name != "heat_map"}
+    return [Shown(CAPTIONS[name], "", read_json(beside_of(path)), path.stem) for name, path in shown.items()]
 
 
 def _matrix(table: Path, study: Mapping[str, Any]) -> Matrix | None:

@@ -1,6 +1,5 @@
 """The HTML page: one file that opens from disk, loads nothing, and escapes all text that comes from data."""
 
-import base64
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -12,6 +11,7 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from nafp.evaluation.metrics import METRICS
+from nafp.report.page.charts import Charts
 from nafp.report.page.heat import heat_of
 from nafp.report.tables.cells import plain
 from nafp.report.tables.formats import caption
@@ -30,7 +30,8 @@ ORIGINS = {
 
 @dataclass(frozen=True)
 class Section:
-    """One study: its name, question, table (as from `tables.study_table`) and figures (pairs of caption and SVG text).
+    """One study: its name, question, table (as from `tables.study_table`) and figures (`charts.Shown`, or pairs
+    of caption and SVG text).
 
     ``matrix``: of a study with ladders, whose heat map is shown in the place of the table.
     """
@@ -38,7 +39,7 @@ class Section:
     name: str
     question: str
     table: pd.DataFrame
-    figures: Sequence[tuple[str, str]] = field(default=())
+    figures: Sequence[Sequence] = field(default=())
     matrix: Matrix | None = None
 
     @property
@@ -51,14 +52,14 @@ def render_page(
     title: str,
     headline: Sequence[Mapping[str, str]],
     sections: Sequence[Section],
-    closer: Sequence[tuple[str, str]] = (),
+    closer: Sequence[Sequence] = (),
     listening: Mapping[str, Any] | None = None,
     provenance: Mapping[str, Any] | None = None,
     state: str = "",
 ) -> str:
     """Render the scoreboard as one self-contained HTML document.
 
-    `headline`: as from `headline.headline`. `closer`: figures that belong to no single study, pairs of caption and SVG text.
+    `headline`: as from `headline.headline`. `closer`: figures that belong to no single study, as those of a `Section`.
     `listening`: as from `listening.listen`, with steps (of `listening.chain_steps`), ladders (of `listening.excerpts`), note, and
     names, run -> short name.
     `provenance`: any nesting of mappings, lists and plain values. `state`: a sentence on what is missing.
@@ -74,14 +75,19 @@ def render_page(
     environment.filters["plain"] = _plain
     environment.filters["bind"] = _bind
     environment.filters["folded"] = _folded
+    charts = Charts()
+    studies = [_study(section, number, charts) for number, section in enumerate(sections, start=1)]
+    for study in [study for study in studies if study["figures"]][:1]:
+        study["hint"] = bool(charts.specifications)
     shown = {match for section in sections for match in section.table["match"]}
     return environment.get_template("page.html.j2").render(
         title=title,
         headline=headline,
         state=state,
-        studies=[_study(section, number) for number, section in enumerate(sections, start=1)],
+        studies=studies,
         meanings={name: METRICS[name].meaning for name in METRICS if name in shown},
-        closer=[(text, _data_uri(svg)) for text, svg in closer],
+        closer=charts.add(closer),
+        charts=charts,
         listening=_listening(listening or {}),
         published=any((section.table["source"] != OURS).any() for section in sections),
         provenance=provenance or {},
@@ -89,7 +95,7 @@ def render_page(
     )
 
 
-def _study(section: Section, number: int) -> dict[str, Any]:
+def _study(section: Section, number: int, charts: Charts) -> dict[str, Any]:
     plan = layout(section.table)
     return {
         "id": f"study-{number}",
@@ -101,7 +107,8 @@ def _study(section: Section, number: int) -> dict[str, Any]:
         "matches": list(dict.fromkeys(section.table["match"])),
         "sources": list(dict.fromkeys(block.source for block in plan.blocks)),
         "caption": caption(section.table),
-        "figures": [(text, _data_uri(svg)) for text, svg in section.figures],
+        "figures": charts.add(section.figures),
+        "hint": False,
         "heat": heat_of(section.matrix) if section.matrix else [],
         "files": section.name,
     }
@@ -136,10 +143,6 @@ def _settings(settings: Mapping[str, Any]) -> str:
 
 def _bind(text: str) -> str:
     return re.sub(r"(?<=\d) (?=(%|s\b|ms\b|dB\b))", "\u00a0", str(text))  # no line break between a number and its unit
-
-
-def _data_uri(svg: str) -> str:
-    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode("utf-8")).decode("ascii")
 
 
 def _folded(group: Group, head: Sequence[Entry]) -> str:
