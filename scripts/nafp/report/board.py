@@ -22,7 +22,8 @@ def write_board(board: Mapping[str, Any], folder: Path, listening: str | Path, t
     """All files of the scoreboard of what has finished, but for the sound demo, which is there.
 
     ``board``: ``origin`` and ``look``, the fields of ``Origin`` and ``Look``; ``studies``: name -> study, cells and
-    figures (names); ``cells``: all of them; ``learning``, ``misses``, ``similarity``, ``scale``: arguments of ``draw_...``, or None.
+    figures (names); ``cells``: all of them; ``learning``, ``misses``, ``similarity``, ``scale``: arguments of ``draw_...``, or
+    None.
     """
     published, look, studies = board["published"], Look(**board["look"]), {}
     for name, one in board["studies"].items():

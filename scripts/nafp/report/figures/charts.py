@@ -48,10 +48,9 @@ CONFIG = {
 }
 _SHAPES = ["circle", "square", "diamond", "triangle-up", "triangle-down", "cross", "triangle-right", "triangle-left"]
 _CROWDED = 40  # characters on an axis from which its texts slope
-_SQUARE = 260  # pixels of a picture's side
 # whether the number of a tick begins with 1, 2 or 5
 _ROUND = "indexof([1, 2, 5], round(datum.value / pow(10, floor(log(datum.value) / LN10 + 1e-9)))) >= 0"
-_HIDDEN = 0.1  # opacity of what a click on the legend puts aside
+HIDDEN = 0.1  # opacity of what a click on the legend puts aside
 _ZOOM = {  # a wheel without a key scrolls the page, and so does a finger
     "type": "interval",
     "translate": "[pointerdown[event.pointerType === 'mouse'], window:pointerup] > window:pointermove!",
@@ -77,65 +76,9 @@ def chart_of(drawing: Drawing) -> dict[str, Any]:
     return {"$schema": SCHEMA, "description": drawing.note, "config": CONFIG, **body}
 
 
-def bars_of(counts: pd.DataFrame, colours: Mapping[str, str], title: str, note: str) -> dict[str, Any]:
-    """The specification of stacked bars of shares (%). ``counts``: a row a bar, a column a part; ``colours``: of the parts."""
-    shares = 100 * counts.div(counts.sum(axis=1), axis=0)
-    values = [
-        {
-            "c": name,
-            "part": part,
-            "order": number,
-            "y": _rounded(shares.at[name, part]),
-            "n": int(counts.at[name, part]),
-        }
-        for name in counts.index
-        for number, part in enumerate(colours)
-        if counts.at[name, part]
-    ]
-    used = [part for part in colours if counts[part].any()]
-    told = [
-        *({"field": field, "type": "nominal", "title": said} for field, said in (("c", "run"), ("part", "answer"))),
-        {"field": "y", "type": "quantitative", "title": "%", "format": ".1f"},
-        {"field": "n", "type": "quantitative", "title": "queries"},
-    ]
-    scale = {"domain": used, "range": [colours[part] for part in used]}
-    encoding = {
-        "x": {"field": "y", "type": "quantitative", "scale": {"domain": [0, 100]}, "title": title},
-        "color": {"field": "part", "type": "nominal", "scale": scale, "legend": {"symbolType": "square"}},
-        "order": {"field": "order", "type": "quantitative"},
-        "opacity": {"condition": {"param": "shown", "value": 1}, "value": _HIDDEN},
-        "tooltip": told,
-    }
-    toggle = {"type": "point", "fields": ["part"], "toggle": "true"}
-    header = {"title": None, "labelOrient": "top", "labelAnchor": "start", "labelAngle": 0, "labelPadding": 3}
-    bar = {"mark": {"type": "bar", "height": 20}, "height": 22, "encoding": encoding}
-    return {
-        **{"$schema": SCHEMA, "description": note, "config": CONFIG, "data": {"values": values}, "spacing": 6},
-        "facet": {"row": {"field": "c", "type": "nominal", "sort": [*counts.index], "header": header}},
-        "spec": {**bar, "params": [{"name": "shown", "select": toggle, "bind": "legend"}]},
-    }
-
-
-def pictures_of(pictures: Sequence[tuple[Sequence[str], str, float]], x: str, y: str, note: str) -> dict[str, Any]:
-    """The specification of square pictures with axes from 0, the first row on top: (lines of the title, data URI, length of a side)."""
-    panels = []
-    for title, uri, side in pictures:
-        axes = {
-            name: {"field": name, "type": "quantitative", "title": said, "scale": {"domain": ends, "nice": False}}
-            for name, said, ends in (("x", x, [0, side]), ("y", y, [side, 0]))
-        }
-        encoding = {**axes, "x2": {"field": "x2"}, "y2": {"field": "y2"}, "url": {"field": "uri"}}
-        row = {"x": 0, "y": 0, "x2": side, "y2": side, "uri": uri}
-        mark = {"type": "image", "aspect": False, "smooth": False}
-        panels.append({"title": {"text": [*title]}, "data": {"values": [row]}, "mark": mark, "encoding": encoding})
-        panels[-1] |= {"width": _SQUARE, "height": _SQUARE}
-    config = {**CONFIG, "axisY": {**CONFIG["axisY"], "titleAngle": 270}}
-    return {"$schema": SCHEMA, "description": note, "config": config, "concat": panels, "columns": 2}
-
-
 def stored(rows: pd.DataFrame) -> dict[str, Any]:
-    """Rows of a panel as data and transform of a specification: short names (SHORT) and letters (LETTERS) of the flags that hold in
-    ``f``; what is the same all along a curve is stored once a curve."""
+    """Rows of a panel as data and transform of a specification: short names (SHORT), in ``f`` letters (LETTERS) of the flags
+    that hold; what is the same all along a curve is stored once a curve."""
     table = rows[list(SHORT)].rename(columns=SHORT)
     table["f"] = ["".join(LETTERS[flag] for flag in FLAGS if row[flag]) for row in rows.to_dict("records")]
     table["s"] = pd.factorize(rows["name"].str.cat(rows["series"], sep="\n"))[0]
@@ -151,18 +94,18 @@ def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
     found = []
     for row in table.to_dict("records"):
         kept = {name: value for name, value in row.items() if value == value and value != ""}
-        found.append({name: _rounded(value) if isinstance(value, float) else value for name, value in kept.items()})
+        found.append({name: rounded(value) if isinstance(value, float) else value for name, value in kept.items()})
     return found
 
 
-def _rounded(value: float) -> float:
+def rounded(value: float) -> float:
     return float(f"{value:.6g}")
 
 
 def _panel(panel: Panel, drawing: Drawing, number: int) -> dict[str, Any]:
     is_first, rows = number == 0, panel.rows
     shared = {"x": _place("x", panel.x, rows), "y": _place("y", panel.y, rows), "color": _colour(drawing)}
-    shared |= {"opacity": {"condition": {"param": "shown", "value": 1}, "value": _HIDDEN}}
+    shared |= {"opacity": {"condition": {"param": "shown", "value": 1}, "value": HIDDEN}}
     layers: list[dict[str, Any]] = [
         *({"mark": _dotted(), "encoding": {"x": {"datum": x}}} for x in panel.at_x),
         *({"mark": _dotted(), "encoding": {"y": {"datum": y}}} for y in panel.at_y),
@@ -192,7 +135,7 @@ def _place(which: str, axis: Axis, rows: pd.DataFrame) -> dict[str, Any]:
     if which == "y" and axis.domain:  # room for whole markers at the ends, without numbers there
         label = f"datum.value < {low:g} || datum.value > {high:g} ? '' : {label}"
         low, high = low - 0.025 * (high - low), high + 0.025 * (high - low)
-    scale: dict[str, Any] = {"nice": False, "domain": [_rounded(low), _rounded(high)]}
+    scale: dict[str, Any] = {"nice": False, "domain": [rounded(low), rounded(high)]}
     scale |= {"type": "log"} if axis.log else {"type": "linear", "zero": False}
     look: dict[str, Any] = {"title": axis.title if which == "x" else None, "labelExpr": label}
     if axis.whole:
@@ -304,6 +247,7 @@ def _targets(panel: Panel, shared: Mapping) -> dict[str, Any]:
     interval = "isValid(datum.low) ? format(datum.low, '.1f') + ' to ' + format(datum.high, '.1f') : 'not known'"
     return {
         "transform": [
+            {"filter": f"isValid(datum.n) || !({_has('faint')})"},  # a line that only guides the eye says nothing
             {"calculate": interval, "as": "interval"},
             {"calculate": "isValid(datum.at) ? datum.at : format(datum.x, ',.3~r')", "as": "at"},
         ],

@@ -49,8 +49,9 @@ class Panel:
 
 @dataclass(frozen=True)
 class Drawing:
-    """``colours``: entry of the legend -> colour, in its order. ``lines``: kind of line -> SOLID or DASHED. ``note``: what is said
-    above: n, and what the intervals are. ``columns``: of panels, where there is room; ``shape``: width and height of one, inches.
+    """``colours``: entry of the legend -> colour, in its order. ``lines``: kind of line -> SOLID or DASHED. ``note``: what is
+    said above: n, and what the intervals are. ``columns``: of panels, where there is room; ``shape``: width and height of one in
+    inches.
     """
 
     panels: Sequence[Panel]
@@ -68,7 +69,8 @@ def rows_of(**columns: object) -> pd.DataFrame:
     for name in TEXTS:
         table[name] = table[name].astype(str) if name in table else ""
     for name in NUMBERS:
-        table[name] = table[name].astype(float) if name in table else float("nan")
+        values = table[name].astype(float) if name in table else pd.Series(float("nan"), table.index)
+        table[name] = values.where(values.abs() < float("inf"))
     for name, usual in FLAGS.items():
         table[name] = table[name].astype(bool) if name in table else usual
     return table[[*TEXTS, *NUMBERS, *FLAGS]]

@@ -9,7 +9,7 @@ from matplotlib.colors import to_hex
 
 from nafp.audio.segments import SEGMENT
 from nafp.audio.splits import Split
-from nafp.report.figures.charts import bars_of
+from nafp.report.figures.other_charts import bars_of
 from nafp.report.figures.style import colours, legend, note, plotted, short
 
 SILENCE_DBFS = -60
@@ -93,7 +93,7 @@ def plot_answers(counts: Mapping[str, pd.Series], seconds: float, songs: int, pa
 
 
 def chart_of_answers(counts: Mapping[str, pd.Series], seconds: float, songs: int) -> dict:
-    """The specification of the same for the page (`charts.bars_of`)."""
+    """The specification of the same for the page (`other_charts.bars_of`)."""
     table = pd.DataFrame({short(name): one for name, one in counts.items()}).T
     colours = dict(zip(KINDS, map(to_hex, _colours()), strict=True))
     note = f"n = {int(table.sum(axis=1).max()):,} queries in {songs:,} songs"

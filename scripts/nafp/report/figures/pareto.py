@@ -27,8 +27,9 @@ _RADIUS = 4  # marker radius in points
 def index_costs(cells: pd.DataFrame, palette: Palette | None = None) -> tuple[pd.DataFrame, Drawing]:
     """The exact top-1 hit rate (%) at the shortest query over ms per query, and over bytes per fingerprint on disk.
 
-    A point an index type, a colour a run, or, of a single run, an index type; its bar is the 95 % interval. Filled: Pareto-optimal
-    among the types of the same run in hit rate, time and size; the line joins the best hit rates for the time, or the size.
+    A point an index type, a colour a run, or, of a single run, an index type; its bar is the 95 % interval. Filled:
+    Pareto-optimal among the types of the same run in hit rate, time and size; the line joins the best hit rates for the time,
+    or the size.
     Returns the points, for `draw_costs`, and the drawing. Raises ValueError when no cell has a search time.
     """
     palette, points = Palette() if palette is None else palette, _points_of(cells)
@@ -62,7 +63,7 @@ def _rows_of(points: pd.DataFrame, cost: str) -> pd.DataFrame:
     fronts = [_front(rows, cost) for _, rows in points.groupby("configuration", sort=False)]
     fronts = [
         rows_of(
-            **{"name": rows["name"].iloc[0], "series": f"{number}, best", "at": "best up to here", "dot": False},
+            **{"name": rows["name"].iloc[0], "series": f"{number}, best", "dot": False},
             **{"x": rows[cost], "y": rows["hit_rate_pct"], "faint": True},
         )
         for number, rows in enumerate(fronts)

@@ -11,7 +11,7 @@ from matplotlib import colormaps
 from PIL import Image
 
 from nafp.audio.segments import HOP, SAMPLE_RATE
-from nafp.report.figures.charts import pictures_of
+from nafp.report.figures.other_charts import pictures_of
 from nafp.report.figures.style import plotted, short
 
 MOST_SEGMENTS, MOST_RUNS = 59, 4
@@ -49,7 +49,7 @@ def plot_matrices(matrices: Mapping[str, np.ndarray], path: str | Path) -> None:
 
 
 def chart_of_matrices(matrices: Mapping[str, np.ndarray]) -> dict:
-    """The specification of the same for the page (`charts.pictures_of`)."""
+    """The specification of the same for the page (`other_charts.pictures_of`)."""
     pictures = []
     for name, values in list(matrices.items())[:MOST_RUNS]:
         shades = colormaps[SHADES](np.clip((values - LOW) / (HIGH - LOW), 0, 1), bytes=True)[..., :3]

@@ -40,7 +40,7 @@ _DPI = 200
 def plotted(
     path: str | Path, rows: int = 1, columns: int = 1, width: float = WIDTH, height: float = HEIGHT, **axes
 ) -> Iterator[tuple]:
-    """Give (figure, its axes) to plot on, then write it to ``path`` (.svg), for slides as .png and for papers as .pdf beside it."""
+    """Give (figure, its axes) to plot on, then write it to ``path`` (.svg), and as .png and .pdf beside it."""
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(width, height), layout="constrained")
         panels = figure.subplots(rows, columns, **axes)

@@ -7,7 +7,6 @@ import pandas as pd
 
 from nafp.grid import CellKey, parse_run
 from nafp.report.figures.colour import Palette, configuration_of
-from nafp.report.figures.curves import percent
 from nafp.report.figures.drawing import DASHED, SOLID, Axis, Drawing, Panel, rows_of
 from nafp.report.figures.style import short
 from nafp.report.tables.ladders import HALF, Matrix, strength_text
@@ -61,7 +60,11 @@ def scale(tables: Mapping[str, pd.DataFrame], colours: Mapping[str, str] | None 
             rows = table[table["length"] == length]
             texts = {"name": short(name), "line": f"queries of {(length + 1) / 2:g} s"}
             texts |= {"at": [f"{size:,.0f} segments" for size in rows["segments"]]}
-            texts |= {"asked": [f"{n:,.0f} queries in {s:,} songs" for n, s in zip(rows["queries"], rows["songs"])]}
+            texts |= {
+                "asked": [
+                    f"{n:,.0f} queries in {s:,} songs" for n, s in zip(rows["queries"], rows["songs"], strict=True)
+                ]
+            }
             rates += _trend(rows, texts)
             times.append(_times(rows, texts))
     sizes = pd.concat(list(tables.values()))["segments"]
@@ -98,9 +101,9 @@ def _times(rows: pd.DataFrame, texts: Mapping[str, Any]) -> pd.DataFrame:
 
 
 def strengths(matrix: Matrix, palette: Palette | None = None) -> Drawing:
-    """Hit rates (%) at ``matrix.shown_s`` over the strengths of each ladder of numbers: a panel a ladder, a colour a configuration.
+    """Hit rates (%) at ``matrix.shown_s`` over the strengths of each ladder of numbers.
 
-    Bars are 95 % intervals, the dotted line is HALF.
+    A panel a ladder, a colour a configuration. Bars are 95 % intervals, the dotted line is HALF.
     """
     palette = Palette() if palette is None else palette
     rates = matrix.rates[matrix.rates["query_s"] == matrix.shown_s].dropna(subset=["hit_rate_pct"])
@@ -113,7 +116,9 @@ def strengths(matrix: Matrix, palette: Palette | None = None) -> Drawing:
             "name": [short(name) for name in rows["configuration"]],
             "series": rows["configuration"],
             "at": [f"{strength_text(one)}{unit}" for one in rows["strength"]],
-            "asked": [f"{n:,.0f} queries in {s:,.0f} songs" for n, s in zip(rows["queries"], rows["songs"])],
+            "asked": [
+                f"{n:,.0f} queries in {s:,.0f} songs" for n, s in zip(rows["queries"], rows["songs"], strict=True)
+            ],
         }
         where = {"x": rows["strength"], "y": rows["hit_rate_pct"], "low": rows["low_pct"], "high": rows["high_pct"]}
         ticks = {float(one): strength_text(one) for one in sorted(ladder["sets"].values())}

@@ -27,8 +27,8 @@ LIMITS = ["configuration", "ladder", "unit", "query_s", "match", *ENDS, "said"]
 class Matrix:
     """``rates``: RATES, one row a configuration, strength and query length; those that have not run are NaN. ``limits``: LIMITS,
     one row a configuration, ladder and query length: from which to which strength at least half of the queries are found, each
-    with its 95 % interval; NaN where the ladder has no such end. ``ladders``: as in `Study`. ``firsts``: configuration -> its first
-    cell."""
+    with its 95 % interval; NaN where the ladder has no such end. ``ladders``: as in `Study`. ``firsts``: configuration -> its
+    first cell."""
 
     rates: pd.DataFrame
     limits: pd.DataFrame
