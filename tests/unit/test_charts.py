@@ -49,7 +49,7 @@ def grid(tmp_path_factory):
 def alike(tmp_path_factory):
     """The same of ten index types that find nearly the same."""
     folder = tmp_path_factory.mktemp("alike")
-    paths = [write_cell(folder, {}, f"type{i}", 300, 0.5 + 0.01 * i, 3) for i in range(10)]
+    paths = [write_cell(folder, {}, f"type{i}", 300, 0.03 * i - 0.8, 3) for i in range(10)]
     return paths, *tabulated(paths, Study("index_types", ["index"], baseline=(run_name(FIELDS), "type0")))
 
 
