@@ -6,7 +6,6 @@ says otherwise; query lengths are in seconds.
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -132,20 +131,6 @@ def with_intervals(pooled: pd.DataFrame) -> pd.DataFrame:
 
 def _intervals(tables: Sequence[Path], open_set: bool) -> dict[tuple[str, float], tuple[float, float]]:
     """(match, seconds) -> interval (0..1) of the mean of seeds with these per-query tables."""
-    bounds, seconds = _clustered(tuple(tables))
-    if open_set:
-        # bounds at this threshold; resampled songs have others
-        bounds = [one.copy() for one in bounds]
-        low, high = (one[list(METRICS).index("open set")] for one in bounds)
-        sampled_low, sampled_high = openset.intervals(tables).T
-        low[:], high[:] = np.minimum(low, sampled_low), np.maximum(high, sampled_high)
-    numbers = product(METRICS, seconds)
-    return dict(zip(numbers, zip(*(one.ravel().tolist() for one in bounds), strict=True), strict=True))
-
-
-@cache  # a figure and the table of one job ask for the same
-def _clustered(tables: tuple[Path, ...]) -> tuple[Sequence[np.ndarray], Sequence[float]]:
-    """The bounds of all matches and lengths, and the lengths in seconds."""
     seeds = [read_hits(path) for path in tables]
     for path, one in zip(tables, seeds, strict=True):
         if (one.asked, one.seconds) != (seeds[0].asked, seeds[0].seconds):
@@ -153,7 +138,14 @@ def _clustered(tables: tuple[Path, ...]) -> tuple[Sequence[np.ndarray], Sequence
                 f"{path} and {tables[0]} belong to seeds of one configuration, but were asked different queries; "
                 "delete both cells and run the same command again"
             )
-    return clustered_interval(np.stack([one.hits for one in seeds], axis=-2), seeds[0].queries), seeds[0].seconds
+    bounds = clustered_interval(np.stack([one.hits for one in seeds], axis=-2), seeds[0].queries)
+    if open_set:
+        # bounds at this threshold; resampled songs have others
+        low, high = (one[list(METRICS).index("open set")] for one in bounds)
+        sampled_low, sampled_high = openset.intervals(tables).T
+        low[:], high[:] = np.minimum(low, sampled_low), np.maximum(high, sampled_high)
+    numbers = product(METRICS, seeds[0].seconds)
+    return dict(zip(numbers, zip(*(one.ravel().tolist() for one in bounds), strict=True), strict=True))
 
 
 def shown_fields(cells: pd.DataFrame, varied: Sequence[str] = ()) -> list[str]:
