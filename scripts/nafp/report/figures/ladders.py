@@ -37,7 +37,7 @@ def heat_map(matrix: Matrix, path: str | Path) -> None:
         for axes, ladder in zip(panels.flat, matrix.ladders, strict=False):
             _cells(axes, rates[rates["ladder"] == ladder["name"]], names, list(ladder["sets"].values()))
             _mark_limits(axes, _shown(matrix.limits, matrix), names, ladder)
-            axes.settitle_of(title_of(ladder), loc="left")
+            axes.set_title(title_of(ladder), loc="left")
             is_first = axes.get_subplotspec().is_first_col()
             axes.set_yticks(
                 range(len(names)), [short(name, _NAME) for name in names] if is_first and len(names) > 1 else []
