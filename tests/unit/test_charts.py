@@ -275,6 +275,24 @@ def test_a_heat_map_is_drawn_over_strengths_too(tmp_path):
     assert vl_convert.vegalite_to_svg(chart, vl_version=VEGA_LITE).startswith("<svg")
 
 
+def test_panels_without_a_row_are_left_out(tmp_path):
+    never = history().drop(columns="val_top1_1s")
+    chart = charts.chart_of(trends.learning_curves({"a": never, "b": never}, 9))
+    assert chart["title"]["text"] == "training loss" and "concat" not in chart
+    missing = ["noise_m10", "noise_m5", "noise_0", "noise_10"]
+    paths, study = write_ladders(tmp_path / "some", [({}, 0.8)], missing)
+    some = charts.chart_of(trends.strengths(matrix_of(load_cells(paths), study)))
+    assert [panel["layer"][-1]["encoding"]["x"]["axis"]["title"] for panel in some["concat"]] == [
+        "low-pass, Hz",
+        "speed, %",
+    ]
+    none = [name for ladder in study.ladders if ladder["curve"] for name in ladder["sets"]]
+    paths, study = write_ladders(tmp_path / "none", [({}, 0.8), ({"aug": "none"}, 0)], none)
+    empty = charts.chart_of(trends.strengths(matrix_of(load_cells(paths), study)))
+    for one in (chart, some, empty):
+        assert vl_convert.vegalite_to_svg(json.loads(json.dumps(one, allow_nan=False)), vl_version=VEGA_LITE)
+
+
 def test_the_version_that_draws_here_is_that_of_the_page():
     assert vl_convert.get_vegalite_versions()[-1] == VEGA_LITE
     assert re.search(r'"6\.4\.\d+"', library())

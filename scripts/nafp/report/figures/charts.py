@@ -71,7 +71,8 @@ def beside_of(svg: str | Path) -> Path:
 
 def chart_of(drawing: Drawing) -> dict[str, Any]:
     """The specification of a drawing; ``description`` is its note."""
-    panels = [_panel(panel, drawing, number) for number, panel in enumerate(drawing.panels)]
+    shown = [panel for panel in drawing.panels if len(panel.rows)] or drawing.panels[:1]
+    panels = [_panel(panel, drawing, number) for number, panel in enumerate(shown)]
     body = panels[0] if len(panels) == 1 else {"concat": panels, "columns": drawing.columns, "spacing": 18}
     return {"$schema": SCHEMA, "description": drawing.note, "config": CONFIG, **body}
 
@@ -79,6 +80,8 @@ def chart_of(drawing: Drawing) -> dict[str, Any]:
 def stored(rows: pd.DataFrame) -> dict[str, Any]:
     """Rows of a panel as data and transform of a specification: short names (SHORT), in ``f`` letters (LETTERS) of the flags
     that hold; what is the same all along a curve is stored once a curve."""
+    if rows.empty:
+        return {"data": {"values": []}, "transform": []}
     table = rows[list(SHORT)].rename(columns=SHORT)
     table["f"] = ["".join(LETTERS[flag] for flag in FLAGS if row[flag]) for row in rows.to_dict("records")]
     table["s"] = pd.factorize(rows["name"].str.cat(rows["series"], sep="\n"))[0]
@@ -112,7 +115,7 @@ def _panel(panel: Panel, drawing: Drawing, number: int) -> dict[str, Any]:
     ]
     if (rows["spread"] & rows["low"].notna()).any():
         layers.append(_spread(panel, shared))
-    if rows["join"].any():
+    if rows["join"].any() or rows.empty:  # without any row, what the legend is bound to
         layers.append(_lines(panel, drawing, shared))
     if rows["dot"].any():
         layers += _dots(rows, drawing, shared)
@@ -154,7 +157,7 @@ def _place(which: str, axis: Axis, rows: pd.DataFrame) -> dict[str, Any]:
 def _ends(rows: pd.DataFrame, which: str, log: bool) -> tuple[float, float]:
     """Ends of an axis that leave room beside its points and their intervals."""
     values = rows[[which, "low", "high"]].stack() if which == "y" else rows["x"]
-    low, high = float(values.min()), float(values.max())
+    low, high = (float(values.min()), float(values.max())) if len(values) else (1.0, 2.0)
     if log:
         margin = max((high / low) ** 0.06, 1.15)
         return low / margin, high * margin
