@@ -2,7 +2,8 @@
 
 PYTHONPATH=scripts:tests/support python benchmarks/page.py [--runs 50] [--indexes 8] [--cpu] >> benchmarks/page.md
 
-Tables with tests, plots, a sound demo of six networks, 24 missed queries, the page; the made-up cells are written before.
+Tables with tests, plots and charts, a sound demo of six networks, 24 missed queries, the page; the made-up cells are written
+before.
 """
 
 import argparse
@@ -16,10 +17,15 @@ from boards import FIELDS, PUBLISHED, heard, tabulated, write_grid
 from replays import made_up_replay
 
 from nafp.evaluation.song_hits import read_hits
+from nafp.files import read_json
 from nafp.grid import run_name
 from nafp.jobfacts import processor
-from nafp.report.figures import pareto, plots
+from nafp.report.figures import curves, pareto
+from nafp.report.figures.charts import chart_of, write_chart
+from nafp.report.figures.differences import differences_over_length
+from nafp.report.figures.job import write
 from nafp.report.misses.replay import write_misses
+from nafp.report.page.charts import Shown
 from nafp.report.page.headline import headline, winner
 from nafp.report.page.page import Section, Top, render_page
 from nafp.report.tables.cells import run_labels
@@ -53,11 +59,14 @@ def main() -> None:
         to_markdown(table), to_latex(table, "table3")
         tabled = clock()
         published = load_published(PUBLISHED)
-        plots.hit_rate_over_length(cells, folder / "a.svg", study.varied, published)
-        plots.hit_rate_over(cells, folder / "b.svg", "bsz", study.varied, published)
-        pareto.index_costs(cells, folder / "c.svg")
+        length = differences_over_length(cells, study.varied, table)
+        write(length or curves.hit_rate_over_length(cells, study.varied, published), folder / "a.svg")
+        write(curves.hit_rate_over(cells, "bsz", study.varied, published), folder / "b.svg")
+        points, costs = pareto.index_costs(cells)
+        pareto.draw_costs(points, costs.colours, folder / "c.svg")
+        write_chart(chart_of(costs), folder / "c.vl.json")
         plotted = clock()
-        figures = [(name, (folder / f"{name}.svg").read_text(encoding="utf-8")) for name in "abc"]
+        figures = [Shown(name, "", read_json(folder / f"{name}.vl.json"), name) for name in "abc"]
         shown = sounds | {"names": run_labels(cells)}
         sections = [Section("table3", "All of it", table, figures)]
         top = Top(figures=headline(cells), winner=winner(cells))

@@ -2,7 +2,12 @@
 BOARD = f"{RESULTS}/scoreboard"
 ALL_CELLS = list(dict.fromkeys(cell for study in STUDIES for cell in cells_of(study)))
 PUBLISHED = str(HERE / "published/nafp.csv")
-LOOK = {"chains": list(config["chains"]), "validation": config["train"]["validation"]["segments"]}
+LOOK = {
+    "chains": list(config["chains"]),
+    "validation": config["train"]["validation"]["segments"],
+    "index": config["search"]["index"],
+}
+COLOURS = colour.of_board([(CELLS[study], VARIED[study]) for study in STUDIES])
 ORIGIN = {
     "dataset": DATASET,
     "planned": len(ALL_CELLS),
@@ -55,36 +60,46 @@ def study_hits(wildcards):
     return hits_of(cells_of(wildcards.study))
 
 
-def study_histories(wildcards):
-    """The learning curves of the job's study, as input."""
-    return histories_of(wildcards.study)
-
-
 def study_facts(wildcards):
     """What the job's table or figure shows."""
     return study_of(wildcards.study)
 
 
-def figures_of(study, cells, histories):
-    """The figures of a study that say something: by what it varies, and by the cells and learning curves that there are."""
+def look_of(studies):
+    """What the figures of some studies are drawn with (nafp.report.figures.job.Look): of the colours only those that they show."""
+    keys = colour.board_keys([(CELLS[study], VARIED[study]) for study in studies])
+    return {**LOOK, "colours": {key: COLOURS[key] for key in keys}}
+
+
+def study_look(wildcards):
+    """What the job's figure is drawn with."""
+    return look_of([wildcards.study])
+
+
+def figures_of(study, cells):
+    """The figures of a study that say something: by what it varies, and by the cells that there are."""
     if not cells:
         return []
     if LADDERS[study]:
         return ["heat_map", *(["strengths"] if any(ladder["curve"] for ladder in LADDERS[study]) else [])]
     figures = ["hit_rate", *(name for name in ("bsz", "dim", "aug", "snr_db") if name in VARIED[study]), "open_set"]
-    figures += ["costs"] if "index" in VARIED[study] else []
-    return figures + (["learning"] if len(histories) > 1 else [])
+    return figures + (["costs"] if "index" in VARIED[study] else [])
 
 
 def all_figures(study):
     """Figure -> file, of a study on the whole scoreboard."""
-    names = figures_of(study, cells_of(study), histories_of(study))
+    names = figures_of(study, cells_of(study))
     return {figure: f"{BOARD}/{study}.{figure}.svg" for figure in names}
 
 
-def histories_of(study):
-    """The learning curves of a study's runs."""
-    return list(map(history_of, runs_of(study)))
+def chart_of(svg):
+    """The chart for the page beside a figure."""
+    return svg.removesuffix(".svg") + ".vl.json"
+
+
+def all_histories():
+    """The learning curves of all trained runs."""
+    return list(dict.fromkeys(history_of(run) for study in STUDIES for run in runs_of(study)))
 
 
 def history_of(run):
@@ -94,8 +109,10 @@ def history_of(run):
 
 def detail_figures():
     """Figure -> file, for what is drawn of no single study."""
-    figures = {name: f"{BOARD}/{name}.svg" for name in ("misses", "similarity")} if detailed_runs() else {}
-    return figures | ({"scale": f"{BOARD}/scale.svg"} if DEFAULT_RUN in detailed_runs() else {})
+    names = ["learning"] if len(all_histories()) > 1 else []
+    names += ["misses", "similarity"] if detailed_runs() else []
+    names += ["scale"] if DEFAULT_RUN in detailed_runs() else []
+    return {name: f"{BOARD}/{name}.svg" for name in names}
 
 
 def cell_of(run):
@@ -221,12 +238,14 @@ def board_so_far(wildcards):
         run: parts for run, parts in arrays.items() if all(map(os.path.exists, [cell_of(run), *parts[0], *parts[1]]))
     }
     tables = available(scale_tables()) if DEFAULT_RUN in detailed_runs() else []
+    histories = available(all_histories())
     return {
         "origin": ORIGIN,
-        "look": LOOK,
+        "look": look_of(STUDIES),
         "published": PUBLISHED,
         "studies": {study: study_so_far(study) for study in STUDIES},
         "cells": available(ALL_CELLS),
+        "learning": {"histories": histories} if len(histories) > 1 else None,
         "misses": {"cells": cells, "packed": {split: packed(split) for split in TEST_SPLITS}} if cells else None,
         "similarity": {"cells": cells, "vectors": vectors, "clips": packed("test_db")} if vectors else None,
         "scale": {"tables": tables} if tables else None,
@@ -235,18 +254,13 @@ def board_so_far(wildcards):
 
 def study_so_far(study):
     """What there is of a study."""
-    cells, histories = available(cells_of(study)), available(histories_of(study))
-    return {
-        "study": study_of(study),
-        "cells": cells,
-        "histories": histories,
-        "figures": figures_of(study, cells, histories),
-    }
+    cells = available(cells_of(study))
+    return {"study": study_of(study), "cells": cells, "figures": figures_of(study, cells)}
 
 
 def mtimes_so_far(wildcards):
     """When the files that there are were written: what makes a scoreboard of what has finished again."""
-    files = [*ALL_CELLS, *(file for study in STUDIES for file in histories_of(study)), *scale_tables()]
+    files = [*ALL_CELLS, *all_histories(), *scale_tables()]
     files += [file for run in detailed_runs() for file in files_to_listen_to(run)]
     files += [file for run in detailed_runs() for part in arrays_of(run) for file in part]
     return {file: os.path.getmtime(file) for file in available(dict.fromkeys(files))}

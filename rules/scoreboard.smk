@@ -65,11 +65,11 @@ rule find_limits:
 
 
 rule plot:
-    """One figure of a study: hit_rate, over a field, open_set, costs, learning, heat_map or strengths."""
+    """One figure of a study, as files and as a chart for the page: hit_rate, over a field, open_set, costs or strengths."""
     input:
         cells=study_cells,
         hits=study_hits,
-        histories=study_histories,
+        table=f"{BOARD}/{{study}}.csv",
         published=ancient(PUBLISHED),  # compared by its content, below
     output:
         svg=report(
@@ -79,12 +79,14 @@ rule plot:
             labels={"study": "{study}", "figure": "{figure}"},
         ),
         png=f"{BOARD}/{{study}}.{{figure}}.png",
+        pdf=f"{BOARD}/{{study}}.{{figure}}.pdf",
+        chart=f"{BOARD}/{{study}}.{{figure}}.vl.json",
     log:
         log_of("plot/{study}.{figure}"),
     benchmark:
         benchmark_of("plot/{study}.{figure}")
     wildcard_constraints:
-        figure="hit_rate|bsz|dim|aug|snr_db|open_set|costs|learning|heat_map|strengths",
+        figure="hit_rate|bsz|dim|aug|snr_db|open_set|costs|strengths",
     conda:
         "../envs/scoreboard.yaml"
     resources:
@@ -94,11 +96,71 @@ rule plot:
         code=code("plot"),
         published=content_of(PUBLISHED),
         study=study_facts,
-        look=LOOK,
+        look=study_look,
     message:
         "drawing {wildcards.study}.{wildcards.figure}"
     script:
         "../scripts/plot.py"
+
+
+rule plot_heat_map:
+    """The heat map of a study: hit rates by degradation and strength."""
+    input:
+        cells=study_cells,
+        hits=study_hits,
+    output:
+        svg=report(
+            f"{BOARD}/{{study}}.heat_map.svg",
+            caption="../report/plot.rst",
+            category="Plots",
+            labels={"study": "{study}", "figure": "heat_map"},
+        ),
+        png=f"{BOARD}/{{study}}.heat_map.png",
+        pdf=f"{BOARD}/{{study}}.heat_map.pdf",
+    log:
+        log_of("plot_heat_map/{study}"),
+    conda:
+        "../envs/scoreboard.yaml"
+    resources:
+        mem_mb=scale_with_input(3000),
+        runtime=scale_with_input(30),
+    params:
+        code=code("plot_heat_map"),
+        study=study_facts,
+    message:
+        "drawing {wildcards.study}.heat_map"
+    script:
+        "../scripts/plot_heat_map.py"
+
+
+rule plot_learning:
+    """Loss and validation over the epochs, of all trained runs."""
+    input:
+        histories=all_histories(),
+    output:
+        svg=report(
+            f"{BOARD}/learning.svg",
+            caption="../report/learning.rst",
+            category="Plots",
+            labels={"study": "all", "figure": "learning"},
+        ),
+        png=f"{BOARD}/learning.png",
+        pdf=f"{BOARD}/learning.pdf",
+        chart=f"{BOARD}/learning.vl.json",
+    log:
+        log_of("plot_learning"),
+    conda:
+        "../envs/scoreboard.yaml"
+    resources:
+        mem_mb=scale_with_input(3000),
+        runtime=scale_with_input(30),
+    params:
+        code=code("plot_learning"),
+        look=look_of(STUDIES),
+    message:
+        "drawing learning curves"
+    script:
+        "../scripts/plot_learning.py"
 
 
 rule plot_scale:
@@ -113,6 +175,8 @@ rule plot_scale:
             labels={"study": "scale", "figure": "database size"},
         ),
         png=f"{BOARD}/scale.png",
+        pdf=f"{BOARD}/scale.pdf",
+        chart=f"{BOARD}/scale.vl.json",
     log:
         log_of("plot_scale"),
     conda:
@@ -122,6 +186,7 @@ rule plot_scale:
         runtime=scale_with_input(30),
     params:
         code=code("plot_scale"),
+        look=look_of(STUDIES),
     message:
         "drawing the scale study"
     script:
@@ -142,6 +207,8 @@ rule plot_misses:
             labels={"study": "all", "figure": "misses"},
         ),
         png=f"{BOARD}/misses.png",
+        pdf=f"{BOARD}/misses.pdf",
+        chart=f"{BOARD}/misses.vl.json",
         csv=f"{BOARD}/misses.csv",
     log:
         log_of("plot_misses"),
@@ -173,6 +240,8 @@ rule plot_similarity:
             labels={"study": "all", "figure": "similarity"},
         ),
         png=f"{BOARD}/similarity.png",
+        pdf=f"{BOARD}/similarity.pdf",
+        chart=f"{BOARD}/similarity.vl.json",
     log:
         log_of("plot_similarity"),
     conda:
@@ -250,8 +319,12 @@ rule build_page:
         cells=ALL_CELLS,
         hits=hits_of(ALL_CELLS),
         tables=[file for study in STUDIES for file in tables_of(study)],
-        figures=[file for study in STUDIES for file in all_figures(study).values()],
-        closer=list(detail_figures().values()),
+        charts=[
+            chart_of(svg)
+            for figures in (*map(all_figures, STUDIES), detail_figures())
+            for name, svg in figures.items()
+            if name != "heat_map"
+        ],
         listening=f"{BOARD}/listening.json",
         misses=f"{BOARD}/heard_misses.json",
         songs=f"{BOARD}/hard_songs.csv",

@@ -31,7 +31,10 @@ STAGES = {  # what the scripts of a stage import, directly or through the librar
         *("av", "faiss-cpu", "faiss-gpu", "numpy", "pandas", "pillow", "pyarrow", "safetensors", "scipy", "soundfile"),
         *("torch", "tqdm"),
     ],
-    "scoreboard": ["jinja2", "matplotlib", "numpy", "pandas", "pyarrow", "scipy", "seaborn", "soundfile", "tqdm"],
+    "scoreboard": [
+        *("jinja2", "matplotlib", "numpy", "pandas", "pyarrow", "scipy", "seaborn", "soundfile", "tqdm"),
+        "vl-convert-python",
+    ],
 }
 STAGES["so_far"] = sorted({*STAGES["scoreboard"], *STAGES["listen"]})  # the scoreboard of what has finished, in one job
 STAGES["ship"] = sorted({*STAGES["scoreboard"], *STAGES["identify"]})  # weights for others, with their card

@@ -96,6 +96,17 @@ OWN = {
     "impulse_responses": "results/demo/data/corpus/aug/ir",
 }
 BOARD = "scoreboard"
+CLIMB = {
+    "ladders": {"noise": {"strengths": [0], "chain": [{"background": {"snr_db": ["$", "$"]}}]}},
+    "studies": {"climb": {"ladders": "noise", "query_set": "files"}},
+}
+
+
+def figure(name: str) -> tuple[str, ...]:
+    """The files of a figure."""
+    return tuple(f"{BOARD}/{name}.{kind}" for kind in ("svg", "png", "pdf", "vl.json"))
+
+
 JOBS = {
     "compose_demo": Job(CORPUS, None),
     "import_audio": Job(
@@ -161,19 +172,14 @@ JOBS = {
     "find_limits": Job(
         (f"{BOARD}/climb.heat_map.csv", f"{BOARD}/climb.limits.csv"),
         f"scores/{RUN}/l2.hits.parquet",
-        changes={
-            "ladders": {"noise": {"strengths": [0], "chain": [{"background": {"snr_db": ["$", "$"]}}]}},
-            "studies": {"climb": {"ladders": "noise", "query_set": "files"}},
-        },
+        changes=CLIMB,
     ),
-    "plot": Job((f"{BOARD}/table3.hit_rate.svg", f"{BOARD}/table3.hit_rate.png"), f"scores/{RUN}/l2.json"),
-    "plot_scale": Job((f"{BOARD}/scale.svg", f"{BOARD}/scale.png"), f"scores/{RUN}/l2.scale.csv"),
-    "plot_misses": Job(
-        (f"{BOARD}/misses.svg", f"{BOARD}/misses.png", f"{BOARD}/misses.csv"), f"scores/{RUN}/l2.hits.parquet"
-    ),
-    "plot_similarity": Job(
-        (f"{BOARD}/similarity.svg", f"{BOARD}/similarity.png"), f"fingerprints/{RUN}/test_query.npy"
-    ),
+    "plot": Job(figure("table3.hit_rate"), f"scores/{RUN}/l2.json"),
+    "plot_heat_map": Job(figure("climb.heat_map")[:3], f"scores/{RUN}/l2.hits.parquet", changes=CLIMB),
+    "plot_learning": Job(figure("learning"), f"runs/{FULL}/history.csv"),
+    "plot_scale": Job(figure("scale"), f"scores/{RUN}/l2.scale.csv"),
+    "plot_misses": Job((*figure("misses"), f"{BOARD}/misses.csv"), f"scores/{RUN}/l2.hits.parquet"),
+    "plot_similarity": Job(figure("similarity"), f"fingerprints/{RUN}/test_query.npy"),
     "listen": Job((f"{BOARD}/listening.json",), "data/packed/bg_test.npy"),
     "hear_misses": Job((f"{BOARD}/heard_misses.json", f"{BOARD}/hard_songs.csv"), f"scores/{RUN}/l2.hits.parquet"),
     "build_page": Job((f"{BOARD}/index.html", f"{BOARD}/summary.txt"), f"{BOARD}/listening.json"),

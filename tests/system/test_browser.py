@@ -5,26 +5,54 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import numpy as np
+import pandas as pd
 import pytest
-from boards import FIELDS, heard, tabulated, write_grid, write_ladders
+from boards import FIELDS, PUBLISHED, heard, tabulated, write_grid, write_ladders
 from browsing import HOSTILE, complaints, look, needs_browser, opened
 from replays import FULL, NONE, made_up_replay
 
 from nafp.evaluation.cell import Cell, table_beside
 from nafp.grid import run_name
-from nafp.report.figures import pareto, plots
+from nafp.report.figures import curves, misses, pareto, plots, similarity, trends
+from nafp.report.figures.charts import chart_of
 from nafp.report.misses.replay import write_misses
+from nafp.report.page.charts import Shown
 from nafp.report.page.headline import headline
 from nafp.report.page.links import links_of
 from nafp.report.page.media import sound
 from nafp.report.page.page import Section, Top, render_page
 from nafp.report.tables.cells import run_labels
 from nafp.report.tables.ladders import matrix_of
+from nafp.report.tables.published import load_published
 from nafp.report.tables.study import Study
 
 keys = pytest.importorskip("selenium.webdriver.common.keys").Keys
 AXE = (Path(pytest.importorskip("axe_playwright_python").__file__).parent / "axe.min.js").read_text(encoding="utf-8")
 pytestmark = needs_browser
+
+
+def charts_of(cells, *more):
+    """Charts of a study: curves, an axis of names, steps, and costs."""
+    drawings = [
+        curves.hit_rate_over_length(cells, ["aug", "index"], load_published(PUBLISHED)),
+        curves.hit_rate_over(cells, "aug", ["aug"]),
+        curves.right_over_false_accepts(cells, ["aug", "index"]),
+        pareto.index_costs(cells)[1],
+        *more,
+    ]
+    return [Shown(f"Figure {i}? It is one.", "", chart_of(one), f"figure {i}") for i, one in enumerate(drawings)]
+
+
+def of_no_study():
+    """Charts with bars and pictures."""
+    shares = {name: pd.Series([50, 20, 10, 10, 5, 4, 1, 0], index=list(misses.KINDS)) for name in HOSTILE}
+    history = pd.DataFrame({"epoch": [1, 2, 3], "loss": [3.0, 2, 1], "val_top1_1s": [1.0, 2, 3]})
+    drawn = [
+        misses.chart_of_answers(shares, 1, 40),
+        similarity.chart_of_matrices({name: np.eye(20) for name in HOSTILE}),
+        chart_of(trends.learning_curves({name: history for name in HOSTILE}, 90)),
+    ]
+    return [Shown(f"Chart {i}? Yes.", "", one) for i, one in enumerate(drawn)]
 
 
 @pytest.fixture(scope="module")
@@ -33,19 +61,20 @@ def page(tmp_path_factory):
     folder = tmp_path_factory.mktemp("page")
     paths = write_grid(folder / "a", [{"aug": aug} for aug in ("full", "none")], ["l2", "ivfpq"], queries=100)
     cells, table = tabulated(paths, Study("table3", ["aug", "index"], baseline=(run_name(FIELDS), "l2")))
-    _, hostile = tabulated(
+    hostile_cells, hostile = tabulated(
         write_grid(folder / "b", [{"aug": name} for name in HOSTILE], HOSTILE[:2], 60), Study("h", ["aug"])
     )
     _, narrow = tabulated(write_grid(folder / "c", [{}], ["l2"], 60), Study("n", ["aug"]))
-    plots.hit_rate_over_length(cells, folder / "a.svg", ["aug", "index"])
-    pareto.index_costs(cells, folder / "b.svg")
-    figures = [("One", (folder / "a.svg").read_text()), ("Two", (folder / "b.svg").read_text())]
-    shown = heard(list(run_labels(cells)), HOSTILE, segments=6) | {"names": run_labels(cells)}
-    sections = [Section("table3", "Hit rates", table, figures), Section("hostile", HOSTILE[0], hostile)]
-    sections.append(Section("narrow", "?", narrow))
+    plots.draw(curves.hit_rate_over_length(cells, ["aug", "index"]), folder / "a.svg")
+    figures = [("One", (folder / "a.svg").read_text()), *charts_of(cells)]
     climbed, study = write_ladders(folder / "d", [({"aug": "full"}, 0.5), ({"method": HOSTILE[0]}, 0)])
     cells_of_ladders, many = tabulated(climbed, study)
-    sections.append(Section("climb", "?", many, (), matrix_of(cells_of_ladders, study)))
+    matrix = matrix_of(cells_of_ladders, study)
+    shown = heard(list(run_labels(cells)), HOSTILE, segments=6) | {"names": run_labels(cells)}
+    sections = [Section("table3", "Hit rates", table, figures)]
+    sections.append(Section("hostile", HOSTILE[0], hostile, charts_of(hostile_cells, trends.strengths(matrix))))
+    sections.append(Section("narrow", "?", narrow))
+    sections.append(Section("climb", "?", many, (), matrix))
     tone = sound(np.sin(np.arange(8000) / 3))
     shown["ladders"] = {name: tone for ladder in study.ladders for name in ladder["sets"]}
     replay = made_up_replay(folder / "e", {"files": 0.4, "noise_m5": 0.1}, titles=HOSTILE)
@@ -55,7 +84,7 @@ def page(tmp_path_factory):
         HOSTILE[0],
         Top(figures=headline(cells)),
         sections,
-        figures,
+        of_no_study(),
         shown,
         {"config": {HOSTILE[1]: HOSTILE}},
         "1 is missing.",
@@ -78,8 +107,17 @@ def fresh(browser, page):
     """The page, just opened; whatever a test does with it, the console must stay silent."""
     look(browser)
     browser.get(page.as_uri())
+    drawn(browser)
     yield browser
     assert complaints(browser) == []
+
+
+def drawn(browser):
+    """Wait until all charts are drawn."""
+    waiting = """const done = arguments[0], whole = document.documentElement;
+      const look = () => whole.dataset.charts ? done(true) : setTimeout(look, 20);
+      look();"""
+    assert browser.execute_async_script(waiting)
 
 
 def shown_rows(browser, table="table3-table"):
@@ -92,6 +130,7 @@ def shown_rows(browser, table="table3-table"):
 
 
 def test_nothing_is_complained_about_or_fetched(browser, page):
+    drawn(browser)
     assert complaints(browser) == []
     requested = browser.execute_script(
         "return performance.getEntriesByType('resource').map((one) => one.name.slice(0, 5))"
@@ -274,7 +313,202 @@ def test_the_page_is_accessible(fresh, width, scheme):
 def test_hostile_names_are_text(fresh):
     assert fresh.title == HOSTILE[0]
     assert fresh.find_element("css selector", "h1").text == HOSTILE[0]
-    assert fresh.execute_script("return document.scripts.length") == 1
+    assert fresh.execute_script("return document.scripts.length") == 2  # the library of the charts and the page's own
     assert fresh.execute_script("return document.querySelectorAll('img[src=x]').length") == 0
     shown = fresh.execute_script("return document.getElementById('hostile-table').textContent")
     assert all(name in shown for name in HOSTILE)
+
+
+# ---------------------------------------------------------------- charts
+
+CHARTS = 4 + 5 + 3  # of the first study, of the hostile one, of none
+
+
+def settled(browser):
+    """Wait for what a change of the window or a click draws again."""
+    browser.execute_async_script("setTimeout(() => requestAnimationFrame(arguments[0]), 400)")
+
+
+def mouse(browser, kind, place, **more):
+    browser.execute_cdp_cmd("Input.dispatchMouseEvent", {"type": kind, "x": place[0], "y": place[1], **more})
+
+
+def click(browser, place):
+    mouse(browser, "mouseMoved", place)
+    for kind in ("mousePressed", "mouseReleased"):
+        mouse(browser, kind, place, button="left", clickCount=1)
+    settled(browser)
+
+
+def middle(browser, selector, number=0):
+    """Where an element is, once it has been scrolled to."""
+    script = """const e = document.querySelectorAll(arguments[0])[arguments[1]];
+      e.scrollIntoView({block: 'center', behavior: 'instant'});
+      const box = e.getBoundingClientRect();
+      return [box.x + box.width / 2, box.y + box.height / 2]"""
+    return browser.execute_script(script, selector, number)
+
+
+def opacities(browser, chart):
+    script = """return [...document.querySelectorAll(`[data-chart="${arguments[0]}"] .role-mark path`)]
+      .map((e) => +(e.getAttribute('opacity') ?? 1)).filter((o) => o > 0)"""
+    return browser.execute_script(script, chart)
+
+
+def axis_labels(browser, chart):
+    script = """return [...document.querySelectorAll(`[data-chart="${arguments[0]}"] .role-axis-label text`)]
+      .map((e) => e.textContent).sort()"""
+    return browser.execute_script(script, chart)
+
+
+def test_every_chart_is_drawn_once(fresh):
+    count = "return [...document.querySelectorAll('[data-chart]')].map((e) => e.querySelectorAll(arguments[0]).length)"
+    counts = fresh.execute_script(count, "svg")
+    assert counts == [1] * CHARTS
+    marks = fresh.execute_script(
+        "return [...document.querySelectorAll('[data-chart]')].map((e) => e.querySelectorAll('.role-mark > *').length)"
+    )
+    assert min(marks) >= 1
+    links = fresh.execute_script(
+        "return [...document.querySelectorAll('.beside a')].map((e) => e.getAttribute('href'))"
+    )
+    assert links[:3] == [f"figure%200.{kind}" for kind in ("svg", "png", "pdf")]
+
+
+@pytest.mark.parametrize("chart", [0, 4])
+def test_pointing_at_a_marker_says_value_interval_and_n(fresh, chart):
+    script = """const groups = [...document.querySelectorAll(`[data-chart="${arguments[0]}"] .mark-symbol.role-mark`)];
+      groups.at(-1).lastElementChild.id = 'target'"""  # places that answer are above all markers
+    fresh.execute_script(script, chart)
+    place = middle(fresh, "#target")
+    mouse(fresh, "mouseMoved", [place[0] - 2, place[1]])
+    mouse(fresh, "mouseMoved", place)
+    settled(fresh)
+    assert fresh.find_element("css selector", "#vg-tooltip-element").is_displayed()
+    rows = """return [...document.querySelectorAll('#vg-tooltip-element tr')]
+      .map((row) => [...row.cells].map((cell) => cell.textContent))"""
+    said = dict(fresh.execute_script(rows))
+    assert said["query length, s"] in {f"{s:g} s" for s in (1, 2, 3, 5, 6, 10)}
+    assert 0 <= float(said["top-1 hit rate, %"]) <= 100
+    if said["n"] != "published":
+        low, high = map(float, said["95 % interval"].split(" to "))
+        assert low <= float(said["top-1 hit rate, %"]) + 0.05 and float(said["top-1 hit rate, %"]) <= high + 0.05
+        assert said["n"].endswith("queries in 40 songs")
+    assert (
+        fresh.execute_script(
+            "return document.querySelectorAll('#vg-tooltip-element script, #vg-tooltip-element img').length"
+        )
+        == 0
+    )
+
+
+@pytest.mark.parametrize("chart", [0, 3, 8, 9, 11])
+def test_a_click_on_the_legend_dims_the_others_and_another_adds(fresh, chart):
+    before = opacities(fresh, chart)
+    click(fresh, middle(fresh, f'[data-chart="{chart}"] .role-legend-label text', 0))
+    one = opacities(fresh, chart)
+    dim = [o for o in one if o < 0.11]
+    assert 0 < len(dim) < len(one)
+    click(fresh, middle(fresh, f'[data-chart="{chart}"] .role-legend-label text', 1))
+    assert 0 <= sum(o < 0.11 for o in opacities(fresh, chart)) < len(dim)
+    for number in (0, 1):
+        click(fresh, middle(fresh, f'[data-chart="{chart}"] .role-legend-label text', number))
+    assert opacities(fresh, chart) == before
+
+
+def test_the_wheel_scrolls_the_page_and_zooms_with_ctrl_alone(fresh):
+    before = axis_labels(fresh, 0)
+    place = middle(fresh, '[data-chart="0"] svg')
+    place = [place[0], place[1] - 60]
+    at = fresh.execute_script("return scrollY")
+    mouse(fresh, "mouseWheel", place, deltaX=0, deltaY=-100)
+    settled(fresh)
+    assert fresh.execute_script("return scrollY") < at
+    assert axis_labels(fresh, 0) == before
+    place = middle(fresh, '[data-chart="0"] svg')
+    place = [place[0], place[1] - 60]
+    at = fresh.execute_script("return scrollY")
+    mouse(fresh, "mouseWheel", place, deltaX=0, deltaY=-150, modifiers=2)
+    settled(fresh)
+    assert fresh.execute_script("return scrollY") == at
+    assert axis_labels(fresh, 0) != before
+    for count in (1, 2):
+        for kind in ("mousePressed", "mouseReleased"):
+            mouse(fresh, kind, place, button="left", clickCount=count)
+    settled(fresh)
+    assert axis_labels(fresh, 0) == before
+
+
+def test_a_chart_is_shown_in_its_whole_size(fresh):
+    fresh.execute_script("document.querySelector('[data-whole=\"0\"]').click()")
+    settled(fresh)
+    size = "return document.querySelector(arguments[0]).getBoundingClientRect().width"
+    assert fresh.execute_script(size, "#whole svg") > 1.8 * fresh.execute_script(size, '[data-chart="0"] svg')
+    assert fresh.find_element("css selector", "#whole p").text == "Figure 0? It is one."
+    fresh.find_element("css selector", "#whole button").click()
+    assert not fresh.find_element("css selector", "#whole").is_displayed()
+    assert fresh.execute_script("return document.querySelectorAll('#whole svg').length") == 0
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_of_charts_is_large_enough_and_stands_out_on_a_phone(fresh, scheme):
+    """12 px at least, inside the window, and 4.5 to 1 (WCAG); no chart has a ground of its own."""
+    look(fresh, 390, scheme)
+    settled(fresh)
+    settled(fresh)
+    script = """const shade = (colour) => {
+        const linear = (x) => x <= 0.04045 ? x / 12.92 : ((x + 0.055) / 1.055) ** 2.4;
+      const [r, g, b] = colour.match(/[\\d.]+/g).map((x) => linear(x / 255));
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+      };
+      const ground = shade(getComputedStyle(document.body).backgroundColor);
+      const texts = [...document.querySelectorAll('[data-chart] svg text')];
+      return texts.filter((e) => e.textContent.trim() && e.checkVisibility()).map((e) => {
+        const to = e.getScreenCTM(), style = getComputedStyle(e), box = e.getBoundingClientRect();
+        const [low, high] = [shade(style.fill), ground].sort((a, b) => a - b);
+        const size = parseFloat(style.fontSize) * Math.hypot(to.a, to.b);
+        return [size, (high + 0.05) / (low + 0.05), box.left, box.right, e.textContent];
+      })"""
+    texts = fresh.execute_script(script)
+    assert len(texts) > 100
+    assert min(size for size, *_ in texts) >= 12
+    assert min(contrast for _, contrast, *_ in texts) >= 4.5
+    outside = [text for _, _, left, right, text in texts if left < 0 or right > 390]
+    assert outside == []
+    painted = """return [...document.querySelectorAll('[data-chart], [data-chart] svg, .card')]
+      .map((e) => getComputedStyle(e).backgroundColor).filter((c) => c !== 'rgba(0, 0, 0, 0)')"""
+    grounds = fresh.execute_script(painted)
+    ground = fresh.execute_script("return getComputedStyle(document.body).backgroundColor")
+    assert len(grounds) == 1  # the picture that is no chart
+    if scheme == "dark":
+        assert grounds == [ground]
+        filled = fresh.execute_script(
+            "return [...document.querySelectorAll('[data-chart] .background')].map((e) => e.getAttribute('fill'))"
+        )
+        assert not {"white", "#fff", "#ffffff"} & set(filled)
+
+
+def test_the_same_name_has_the_same_colour_in_all_charts_of_a_study(fresh):
+    script = """return [0, 2].map((n) => {
+      const [legend] = document.querySelectorAll(`[data-chart="${n}"] .role-legend`);
+      const symbols = [...legend.querySelectorAll('.role-legend-symbol path')].map((e) => e.getAttribute('stroke'));
+      const names = [...legend.querySelectorAll('.role-legend-label text')].map((e) => e.textContent);
+      return Object.fromEntries(names.map((name, i) => [name, symbols[i]]));
+    })"""
+    first, second = fresh.execute_script(script)
+    shared = set(first) & set(second)
+    assert len(shared) >= 4
+    assert {name: first[name] for name in shared} == {name: second[name] for name in shared}
+
+
+def test_charts_are_printed_in_light_colours(fresh):
+    look(fresh, 760, "dark", "print")
+    settled(fresh)
+    fill = "return getComputedStyle(document.querySelector('[data-chart] .role-axis-label text')).fill"
+    assert fresh.execute_script(fill) == "rgb(0, 0, 0)"
+    assert (
+        fresh.execute_script(
+            "return [...document.querySelectorAll('.beside')].filter((e) => e.checkVisibility()).length"
+        )
+        == 0
+    )

@@ -25,8 +25,8 @@ def board(tmp_path_factory) -> dict:
         **{"name": "table3", "question": "Is more sound better?", "varied": ["aug"], "planned": planned},
         "baseline": [planned[0]["run"], "l2", "files"],
     }
-    nothing = {"study": {**study, "name": "later"}, "cells": [], "histories": [], "figures": []}
-    shown = {"study": study, "cells": cells, "histories": [], "figures": ["hit_rate", "aug", "open_set"]}
+    nothing = {"study": {**study, "name": "later"}, "cells": [], "figures": []}
+    shown = {"study": study, "cells": cells, "figures": ["hit_rate", "aug", "open_set"]}
     origin = {
         "dataset": "demo",
         "planned": 2,
@@ -39,6 +39,7 @@ def board(tmp_path_factory) -> dict:
         **{
             "studies": {"table3": shown, "later": nothing},
             "cells": cells,
+            "learning": None,
             "misses": None,
             "similarity": None,
             "scale": None,
@@ -52,7 +53,11 @@ def test_what_is_missing_is_said(board, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {
         *("index.html", "summary.txt", "listening.json"),
         *(f"{study}.{kind}" for study in ("table3", "later") for kind in ("csv", "md", "tex")),
-        *(f"table3.{figure}.{kind}" for figure in ("hit_rate", "aug", "open_set") for kind in ("svg", "png")),
+        *(
+            f"table3.{figure}.{kind}"
+            for figure in ("hit_rate", "aug", "open_set")
+            for kind in ("svg", "png", "pdf", "vl.json")
+        ),
     }
     assert "1 of 2 cells has not run yet." in (tmp_path / "summary.txt").read_text()
     assert "Is more sound better?" in (tmp_path / "index.html").read_text()
@@ -67,6 +72,7 @@ def test_its_files_are_those_of_the_single_jobs(board, tmp_path):
     write_board(board, tmp_path / "so_far", tmp_path / "so_far/listening.json", threads=1)
     one, look = board["studies"]["table3"], Look(**board["look"])
     write_table(one["study"], one["cells"], PUBLISHED, tmp_path / "table3.csv")
-    draw_study("aug", one["study"], one["cells"], [], PUBLISHED, look, tmp_path / "table3.aug.svg")
-    for name in ("table3.csv", "table3.md", "table3.tex", "table3.aug.svg"):
+    draw_study("aug", one["study"], one["cells"], tmp_path / "table3.csv", PUBLISHED, look, tmp_path / "table3.aug.svg")
+    figure = [f"table3.aug.{kind}" for kind in ("svg", "png", "pdf", "vl.json")]
+    for name in ("table3.csv", "table3.md", "table3.tex", *figure):
         assert (tmp_path / name).read_bytes() == (tmp_path / "so_far" / name).read_bytes()

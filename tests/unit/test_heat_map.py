@@ -16,6 +16,7 @@ from recount import by_song, recounted
 from nafp.audio.splits import Split
 from nafp.evaluation.cell import table_beside
 from nafp.report.figures import ladders as figures
+from nafp.report.figures import plots, trends
 from nafp.report.page import listening
 from nafp.report.page.heat import read_matrix
 from nafp.report.page.page import Section, Top, render_page
@@ -142,8 +143,12 @@ def test_the_seeds_of_a_configuration_are_one_row(tmp_path):
 # ---------------------------------------------------------------- figures
 
 
+def strengths(matrix, path):
+    plots.draw(trends.strengths(matrix), path)
+
+
 def test_the_same_data_draws_the_same_bytes(made, tmp_path):
-    for draw in (figures.heat_map, figures.curves):
+    for draw in (figures.heat_map, strengths):
         for path in (tmp_path / "a.svg", tmp_path / "b.svg"):
             draw(made[2], path)
         assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
@@ -167,7 +172,7 @@ def test_what_is_missing_is_left_open(tmp_path):
     said = matrix.limits.query("query_s == 3").set_index("ladder")["said"]
     assert said["noise"] == said["gain"] == said["speed"] == "unknown until all strengths have run"
     assert said["low_pass"].startswith("from ")
-    for draw in (figures.heat_map, figures.curves):
+    for draw in (figures.heat_map, strengths):
         draw(matrix, tmp_path / "a.svg")
     assert page_of(paths, study, matrix).panels["3"]["speed"].cells == [["–"] * 6]
 
@@ -192,7 +197,7 @@ def test_hostile_words_of_ladders_can_be_shown(made, tmp_path):
     ladders[4]["sets"] = {"codec_mp3": hostile, "codec_gsm": "_gsm"}
     matrix = matrix_of(load_cells(paths), replace(study, ladders=ladders))
     figures.heat_map(matrix, tmp_path / "a.svg")
-    figures.curves(matrix, tmp_path / "b.svg")
+    strengths(matrix, tmp_path / "b.svg")
     page = page_of(paths, study, matrix)
     assert page.html.count("<script>") == 1
     assert "<img src=x>" not in page.html

@@ -9,7 +9,7 @@ from boards import made_up_hits, write_grid
 from nafp.evaluation import openset
 from nafp.evaluation.hits import per_query_table, rows_of
 from nafp.evaluation.statistics import clustered_interval
-from nafp.report.figures import plots
+from nafp.report.figures import curves, plots
 from nafp.report.tables.cells import load_cells, pool_seeds, with_intervals
 from nafp.search.faiss_index import FaissIndex
 from nafp.search.sequences import search_sequences
@@ -143,6 +143,6 @@ def test_cells_show_it_with_an_interval_that_holds_both_kinds_of_chance(tmp_path
 def test_the_picture_is_drawn_the_same_every_time(tmp_path):
     cells = load_cells(write_grid(tmp_path, [{"bsz": 120}, {"bsz": 240}, {"bsz": 240, "seed": 1}], ["l2"]))
     for name in "ab":
-        plots.right_over_false_accepts(cells, tmp_path / f"{name}.svg", ["bsz"])
+        plots.draw(curves.right_over_false_accepts(cells, ["bsz"]), tmp_path / f"{name}.svg")
     assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
     assert (tmp_path / "a.png").exists()

@@ -17,7 +17,8 @@ from nafp.audio.segments import SEGMENT
 from nafp.audio.splits import Split
 from nafp.evaluation.cell import table_beside
 from nafp.grid import run_name
-from nafp.report.figures import misses, pareto, plots, similarity
+from nafp.report.figures import curves, misses, pareto, similarity, trends
+from nafp.report.figures.plots import draw
 from nafp.report.misses import kinds
 from nafp.report.page import listening, media, provenance
 from nafp.report.page import page as page_module
@@ -81,9 +82,9 @@ def made(tmp_path):
 
 
 def test_collapsed_epochs_are_crossed_out(tmp_path):
-    curves = {"full": history(), "loud": history().assign(collapsed=lambda rows: rows["epoch"] >= 5)}
-    plots.learning_curves({"full": curves["full"]}, tmp_path / "healthy.svg", 3000)
-    plots.learning_curves(curves, tmp_path / "collapsed.svg", 3000)
+    runs = {"full": history(), "loud": history().assign(collapsed=lambda rows: rows["epoch"] >= 5)}
+    draw(trends.learning_curves({"full": runs["full"]}, 3000), tmp_path / "healthy.svg")
+    draw(trends.learning_curves(runs, 3000), tmp_path / "collapsed.svg")
     assert "collapsed, all fingerprints are alike" not in (tmp_path / "healthy.svg").read_text(encoding="utf-8")
     assert "collapsed, all fingerprints are alike" in (tmp_path / "collapsed.svg").read_text(encoding="utf-8")
 
@@ -104,12 +105,17 @@ def draw_similarity(cells, path):
     similarity.plot_matrices({name: matrix for name in cells["aug"].unique()}, path)
 
 
+def draw_costs(cells, path):
+    points, drawing = pareto.index_costs(cells)
+    pareto.draw_costs(points, drawing.colours, path)
+
+
 DRAWINGS = {
-    "length": lambda cells, path: plots.hit_rate_over_length(cells, path, ["aug"], load_published(PUBLISHED)),
-    "over": lambda cells, path: plots.hit_rate_over(cells, path, "aug", ["aug"], load_published(PUBLISHED)),
-    "costs": pareto.index_costs,
-    "learning": lambda cells, path: plots.learning_curves(
-        {name: history() for name in cells["aug"].unique()}, path, 3000
+    "length": lambda cells, path: draw(curves.hit_rate_over_length(cells, ["aug"], load_published(PUBLISHED)), path),
+    "over": lambda cells, path: draw(curves.hit_rate_over(cells, "aug", ["aug"], load_published(PUBLISHED)), path),
+    "costs": draw_costs,
+    "learning": lambda cells, path: draw(
+        trends.learning_curves({name: history() for name in cells["aug"].unique()}, 3000), path
     ),
     "misses": draw_misses,
     "similarity": draw_similarity,
@@ -123,7 +129,9 @@ def test_the_same_data_draws_the_same_bytes(made, tmp_path, name):
         DRAWINGS[name](cells, path)
     first = (tmp_path / "a.svg").read_bytes()
     assert first == (tmp_path / "b.svg").read_bytes()
-    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+    for kind in ("png", "pdf"):
+        assert (tmp_path / f"a.{kind}").read_bytes() == (tmp_path / f"b.{kind}").read_bytes()
+    assert b"CreationDate" not in (tmp_path / "a.pdf").read_bytes()
     assert b"<dc:date>" not in first
     assert ElementTree.fromstring(first).tag.endswith("svg")
 
@@ -141,16 +149,19 @@ def test_hit_rates_can_be_drawn_over_numbers(tmp_path, field):
     paths = [write_cell(tmp_path, {field: value} if field != "snr_db" else {}, f"l{value}", 50) for value in values]
     cells = load_cells(paths).assign(index="l2")
     cells = cells.assign(snr_db=np.repeat(values, len(cells) // len(values))) if field == "snr_db" else cells
-    plots.hit_rate_over(cells, tmp_path / "a.svg", field, [field], load_published(PUBLISHED))
+    draw(curves.hit_rate_over(cells, field, [field], load_published(PUBLISHED)), tmp_path / "a.svg")
     assert (tmp_path / "a.png").stat().st_size > 10_000
 
 
 def test_of_many_configurations_the_best_are_coloured():
-    rows = {f"c{i}": pd.DataFrame({"match": ["exact"], "hit_rate_pct": [float(i)]}) for i in range(20)}
-    assert plots._best(rows) == [f"c{i}" for i in range(19, 11, -1)]
-    others = list(plots._others(rows, plots._best(rows)))
-    assert others[0] == "12 others"
-    assert all(name.startswith("_") for name in others[1:])  # Matplotlib keeps these out of the legend
+    rates = pd.DataFrame({"name": [f"c{i}" for i in range(20)], "match": "exact", "hit_rate_pct": np.arange(20.0)})
+    rates = rates.assign(low_pct=rates["hit_rate_pct"], high_pct=rates["hit_rate_pct"], seconds=1, queries=9)
+    best = curves.best_of(rates)
+    assert best == [f"c{i}" for i in range(19, 11, -1)]
+    others = curves.others_of(rates.assign(songs=3, seeds=1), best)
+    assert set(others["name"]) == {"12 others"}  # one entry of the legend
+    assert others["series"].nunique() == 12
+    assert others["faint"].all() and not others[["dot", "spread"]].any(axis=None)
 
 
 def test_labels_of_points_do_not_overlap(made, tmp_path, monkeypatch):
@@ -158,15 +169,15 @@ def test_labels_of_points_do_not_overlap(made, tmp_path, monkeypatch):
     place = pareto._free_place
     monkeypatch.setattr(pareto, "_free_place", lambda *args: kept.append(place(*args)[0]) or (kept[-1], False))
     cells, _ = made(("full", "none"), ("l2", "ivf", "ivfpq", "ivfpq-rr", "hnsw"))
-    pareto.index_costs(cells, tmp_path / "a.svg")
+    draw_costs(cells, tmp_path / "a.svg")
     assert len(kept) == 20
     for panel in (kept[:10], kept[10:]):
         assert not any(one.count_overlaps(panel[:i]) for i, one in enumerate(panel))
 
 
-def test_drawing_times_needs_times(made, tmp_path):
+def test_drawing_times_needs_times(made):
     with pytest.raises(ValueError, match="no cell has a search time"):
-        pareto.index_costs(made()[0].assign(ms_per_query=np.nan), tmp_path / "a.svg")
+        pareto.index_costs(made()[0].assign(ms_per_query=np.nan))
 
 
 def test_what_no_other_index_beats():

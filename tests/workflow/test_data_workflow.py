@@ -250,7 +250,8 @@ def test_ladders_are_searched_and_shown(finished, tmp_path):
     board = folder / "results/demo/scoreboard"
     names = {path.name for path in board.glob("climb.*")}
     assert names == {f"climb.{end}" for end in ("csv", "md", "tex", "heat_map.csv", "limits.csv")} | {
-        f"climb.{figure}.{kind}" for figure in ("heat_map", "strengths") for kind in ("svg", "png")
+        *(f"climb.{figure}.{kind}" for figure in ("heat_map", "strengths") for kind in ("svg", "png", "pdf")),
+        "climb.strengths.vl.json",
     }
     assert {path.name for path in (board / "so_far").glob("climb.*")} == names
     rates = pd.read_csv(board / "climb.heat_map.csv")

@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[2]
 ENVIRONMENTS = [*sorted((ROOT / "envs").glob("*.yaml")), ROOT / "environment.yaml"]
 # import name -> distribution, where they differ
 DISTRIBUTIONS = {"yaml": "pyyaml", "faiss": "faiss-gpu", "PIL": "pillow", "google_crc32c": "google-crc32c"}
+DISTRIBUTIONS |= {"vl_convert": "vl-convert-python"}
 
 
 def pins(lines: list[str]) -> dict[str, str]:

@@ -32,11 +32,12 @@ def test_every_part_is_there(finished):
     results = finished / "results/demo"
     board = results / "scoreboard"
     figures = {
-        "table3": ("hit_rate", "aug", "open_set", "learning"),
+        "table3": ("hit_rate", "aug", "open_set"),
         "index_types": ("hit_rate", "open_set", "costs"),
         "song_level": ("hit_rate", "open_set"),
     }
     drawn = {f"{study}.{figure}" for study, names in figures.items() for figure in names} | {
+        "learning",
         "misses",
         "similarity",
         "scale",
@@ -44,7 +45,7 @@ def test_every_part_is_there(finished):
     assert {p.name for p in board.iterdir()} == {
         *("index.html", "summary.txt", "listening.json", "misses.csv", "heard_misses.json", "hard_songs.csv"),
         *(f"{study}.{kind}" for study in figures for kind in ("csv", "md", "tex")),
-        *(f"{name}.{kind}" for name in drawn for kind in ("svg", "png")),
+        *(f"{name}.{kind}" for name in drawn for kind in ("svg", "png", "pdf", "vl.json")),
     }
     assert {p.name for p in (results / "runs" / FULL).iterdir()} == {
         *("config.yaml", "history.csv", "epoch=best.safetensors", "epoch=last.safetensors", "provenance.json"),

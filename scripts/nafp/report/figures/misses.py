@@ -5,7 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from matplotlib.colors import to_hex
 
+from nafp.report.figures.other_charts import bars_of
 from nafp.report.figures.style import colours, legend, note, plotted, short
 from nafp.report.misses.kinds import KINDS
 
@@ -13,7 +15,7 @@ from nafp.report.misses.kinds import KINDS
 def plot_answers(counts: Mapping[str, pd.Series], seconds: float, songs: int, path: str | Path) -> None:
     """Plot the kinds of answers (%) of each run to queries of so many seconds in so many songs.
 
-    Writes an SVG to `path`, and a PNG.
+    Writes an SVG to `path`, a PNG and a PDF.
     """
     with plotted(path, height=0.9 + 0.38 * len(counts)) as (figure, axes):
         table = pd.DataFrame(counts).T
@@ -43,6 +45,14 @@ def plot_answers(counts: Mapping[str, pd.Series], seconds: float, songs: int, pa
         axes.grid(False, axis="y")
         note(axes, f"n = {total:,} queries in {songs:,} songs")
         legend(figure, *axes.get_legend_handles_labels())
+
+
+def chart_of_answers(counts: Mapping[str, pd.Series], seconds: float, songs: int) -> dict:
+    """The specification of the same for the page (`other_charts.bars_of`)."""
+    table = pd.DataFrame({short(name): one for name, one in counts.items()}).T
+    colours = dict(zip(KINDS, map(to_hex, _colours()), strict=True))
+    note = f"n = {int(table.sum(axis=1).max()):,} queries in {songs:,} songs"
+    return bars_of(table, colours, f"top-1 answers to queries of {seconds:g} s, %", note)
 
 
 def _colours() -> list[tuple]:

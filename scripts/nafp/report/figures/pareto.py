@@ -1,10 +1,11 @@
 """Costs of index types: hit rate, search time and size, and which types are Pareto-optimal."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
+from matplotlib.axes import Axes as Plot
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -12,35 +13,85 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import LogLocator, NullLocator
 from matplotlib.transforms import Bbox
 
-from nafp.report.figures.style import HEIGHT, colours, legend, note, plotted, short
+from nafp.report.figures.colour import GREY, Palette
+from nafp.report.figures.curves import asked_by
+from nafp.report.figures.drawing import Axis, Drawing, Panel, rows_of
+from nafp.report.figures.style import HEIGHT, WIDTH, legend, note, plotted, short
 from nafp.report.tables.cells import label, pool_seeds, shown_fields, with_intervals
 
 MOST_LABELS = 24
+UNITS = {"ms_per_query": "ms", "bytes": "bytes"}
 _RADIUS = 4  # marker radius in points
 
 
-def index_costs(cells: pd.DataFrame, path: str | Path) -> None:
-    """Plot the exact top-1 hit rate (%) at the shortest query over ms per query, and over bytes per fingerprint on disk.
+def index_costs(cells: pd.DataFrame, palette: Palette | None = None) -> tuple[pd.DataFrame, Drawing]:
+    """The exact top-1 hit rate (%) at the shortest query over ms per query, and over bytes per fingerprint on disk.
 
-    A point an index type, a colour a run; its bar is the 95 % interval. Filled: Pareto-optimal among the types
-    of the same run in hit rate, time and size; the line joins the best hit rates for the time, or the size.
-    Writes an SVG to `path`, and a PNG. Raises ValueError when no cell has a search time.
+    A point an index type, a colour a run, or, of a single run, an index type; its bar is the 95 % interval. Filled:
+    Pareto-optimal among the types of the same run in hit rate, time and size; the line joins the best hit rates for the time,
+    or the size.
+    Returns the points, for `draw_costs`, and the drawing. Raises ValueError when no cell has a search time.
     """
-    points = _points_of(cells)
+    palette, points = Palette() if palette is None else palette, _points_of(cells)
+    by = "configuration" if points["configuration"].nunique() > 1 else "index"
+    points = points.assign(name=[short(str(name)) or "this run" for name in points[by]])
+    firsts = points.drop_duplicates("name").to_dict("records")
+    colours = {row["name"]: palette.of_row(row) for row in firsts}
+    asked = (points["queries"] / points["seeds"]).max()
+    note = f"n = {asked:,.0f} queries in {points['songs'].max():,} songs; bar: 95 % interval; open: dominated"
+    y = Axis("top-1 hit rate (exact), %")
+    titles = {
+        "ms_per_query": f"ms per query of {points['seconds'].iloc[0]:g} s",
+        "bytes": "bytes per fingerprint on disk",
+    }
+    panels = []
+    for cost, title in titles.items():
+        x = Axis(title, log=bool((points[cost].dropna() > 0).all()))
+        panels.append(Panel(_rows_of(points.dropna(subset=[cost]), cost), x, y, steps=True))
+    return points, Drawing(panels, colours, {}, note, shape=(WIDTH, HEIGHT))
+
+
+def _rows_of(points: pd.DataFrame, cost: str) -> pd.DataFrame:
+    """Rows of a panel: the points, and for each run the line that joins its best ones."""
+    points = points.sort_values(cost, kind="stable")
+    values = {"x": points[cost], "y": points["hit_rate_pct"], "low": points["low_pct"], "high": points["high_pct"]}
+    at = [f"{row['index']}, {row[cost]:,.3g} {UNITS[cost]}" for row in points.to_dict("records")]
+    asked = [asked_by(row) for row in points.to_dict("records")]
+    dots = rows_of(
+        name=points["name"], series=points["name"], at=at, asked=asked, **values, open=points["dominated"], join=False
+    )
+    fronts = [_front(rows, cost) for _, rows in points.groupby("configuration", sort=False)]
+    fronts = [
+        rows_of(
+            **{"name": rows["name"].iloc[0], "series": f"{number}, best", "dot": False},
+            **{"x": rows[cost], "y": rows["hit_rate_pct"], "faint": True},
+        )
+        for number, rows in enumerate(fronts)
+    ]
+    return pd.concat([dots, *(fronts if points["configuration"].nunique() > 1 else [])], ignore_index=True)
+
+
+def _front(points: pd.DataFrame, cost: str) -> pd.DataFrame:
+    """Of points in the order of their cost, those that find more than all cheaper ones."""
+    best = points["hit_rate_pct"].cummax()
+    return points[points["hit_rate_pct"].eq(best) & ~best.duplicated()]
+
+
+def draw_costs(points: pd.DataFrame, colours: Mapping[str, str], path: str | Path) -> None:
+    """Plot points of `index_costs`, each labelled with its index. Writes an SVG to `path`, a PNG and a PDF."""
+    several = points["configuration"].nunique() > 1
     with plotted(path, 2, height=1.9 * HEIGHT) as (figure, panels):
         groups = points.groupby("configuration", sort=False)
         for axes, cost in zip(panels, ("ms_per_query", "bytes"), strict=True):
-            for (_, rows), colour in zip(groups, colours(groups.ngroups), strict=True):
-                _plot_points(axes, rows, cost, colour)
+            for _, rows in groups:
+                _plot_points(axes, rows, cost, colours)
             _cost_axis(axes, points[cost])
         panels[0].set(xlabel=f"ms per query of {points['seconds'].iloc[0]:g} s", ylabel="top-1 hit rate (exact), %")
         panels[1].set(xlabel="bytes per fingerprint on disk", ylabel="top-1 hit rate (exact), %")
         asked = (points["queries"] / points["seeds"]).max()
         note(panels[0], f"n = {asked:,.0f} queries in {points['songs'].max():,} songs; bar: 95 % interval")
-        handles = [Line2D([], [], marker="o", linestyle="", color=c) for c in colours(groups.ngroups)] * (
-            groups.ngroups > 1
-        )
-        names = [name for name, _ in groups] * (groups.ngroups > 1)
+        handles = [Line2D([], [], marker="o", linestyle="", color=colour) for colour in colours.values()] * several
+        names = list(colours) * several
         kinds = [
             Line2D([], [], marker="o", linestyle="", color="0.3", markerfacecolor=face) for face in ("0.3", "white")
         ]
@@ -75,19 +126,20 @@ def dominated(points: pd.DataFrame) -> pd.Series:
     return pd.Series((no_worse & better).any(axis=0), index=points.index)
 
 
-def _plot_points(axes: Axes, rows: pd.DataFrame, cost: str, colour: tuple) -> None:
+def _plot_points(axes: Plot, rows: pd.DataFrame, cost: str, colours: Mapping[str, str]) -> None:
     rows = rows.dropna(subset=[cost]).sort_values(cost)
+    edges = [colours[name] for name in rows["name"]]
     spread = [rows["hit_rate_pct"] - rows["low_pct"], rows["high_pct"] - rows["hit_rate_pct"]]
     where = rows[cost], rows["hit_rate_pct"]
-    axes.errorbar(*where, yerr=np.clip(spread, 0, None), fmt="none", ecolor=colour, elinewidth=0.9, alpha=0.3)
-    best = rows["hit_rate_pct"].cummax()
-    front = rows[rows["hit_rate_pct"].eq(best) & ~best.duplicated()]
-    axes.step(front[cost], front["hit_rate_pct"], where="post", color=colour, linewidth=1, alpha=0.6, zorder=2)
-    faces = ["white" if is_dominated else colour for is_dominated in rows["dominated"]]
-    axes.scatter(*where, s=(2 * _RADIUS) ** 2, c=faces, edgecolor=[colour], linewidth=1.2, zorder=3)
+    axes.errorbar(*where, yerr=np.clip(spread, 0, None), fmt="none", ecolor=edges, elinewidth=0.9, alpha=0.3)
+    front, line = _front(rows, cost), edges[0] if len(set(edges)) == 1 else GREY
+    axes.step(front[cost], front["hit_rate_pct"], where="post", color=line, linewidth=1, alpha=0.6, zorder=2)
+    faces = ["white" if is_dominated else edge for is_dominated, edge in zip(rows["dominated"], edges, strict=True)]
+    style = {"s": (2 * _RADIUS) ** 2, "c": faces, "edgecolor": edges, "linewidth": 1.2, "zorder": 3}
+    axes.scatter(*where, **style, clip_on=False)
 
 
-def _cost_axis(axes: Axes, values: pd.Series) -> None:
+def _cost_axis(axes: Plot, values: pd.Series) -> None:
     known = values.dropna()
     if len(known) and (known > 0).all():
         axes.set_xscale("log")
@@ -97,7 +149,7 @@ def _cost_axis(axes: Axes, values: pd.Series) -> None:
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
 
 
-def _label_points(figure: Figure, axes: Axes, points: pd.DataFrame, cost: str) -> None:
+def _label_points(figure: Figure, axes: Plot, points: pd.DataFrame, cost: str) -> None:
     """Write each point's index at the first free place around it, with a thin line where that is far away."""
     points = points.dropna(subset=[cost])
     figure.draw_without_rendering()

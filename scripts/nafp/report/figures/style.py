@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 _STYLE = {
     **sns.axes_style("whitegrid"),
     "svg.hashsalt": "nafp",  # the ids inside the file; random without it
+    "pdf.fonttype": 42,  # TrueType, which journals ask for
     "svg.fonttype": "path",  # the same picture whatever fonts the reader has
     "font.family": ["DejaVu Sans"],
     "font.size": 10,
@@ -29,8 +30,6 @@ _STYLE = {
     "text.parse_math": False,  # a run's name may hold a $
 }
 MARKERS = "osD^vPX*<>"
-GREY = "0.55"
-SOLID, DASHED = "-", (0, (4, 2))
 WIDTH, HEIGHT = 5.4, 3.1  # inches, without the legend below: text is readable on a phone too
 _LEGEND = 62  # characters in a line of the legend
 _LONGEST_NAME = 44
@@ -41,7 +40,7 @@ _DPI = 200
 def plotted(
     path: str | Path, rows: int = 1, columns: int = 1, width: float = WIDTH, height: float = HEIGHT, **axes
 ) -> Iterator[tuple]:
-    """Give (figure, its axes) to plot on, then write it to ``path`` (.svg) and, for slides, as .png beside it."""
+    """Give (figure, its axes) to plot on, then write it to ``path`` (.svg), and as .png and .pdf beside it."""
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(width, height), layout="constrained")
         panels = figure.subplots(rows, columns, **axes)
@@ -50,6 +49,8 @@ def plotted(
             sns.despine(ax=panel)
         figure.savefig(path, format="svg", metadata={"Date": None, "Creator": None})
         figure.savefig(Path(path).with_suffix(".png"), format="png", dpi=_DPI, metadata={"Software": None})
+        undated = {"CreationDate": None, "Creator": None, "Producer": None}
+        figure.savefig(Path(path).with_suffix(".pdf"), format="pdf", metadata=undated)
 
 
 def colours(count: int) -> list[tuple]:

@@ -7,7 +7,9 @@ from typing import Any
 
 from nafp.files import read_json
 from nafp.grid import CellKey
+from nafp.report.figures.charts import beside_of
 from nafp.report.page import provenance
+from nafp.report.page.charts import Shown
 from nafp.report.page.done import what_was_done
 from nafp.report.page.headline import headline, winner
 from nafp.report.page.heat import read_matrix
@@ -71,7 +73,7 @@ def write_page(
             name,
             study["question"],
             load_table(tables[name]),
-            _captioned(study["figures"]),
+            _shown(study["figures"]),
             _matrix(tables[name], study),
         )
         for name, study in studies.items()
@@ -93,7 +95,7 @@ def write_page(
         "tensorboard": tensorboard_command(results),
         "misses": missed,
     }
-    text = render_page(title, top, sections, _captioned(closer), heard, facts, state, **behind)
+    text = render_page(title, top, sections, _shown(closer), heard, facts, state, **behind)
     page.write_text(text, encoding="utf-8")
 
     lines = [f"{entry['value']:>8}  {entry['text']}" for entry in top.figures]
@@ -105,10 +107,10 @@ def write_page(
     print(f"{page}: {len(text) / 1e6:.1f} MB")
 
 
-def _captioned(figures: Mapping[str, str | Path]) -> list[tuple[str, str]]:
-    """(caption, SVG text) of figures; the heat map has a form of its own on the page."""
-    shown = {name: path for name, path in figures.items() if name != "heat_map"}
-    return [(CAPTIONS[name], Path(path).read_text(encoding="utf-8")) for name, path in shown.items()]
+def _shown(figures: Mapping[str, str | Path]) -> list[Shown]:
+    """Figures with their charts; the heat map has a form of its own on the page. ``figures``: name -> SVG."""
+    shown = {name: Path(path) for name, path in figures.items() if name != "heat_map"}
+    return [Shown(CAPTIONS[name], "", read_json(beside_of(path)), path.stem) for name, path in shown.items()]
 
 
 def _matrix(table: Path, study: Mapping[str, Any]) -> Matrix | None:

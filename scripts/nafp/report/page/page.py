@@ -1,6 +1,5 @@
 """The HTML page: one file that opens from disk, loads nothing, and escapes all text that comes from data."""
 
-import base64
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -13,6 +12,7 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from nafp.evaluation.metrics import METRICS
+from nafp.report.page.charts import Charts
 from nafp.report.page.heat import heat_of
 from nafp.report.page.legend import settings_text
 from nafp.report.page.links import RunLinks, numbers_of
@@ -45,7 +45,8 @@ class Top:
 
 @dataclass(frozen=True)
 class Section:
-    """One study: its name, question, table (as from `tables.study_table`) and figures (pairs of caption and SVG text).
+    """One study: its name, question, table (as from `tables.study_table`) and figures (`charts.Shown`, or pairs
+    of caption and SVG text).
 
     ``matrix``: of a study with ladders, whose heat map is shown in the place of the table.
     """
@@ -53,7 +54,7 @@ class Section:
     name: str
     question: str
     table: pd.DataFrame
-    figures: Sequence[tuple[str, str]] = field(default=())
+    figures: Sequence[Sequence] = field(default=())
     matrix: Matrix | None = None
 
     @property
@@ -66,7 +67,7 @@ def render_page(
     title: str,
     top: Top,
     sections: Sequence[Section],
-    closer: Sequence[tuple[str, str]] = (),
+    closer: Sequence[Sequence] = (),
     listening: Mapping[str, Any] | None = None,
     provenance: Mapping[str, Any] | None = None,
     state: str = "",
@@ -78,7 +79,7 @@ def render_page(
 ) -> str:
     """Render the scoreboard as one self-contained HTML document.
 
-    `closer`: figures that belong to no single study, pairs of caption and SVG text.
+    `closer`: figures that belong to no single study, as those of a `Section`.
     `listening`: as from `listening.listen`, with steps (of `listening.chain_steps`), ladders (of `listening.excerpts`), note, and
     names, run -> short name.
     `misses`: as from `nafp.report.misses.replay.write_misses`, with names, as `listening` has.
@@ -86,7 +87,10 @@ def render_page(
     the cells. `links`, `tensorboard`, `legend`: as from `links.links_of`, `links.tensorboard_command`, `legend.legend`.
     """
     legend, numbers = legend or {}, numbers_of(links)
-    anchors = _anchors([section.name for section in sections])
+    anchors, charts = _anchors([section.name for section in sections]), Charts()
+    studies = [_study(*one, charts, numbers, legend) for one in zip(sections, anchors, strict=True)]
+    for study in [study for study in studies if study["figures"]][:1]:
+        study["hint"] = bool(charts.specifications)
     shown = {match for section in sections for match in section.table["match"]}
     return (
         templates()
@@ -95,9 +99,10 @@ def render_page(
             title=title,
             top=top,
             state=state,
-            studies=[_study(*one, numbers, legend) for one in zip(sections, anchors, strict=True)],
+            studies=studies,
             meanings={name: METRICS[name].meaning for name in METRICS if name in shown},
-            closer=[(text, _data_uri(svg)) for text, svg in closer],
+            closer=charts.add(closer),
+            charts=charts,
             listening=_listening(listening or {}),
             missed=missed_of(misses or {}),
             published=any((section.table["source"] != OURS).any() for section in sections),
@@ -138,7 +143,11 @@ def _anchors(names: Sequence[str]) -> list[str]:
 
 
 def _study(
-    section: Section, anchor: str, numbers: Mapping[str, int], legend: Mapping[str, Mapping[str, str]]
+    section: Section,
+    anchor: str,
+    charts: Charts,
+    numbers: Mapping[str, int],
+    legend: Mapping[str, Mapping[str, str]],
 ) -> dict[str, Any]:
     plan = _with_tooltips(layout(section.table), _labels_explained(legend))
     return {
@@ -150,7 +159,8 @@ def _study(
         "labels": len(plan.blocks[0].groups[0].labels) if plan.blocks else 0,
         "matches": list(dict.fromkeys(section.table["match"])),
         "caption": caption(section.table),
-        "figures": [(text, _data_uri(svg)) for text, svg in section.figures],
+        "figures": charts.add(section.figures),
+        "hint": False,
         "heat": heat_of(section.matrix) if section.matrix else [],
         "files": quote(section.name),
         "numbers": numbers,
@@ -189,10 +199,6 @@ def _listening(listening: Mapping[str, Any]) -> dict[str, Any]:
 
 def _bind(text: str) -> str:
     return re.sub(r"(?<=\d) (?=(%|s\b|ms\b|dB\b))", "\u00a0", str(text))  # no line break between a number and its unit
-
-
-def _data_uri(svg: str) -> str:
-    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode("utf-8")).decode("ascii")
 
 
 def _folded(group: Group, head: Sequence[Entry]) -> str:

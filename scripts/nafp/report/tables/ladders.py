@@ -1,14 +1,14 @@
 """Hit rates over the strengths of degradations, and the limits within which at least half of the queries are found."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from nafp.evaluation.song_hits import read_hits
-from nafp.grid import AXES
+from nafp.grid import AXES, CellKey
 from nafp.report.tables.cells import OF_QUERIES, differs, label, pool_seeds, with_intervals
 from nafp.report.tables.layout import MINUS
 from nafp.report.tables.study import Study, planned_configurations
@@ -27,11 +27,13 @@ LIMITS = ["configuration", "ladder", "unit", "query_s", "match", *ENDS, "said"]
 class Matrix:
     """``rates``: RATES, one row a configuration, strength and query length; those that have not run are NaN. ``limits``: LIMITS,
     one row a configuration, ladder and query length: from which to which strength at least half of the queries are found, each
-    with its 95 % interval; NaN where the ladder has no such end. ``ladders``: as in `Study`."""
+    with its 95 % interval; NaN where the ladder has no such end. ``ladders``: as in `Study`. ``firsts``: configuration -> its
+    first cell."""
 
     rates: pd.DataFrame
     limits: pd.DataFrame
     ladders: Sequence[Mapping[str, Any]]
+    firsts: Mapping[str, CellKey] = field(default_factory=dict)
 
     @property
     def shown_s(self) -> float:
@@ -53,15 +55,25 @@ def matrix_of(cells: pd.DataFrame, study: Study) -> Matrix:
                 [name, ladder["name"], ladder["unit"], seconds, study.matches[0], *ends, sentence(some, ends)]
             )
     rates = pd.concat(rates)[RATES].reset_index(drop=True)
-    return Matrix(rates, pd.DataFrame(limits, columns=LIMITS), study.ladders)
+    firsts = {
+        row["configuration"]: CellKey(row["planned_runs"][0], row["index"])
+        for row in configurations_of(cells, study).drop_duplicates("configuration").to_dict("records")
+    }
+    return Matrix(rates, pd.DataFrame(limits, columns=LIMITS), study.ladders, firsts)
+
+
+def configurations_of(cells: pd.DataFrame, study: Study) -> pd.DataFrame:
+    """`planned_configurations` with ``configuration``, their names without the query set."""
+    planned = planned_configurations(cells, study)
+    fields = planned.drop(columns=["planned", "planned_runs"])
+    names = [name for name in dict.fromkeys([*study.varied, *fields]) if name in fields and differs(fields, name)]
+    names = [name for name in names if name not in OF_QUERIES]
+    return planned.assign(configuration=[_name(row, names) for row in planned.to_dict("records")])
 
 
 def _every_cell(cells: pd.DataFrame, study: Study) -> pd.DataFrame:
     """A row for each planned configuration, query set and query length, seeds pooled: NaN where it has not run."""
-    planned = planned_configurations(cells, study).drop(columns=["planned", "planned_runs"])
-    names = [name for name in dict.fromkeys([*study.varied, *planned]) if name in planned and differs(planned, name)]
-    names = [name for name in names if name not in OF_QUERIES]
-    planned["configuration"] = [_name(row, names) for row in planned.to_dict("records")]
+    planned = configurations_of(cells, study).drop(columns=["planned", "planned_runs"])
     pooled = pool_seeds(cells, keep_seeds="seed" in study.varied)
     pooled = with_intervals(pooled[pooled["match"].eq(study.matches[0])]).rename(columns={"seconds": "query_s"})
     lengths = pd.DataFrame({"query_s": sorted(cells["seconds"].unique())})
