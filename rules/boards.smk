@@ -108,6 +108,16 @@ def scale_tables():
     return [f"{RESULTS}/scores/{DEFAULT_RUN}/epoch={EPOCH}/{index}.scale.csv" for index in config["scale"]["index"]]
 
 
+def extrapolation_table():
+    """The extrapolations of the default run."""
+    return f"{RESULTS}/scores/{DEFAULT_RUN}/epoch={EPOCH}/extrapolation.csv"
+
+
+def beyond_table():
+    """What the page shows of them, as a list; empty where the default run is not looked at."""
+    return [f"{BOARD}/beyond.csv"] if DEFAULT_RUN in detailed_runs() else []
+
+
 def vectors_of(run):
     """Split -> the fingerprints of a run."""
     return {split: fingerprints_of(run, EPOCH, split) for split in TEST_SPLITS}
@@ -221,6 +231,7 @@ def board_so_far(wildcards):
         run: parts for run, parts in arrays.items() if all(map(os.path.exists, [cell_of(run), *parts[0], *parts[1]]))
     }
     tables = available(scale_tables()) if DEFAULT_RUN in detailed_runs() else []
+    beyond = available([extrapolation_table()]) if DEFAULT_RUN in detailed_runs() else []
     return {
         "origin": ORIGIN,
         "look": LOOK,
@@ -230,6 +241,7 @@ def board_so_far(wildcards):
         "misses": {"cells": cells, "packed": {split: packed(split) for split in TEST_SPLITS}} if cells else None,
         "similarity": {"cells": cells, "vectors": vectors, "clips": packed("test_db")} if vectors else None,
         "scale": {"tables": tables} if tables else None,
+        "beyond": {"table": beyond[0]} if beyond else None,
     }
 
 
@@ -246,7 +258,12 @@ def study_so_far(study):
 
 def mtimes_so_far(wildcards):
     """When the files that there are were written: what makes a scoreboard of what has finished again."""
-    files = [*ALL_CELLS, *(file for study in STUDIES for file in histories_of(study)), *scale_tables()]
+    files = [
+        *ALL_CELLS,
+        *(file for study in STUDIES for file in histories_of(study)),
+        *scale_tables(),
+        extrapolation_table(),
+    ]
     files += [file for run in detailed_runs() for file in files_to_listen_to(run)]
     files += [file for run in detailed_runs() for part in arrays_of(run) for file in part]
     return {file: os.path.getmtime(file) for file in available(dict.fromkeys(files))}

@@ -128,6 +128,33 @@ rule plot_scale:
         "../scripts/plot_scale.py"
 
 
+rule tabulate_beyond:
+    """Hit rates in databases larger than the data, by two extrapolations and with their checks, as CSV and Markdown."""
+    input:
+        table=extrapolation_table(),
+    output:
+        csv=report(
+            f"{BOARD}/beyond.csv",
+            caption="../report/beyond.rst",
+            category="Tables",
+            labels={"study": "beyond the data"},
+        ),
+        markdown=f"{BOARD}/beyond.md",
+    log:
+        log_of("tabulate_beyond"),
+    conda:
+        "../envs/scoreboard.yaml"
+    resources:
+        mem_mb=scale_with_input(3000),
+        runtime=scale_with_input(30),
+    params:
+        code=code("tabulate_beyond"),
+    message:
+        "writing the table of what is beyond the data"
+    script:
+        "../scripts/tabulate_beyond.py"
+
+
 rule plot_misses:
     """Where the answers lie: right, next to it, elsewhere in the song, in another song, in silence."""
     input:
@@ -223,6 +250,7 @@ rule build_page:
         tables=[file for study in STUDIES for file in tables_of(study)],
         figures=[file for study in STUDIES for file in all_figures(study).values()],
         closer=list(detail_figures().values()),
+        beyond=beyond_table(),
         listening=f"{BOARD}/listening.json",
     output:
         page=report(

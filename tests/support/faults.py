@@ -157,6 +157,7 @@ JOBS = {
     "measure_scale": Job(
         (f"scores/{RUN}/l2.scale.csv", f"scores/{RUN}/l2.scale.parquet"), f"fingerprints/{RUN}/test_query.npy"
     ),
+    "extrapolate": Job((f"scores/{RUN}/extrapolation.csv",), f"fingerprints/{RUN}/test_query.npy"),
     "make_table": Job((f"{BOARD}/table3.csv", f"{BOARD}/table3.md", f"{BOARD}/table3.tex"), f"scores/{RUN}/l2.json"),
     "find_limits": Job(
         (f"{BOARD}/climb.heat_map.csv", f"{BOARD}/climb.limits.csv"),
@@ -168,6 +169,7 @@ JOBS = {
     ),
     "plot": Job((f"{BOARD}/table3.hit_rate.svg", f"{BOARD}/table3.hit_rate.png"), f"scores/{RUN}/l2.json"),
     "plot_scale": Job((f"{BOARD}/scale.svg", f"{BOARD}/scale.png"), f"scores/{RUN}/l2.scale.csv"),
+    "tabulate_beyond": Job((f"{BOARD}/beyond.csv", f"{BOARD}/beyond.md"), f"scores/{RUN}/extrapolation.csv"),
     "plot_misses": Job(
         (f"{BOARD}/misses.svg", f"{BOARD}/misses.png", f"{BOARD}/misses.csv"), f"scores/{RUN}/l2.hits.parquet"
     ),

@@ -42,6 +42,7 @@ def board(tmp_path_factory) -> dict:
             "misses": None,
             "similarity": None,
             "scale": None,
+            "beyond": None,
         },
     }
 

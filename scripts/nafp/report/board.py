@@ -6,14 +6,15 @@ from typing import Any
 
 from nafp.report.figures.job import Look, draw_misses, draw_scale, draw_similarity, draw_study
 from nafp.report.page.job import Origin, write_page
-from nafp.report.tables.job import write_limits, write_table
+from nafp.report.tables.job import write_beyond, write_limits, write_table
 
 
 def write_board(board: Mapping[str, Any], folder: Path, listening: str | Path, threads: int) -> None:
     """All files of the scoreboard of what has finished, but for the sound demo, which is there.
 
     ``board``: ``origin`` and ``look``, the fields of ``Origin`` and ``Look``; ``studies``: name -> study, cells, histories
-    and figures (names); ``cells``: all of them; ``misses``, ``similarity``, ``scale``: arguments of ``draw_...``, or None.
+    and figures (names); ``cells``: all of them; ``misses``, ``similarity``, ``scale``: arguments of ``draw_...``, or
+    None, and ``beyond``: of ``write_beyond``.
     """
     published, look, studies = board["published"], Look(**board["look"]), {}
     for name, one in board["studies"].items():
@@ -30,4 +31,8 @@ def write_board(board: Mapping[str, Any], folder: Path, listening: str | Path, t
         if board[figure]:
             closer[figure] = folder / f"{figure}.svg"
             draw(**board[figure], svg=closer[figure])
-    write_page(Origin(**board["origin"]), studies, closer, board["cells"], folder, listening, threads)
+    beyond = []
+    if board["beyond"]:
+        beyond = [folder / "beyond.csv"]
+        write_beyond(**board["beyond"], csv=beyond[0])
+    write_page(Origin(**board["origin"]), studies, closer, board["cells"], folder, listening, threads, *beyond)

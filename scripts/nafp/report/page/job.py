@@ -15,6 +15,7 @@ from nafp.report.page.legend import legend
 from nafp.report.page.links import links_of, tensorboard_command
 from nafp.report.page.page import Section, Top, render_page
 from nafp.report.tables.cells import load_cells, run_labels
+from nafp.report.tables.job import read_beyond
 from nafp.report.tables.ladders import Matrix
 from nafp.report.tables.study import load_table
 
@@ -57,11 +58,12 @@ def write_page(
     folder: Path,
     listening: str | Path,
     threads: int,
+    beyond: str | Path | None = None,
 ) -> None:
     """The page, index.html, and the summary that a run of the workflow ends with.
 
     ``studies``: name -> question, figures, name -> file, and ladders, as in `Study`. ``closer``: the figures of no single
-    study.
+    study. ``beyond``: the table of `write_beyond`.
     """
     tables = {name: folder / f"{name}.csv" for name in studies}
     sections = [
@@ -88,7 +90,9 @@ def write_page(
     title = f"Neural Audio Fingerprint: {origin.dataset}"
     results = Path(origin.benchmarks).parent
     where = links_of(table, heard["names"], results, folder), legend(origin.config, table), tensorboard_command(results)
-    text = render_page(title, top, sections, _captioned(closer), heard, facts, state, *where)
+    text = render_page(
+        title, top, sections, _captioned(closer), heard, facts, state, *where, read_beyond(beyond) if beyond else None
+    )
     page.write_text(text, encoding="utf-8")
 
     lines = [f"{entry['value']:>8}  {entry['text']}" for entry in top.figures]

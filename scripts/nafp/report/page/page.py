@@ -13,9 +13,11 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from nafp.evaluation.metrics import METRICS
+from nafp.report.page.beyond import beyond_of
 from nafp.report.page.heat import heat_of
 from nafp.report.page.legend import settings_text
 from nafp.report.page.links import RunLinks, numbers_of
+from nafp.report.tables.beyond import Beyond
 from nafp.report.tables.formats import caption
 from nafp.report.tables.ladders import Matrix
 from nafp.report.tables.layout import MISSING, Entry, Group, layout
@@ -29,7 +31,15 @@ ORIGINS = {
     RERUN: "the original code, as its users reported it",
 }
 
-PARTS = ("closer", "listen", "steps", "comparable", "files", "provenance")  # anchors of the page's other sections
+PARTS = (
+    "closer",
+    "beyond",
+    "listen",
+    "steps",
+    "comparable",
+    "files",
+    "provenance",
+)  # anchors of the page's other sections
 
 
 @dataclass(frozen=True)
@@ -71,6 +81,7 @@ def render_page(
     links: Sequence[RunLinks] = (),
     legend: Mapping[str, Mapping[str, str]] | None = None,
     tensorboard: str = "",
+    beyond: Beyond | None = None,
 ) -> str:
     """Render the scoreboard as one self-contained HTML document.
 
@@ -79,6 +90,7 @@ def render_page(
     names, run -> short name.
     `provenance`: any nesting of mappings, lists and plain values. `state`: a sentence on what is missing.
     `links`, `tensorboard`: as from `links.links_of` and `links.tensorboard_command`. `legend`: as from `legend.legend`.
+    `beyond`: hit rates in databases larger than the data.
     """
     legend, numbers = legend or {}, numbers_of(links)
     anchors = _anchors([section.name for section in sections])
@@ -102,6 +114,7 @@ def render_page(
         studies=[_study(*one, numbers, legend) for one in zip(sections, anchors, strict=True)],
         meanings={name: METRICS[name].meaning for name in METRICS if name in shown},
         closer=[(text, _data_uri(svg)) for text, svg in closer],
+        beyond=beyond_of(beyond),
         listening=_listening(listening or {}),
         published=any((section.table["source"] != OURS).any() for section in sections),
         provenance=provenance or {},
