@@ -4,7 +4,7 @@ from typing import Any
 
 import pandas as pd
 
-from nafp.report.tables.beyond import METHODS, Beyond, seconds_of, size_text
+from nafp.report.tables.beyond import METHODS, Beyond, gigabytes_text, seconds_of, size_text
 
 FAR = 1000  # times the data from which predictions are marked: no check reaches nearly as far
 
@@ -27,9 +27,7 @@ def beyond_of(beyond: Beyond | None) -> dict[str, Any]:
         "says": beyond.says,
         "sizes": columns,
         "lengths": [_length(beyond, length) for length in dict.fromkeys((lengths[0], lengths[-1]))],
-        "indexes": [
-            (name.removesuffix("_gb"), [f"{one:,.3g}" for one in sizes[name]]) for name in beyond.index_columns
-        ],
+        "indexes": [(name.removesuffix("_gb"), [*map(gigabytes_text, sizes[name])]) for name in beyond.index_columns],
         "checks": [_check(row) for row in beyond.checks.to_dict("records")],
         "facts": {name: f"{beyond.predictions[name].iloc[0]:,.0f}" for name in ("queries", "query_songs")},
         "far": f"{FAR:,}",

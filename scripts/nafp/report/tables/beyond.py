@@ -77,20 +77,23 @@ class Beyond:
         return [f"{begin}, {'; '.join(parts)}."]
 
     def _of_parting(self) -> list[str]:
-        said = []
-        for length in sorted(self.predictions["length"].unique()):
-            for segments in self.sizes["segments"][1:]:
-                one, other = (self.rate(length, method, segments) for method in METHODS)
-                if one is None or other is None:
-                    break
-                if one["low_pct"] > other["high_pct"] or other["low_pct"] > one["high_pct"]:
-                    said.append(f"{seconds_of(length):g} s from {size_text(segments)} segments")
-                    break
         if self.predictions["method"].nunique() < len(METHODS):
             return []
-        if not said:
+        parted: dict[float, list[str]] = {}
+        for length in sorted(self.predictions["length"].unique()):
+            apart = [one for one in self.sizes["segments"] if self._apart(length, one)]
+            if apart:
+                parted.setdefault(apart[0], []).append(f"{seconds_of(length):g}")
+        if not parted:
             return ["Nowhere do the intervals of the two part."]
-        return [f"Their intervals part for queries of {', '.join(said)} on: there the data do not say which is right."]
+        said = [f"from {size_text(one)} segments on ({', '.join(parted[one])} s)" for one in sorted(parted)]
+        return [f"Their intervals part {' and '.join(said)}: there the data do not say which is right."]
+
+    def _apart(self, length: int, segments: float) -> bool:
+        one, other = (self.rate(length, method, segments) for method in METHODS)
+        if one is None or other is None:
+            return False
+        return bool(one["low_pct"] > other["high_pct"] or other["low_pct"] > one["high_pct"])
 
 
 def seconds_of(length: float) -> float:
@@ -106,6 +109,11 @@ def size_text(number: float) -> str:
     return f"{number:,.0f}"
 
 
+def gigabytes_text(number: float) -> str:
+    """Gigabytes, three digits."""
+    return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
+
+
 def to_markdown(beyond: Beyond) -> str:
     """All predictions, the sizes of indexes, and all checks, as Markdown."""
     if beyond.predictions.empty:
@@ -119,7 +127,7 @@ def to_markdown(beyond: Beyond) -> str:
         rates = [beyond.rate(length, method, one) for one in sizes["segments"]]
         lines.append(_line([f"{seconds_of(length):g} s", method, *map(_interval, rates)]))
     for name in beyond.index_columns:
-        lines.append(_line(["", f"{escaped(name.removesuffix('_gb'))}, GB", *(f"{one:,.3g}" for one in sizes[name])]))
+        lines.append(_line(["", f"{escaped(name.removesuffix('_gb'))}, GB", *map(gigabytes_text, sizes[name])]))
     if len(beyond.checks):
         lines += ["", "The check, mean over the parts:", ""]
         lines += _heading(CHECK_HEAD, 2)
