@@ -36,11 +36,12 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=0.3)
     parser.add_argument("--tail", type=int, default=50)
     parser.add_argument("--parts", type=int, default=5)
+    parser.add_argument("--generated", type=float, default=1e5, help="segments of generated songs")
     options = parser.parse_args()
     at = options.results / "fingerprints" / options.run
     database = Database(open_vectors(at / "dummy.npy"), open_vectors(at / "test_db.npy"))
     samples = [clip_samples(options.results, split) for split in ("dummy", "test_db")]
-    plan = Plan(SEGMENTS, options.tail, options.share, options.parts, FRACTIONS)
+    plan = Plan(SEGMENTS, options.tail, options.share, options.parts, FRACTIONS, options.generated)
     print(f"\n## {datetime.date.today()}, {options.run}, {processor()}")
     for name in options.query_sets:
         split = "test_query" if name == "files" else f"query_{name}"

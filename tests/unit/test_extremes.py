@@ -17,7 +17,7 @@ from nafp.evaluation.extrapolation import (
 )
 from nafp.evaluation.extremes import CHECKED, EXTREMES, PREDICTED, TREND, Peaks, fit_tails, hit_chances, shrunken
 from nafp.evaluation.protocol import PROTOCOLS
-from nafp.evaluation.song_scores import Sequences, score_other_songs, score_own_songs
+from nafp.evaluation.song_scores import Sequences, score_own_songs
 from nafp.search.sequences import search_sequences
 from nafp.search.vectors import Database
 

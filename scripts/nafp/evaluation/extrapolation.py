@@ -1,7 +1,8 @@
-"""Hit rates in databases larger than the data: two extrapolations side by side, each checked on data that it was not shown.
+"""Hit rates in databases larger than the data: predictions side by side, each checked on data that it was not shown.
 
 ``extreme values`` (`nafp.evaluation.extremes`) follows each query's best distractor songs into the tail; ``trend``
-(`nafp.evaluation.scale.fit_trend`) is a straight line of log odds over the size. Both count the same exact scores
+(`nafp.evaluation.scale.fit_trend`) is a straight line of log odds over the size; ``generated songs`` are drawn from a model of
+the songs (`nafp.evaluation.generated`) and searched. All count the same exact scores
 (`nafp.evaluation.song_scores`). The check: fit with a random share of the distractor songs, predict for all of them, compare.
 """
 
@@ -12,10 +13,21 @@ import numpy as np
 import pandas as pd
 from scipy.special import gammaln
 
-from nafp.evaluation.extremes import CHECKED, EXTREMES, FEWEST, PREDICTED, TREND, Peaks, fit_tails, hit_chances
+from nafp.evaluation.extremes import (
+    CHECKED,
+    EXTREMES,
+    FEWEST,
+    GENERATED,
+    PREDICTED,
+    TREND,
+    Peaks,
+    fit_tails,
+    hit_chances,
+)
+from nafp.evaluation.generated import fit_part
 from nafp.evaluation.protocol import Protocol
 from nafp.evaluation.scale import fit_trend, song_weights
-from nafp.evaluation.song_scores import TIE, Kept, Sequences, score_other_songs, score_own_songs
+from nafp.evaluation.song_scores import TIE, Kept, Sequences, blocks, score_own_songs, score_songs
 from nafp.search.vectors import Database
 
 RESAMPLES = 200  # of songs, of queries and of distractors
@@ -33,7 +45,7 @@ COLUMNS = [
         "shape_low",
         "shape_high",
     ),
-    *("queries", "query_songs"),
+    *("best_higher", "best_higher_low", "best_higher_high", "queries", "query_songs"),
 ]
 
 
@@ -42,7 +54,7 @@ class Plan:
     """What to extrapolate: to databases of so many ``segments``, by ``tail`` distractor songs of each query at most.
 
     The check is fitted to each of ``parts`` random parts of the songs, a ``share`` of them each. ``fractions``: of the songs, the
-    sizes that the trend is fitted to.
+    sizes that the trend is fitted to. ``generated``: segments of generated songs.
     """
 
     segments: Sequence[float]
@@ -50,6 +62,7 @@ class Plan:
     share: float
     parts: int
     fractions: Sequence[float]
+    generated: float = 0
     seed: int = 0
 
 
@@ -59,6 +72,11 @@ class Sizes:
 
     songs: int
     rows: int
+
+    @property
+    def rows_a_song(self) -> int:
+        """Segments of a generated song."""
+        return round(self.rows / self.songs)
 
     def segments(self, distractors: np.ndarray | float) -> np.ndarray:
         """Segments of a database with so many distractor songs beside a query's own."""
@@ -89,17 +107,44 @@ def extrapolate(
     of_db = songs[len(database.dummy) :]
     of_own = score_own_songs(asked, database.db, of_db, protocol)
     right = {n: scores for n, (scores, _) in of_own.items()}
-    chosen = [np.ones(sizes.songs, bool), *random_parts(sizes.songs, plan)]
-    kept = score_other_songs(asked, database, songs, right, chosen, min(plan.tail, sizes.songs // TAIL) + 1)
+    tail, parts = min(plan.tail, sizes.songs // TAIL) + 1, random_parts(sizes.songs, plan)
+    fitted = [np.ones(sizes.songs, bool), *parts]
+    rest = [(~part, 1) for part in parts]
+    kept = score_songs(asked, blocks(database, songs), of_db[starts], right, [*((one, tail) for one in fitted), *rest])
+    drawn = [
+        generated_songs(asked, database, songs, right, part, sizes, [plan.seed, i], plan)
+        for i, part in enumerate(fitted)
+    ]
     _, of_query = np.unique(of_db[starts], return_inverse=True)
     rows = []
     for n in asked.lengths:
-        whole, *parts = (peaks_of(one, *of_own[n], of_db[starts], plan.tail) for one in kept[n])
-        rows += [row | {"length": n} for row in predicted(whole, of_query, sizes, plan)]
-        for number, part in enumerate(parts, start=1):
-            rows += [row | {"length": n, "part": number} for row in checked(part, whole, of_query, sizes, plan)]
+        peaks = [peaks_of(one, *of_own[n], of_db[starts], plan.tail) for one in kept[n][: len(fitted)]]
+        rows += [row | {"length": n} for row in predicted(peaks[0], drawn[0].get(n), of_query, sizes, plan)]
+        for number, left in enumerate(kept[n][len(fitted) :], start=1):
+            found = checked(peaks[number], drawn[number].get(n), left, peaks[0], of_query, sizes, plan)
+            rows += [row | {"length": n, "part": number} for row in found]
     facts = {"queries": len(starts), "query_songs": of_query.max() + 1}
     return pd.DataFrame(rows, columns=COLUMNS).assign(**facts)
+
+
+def generated_songs(
+    asked: Sequences,
+    database: Database,
+    songs: np.ndarray,
+    right: dict[int, np.ndarray],
+    part: np.ndarray,
+    sizes: Sizes,
+    seed: list[int],
+    plan: Plan,
+) -> dict[int, Kept]:
+    """Length -> what is kept of songs generated like those of a part: as many as it lacks; of the whole, ``plan.generated``."""
+    if not plan.generated or sizes.songs <= FEWEST_SONGS:
+        return {}
+    count = int((~part).sum()) or round(plan.generated / sizes.rows_a_song)
+    stream = fit_part(database, songs, part).stream(count, sizes.rows_a_song, seed)
+    none = np.full(len(asked.starts), -1)
+    found = score_songs(asked, stream, none, right, [(np.ones(count, bool), 1)])
+    return {n: kept for n, (kept,) in found.items()}
 
 
 def random_parts(songs: int, plan: Plan) -> list[np.ndarray]:
@@ -161,6 +206,14 @@ def by_trend(peaks: Peaks, songs: np.ndarray, numbers: np.ndarray, sizes: Sizes,
     return Estimate(replace(trend, lines=trend.lines[: RESAMPLES + 1]).rates(sizes.segments(numbers)))
 
 
+def by_generator(peaks: Peaks, drawn: Kept, songs: np.ndarray, numbers: np.ndarray, seed: int) -> Estimate:
+    """The same by searching generated songs beside those that are there; NaN for more than were generated."""
+    count, more = len(drawn.chosen), np.maximum(numbers - peaks.songs[:, None], 0)
+    chances = peaks.hits[:, None] * none_among(drawn.beaten[:, None], np.array([[count]]), np.minimum(more, count))
+    chances[:, (more > count + 1).any(axis=0)] = np.nan
+    return Estimate(weighted(chances, songs, seed))
+
+
 def none_among(beaten: np.ndarray, songs: np.ndarray, part: np.ndarray) -> np.ndarray:
     """Chance that a random part of the songs has none of the ``beaten`` ones among it (hypergeometric); arrays broadcast."""
     left = songs - beaten - part
@@ -175,41 +228,71 @@ def _by_song(values: np.ndarray, songs: np.ndarray) -> np.ndarray:
     return sums
 
 
-def measured(peaks: Peaks, songs: np.ndarray, seed: int) -> np.ndarray:
-    """(1 + RESAMPLES,) hit rates against all these distractor songs, with the weights of the estimates."""
-    found, queries = _by_song(peaks.hits.astype(float), songs), np.bincount(songs)
+def weighted(chances: np.ndarray, songs: np.ndarray, seed: int) -> np.ndarray:
+    """(1 + RESAMPLES, sizes) rates of chances (q, sizes) of hits, with the weights of the other estimates."""
+    found, queries = _by_song(chances, songs), np.bincount(songs)
     weights, average = song_weights(len(queries), seed)[:RESAMPLES], queries.mean()
-    resampled = weights @ [*found, average, 0] / (weights @ [*queries, average, average])
-    return np.append(peaks.hits.mean(), resampled)
+    ends = np.repeat([[average], [0.0]], chances.shape[1], axis=1)
+    resampled = weights @ np.vstack([found, ends]) / (weights @ [*queries, average, average])[:, None]
+    return np.vstack([chances.mean(axis=0), resampled])
 
 
-def estimates(peaks: Peaks, songs: np.ndarray, numbers: np.ndarray, sizes: Sizes, plan: Plan) -> dict[str, Estimate]:
+def measured(peaks: Peaks, songs: np.ndarray, seed: int) -> np.ndarray:
+    """(1 + RESAMPLES,) hit rates against all these distractor songs."""
+    return weighted(peaks.hits[:, None].astype(float), songs, seed)[:, 0]
+
+
+def estimates(
+    peaks: Peaks, drawn: Kept | None, songs: np.ndarray, numbers: np.ndarray, sizes: Sizes, plan: Plan
+) -> dict[str, Estimate]:
     """Method -> its estimate for so many distractor songs."""
-    trend = by_trend(peaks, songs, numbers, sizes, plan)
-    return {EXTREMES: by_extremes(peaks, songs, numbers, plan.seed), **({TREND: trend} if trend else {})}
+    found = {
+        EXTREMES: by_extremes(peaks, songs, numbers, plan.seed),
+        TREND: by_trend(peaks, songs, numbers, sizes, plan),
+        GENERATED: by_generator(peaks, drawn, songs, numbers, plan.seed) if drawn else None,
+    }
+    return {method: estimate for method, estimate in found.items() if estimate}
 
 
-def predicted(peaks: Peaks | None, songs: np.ndarray, sizes: Sizes, plan: Plan) -> list[dict]:
+def predicted(peaks: Peaks | None, drawn: Kept | None, songs: np.ndarray, sizes: Sizes, plan: Plan) -> list[dict]:
     """Rows of the predictions: for the database itself, where the rate was measured, and for all larger ones."""
     if peaks is None:
         return []
     numbers = np.array([sizes.songs - 1, *sizes.distractors([one for one in plan.segments if one > sizes.rows])])
     rows = []
-    for method, estimate in estimates(peaks, songs, numbers, sizes, plan).items():
-        rows += [_row(PREDICTED, method, peaks, number, sizes, estimate, at) for at, number in enumerate(numbers)]
-        rows[-len(numbers)] |= _held_against(estimate.rates[:, 0], measured(peaks, songs, plan.seed))
+    for method, estimate in estimates(peaks, drawn, songs, numbers, sizes, plan).items():
+        some = [_row(PREDICTED, method, peaks, number, sizes, estimate, at) for at, number in enumerate(numbers)]
+        some[0] |= _held_against(estimate.rates[:, 0], measured(peaks, songs, plan.seed))
+        rows += [row for row in some if np.isfinite(row["hit_rate_pct"])]
     return rows
 
 
-def checked(part: Peaks | None, whole: Peaks | None, songs: np.ndarray, sizes: Sizes, plan: Plan) -> list[dict]:
-    """Rows of one check: each method, fitted to a part of the distractor songs, held against what all of them do."""
+def checked(
+    part: Peaks | None,
+    drawn: Kept | None,
+    left: Kept,
+    whole: Peaks | None,
+    songs: np.ndarray,
+    sizes: Sizes,
+    plan: Plan,
+) -> list[dict]:
+    """Rows of one check: each method, fitted to a part of the distractor songs, held against what all of them do.
+
+    Of generated songs also the best scores: how much higher they are than those of as many songs that were ``left`` out.
+    """
     if part is None or whole is None:
         return []
     truth, numbers = measured(whole, songs, plan.seed), np.array([sizes.songs - 1])
-    return [
+    rows = [
         _row(CHECKED, method, part, numbers[0], sizes, estimate, 0) | _held_against(estimate.rates[:, 0], truth)
-        for method, estimate in estimates(part, songs, numbers, sizes, plan).items()
+        for method, estimate in estimates(part, drawn, songs, numbers, sizes, plan).items()
     ]
+    if drawn:
+        higher = _by_song(drawn.top[:, 0].astype(float) - left.top[:, 0], songs)
+        weights, queries = song_weights(len(higher), plan.seed)[:RESAMPLES, :-2], np.bincount(songs)
+        means = np.append(higher.sum() / queries.sum(), weights @ higher / (weights @ queries))
+        rows[-1] |= _with_bounds(means, "best_higher", "best_higher_low", "best_higher_high")
+    return rows
 
 
 def _row(kind: str, method: str, peaks: Peaks, number: float, sizes: Sizes, estimate: Estimate, at: int) -> dict:

@@ -19,10 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import gammaincinv
 
-EXTREMES, TREND = (
-    "extreme values",
-    "trend",
-)  # the two extrapolations of `nafp.evaluation.extrapolation`, and its kinds of rows
+EXTREMES, TREND, GENERATED = "extreme values", "trend", "generated songs"  # methods of `nafp.evaluation.extrapolation`
 PREDICTED, CHECKED = "prediction", "hold-out"
 NODES = (np.arange(12) + 0.5) / 12  # quantiles by which the unknown scale of a query is averaged over
 STEEPEST, HEAVIEST = -5.0, 0.45  # bounds of the shape; moments do not exist from 0.5 on

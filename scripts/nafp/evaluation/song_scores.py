@@ -5,7 +5,7 @@ places are scored, by matrix products; no index is involved. All songs but a que
 song, since neighbouring places depend on each other: a place belongs to a song if the whole window lies inside it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -105,22 +105,21 @@ def score_own_songs(
     return found
 
 
-def score_other_songs(
+def score_songs(
     asked: Sequences,
-    database: Database,
-    songs: np.ndarray,
+    stream: Iterable[tuple[np.ndarray, np.ndarray]],
+    own: np.ndarray,
     right: dict[int, np.ndarray],
-    chosen: Sequence[np.ndarray],
-    kept: int,
+    chosen: Sequence[tuple[np.ndarray, int]],
 ) -> dict[int, list[Kept]]:
     """Length -> what is kept for each choice of songs.
 
-    ``songs``: (rows,) the song of each row of the database, ascending from 0; a sequence's own song is none of its
-    distractors. ``right``: as from `score_own_songs`, ``chosen``: (songs,) booleans each.
+    ``stream``: blocks of whole songs, fingerprints (rows, d) and the song of each row, ascending. ``own``: (q,) the song of
+    each sequence, which is none of its distractors. ``right``: as from `score_own_songs`. ``chosen``: (songs,) booleans,
+    and how many of the best are kept.
     """
-    found = {n: [Kept(some, right[n], kept) for some in chosen] for n in asked.lengths}
-    own = songs[len(database.dummy) + asked.starts]
-    for vectors, of_rows in _blocks(database, songs):
+    found = {n: [Kept(some, right[n], kept) for some, kept in chosen] for n in asked.lengths}
+    for vectors, of_rows in stream:
         numbers, begins = np.unique(of_rows, return_index=True)
         inside = {n: _inside(of_rows, n) for n in asked.lengths}
         for queries in asked.chunks(len(vectors)):
@@ -133,8 +132,8 @@ def score_other_songs(
     return found
 
 
-def _blocks(database: Database, songs: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Fingerprints (rows, d) of whole songs, ROWS or one song at a time, and the songs (rows,) of the rows."""
+def blocks(database: Database, songs: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Fingerprints (rows, d) of whole songs of a database, ROWS or one song at a time, and the songs (rows,) of the rows."""
     first = 0
     for vectors in (database.dummy, database.db):
         of_rows = songs[first : first + len(vectors)]
