@@ -129,7 +129,7 @@ rule plot_scale:
 
 
 rule tabulate_beyond:
-    """Hit rates in databases larger than the data, by two extrapolations and with their checks, as CSV and Markdown."""
+    """Hit rates in databases larger than the data, by each method and with their checks, as CSV and Markdown."""
     input:
         table=extrapolation_table(),
     output:

@@ -201,7 +201,7 @@ rule measure_scale:
 
 
 rule extrapolate:
-    """Predict the hit rates in databases larger than the data, from each query's best wrong songs."""
+    """Predict the hit rates in databases larger than the data, and check the predictions on it."""
     input:
         dummy=queried_dummy_vectors,
         db=vectors("test_db"),

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from test_page import HOSTILE, Reader
 
-from nafp.evaluation.extremes import CHECKED, EXTREMES, PREDICTED, TREND
+from nafp.evaluation.extremes import CHECKED, EXTREMES, GENERATED, PREDICTED, TREND
 from nafp.report.page.beyond import beyond_of
 from nafp.report.page.page import Top, render_page
 from nafp.report.tables.beyond import Beyond, size_text
@@ -40,9 +40,10 @@ def test_the_sentences():
         "interval 6 of 9 times; the trend was 2.3 points off on average, inside the 95 % interval 6 of 9 times."
     )
     assert parted == (
-        "Their intervals part from 1 million segments on (1, 2, 10 s): there the data do not say which is right."
+        "The intervals of extreme values and trend part from 1 million segments on (1, 2, 10 s): there the data do not say "
+        "which is right."
     )
-    assert Beyond(made_up(drop=5)).says[1] == "Nowhere do the intervals of the two part."
+    assert Beyond(made_up(drop=5)).says[1] == "Nowhere do the intervals of extreme values and trend part."
     assert Beyond(made_up(methods=[EXTREMES])).says[1:] == []
 
 
@@ -88,6 +89,20 @@ def test_the_page_shows_the_shortest_and_the_longest_queries():
     )  # 85,000 and 85 times the data
     assert "2 s trend 60 200 91.0 90.0 2.3 2 of 3" in words
     assert "1,640 queries in 40 songs" in words
+
+
+def test_generated_songs_end_where_they_were_generated():
+    """Their rows end with a dash; how their best scores compare is said."""
+    table = made_up(methods=[EXTREMES, TREND, GENERATED])
+    of_them = table["method"] == GENERATED
+    table = table[~(of_them & (table["segments"] == 1e9))]
+    table.loc[of_them & (table["kind"] == CHECKED), "best_higher"] = [-0.04, -0.05, -0.06] * 3
+    found = Beyond(table)
+    assert "generated songs were 2.3 points off" in found.says[0]
+    assert found.says[1] == "The best of the generated songs scored 0.050 below that of as many held-out songs."
+    assert "| 1 s | generated songs | 90.0 (82–96) | 85.0 (77–91) | – |" in to_markdown(found)
+    words = " ".join(Reader(render_page("title", Top(), [], beyond=found)).text.split())
+    assert "generated songs 90.0 82–96 85.0 77–91 –" in words
 
 
 def test_hostile_names_of_indexes_stay_text():

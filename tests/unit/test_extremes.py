@@ -1,23 +1,29 @@
 """Extrapolation to larger databases: against tails whose hit rate at any size is known by formula."""
 
+from dataclasses import replace
+from math import comb
+
 import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import genpareto
 
-from nafp.evaluation.extrapolation import (
-    COLUMNS,
-    FEWEST_SONGS,
-    Plan,
-    by_extremes,
-    extrapolate,
-    none_among,
-    peaks_of,
-    random_parts,
+from nafp.evaluation.estimates import Plan, by_extremes, by_generator, none_among
+from nafp.evaluation.extrapolation import COLUMNS, FEWEST_SONGS, extrapolate, peaks_of, random_parts
+from nafp.evaluation.extremes import (
+    CHECKED,
+    EXTREMES,
+    GENERATED,
+    PREDICTED,
+    TREND,
+    Peaks,
+    fit_tails,
+    hit_chances,
+    shrunken,
 )
-from nafp.evaluation.extremes import CHECKED, EXTREMES, PREDICTED, TREND, Peaks, fit_tails, hit_chances, shrunken
+from nafp.evaluation.generated import fit_songs
 from nafp.evaluation.protocol import PROTOCOLS
-from nafp.evaluation.song_scores import Sequences, score_own_songs
+from nafp.evaluation.song_scores import Kept, Sequences, blocks, score_own_songs, score_songs
 from nafp.search.sequences import search_sequences
 from nafp.search.vectors import Database
 
@@ -125,8 +131,10 @@ def test_without_a_score_there_is_no_hit(songs):
     database, of_rows, query = songs
     asked = Sequences(query, np.array([SEGMENTS - 1, 0]), [3])
     own = score_own_songs(asked, database.db, of_rows[len(database.dummy) :], PROTOCOLS["nmfp"])
-    (kept,) = score_other_songs(asked, database, of_rows, {3: own[3][0]}, [np.ones(DUMMY + TEST, bool)], 5)[3]
-    found = peaks_of(kept, *own[3], of_rows[len(database.dummy) + asked.starts], 4)
+    of_query = of_rows[len(database.dummy) + asked.starts]
+    everything = [(np.ones(DUMMY + TEST, bool), 5)]
+    (kept,) = score_songs(asked, blocks(database, of_rows), of_query, {3: own[3][0]}, everything)[3]
+    found = peaks_of(kept, *own[3], of_query, 4)
     assert np.isnan(found.right[0]) and not found.hits[0]
     assert by_extremes(found, np.array([0, 1]), np.array([46, 1e3]), 0).rates[0].max() <= 0.5
 
@@ -195,9 +203,8 @@ def test_the_scores_of_the_stream(songs, length, monkeypatch):
     np.testing.assert_allclose(wrong, np.nanmax(others, axis=1), atol=1e-6)
     best = np.nanmax(np.where(of_own, np.nan, scores).reshape(len(STARTS), -1, SEGMENTS), axis=2, initial=-np.inf)
     some = np.random.default_rng(0).random(DUMMY + TEST) < 0.5
-    whole, part = score_other_songs(
-        asked, database, of_rows, {n: one for n, (one, _) in own.items()}, [some | True, some], 7
-    )[length]
+    stream, right_of = blocks(database, of_rows), {n: one for n, (one, _) in own.items()}
+    whole, part = score_songs(asked, stream, of_rows[truth], right_of, [(some | True, 7), (some, 7)])[length]
     np.testing.assert_allclose(whole.top, -np.sort(-best, axis=1)[:, :7], atol=1e-6)
     np.testing.assert_allclose(part.top, -np.sort(-best[:, some], axis=1)[:, :7], atol=1e-6)
     np.testing.assert_allclose(np.take_along_axis(best, whole.song, axis=1), whole.top, atol=1e-6)
@@ -231,14 +238,14 @@ def test_right_places_have_the_scores_of_the_search(songs, name):
         np.testing.assert_allclose(np.where(np.isnan(right), -np.inf, right), of_right, atol=1e-6)
 
 
-PLAN = Plan([600, 1e4, 1e6], tail=10, share=0.5, parts=3, fractions=[0.1, 0.3, 1.0])
+PLAN = Plan([600, 1e4, 1e6], tail=10, share=0.5, parts=3, fractions=[0.1, 0.3, 1.0], generated=1e4)
 
 
 def test_the_table(songs):
     database, of_rows, query = songs
     table = extrapolate(database, of_rows, query, STARTS, [3, 1], PROTOCOLS["clip"], PLAN)
-    assert table.columns.tolist() == COLUMNS and len(table) == 2 * (2 * 4 + 2 * 3)
-    assert set(table["method"]) == {EXTREMES, TREND} and set(table["queries"]) == {len(STARTS)}
+    assert table.columns.tolist() == COLUMNS and len(table) == 2 * (2 * 4 + 3 + 3 * 3)
+    assert set(table["method"]) == {EXTREMES, TREND, GENERATED} and set(table["queries"]) == {len(STARTS)}
     predicted = table[(table["kind"] == PREDICTED) & (table["length"] == 1)]
     assert predicted["segments"].drop_duplicates().tolist() == pytest.approx([552, 600, 1e4, 1e6])
     assert predicted["songs"].drop_duplicates().tolist() == pytest.approx([46, 50, 1e4 / 12, 1e6 / 12])
@@ -255,6 +262,57 @@ def test_the_table(songs):
     assert held["part"].nunique() == 3 and held["fitted_songs"].between(22, 23).all()
     np.testing.assert_allclose(held["difference"], held["hit_rate_pct"] - held["measured_pct"])
     assert ((held["difference_low"] <= held["difference_high"]) & (held["difference"].abs() < 40)).all()
+
+
+def test_generated_songs_in_the_table(songs):
+    """They are counted beside the songs that are there, to the size that was generated; the songs here are Gaussian, too."""
+    database, of_rows, query = songs
+    table = extrapolate(database, of_rows, query, STARTS, [1], PROTOCOLS["clip"], PLAN)
+    ours = table[(table["kind"] == PREDICTED) & (table["method"] == GENERATED)]
+    assert ours["segments"].tolist() == pytest.approx([552, 600, 1e4])
+    assert ours["hit_rate_pct"].iloc[0] == pytest.approx(ours["measured_pct"].iloc[0])
+    assert ours["hit_rate_pct"].is_monotonic_decreasing
+    held = table[(table["kind"] == CHECKED) & (table["method"] == GENERATED)]
+    assert (held["difference"].abs() < 15).all() and (held["best_higher"].abs() < 0.1).all()
+    assert ((held["best_higher_low"] < held["best_higher"]) & (held["best_higher"] < held["best_higher_high"])).all()
+    without = extrapolate(database, of_rows, query, STARTS, [1], PROTOCOLS["clip"], replace(PLAN, generated=0))
+    assert GENERATED not in set(without["method"])
+
+
+def test_generated_songs_are_like_those_of_the_model():
+    """Songs made by the model itself are fitted and made again: the same mean, spread, memory and kinds of songs."""
+    rng = np.random.default_rng(0)
+    first = np.zeros(16)
+    first[0] = 1
+    centres = first + 0.3 * rng.standard_normal((300, 16)) * np.linspace(1, 0.2, 16)
+    moves = 0.2 * rng.standard_normal((300, 40, 16)) * np.linspace(0.2, 1, 16)
+    for i in range(1, 40):
+        moves[:, i] = 0.8 * moves[:, i - 1] + 0.6 * moves[:, i]
+    rows, of_rows = unit((centres[:, None] + moves).reshape(-1, 16)), np.repeat(np.arange(300), 40)
+    made = list(fit_songs(rows, of_rows).stream(300, 40, 5))
+    again, numbers = (np.concatenate(part) for part in zip(*made, strict=True))
+    assert again.dtype == np.float32 and again.shape == rows.shape
+    np.testing.assert_array_equal(numbers, of_rows)
+    np.testing.assert_allclose(np.linalg.norm(again, axis=1), 1, atol=1e-6)
+    np.testing.assert_allclose(again.mean(axis=0), rows.mean(axis=0), atol=0.05)
+    for lag in (1, 5):
+        alike = [(one[lag:] * one[:-lag]).sum(axis=1)[of_rows[lag:] == of_rows[:-lag]].mean() for one in (rows, again)]
+        assert alike[1] == pytest.approx(alike[0], abs=0.03)
+    far = [np.sort((one[::40] @ one[20::40].T)[np.triu_indices(300, 1)])[[-2000, -200]] for one in (rows, again)]
+    np.testing.assert_allclose(far[1], far[0], atol=0.03)
+    (same, _), *_ = fit_songs(rows, of_rows).stream(300, 40, 5)
+    np.testing.assert_array_equal(same, again[: len(same)])
+
+
+def test_a_rate_among_generated_songs_is_that_of_any_of_them():
+    """50 songs, 100 more of which 10 are better than one right place: 30 of them have none of the ten by chance."""
+    some, _ = made_up(0.0, 2, 0, songs=50)
+    sure = Peaks(np.full(2, 9.0), np.ones(2, bool), np.zeros(2, int), some.songs, some.top, some.song)
+    drawn = Kept(np.ones(100, bool), sure.right, 1)
+    drawn.beaten[:] = [10, 0]
+    rates = by_generator(sure, drawn, np.array([0, 1]), np.array([50, 80, 150, 500]), 0).rates[0]
+    np.testing.assert_allclose(rates[:3], [1, (comb(90, 30) / comb(100, 30) + 1) / 2, 0.5])
+    assert np.isnan(rates[3])  # not so many were generated
 
 
 def test_equal_songs_are_no_hit(songs):

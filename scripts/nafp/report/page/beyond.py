@@ -1,4 +1,4 @@
-"""Hit rates beyond the data on the page: the predictions of both methods by size of the database, and their check."""
+"""Hit rates beyond the data on the page: the predictions of the methods by size of the database, and their check."""
 
 from typing import Any
 

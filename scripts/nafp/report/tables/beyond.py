@@ -1,4 +1,4 @@
-"""Hit rates in databases larger than the data: what two extrapolations say, and how they did on the data."""
+"""Hit rates in databases larger than the data: what each method says, and how it did on the data."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,11 +6,13 @@ from functools import cached_property
 
 import pandas as pd
 
-from nafp.evaluation.extremes import CHECKED, EXTREMES, PREDICTED, TREND
+from nafp.evaluation.extremes import CHECKED, EXTREMES, GENERATED, PREDICTED, TREND
 from nafp.report.tables.formats import escaped
 
 CHECK_HEAD = "query", "method", "fitted songs", "all songs", "predicted", "measured", "error", "covered"
-METHODS = EXTREMES, TREND
+METHODS = EXTREMES, TREND, GENERATED
+FORMULAS = EXTREMES, TREND  # methods that reach any size
+SUBJECTS = {TREND: "the trend was"}
 
 
 @dataclass(frozen=True)
@@ -73,14 +75,21 @@ class Beyond:
         parts = []
         for method, rows in self.checks.groupby("method", sort=True):
             covered, count = rows["covered"].sum(), rows["parts"].sum()
-            parts.append(f"{method} were" if method == EXTREMES else f"the {method} was")
+            parts.append(SUBJECTS.get(method, f"{method} were"))
             parts[-1] += (
                 f" {rows['error'].mean():.1f} points off on average, inside the 95 % interval {covered} of {count} times"
             )
-        return [f"{begin}, {'; '.join(parts)}."]
+        said = [f"{begin}, {'; '.join(parts)}."]
+        higher = self.table["best_higher"].dropna() if "best_higher" in self.table else ()
+        if len(higher):
+            where = "above" if higher.mean() > 0 else "below"
+            said.append(
+                f"The best of the generated songs scored {abs(higher.mean()):.3f} {where} that of as many held-out songs."
+            )
+        return said
 
     def _of_parting(self) -> list[str]:
-        if self.predictions["method"].nunique() < len(METHODS):
+        if not set(FORMULAS) <= set(self.predictions["method"]):
             return []
         parted: dict[float, list[str]] = {}
         for length in sorted(self.predictions["length"].unique()):
@@ -88,12 +97,14 @@ class Beyond:
             if apart:
                 parted.setdefault(apart[0], []).append(f"{seconds_of(length):g}")
         if not parted:
-            return ["Nowhere do the intervals of the two part."]
+            return [f"Nowhere do the intervals of {' and '.join(FORMULAS)} part."]
         said = [f"from {size_text(one)} segments on ({', '.join(parted[one])} s)" for one in sorted(parted)]
-        return [f"Their intervals part {' and '.join(said)}: there the data do not say which is right."]
+        return [
+            f"The intervals of {' and '.join(FORMULAS)} part {' and '.join(said)}: there the data do not say which is right."
+        ]
 
     def _apart(self, length: int, segments: float) -> bool:
-        one, other = (self.rate(length, method, segments) for method in METHODS)
+        one, other = (self.rate(length, method, segments) for method in FORMULAS)
         if one is None or other is None:
             return False
         return bool(one["low_pct"] > other["high_pct"] or other["low_pct"] > one["high_pct"])
