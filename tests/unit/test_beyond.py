@@ -10,7 +10,7 @@ from test_page import HOSTILE, Reader
 from nafp.evaluation.extremes import CHECKED, EXTREMES, GENERATED, PREDICTED, TREND
 from nafp.report.page.beyond import beyond_of
 from nafp.report.page.page import Top, render_page
-from nafp.report.tables.beyond import Beyond, size_text
+from nafp.report.tables.beyond import Beyond, size_text, to_markdown
 from nafp.report.tables.job import read_beyond, write_beyond
 
 SIZES = [11_800, 1e6, 1e9]
