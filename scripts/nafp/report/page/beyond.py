@@ -6,7 +6,7 @@ import pandas as pd
 
 from nafp.report.tables.beyond import METHODS, Beyond, gigabytes_text, seconds_of, size_text
 
-FAR = 1000  # times the data from which predictions are marked: no check reaches nearly as far
+FAR = 100  # times the data from which predictions are marked: no check reaches nearly as far
 
 
 def beyond_of(beyond: Beyond | None) -> dict[str, Any]:
