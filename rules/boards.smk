@@ -12,6 +12,7 @@ ORIGIN = {
     "dataset": DATASET,
     "planned": len(ALL_CELLS),
     "default": [DEFAULT_RUN, config["search"]["index"]],
+    "kinds": {name: what_it_is(name, options) for name, options in config["indexes"].items()},
     "config": dict(config),
     "verification": f"{RESULTS}/data/verification.json",
     "benchmarks": f"{RESULTS}/benchmarks",
@@ -123,6 +124,16 @@ def cell_of(run):
 def scale_tables():
     """The results of the scale study."""
     return [f"{RESULTS}/scores/{DEFAULT_RUN}/epoch={EPOCH}/{index}.scale.csv" for index in config["scale"]["index"]]
+
+
+def extrapolation_table():
+    """The extrapolations of the default run."""
+    return f"{RESULTS}/scores/{DEFAULT_RUN}/epoch={EPOCH}/extrapolation.csv"
+
+
+def beyond_table():
+    """What the page shows of them, as a list; empty where the default run is not looked at."""
+    return [f"{BOARD}/beyond.csv"] if DEFAULT_RUN in detailed_runs() else []
 
 
 def vectors_of(run):
@@ -239,6 +250,7 @@ def board_so_far(wildcards):
     }
     tables = available(scale_tables()) if DEFAULT_RUN in detailed_runs() else []
     histories = available(all_histories())
+    beyond = available([extrapolation_table()]) if DEFAULT_RUN in detailed_runs() else []
     return {
         "origin": ORIGIN,
         "look": look_of(STUDIES),
@@ -249,6 +261,7 @@ def board_so_far(wildcards):
         "misses": {"cells": cells, "packed": {split: packed(split) for split in TEST_SPLITS}} if cells else None,
         "similarity": {"cells": cells, "vectors": vectors, "clips": packed("test_db")} if vectors else None,
         "scale": {"tables": tables} if tables else None,
+        "beyond": {"table": beyond[0]} if beyond else None,
     }
 
 
@@ -260,7 +273,7 @@ def study_so_far(study):
 
 def mtimes_so_far(wildcards):
     """When the files that there are were written: what makes a scoreboard of what has finished again."""
-    files = [*ALL_CELLS, *all_histories(), *scale_tables()]
+    files = [*ALL_CELLS, *all_histories(), *scale_tables(), extrapolation_table()]
     files += [file for run in detailed_runs() for file in files_to_listen_to(run)]
     files += [file for run in detailed_runs() for part in arrays_of(run) for file in part]
     return {file: os.path.getmtime(file) for file in available(dict.fromkeys(files))}

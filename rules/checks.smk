@@ -151,6 +151,12 @@ def fewest_dummy_vectors(wildcards):
     return fingerprints_of(wildcards.run, wildcards.epoch, "dummy")
 
 
+def queried_dummy_vectors(wildcards):
+    """The dummy fingerprints that are scored without an index, as input."""
+    check_queries()
+    return fingerprints_of(wildcards.run, wildcards.epoch, "dummy")
+
+
 def query_vectors(wildcards):
     """The fingerprints of a cell's queries, as input."""
     check_queries(query_set_of(wildcards))

@@ -193,6 +193,33 @@ rule plot_scale:
         "../scripts/plot_scale.py"
 
 
+rule tabulate_beyond:
+    """Hit rates in databases larger than the data, by each method and with their checks, as CSV and Markdown."""
+    input:
+        table=extrapolation_table(),
+    output:
+        csv=report(
+            f"{BOARD}/beyond.csv",
+            caption="../report/beyond.rst",
+            category="Tables",
+            labels={"study": "beyond the data"},
+        ),
+        markdown=f"{BOARD}/beyond.md",
+    log:
+        log_of("tabulate_beyond"),
+    conda:
+        "../envs/scoreboard.yaml"
+    resources:
+        mem_mb=scale_with_input(3000),
+        runtime=scale_with_input(30),
+    params:
+        code=code("tabulate_beyond"),
+    message:
+        "writing the table of what is beyond the data"
+    script:
+        "../scripts/tabulate_beyond.py"
+
+
 rule plot_misses:
     """Where the answers lie: right, next to it, elsewhere in the song, in another song, in silence."""
     input:
@@ -325,6 +352,7 @@ rule build_page:
             for name, svg in figures.items()
             if name != "heat_map"
         ],
+        beyond=beyond_table(),
         listening=f"{BOARD}/listening.json",
         misses=f"{BOARD}/heard_misses.json",
         songs=f"{BOARD}/hard_songs.csv",

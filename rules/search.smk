@@ -198,3 +198,36 @@ rule measure_scale:
         "searching {wildcards.index} for {wildcards.run} in databases of several sizes"
     script:
         "../scripts/measure_scale.py"
+
+
+rule extrapolate:
+    """Predict the hit rates in databases larger than the data, and check the predictions on it."""
+    input:
+        dummy=queried_dummy_vectors,
+        db=vectors("test_db"),
+        query=vectors("test_query"),
+        shards=shards("dummy", "test_db", "test_query"),
+        clips=f"{RESULTS}/data/packed/test_query.csv",
+        songs=[f"{RESULTS}/data/packed/{split}.csv" for split in ("dummy", "test_db")],
+        test_ids=TEST_IDS,
+    output:
+        table=f"{RESULTS}/scores/{{run}}/epoch={{epoch}}/extrapolation.csv",
+    log:
+        log_of("extrapolate/{run}/epoch={epoch}"),
+    benchmark:
+        benchmark_of("extrapolate/{run}/epoch={epoch}")
+    conda:
+        "../envs/search.yaml"
+    threads: 2
+    resources:
+        mem_mb=scale_with_input(3000, 0.5, of=SEARCHED),
+        runtime=scale_with_input(60, 0.2, of=SEARCHED),
+    params:
+        code=code("extrapolate"),
+        indexes={name: config["indexes"][name] for name in config["scale"]["index"]},
+        plan={**config["scale"]["beyond"], "fractions": config["scale"]["fractions"]},
+        search={**SEARCH, "test_ids": TEST_IDS or SEARCH["test_ids"]},
+    message:
+        "extrapolating the hit rates of {wildcards.run} to larger databases"
+    script:
+        "../scripts/extrapolate.py"

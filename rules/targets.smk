@@ -72,9 +72,10 @@ rule scores:
 
 
 rule scale:
-    """How hit rate and search time change with the size of the database."""
+    """How hit rate and search time change with the size of the database, and the hit rates beyond it."""
     input:
         f"{RESULTS}/scoreboard/scale.svg",
+        f"{RESULTS}/scoreboard/beyond.csv",
     localrule: True
 
 

@@ -8,4 +8,5 @@ from nafp.report.page.job import Origin, write_page
 with tee_to_log(snakemake.log[0]):
     inputs, params, folder = snakemake.input, snakemake.params, Path(snakemake.output.page).parent
     shown = params.studies, params.closer, inputs.cells
-    write_page(Origin(**params.origin), *shown, folder, inputs.listening, snakemake.threads, inputs.misses)
+    told = inputs.listening, snakemake.threads, inputs.misses
+    write_page(Origin(**params.origin), *shown, folder, *told, *inputs.beyond)

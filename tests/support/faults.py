@@ -168,6 +168,7 @@ JOBS = {
     "measure_scale": Job(
         (f"scores/{RUN}/l2.scale.csv", f"scores/{RUN}/l2.scale.parquet"), f"fingerprints/{RUN}/test_query.npy"
     ),
+    "extrapolate": Job((f"scores/{RUN}/extrapolation.csv",), f"fingerprints/{RUN}/test_query.npy"),
     "make_table": Job((f"{BOARD}/table3.csv", f"{BOARD}/table3.md", f"{BOARD}/table3.tex"), f"scores/{RUN}/l2.json"),
     "find_limits": Job(
         (f"{BOARD}/climb.heat_map.csv", f"{BOARD}/climb.limits.csv"),
@@ -177,6 +178,7 @@ JOBS = {
     "plot": Job(figure("table3.hit_rate"), f"scores/{RUN}/l2.json"),
     "plot_heat_map": Job(figure("climb.heat_map")[:3], f"scores/{RUN}/l2.hits.parquet", changes=CLIMB),
     "plot_learning": Job(figure("learning"), f"runs/{FULL}/history.csv"),
+    "tabulate_beyond": Job((f"{BOARD}/beyond.csv", f"{BOARD}/beyond.md"), f"scores/{RUN}/extrapolation.csv"),
     "plot_scale": Job(figure("scale"), f"scores/{RUN}/l2.scale.csv"),
     "plot_misses": Job((*figure("misses"), f"{BOARD}/misses.csv"), f"scores/{RUN}/l2.hits.parquet"),
     "plot_similarity": Job(figure("similarity"), f"fingerprints/{RUN}/test_query.npy"),

@@ -31,6 +31,7 @@ def board(tmp_path_factory) -> dict:
         "dataset": "demo",
         "planned": 2,
         "default": [planned[0]["run"], "l2"],
+        "kinds": {},
         "config": yaml.safe_load("search: {seed: 0}"),
     }
     origin |= {"verification": str(folder / "verification.json"), "benchmarks": str(folder)}
@@ -43,6 +44,7 @@ def board(tmp_path_factory) -> dict:
             "misses": None,
             "similarity": None,
             "scale": None,
+            "beyond": None,
         },
     }
 

@@ -13,6 +13,7 @@ from nafp.report.page.links import links_of, tensorboard_command
 from nafp.report.page.page import Section, Top, render_page
 from nafp.report.tables.cells import load_cells, run_labels
 from nafp.report.tables.study import Study
+from nafp.search.types import what_it_is
 
 RUNS = [{"bsz": bsz, "seed": seed} for bsz in (60, 120) for seed in (0, 1)]
 
@@ -71,7 +72,8 @@ def test_names_are_explained_by_the_config(tmp_path):
     }
     fields = [({"aug": "full"}, "mine"), ({"aug": "none"}, "l2"), ({"aug": "gone"}, "odd")]
     cells = load_cells([write_cell(tmp_path, one, index, 60) for one, index in fields])
-    said = legend(config, cells.assign(query_set=["phone", "files", "lost"] * (len(cells) // 3)))
+    kinds = {name: what_it_is(name, options) for name, options in config["indexes"].items()}
+    said = legend(cells.assign(query_set=["phone", "files", "lost"] * (len(cells) // 3)), config, kinds)
     assert said["aug"] == {
         "full": "augmentation chain: background (snr_db 0 to 10), cutout",
         "none": "augmentation chain: no augmentation",

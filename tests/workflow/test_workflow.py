@@ -332,7 +332,17 @@ def test_the_scale_study(finished, tmp_path):
     expected = 100 * cell["hits"]["top1_exact"][0] / cell["queries"]
     whole = measured[(measured["length"] == 1) & (measured["segments"] == 180)]
     assert whole["measured"].item() == pytest.approx(expected, abs=1e-3)
-    assert (folder / "results/demo/scoreboard/scale.svg").stat().st_size > 5000
+    board = folder / "results/demo/scoreboard"
+    assert (board / "scale.svg").stat().st_size > 5000
+    beyond = pd.read_csv(board / "beyond.csv")
+    assert set(beyond["kind"]) == {"prediction"}  # 30 % of 12 songs are too few to check anything
+    assert beyond["segments"].round().drop_duplicates().tolist() == [180, *10.0 ** np.arange(5, 11)]
+    here = beyond[(beyond["length"] == 1) & (beyond["segments"] == 180)]
+    assert here["measured_pct"].tolist() == pytest.approx(
+        [expected] * 2, abs=100 / cell["queries"]
+    )  # windows across songs
+    assert "| extreme values |" in (board / "beyond.md").read_text()
+    assert 'href="#beyond"' in (board / "index.html").read_text()
 
 
 def test_identify_finds_songs_in_a_folder(finished, tmp_path):

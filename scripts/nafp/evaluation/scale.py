@@ -83,8 +83,18 @@ class Trend:
 
         The bounds are for other songs; they ignore curvature (model error).
         """
-        rates = expit(self.lines[:, :1] + self.lines[:, 1:] * np.log10(np.atleast_1d(segments)))
+        rates = self.rates(segments)
         return rates[0], *np.quantile(rates[1:], [0.025, 0.975], axis=0)
+
+    def rates(self, segments: np.ndarray) -> np.ndarray:
+        """Sizes (n,) -> hit rates (resamples + 1, n) of all lines."""
+        return expit(self.lines[:, :1] + self.lines[:, 1:] * np.log10(np.atleast_1d(segments)))
+
+
+def song_weights(songs: int, seed: int = 0) -> np.ndarray:
+    """(RESAMPLES, songs + 2) weights of a Bayesian bootstrap of songs; the last two are half a song each, see `fit_trend`."""
+    often = np.append(np.ones(songs), [0.5, 0.5])
+    return np.random.default_rng(seed).standard_gamma(often, (RESAMPLES, len(often)))
 
 
 def fit_trend(segments: np.ndarray, found: np.ndarray, queries: np.ndarray, seed: int = 0) -> Trend:
@@ -98,9 +108,8 @@ def fit_trend(segments: np.ndarray, found: np.ndarray, queries: np.ndarray, seed
     average = queries.mean()
     found = np.vstack([found, np.full(found.shape[1], average), np.zeros(found.shape[1])])
     queries = np.append(queries, [average, average])
-    often = np.append(np.ones(len(queries) - 2), [0.5, 0.5])
-    weights = np.random.default_rng(seed).standard_gamma(often, (RESAMPLES, len(often)))
-    weights = np.vstack([np.append(often[:-2], [0.5 / average, 0.5 / average]), weights])
+    all_songs = np.append(np.ones(len(queries) - 2), [0.5 / average, 0.5 / average])
+    weights = np.vstack([all_songs, song_weights(len(queries) - 2, seed)])
     share = np.clip(weights @ found / (weights @ queries)[:, None], 1e-6, 1 - 1e-6)
     x = np.log10(segments) - np.log10(segments).mean()
     lines = np.zeros((len(share), 2))

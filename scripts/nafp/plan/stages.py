@@ -25,7 +25,7 @@ RULES = {  # stage -> its rules
     "fingerprint": ("fingerprint", "gather_fingerprints"),
     "scoreboard": (
         *("make_table", "find_limits", "plot", "plot_scale", "plot_misses", "plot_similarity", "measure_scale"),
-        *("listen", "build_page", "scoreboard"),
+        *("extrapolate", "tabulate_beyond", "listen", "build_page", "scoreboard"),
     ),
 }
 STATE_COPIES = 8  # weights kept of a run: best, last, and two states with Adam's two moments

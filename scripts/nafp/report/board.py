@@ -15,7 +15,7 @@ from nafp.report.figures.job import (
     draw_study,
 )
 from nafp.report.page.job import Origin, write_page
-from nafp.report.tables.job import write_limits, write_table
+from nafp.report.tables.job import write_beyond, write_limits, write_table
 
 
 def write_board(
@@ -25,7 +25,7 @@ def write_board(
 
     ``board``: ``origin`` and ``look``, the fields of ``Origin`` and ``Look``; ``studies``: name -> study, cells and
     figures (names); ``cells``: all of them; ``learning``, ``misses``, ``similarity``, ``scale``: arguments of ``draw_...``, or
-    None.
+    None, and ``beyond``: of ``write_beyond``.
     """
     published, look, studies = board["published"], Look(**board["look"]), {}
     for name, one in board["studies"].items():
@@ -52,4 +52,8 @@ def write_board(
         if board[figure]:
             closer[figure] = folder / f"{figure}.svg"
             draw(**board[figure], svg=closer[figure])
-    write_page(Origin(**board["origin"]), studies, closer, board["cells"], folder, listening, threads, misses)
+    beyond = None
+    if board["beyond"]:
+        beyond = folder / "beyond.csv"
+        write_beyond(**board["beyond"], csv=beyond)
+    write_page(Origin(**board["origin"]), studies, closer, board["cells"], folder, listening, threads, misses, beyond)

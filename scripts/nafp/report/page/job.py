@@ -18,6 +18,7 @@ from nafp.report.page.links import links_of, tensorboard_command
 from nafp.report.page.made import jobs_table
 from nafp.report.page.page import Section, Top, render_page
 from nafp.report.tables.cells import load_cells, run_labels
+from nafp.report.tables.job import read_beyond
 from nafp.report.tables.ladders import Matrix
 from nafp.report.tables.study import load_table
 
@@ -42,11 +43,12 @@ CAPTIONS = {
 @dataclass(frozen=True)
 class Origin:
     """What the page says of where its numbers come from: name of the data set, number of cells planned, a cell of the
-    default configuration (run and index), config, and the files about data and time."""
+    default configuration (run and index), index -> what its type is, config, and the files about data and time."""
 
     dataset: str
     planned: int
     default: Sequence[str]
+    kinds: Mapping[str, str]
     config: Mapping[str, Any]
     verification: str
     benchmarks: str
@@ -61,11 +63,13 @@ def write_page(
     listening: str | Path,
     threads: int,
     misses: str | Path | None = None,
+    beyond: str | Path | None = None,
 ) -> None:
     """The page, index.html, and the summary that a run of the workflow ends with.
 
     ``studies``: name -> question, figures, name -> file, and ladders, as in `Study`. ``closer``: the figures of no single
-    study. ``listening``, ``misses``: files of `nafp.report.page.sound_demo` and `nafp.report.misses.replay`.
+    study. ``listening``, ``misses``: files of `nafp.report.page.sound_demo` and `nafp.report.misses.replay`. ``beyond``: the
+    table of `write_beyond`.
     """
     tables = {name: folder / f"{name}.csv" for name in studies}
     sections = [
@@ -91,9 +95,10 @@ def write_page(
     behind = {
         "made": jobs_table(cells, names, benchmarks),
         "links": links_of(table, names, results, folder),
-        "legend": legend(origin.config, table),
+        "legend": legend(table, origin.config, origin.kinds),
         "tensorboard": tensorboard_command(results),
         "misses": missed,
+        "beyond": read_beyond(beyond) if beyond else None,
     }
     text = render_page(title, top, sections, _shown(closer), heard, facts, state, **behind)
     page.write_text(text, encoding="utf-8")

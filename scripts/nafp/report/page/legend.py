@@ -1,6 +1,5 @@
 """What the names on the page mean: columns, augmentation chains, index types, query sets."""
 
-import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,14 +7,16 @@ import pandas as pd
 
 from nafp.grid import FILES
 from nafp.report.tables.layout import COLUMN_MEANINGS
-from nafp.search.types import INDEX_TYPES
 
 NAMES = ("aug", "index", "query_set")  # fields whose values are names that the config explains
 
 
-def legend(config: Mapping[str, Any], cells: pd.DataFrame) -> dict[str, dict[str, str]]:
-    """Field -> the names that occur in the cells -> meaning; also "column", the headings of tables."""
-    explained = {"aug": _chains(config), "index": _indexes(config), "query_set": _query_sets(config)}
+def legend(cells: pd.DataFrame, config: Mapping[str, Any], kinds: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """Field -> the names that occur in the cells -> meaning; also "column", the headings of tables.
+
+    ``kinds``: index of the config -> what its type is (`nafp.search.types.what_it_is`).
+    """
+    explained = {"aug": _chains(config), "index": _indexes(config, kinds), "query_set": _query_sets(config)}
     used = {name: cells[name].dropna().unique() if name in cells else [] for name in NAMES}
     known = {
         name: {value: explained[name][value] for value in used[name] if value in explained[name]} for name in NAMES
@@ -48,15 +49,12 @@ def _chains(config: Mapping[str, Any]) -> dict[str, str]:
     return {name: f"augmentation chain: {steps(chain)}" for name, chain in config.get("chains", {}).items()}
 
 
-def _indexes(config: Mapping[str, Any]) -> dict[str, str]:
-    return {name: _index(name, dict(options or {})) for name, options in config.get("indexes", {}).items()}
+def _indexes(config: Mapping[str, Any], kinds: Mapping[str, str]) -> dict[str, str]:
+    return {name: "; ".join(filter(None, (kind, _options(config["indexes"][name])))) for name, kind in kinds.items()}
 
 
-def _index(name: str, options: dict[str, Any]) -> str:
-    kind = INDEX_TYPES.get(options.pop("type", name))
-    what = inspect.getdoc(kind).splitlines()[0].replace("``", "").rstrip(".") if kind else "an index"
-    shown = settings_text({key: value for key, value in options.items() if value is not None})
-    return f"{what}; {shown}" if shown else what
+def _options(options: Mapping[str, Any] | None) -> str:
+    return settings_text({key: one for key, one in (options or {}).items() if one is not None and key != "type"})
 
 
 def _query_sets(config: Mapping[str, Any]) -> dict[str, str]:

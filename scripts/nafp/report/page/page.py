@@ -12,12 +12,14 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from nafp.evaluation.metrics import METRICS
+from nafp.report.page.beyond import beyond_of
 from nafp.report.page.charts import Charts
 from nafp.report.page.heat import heat_of
 from nafp.report.page.legend import settings_text
 from nafp.report.page.links import RunLinks, numbers_of
 from nafp.report.page.made import Made
 from nafp.report.page.misses import missed_of
+from nafp.report.tables.beyond import Beyond
 from nafp.report.tables.formats import caption
 from nafp.report.tables.ladders import Matrix
 from nafp.report.tables.layout import MISSING, Entry, Group, Layout, layout
@@ -31,7 +33,17 @@ ORIGINS = {
     RERUN: "the original code, as its users reported it",
 }
 
-PARTS = ("closer", "listen", "steps", "comparable", "files", "provenance")  # anchors of the page's other sections
+PARTS = (
+    "closer",
+    "beyond",
+    "misses",
+    "songs",
+    "listen",
+    "steps",
+    "comparable",
+    "files",
+    "provenance",
+)  # anchors of the page's other sections
 
 
 @dataclass(frozen=True)
@@ -76,6 +88,7 @@ def render_page(
     legend: Mapping[str, Mapping[str, str]] | None = None,
     tensorboard: str = "",
     misses: Mapping[str, Any] | None = None,
+    beyond: Beyond | None = None,
 ) -> str:
     """Render the scoreboard as one self-contained HTML document.
 
@@ -85,6 +98,7 @@ def render_page(
     `misses`: as from `nafp.report.misses.replay.write_misses`, with names, as `listening` has.
     `provenance`: any nesting of mappings, lists and plain values. `state`: a sentence on what is missing. `made`: the jobs behind
     the cells. `links`, `tensorboard`, `legend`: as from `links.links_of`, `links.tensorboard_command`, `legend.legend`.
+    `beyond`: hit rates in databases larger than the data.
     """
     legend, numbers = legend or {}, numbers_of(links)
     anchors, charts = _anchors([section.name for section in sections]), Charts()
@@ -103,6 +117,7 @@ def render_page(
             meanings={name: METRICS[name].meaning for name in METRICS if name in shown},
             closer=charts.add(closer),
             charts=charts,
+            beyond=beyond_of(beyond),
             listening=_listening(listening or {}),
             missed=missed_of(misses or {}),
             published=any((section.table["source"] != OURS).any() for section in sections),

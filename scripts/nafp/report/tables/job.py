@@ -3,6 +3,10 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import pandas as pd
+
+from nafp.files import damaged_file_errors
+from nafp.report.tables import beyond
 from nafp.report.tables.cells import load_cells
 from nafp.report.tables.formats import escaped, to_latex, to_markdown
 from nafp.report.tables.ladders import matrix_of
@@ -31,3 +35,17 @@ def write_limits(study: Mapping, cells: Paths, rates: str | Path, limits: str | 
     for_spreadsheets(matrix.limits).to_csv(limits, index=False)
     shown = matrix.limits[matrix.limits["query_s"] == matrix.shown_s]
     print(shown[["configuration", "ladder", "query_s", "said"]].to_string(index=False))
+
+
+def write_beyond(table: str | Path, csv: str | Path) -> None:
+    """The hit rates beyond the data as CSV and, beside it, Markdown."""
+    found, csv = read_beyond(table), Path(csv)
+    for_spreadsheets(found.table).to_csv(csv, index=False)
+    csv.with_suffix(".md").write_text(beyond.to_markdown(found), encoding="utf-8")
+    print("\n".join(found.says))
+
+
+def read_beyond(table: str | Path) -> beyond.Beyond:
+    """What `nafp.evaluation.extrapolation` found, from its file."""
+    with damaged_file_errors(table):
+        return beyond.Beyond(pd.read_csv(table))

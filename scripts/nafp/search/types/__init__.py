@@ -23,6 +23,12 @@ INDEX_TYPES: dict[str, type[IndexType]] = {
 }
 
 
+def what_it_is(name: str, options: Mapping[str, Any] | None) -> str:
+    """A named index's type in a few words: the first line of its docstring; "an index" of an unknown one."""
+    kind = INDEX_TYPES.get((options or {}).get("type", name))
+    return (kind.__doc__ or "").splitlines()[0].replace("``", "").rstrip(".") if kind else "an index"
+
+
 def index_type_of(name: str, options: Mapping[str, Any]) -> IndexType:
     """The type of a named index, which is its option ``type`` or its name, with the other options.
 
