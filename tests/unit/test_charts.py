@@ -187,6 +187,14 @@ def test_a_configuration_has_one_colour_on_the_whole_board(grid, alike):
     assert not set(over.values()) & set(first.values())  # a curve that joins configurations is none of them
 
 
+def test_few_methods_asked_many_query_sets_have_the_first_colours():
+    runs = [run_name(FIELDS), "method=landmarks", "method=chromaprint"]
+    cells = [CellKey(run, "", query_set) for run in runs for query_set in ("files", *(f"noise_{i}" for i in range(30)))]
+    palette = colour.Palette(colour.of_board([(cells, ["query_set"])]))
+    assert [palette.of_run(run, "") for run in runs] == colour.FIRST[:3]
+    assert [palette.of_run(run, "", "noise_3", ("seed", "query_set")) for run in runs] == colour.FIRST[:3]
+
+
 def test_seeds_share_a_colour_unless_they_are_what_varies():
     cells = [CellKey(run_name(FIELDS | {"seed": seed}), "l2") for seed in range(3)]
     assert len(colour.of_board([(cells, [])])) == 1

@@ -23,7 +23,10 @@ def configuration_of(cell: CellKey, fields: Mapping, without: Sequence[str] = ("
 
 
 def board_keys(studies: Iterable[tuple[Sequence[CellKey], Sequence[str]]]) -> list[str]:
-    """Keys of all configurations of (cells, varied fields) of studies, then of those that a curve over a varied field joins."""
+    """Keys of all configurations of (cells, varied fields) of studies, and of those that a curve over a varied field joins.
+
+    Those of the data set's own queries come first: there are few, and curves over query sets have their colours.
+    """
     single, joined = {}, {}
     for cells, varied in studies:
         pooled = () if "seed" in varied else ("seed",)
@@ -32,7 +35,8 @@ def board_keys(studies: Iterable[tuple[Sequence[CellKey], Sequence[str]]]) -> li
             single[configuration_of(cell, fields, pooled)] = None
             for name in filter(OVER.get, varied):
                 joined[configuration_of(cell, fields, ("seed", *OVER[name]))] = None
-    return list(single | joined)
+    own = [key for key in single if key.endswith(f"|{FILES}")]
+    return list(dict.fromkeys([*own, *joined, *single]))
 
 
 def of_board(studies: Iterable[tuple[Sequence[CellKey], Sequence[str]]]) -> dict[str, str]:

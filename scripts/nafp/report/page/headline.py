@@ -8,7 +8,7 @@ import pandas as pd
 
 from nafp.evaluation.song_hits import paired_tests, read_hits
 from nafp.evaluation.statistics import LEVEL, clustered_interval
-from nafp.grid import FILES, CellKey
+from nafp.grid import AXES, FILES, CellKey
 from nafp.report.tables.cells import MEASURED, OF_POOL, label, pool_seeds, shown_fields
 from nafp.report.tables.verdict import difference
 
@@ -19,6 +19,7 @@ def headline(cells: pd.DataFrame) -> list[dict[str, str]]:
     The best configuration (seeds pooled) is the one with most exact hits at the shortest of the data set's own queries; its
     interval is simultaneous for all of them, since the best of many is chosen for its luck, too. Empty without cells.
     """
+    cells = cells[cells["query_set"].eq(FILES)]
     exact, short = contenders(cells)
     if short.empty:
         return []
@@ -68,13 +69,19 @@ def winner(cells: pd.DataFrame, default: CellKey | None = None) -> str:
         "minus_baseline_low": 100 * test.low,
         "minus_baseline_high": 100 * test.high,
     }
-    fields = [
-        name for name in (*shown_fields(short), "index") if name in short and short[name].nunique(dropna=False) > 1
-    ]
-    names = [label(one, dict.fromkeys(fields)) or "the other" for one in (best, theirs)]
+    names = _names(short, best, theirs)
     role = "the default, " if any(usual[1:]) else "the second best, "
     first = f"The best configuration{', the default' * usual[0]}, {names[0]},"
     return f"{first} finds {difference(row, role + names[1], count)}."
+
+
+def _names(short: pd.DataFrame, *rows: pd.Series) -> list[str]:
+    """What tells some configurations from the others; a trained run among other methods is "nafp"."""
+    fields = [name for name in (*shown_fields(short), "index") if short[name].nunique(dropna=False) > 1]
+    trained = "nafp" if set(fields) & set(AXES) else ""
+    kinds = ["" if any(pd.notna(row.get(axis)) for axis in AXES) else trained for row in rows]
+    labels = [label(row, dict.fromkeys(fields)) for row in rows]
+    return [", ".join(filter(None, parts)) or "the other" for parts in zip(kinds, labels, strict=True)]
 
 
 def contenders(cells: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
