@@ -13,7 +13,10 @@ from nafp.evaluation.metrics import METRICS, columns, with_paired_tests
 from nafp.evaluation.statistics import difference_interval, paired_test
 from nafp.files import damaged_file_errors
 
-COLUMNS = ["song", "start", "length", *columns()]  # of a per-query table, that hits are counted by
+
+def counted_columns() -> list[str]:
+    """Columns of a per-query table that hits are counted by: of the metrics that there are now."""
+    return ["song", "start", "length", *columns()]
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class SongHits:
 def read_hits(path: Path) -> SongHits:
     """Count a per-query table (`nafp.evaluation.hits.per_query_table`) by song; UserError if it is damaged or missing."""
     with damaged_file_errors(path):
-        table = pd.read_parquet(path, columns=COLUMNS)
+        table = pd.read_parquet(path, columns=counted_columns())
         names = table["song"].astype("category").cat.remove_unused_categories().cat
         names = names.reorder_categories(sorted(names.categories)).cat  # one order, whoever wrote it
         queries = names.codes, table["start"], table["length"]

@@ -7,7 +7,7 @@ import pandas as pd
 
 from nafp.errors import UserError
 from nafp.evaluation.cell import Cell, table_beside
-from nafp.evaluation.song_hits import COLUMNS
+from nafp.evaluation.song_hits import counted_columns
 from nafp.files import damaged_file_errors
 from nafp.report.tables.comparison import find_cells, read_cell
 
@@ -17,9 +17,9 @@ HISTORY = Path("history")
 def take_snapshot(results: Path, folder: Path | None = None) -> Path:
     """Copy a scoreboard's cells, the provenance of their runs and the tables of its studies; returns the folder.
 
-    The layout is that of the results, so that both are compared alike. Of per-query tables only COLUMNS are kept, a hundredth of
-    the bytes: rates, intervals and tests can be computed again, answers cannot be read. ``folder``: `snapshot_name` in HISTORY if
-    not given. UserError if it holds another snapshot already; the same one is left as it is.
+    The layout is that of the results, so that both are compared alike. Of per-query tables only `counted_columns` are kept, a
+    hundredth of the bytes: rates, intervals and tests can be computed again, answers cannot be read. ``folder``: `snapshot_name`
+    in HISTORY if not given. UserError if it holds another snapshot already; the same one is left as it is.
     """
     if not (results / "scores").is_dir():
         raise UserError(f"{results}: no scores/ there; give a folder like results/demo")
@@ -60,7 +60,7 @@ def copy_cell(path: Path, to: Path) -> None:
     table = table_beside(path)
     if table.is_file():
         with damaged_file_errors(table):
-            kept = pd.read_parquet(table, columns=COLUMNS)
+            kept = pd.read_parquet(table, columns=counted_columns())
         kept.to_parquet(table_beside(to), index=False, compression="zstd")
 
 
