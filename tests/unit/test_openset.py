@@ -95,9 +95,11 @@ def test_ties_and_nan_are_no_hits():
     assert not with_open_set(rows)["open_set"].any()
 
 
-def test_hit_rates_rise_with_the_false_accepts_and_end_at_the_closed_set():
-    rows = made_up_hits(600, 0.3, 0).query("length == 3")
-    rates = openset.hit_rates(rows, np.array([0, 0.01, 0.1, 0.5, 1]))
+def test_hit_rates_rise_with_the_false_accepts_and_end_at_the_closed_set(tmp_path):
+    table = made_up_hits(600, 0.3, 0)
+    table.to_parquet(tmp_path / "a.hits.parquet")
+    rows, scores = table.query("length == 3"), dict(openset.by_length(tmp_path / "a.hits.parquet"))[3]
+    rates = openset.hit_rates(scores, np.array([0, 0.01, 0.1, 0.5, 1]))
     assert (np.diff(rates) >= 0).all() and rates[1] == rows["open_set"].mean()
     lowest = rows["other_score"].min()
     assert rates[-1] == (rows["top1_song"] & (rows["score1"] > lowest)).mean()

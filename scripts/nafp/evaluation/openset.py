@@ -5,6 +5,7 @@ that touches no segment of the song, of those that the search with it found. A s
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -37,32 +38,36 @@ def threshold(other_scores: np.ndarray, shares: float | np.ndarray = FALSE_ACCEP
     return np.sort(other_scores)[::-1][np.clip(rank, 1, len(other_scores)) - 1]
 
 
-def hit_rates(rows: pd.DataFrame, shares: np.ndarray) -> np.ndarray:
-    """Rows of a per-query table, all of one length -> the share of right songs accepted at each share of false accepts."""
-    right = np.sort(_right(rows))
-    return 1 - np.searchsorted(right, threshold(_others(rows), shares), "right") / len(right)
+@dataclass(frozen=True)
+class Scores:
+    """Of queries of one length: ``right`` (n,) scores of the answers with the right song, -inf for the others; ``others`` (n,)
+    scores of the answers without the query's song, -inf where there is none; ``song`` (n,) numbers of their songs."""
+
+    right: np.ndarray
+    others: np.ndarray
+    song: np.ndarray
+
+
+def hit_rates(scores: Scores, shares: float | np.ndarray) -> np.ndarray:
+    """The share of right songs accepted at each share of false accepts."""
+    return 1 - np.searchsorted(np.sort(scores.right), threshold(scores.others, shares), "right") / len(scores.right)
 
 
 def mean_hit_rates(tables: Sequence[Path], seconds: float, shares: np.ndarray) -> np.ndarray:
     """The mean of `hit_rates` over the per-query tables of some seeds, for queries of one length."""
-    chosen = [rows for path in tables for length, rows in _by_length(path) if (length + 1) / 2 == seconds]
-    return np.mean([hit_rates(rows, shares) for rows in chosen], axis=0)
+    chosen = [scores for path in tables for length, scores in by_length(path) if (length + 1) / 2 == seconds]
+    return np.mean([hit_rates(scores, shares) for scores in chosen], axis=0)
 
 
-def _by_length(path: Path) -> list[tuple[int, pd.DataFrame]]:
-    """The rows of a per-query table, length by length; UserError if it is damaged."""
+def by_length(path: Path) -> list[tuple[int, Scores]]:
+    """The scores of a per-query table, length by length; UserError if it is damaged."""
     with damaged_file_errors(path):
-        return list(pd.read_parquet(path, columns=COLUMNS).groupby("length", sort=False))
-
-
-def _right(rows: pd.DataFrame) -> np.ndarray:
-    """(n,) scores of the answers with the right song, -inf for the others."""
-    return np.where(rows["top1_song"], rows["score1"], -np.inf)
-
-
-def _others(rows: pd.DataFrame) -> np.ndarray:
-    """(n,) scores of the answers without the query's song, -inf where there is none."""
-    return _known(rows["other_score"].to_numpy())
+        table = pd.read_parquet(path, columns=COLUMNS)
+    song, _ = pd.factorize(table["song"].astype(str), sort=True)
+    right = np.where(table["top1_song"], table["score1"], -np.inf)
+    others, length = _known(table["other_score"].to_numpy()), table["length"].to_numpy()
+    rows = [(int(one), length == one) for one in dict.fromkeys(length.tolist())]
+    return [(one, Scores(right[some], others[some], song[some])) for one, some in rows]
 
 
 def _known(scores: np.ndarray) -> np.ndarray:
@@ -76,18 +81,14 @@ def intervals(tables: Sequence[Path], seed: int = 0) -> np.ndarray:
     the threshold is set anew in every sample. The interval is Student's on the scale of log odds, with one degree of freedom
     less than there are songs that reach the threshold: it rests on those. UserError for a damaged table.
     """
-    seeds = [_by_length(path) for path in tables]
-    return np.array([_interval([rows for _, rows in same], seed) for same in zip(*seeds, strict=True)])
+    seeds = [by_length(path) for path in tables]
+    return np.array([_interval([scores for _, scores in same], seed) for same in zip(*seeds, strict=True)])
 
 
-def _interval(seeds: Sequence[pd.DataFrame], seed: int) -> tuple[float, float]:
-    rates, n = [hit_rates(rows, FALSE_ACCEPTS) for rows in seeds], len(seeds[0])
-    sampled, reached = [], []
-    for rows in seeds:
-        song, _ = pd.factorize(rows["song"].astype(str), sort=True)
-        others = _others(rows)
-        sampled.append(_rates(_right(rows), others, song, seed))
-        reached.append(len(np.unique(song[others >= threshold(others)])))
+def _interval(seeds: Sequence[Scores], seed: int) -> tuple[float, float]:
+    rates, n = [hit_rates(one, FALSE_ACCEPTS) for one in seeds], len(seeds[0].right)
+    sampled = [_rates(one.right, one.others, one.song, seed) for one in seeds]
+    reached = [len(np.unique(one.song[one.others >= threshold(one.others)])) for one in seeds]
 
     def log_odds(p: np.ndarray) -> np.ndarray:
         return np.log(p * n + 0.5) - np.log((1 - p) * n + 0.5)
