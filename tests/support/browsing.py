@@ -53,3 +53,11 @@ def look(browser, width=1400, scheme="light", media="") -> None:
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
     features = [{"name": "prefers-color-scheme", "value": scheme}]
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features, "media": media})
+
+
+def drawn(browser) -> None:
+    """Wait until all charts are drawn, if there are some."""
+    waiting = """const done = arguments[0], whole = document.documentElement;
+      const look = () => whole.dataset.charts || !document.querySelector('[data-chart]') ? done(true) : setTimeout(look, 20);
+      look();"""
+    assert browser.execute_async_script(waiting)

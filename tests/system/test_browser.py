@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from boards import FIELDS, PUBLISHED, heard, tabulated, write_grid, write_ladders
-from browsing import HOSTILE, complaints, look, needs_browser, opened
+from browsing import HOSTILE, complaints, drawn, look, needs_browser
 from replays import FULL, NONE, made_up_replay
 
 from nafp.evaluation.cell import Cell, table_beside
@@ -94,30 +94,6 @@ def page(tmp_path_factory):
     )
     (folder / "index.html").write_text(html, encoding="utf-8")
     return folder / "index.html"
-
-
-@pytest.fixture(scope="module")
-def browser(page):
-    with opened(page) as driver:
-        yield driver
-
-
-@pytest.fixture
-def fresh(browser, page):
-    """The page, just opened; whatever a test does with it, the console must stay silent."""
-    look(browser)
-    browser.get(page.as_uri())
-    drawn(browser)
-    yield browser
-    assert complaints(browser) == []
-
-
-def drawn(browser):
-    """Wait until all charts are drawn."""
-    waiting = """const done = arguments[0], whole = document.documentElement;
-      const look = () => whole.dataset.charts ? done(true) : setTimeout(look, 20);
-      look();"""
-    assert browser.execute_async_script(waiting)
 
 
 def shown_rows(browser, table="table3-table"):

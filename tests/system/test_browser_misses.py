@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from browsing import HOSTILE, complaints, look, needs_browser, opened
+from browsing import HOSTILE, look, needs_browser
 from replays import FULL, NONE, made_up_replay
 
 from nafp.report.misses.kinds import KINDS
@@ -22,21 +22,6 @@ def page(tmp_path_factory):
     missed = json.loads((folder / "misses.json").read_text()) | {"names": {FULL: HOSTILE[2], NONE: HOSTILE[1]}}
     (folder / "index.html").write_text(render_page("Misses", Top(), [], misses=missed), encoding="utf-8")
     return folder / "index.html"
-
-
-@pytest.fixture(scope="module")
-def browser(page):
-    with opened(page) as driver:
-        yield driver
-
-
-@pytest.fixture
-def fresh(browser, page):
-    """The page, just opened; whatever a test does with it, the console must stay silent."""
-    look(browser)
-    browser.get(page.as_uri())
-    yield browser
-    assert complaints(browser) == []
 
 
 def misses(browser):

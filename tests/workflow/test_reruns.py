@@ -93,10 +93,9 @@ def test_the_page_has_these_rows():
 
 
 def stages(jobs: dict[str, int]) -> set[str]:
-    """The rules of a plan; those of rules/scoreboard.smk as one, with the scale study that the page shows."""
-    board = ["measure_scale", "extrapolate"] + re.findall(
-        r"^rule (\w+):", (ROOT / "rules/scoreboard.smk").read_text(), flags=re.MULTILINE
-    )
+    """The rules of a plan; those of the scoreboard and its figures as one, with the scale study that the page shows."""
+    rules = "".join((ROOT / f"rules/{name}.smk").read_text() for name in ("figures", "scoreboard"))
+    board = ["measure_scale", "extrapolate", *re.findall(r"^rule (\w+):", rules, flags=re.MULTILINE)]
     return {"scoreboard" if rule in board else rule for rule in jobs}
 
 

@@ -10,7 +10,7 @@ from nafp.evaluation.extremes import EXTREMES, GENERATED, TREND, Peaks, fit_tail
 from nafp.evaluation.scale import fit_trend, song_weights
 from nafp.evaluation.song_scores import Kept
 
-RESAMPLES = 200  # of songs, of queries and of distractors
+RESAMPLES = 200  # resamples of the songs of queries and of distractors
 
 
 @dataclass(frozen=True)

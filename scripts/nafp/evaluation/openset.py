@@ -74,18 +74,18 @@ def _known(scores: np.ndarray) -> np.ndarray:
     return np.nan_to_num(scores.astype(np.float32), nan=-np.inf, neginf=-np.inf)
 
 
-def intervals(tables: Sequence[Path], seed: int = 0) -> np.ndarray:
-    """95 % interval (0..1) of the mean hit rate of some seeds at FALSE_ACCEPTS, the threshold being uncertain: (lengths, 2).
+def intervals(tables: Sequence[Path], seed: int = 0, level: float = 0.95) -> np.ndarray:
+    """Interval (0..1) of the mean hit rate of some seeds at FALSE_ACCEPTS, the threshold being uncertain: (lengths, 2).
 
     ``tables``: per-query tables of seeds that were asked the same. Songs are drawn with replacement, all queries of each, and
     the threshold is set anew in every sample. The interval is Student's on the scale of log odds, with one degree of freedom
     less than there are songs that reach the threshold: it rests on those. UserError for a damaged table.
     """
     seeds = [by_length(path) for path in tables]
-    return np.array([_interval([scores for _, scores in same], seed) for same in zip(*seeds, strict=True)])
+    return np.array([_interval([scores for _, scores in same], seed, level) for same in zip(*seeds, strict=True)])
 
 
-def _interval(seeds: Sequence[Scores], seed: int) -> tuple[float, float]:
+def _interval(seeds: Sequence[Scores], seed: int, level: float) -> tuple[float, float]:
     rates, n = [hit_rates(one, FALSE_ACCEPTS) for one in seeds], len(seeds[0].right)
     sampled = [_rates(one.right, one.others, one.song, seed) for one in seeds]
     reached = [len(np.unique(one.song[one.others >= threshold(one.others)])) for one in seeds]
@@ -94,7 +94,7 @@ def _interval(seeds: Sequence[Scores], seed: int) -> tuple[float, float]:
         return np.log(p * n + 0.5) - np.log((1 - p) * n + 0.5)
 
     freedom, rate = max(min(reached) - 1, FEWEST_FREEDOM), np.mean(rates)
-    half = stats.t.ppf(0.975, freedom) * log_odds(np.mean(sampled, axis=0)).std(ddof=1)
+    half = stats.t.ppf(0.5 + level / 2, freedom) * log_odds(np.mean(sampled, axis=0)).std(ddof=1)
     low, high = expit(log_odds(rate) + [-half, half])
     return min(low, rate), max(high, rate)  # the half queries move the ends of 0 and of 1
 

@@ -20,7 +20,7 @@ class EventLog:
     """
 
     def __init__(self, name: str, folder: Path, steps: int, done: int, anchors: int, settings: Mapping[str, Any]):
-        self.settings, self.described = dict(flat(settings)), False
+        self.settings, self.described = dict(flattened(settings)), False
         self.board = SummaryWriter(str(folder), purge_step=done)
         self.bar = tqdm(
             total=steps,
@@ -80,10 +80,10 @@ def search_tag(key: str) -> str:
     return f"mini-search {space}/top1_{measure}"
 
 
-def flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, bool | int | float | str]]:
+def flattened(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, bool | int | float | str]]:
     """Nested settings as pairs of a dotted name and a value that TensorBoard takes; lists as text, without nulls."""
     for name, value in settings.items():
         if isinstance(value, Mapping):
-            yield from flat(value, f"{prefix}{name}.")
+            yield from flattened(value, f"{prefix}{name}.")
         elif value is not None:
             yield f"{prefix}{name}", value if isinstance(value, (bool, int, float, str)) else str(value)

@@ -9,7 +9,7 @@ from nafp.grid import FILES, CellKey, parse_run
 # Okabe and Ito's colours, which colour-blind people tell apart, and others: 3 to 1 on a light and on a dark page (WCAG).
 FIRST = ["#0a75b5", "#c27c04", "#029e73", "#d55e00", "#b866aa", "#7a6fd0", "#9a7432", "#2b95c9", "#c9506e", "#6f8f1f"]
 GREY, FAINT = "#858585", "#9d9d9d"  # published numbers; curves without a colour of their own
-_GOLDEN = 0.381966  # of a turn between two hues, so that neighbours differ
+_GOLDEN = 0.381966  # distance of two hues as a share of a turn, so that neighbours differ
 _LUMINANCES = (0.15, 0.26, 0.2)  # relative, between the bounds for 3 to 1
 
 

@@ -11,8 +11,8 @@ from nafp.report.tables.cells import pool_seeds, with_intervals
 
 MOST_TOGETHER = 5  # curves on one another that a reader still tells apart
 MOST_DIFFERENCES = 12
-_DODGE = 0.6  # of the smallest distance between two lengths, for all curves together
-AGAINST = {"minus_baseline": "y", "minus_baseline_low": "low", "minus_baseline_high": "high"}
+_DODGE = 0.6  # width that all curves together take, in smallest distances between two lengths
+TO_ROWS = {"minus_baseline": "y", "minus_baseline_low": "low", "minus_baseline_high": "high"}
 
 
 def differences_over_length(
@@ -27,8 +27,8 @@ def differences_over_length(
     cells, level = with_a_level(cells)
     pooled = pool_seeds(cells[cells["match"].eq("exact")], keep_seeds="seed" in varied)
     key = ["runs", "index", "query_s"]
-    tested = table[table["match"].eq(level) & table["runs"].notna()].rename(columns=AGAINST)
-    tested = tested.assign(index=tested["index"].fillna(""))[[*key, *AGAINST.values(), "baseline"]]
+    tested = table[table["match"].eq(level) & table["runs"].notna()].rename(columns=TO_ROWS)
+    tested = tested.assign(index=tested["index"].fillna(""))[[*key, *TO_ROWS.values(), "baseline"]]
     if tested.duplicated(key).any() or not tested["baseline"].any():
         return None
     pooled = with_intervals(pooled).assign(query_s=pooled["seconds"], runs=pooled["runs"].map(" ".join))

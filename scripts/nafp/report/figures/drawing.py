@@ -10,12 +10,12 @@ SOLID, DASHED = "solid", "dashed"
 # is, its interval (NaN: none), what is said of x and of the number of queries, and how it is drawn.
 TEXTS, NUMBERS = ("name", "series", "line", "at", "asked"), ("x", "y", "low", "high")
 FLAGS = {
-    "join": True,  # a line goes through it
-    "dot": True,  # it has a marker
-    "open": False,  # an empty one
-    "cross": False,  # a cross over it
-    "spread": True,  # its interval is drawn
-    "faint": False,  # thin and behind the others
+    "join": True,  # line through it
+    "dot": True,  # marker at it
+    "open": False,  # empty marker
+    "cross": False,  # cross over it
+    "spread": True,  # interval drawn
+    "faint": False,  # thin line behind the others
 }
 
 

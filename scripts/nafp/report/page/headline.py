@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from nafp.evaluation.song_hits import paired_tests, read_hits
-from nafp.evaluation.statistics import LEVEL, clustered_interval
+from nafp.evaluation.statistics import LEVEL
 from nafp.grid import AXES, FILES, CellKey
-from nafp.report.tables.cells import MEASURED, OF_POOL, label, pool_seeds, shown_fields
+from nafp.report.tables.cells import MEASURED, OF_POOL, label, pool_seeds, shown_fields, with_intervals
+from nafp.report.tables.study import AGAINST
 from nafp.report.tables.verdict import difference
 
 
@@ -65,9 +65,7 @@ def winner(cells: pd.DataFrame, default: CellKey | None = None) -> str:
         "songs": best["songs"],
         "seeds": best["seeds"],
         "p": test.p,
-        "minus_baseline": 100 * test.difference,
-        "minus_baseline_low": 100 * test.low,
-        "minus_baseline_high": 100 * test.high,
+        **{column: 100 * getattr(test, name) for column, name in AGAINST.items()},
     }
     names = _names(short, best, theirs)
     role = "the default, " if any(usual[1:]) else "the second best, "
@@ -93,11 +91,9 @@ def contenders(cells: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def _figure(row: pd.Series, ending: str, count: int) -> dict[str, str]:
     """A rate with its interval, simultaneous for ``count`` configurations."""
-    seeds = [read_hits(path) for path in row["answers"]]
-    hits = np.stack([one.of("exact", row["seconds"]) for one in seeds])
-    low, high = clustered_interval(hits, seeds[0].queries, 1 - LEVEL / count)
+    row = with_intervals(row.to_frame().T, 1 - LEVEL / count).iloc[0]
     corrected = f", corrected for the best of {count}" if count > 1 else ""
-    interval = f"95 % interval{corrected}: {100 * low:.1f} to {100 * high:.1f} %"
+    interval = f"95 % interval{corrected}: {row['low_pct']:.1f} to {row['high_pct']:.1f} %"
     queries = f"{row['queries'] / row['seeds']:,.0f} queries of {row['seconds']:g} s in {row['songs']:,} songs"
     trained = f"; mean of {row['seeds']} seeds" if row["seeds"] > 1 else ""
     text = f"of {queries} find the exact segment first ({interval}{trained}){ending}"

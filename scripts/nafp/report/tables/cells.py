@@ -116,20 +116,21 @@ def pool_seeds(cells: pd.DataFrame, keep_seeds: bool = False) -> pd.DataFrame:
     return pooled.assign(hit_rate_pct=100 * pooled["hits"] / pooled["queries"])
 
 
-def with_intervals(pooled: pd.DataFrame) -> pd.DataFrame:
-    """Rows of `pool_seeds` with low_pct and high_pct, 95 % over songs and seeds (`clustered_interval`), from the answers.
+def with_intervals(pooled: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
+    """Rows of `pool_seeds` with low_pct and high_pct over songs and seeds (`clustered_interval`), from the answers.
 
-    Raises UserError for a per-query table that is damaged or missing, or whose seeds were asked different queries.
+    ``level``: of the intervals. Raises UserError for a per-query table that is damaged or missing, or whose seeds were asked
+    different queries.
     """
     open_sets = set(pooled.loc[pooled["match"] == "open set", "answers"])
-    bounds = {tables: _intervals(tables, tables in open_sets) for tables in pooled["answers"].unique()}
+    bounds = {tables: _intervals(tables, tables in open_sets, level) for tables in pooled["answers"].unique()}
     numbers = zip(pooled["answers"], pooled["match"], pooled["seconds"], strict=True)
     found = [bounds[tables][match, seconds] for tables, match, seconds in numbers]
     low, high = 100 * np.reshape(found, (-1, 2)).T
     return pooled.assign(low_pct=low, high_pct=high)
 
 
-def _intervals(tables: Sequence[Path], open_set: bool) -> dict[tuple[str, float], tuple[float, float]]:
+def _intervals(tables: Sequence[Path], open_set: bool, level: float) -> dict[tuple[str, float], tuple[float, float]]:
     """(match, seconds) -> interval (0..1) of the mean of seeds with these per-query tables."""
     seeds = [read_hits(path) for path in tables]
     for path, one in zip(tables, seeds, strict=True):
@@ -138,11 +139,11 @@ def _intervals(tables: Sequence[Path], open_set: bool) -> dict[tuple[str, float]
                 f"{path} and {tables[0]} belong to seeds of one configuration, but were asked different queries; "
                 "delete both cells and run the same command again"
             )
-    bounds = clustered_interval(np.stack([one.hits for one in seeds], axis=-2), seeds[0].queries)
+    bounds = clustered_interval(np.stack([one.hits for one in seeds], axis=-2), seeds[0].queries, level)
     if open_set:
         # bounds at this threshold; resampled songs have others
         low, high = (one[list(METRICS).index("open set")] for one in bounds)
-        sampled_low, sampled_high = openset.intervals(tables).T
+        sampled_low, sampled_high = openset.intervals(tables, level=level).T
         low[:], high[:] = np.minimum(low, sampled_low), np.maximum(high, sampled_high)
     numbers = product(METRICS, seeds[0].seconds)
     return dict(zip(numbers, zip(*(one.ravel().tolist() for one in bounds), strict=True), strict=True))

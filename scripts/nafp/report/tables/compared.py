@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -9,7 +10,7 @@ import pandas as pd
 from nafp.evaluation.statistics import LEVEL
 from nafp.report.tables.cells import plain
 from nafp.report.tables.comparison import Board, LineUp, tested
-from nafp.report.tables.layout import MARKS, MINUS, MISSING, Block, Entry, Group, Layout, one_decimal
+from nafp.report.tables.layout import MARKS, MISSING, Block, Entry, Group, Layout, one_decimal, signed
 
 TESTED, UNTESTED, ONLY, CELLS = "tested", "not tested", "in one only", "cells"
 SOURCES = {  # blocks of the tables -> what is said of them
@@ -30,6 +31,7 @@ LABELS = {  # columns that are shown if they tell rows apart -> heading and kind
 OF_NUMBER = ("match", "query_s")  # those that tell the numbers of one cell apart
 ALIKE = "the same in all songs"  # a difference without an interval
 LEAST_SPAN = 10  # points that a trend is high, at least, so that noise does not look like news
+with_sign = partial(signed, plus="+")  # text of a difference in points
 WIDTH, HEIGHT = 60, 18  # of a trend, in units of its view box
 
 
@@ -66,7 +68,7 @@ def _largest(row: Mapping[str, Any], found: LineUp, count: int) -> str:
     before, after = (cells[name][row["cell"]] for name in (row["before"], row["board"]))
     _, tests = tested(before, after, [row["match"]], 1 - LEVEL / count)
     test = tests[row["match"], row["query_s"]]
-    interval = f"95 % {signed(100 * test.low)} to {signed(100 * test.high)}, for all {count:,} numbers together"
+    interval = f"95 % {with_sign(100 * test.low)} to {with_sign(100 * test.high)}, for all {count:,} numbers together"
     more = "more" if row["difference"] > 0 else "fewer"
     where = ", ".join(filter(None, (row["method"], row["index"], _of_set(row))))
     return (
@@ -77,12 +79,6 @@ def _largest(row: Mapping[str, Any], found: LineUp, count: int) -> str:
 
 def _of_set(row: Mapping[str, Any]) -> str:
     return "" if row["query_set"] == "files" else f"queries {row['query_set']}"
-
-
-def signed(points: float) -> str:
-    """A difference in points with its sign; none of one that rounds to zero."""
-    text = one_decimal(abs(points))
-    return text if text == "0.0" else f"{MINUS}{text}" if points < 0 else f"+{text}"
 
 
 # ---------------------------------------------------------------- as tables
@@ -165,7 +161,7 @@ def _test(row: Mapping[str, Any]) -> list[Entry]:
         return [Entry(MISSING, kind) for kind in ("rate", "number", "number", "outcome")]
     mark, outcome = MARKS.get(row["outcome"], ""), row["outcome"] or NOT_SIGNIFICANT
     return [
-        Entry(signed(row["difference"]), "rate", row["difference"], (_interval(row),), mark, title=_sentence(row)),
+        Entry(with_sign(row["difference"]), "rate", row["difference"], (_interval(row),), mark, title=_sentence(row)),
         *(Entry(_p(row[name]), "number", row[name]) for name in ("p", "p_holm")),
         Entry(outcome, "outcome", outcome),
     ]
@@ -174,7 +170,7 @@ def _test(row: Mapping[str, Any]) -> list[Entry]:
 def _interval(row: Mapping[str, Any]) -> str:
     if pd.isna(row["difference_low"]):
         return ALIKE if row["difference"] else "no song differs"
-    return f"{signed(row['difference_low'])} to {signed(row['difference_high'])}"
+    return f"{with_sign(row['difference_low'])} to {with_sign(row['difference_high'])}"
 
 
 def _p(value: float) -> str:
@@ -200,7 +196,7 @@ def _rate_and_step(row: Mapping[str, Any] | None) -> Entry:
             entry, below=("not tested",), title=f"{entry.title}; not tested against {row['before']}: they {row['why']}"
         )
     mark = MARKS.get(row["outcome"], "")
-    return replace(entry, below=(signed(row["difference"]),), mark=mark, title=f"{entry.title}; {_sentence(row)}")
+    return replace(entry, below=(with_sign(row["difference"]),), mark=mark, title=f"{entry.title}; {_sentence(row)}")
 
 
 def _trend(of_boards: Mapping[str, Mapping], names: Sequence[str]) -> Entry:
@@ -214,7 +210,7 @@ def _trend(of_boards: Mapping[str, Mapping], names: Sequence[str]) -> Entry:
     y = [HEIGHT / 2 - (HEIGHT - 4) * (value - middle) / span for value in values]
     line = tuple(zip((round(one, 1) for one in x), (round(one, 1) for one in y), strict=True))
     change = values[-1] - values[0]
-    said = f"{signed(change)} from the first to the last" if len(values) > 1 else "one scoreboard only"
+    said = f"{with_sign(change)} from the first to the last" if len(values) > 1 else "one scoreboard only"
     return Entry("", "trend", change, title=said, line=line)
 
 

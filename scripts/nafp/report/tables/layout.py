@@ -244,3 +244,9 @@ def _value(value: Any) -> float | str | None:
 def one_decimal(value: float) -> str:
     """A rate as people round it: half up, so that 97.35 is 97.4."""
     return f"{np.floor(value * 10 + 0.5 + 1e-6) / 10:.1f}"
+
+
+def signed(points: float, plus: str = "") -> str:
+    """A difference in points with its sign, ``plus`` of one that is not negative; none of one that rounds to zero."""
+    text = one_decimal(abs(points))
+    return text if text == "0.0" else f"{MINUS if points < 0 else plus}{text}"

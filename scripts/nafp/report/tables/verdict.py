@@ -6,7 +6,7 @@ import pandas as pd
 
 from nafp.evaluation.statistics import LEVEL
 from nafp.report.tables.cells import plain
-from nafp.report.tables.layout import MINUS, one_decimal
+from nafp.report.tables.layout import one_decimal, signed
 from nafp.report.tables.study import NOT_RUN, OURS
 
 FIELDS = {"N": "N = ", "d": "d = ", "index": ""}  # columns that tell configurations apart, beside the method
@@ -39,7 +39,7 @@ def verdict(table: pd.DataFrame) -> str:
     said = f"{opening}{names[best['row']]} finds {difference(best, theirs, count)}."
     for late in long[long["row"].eq(best["row"]) & long["p"].notna()].to_dict("records"):
         if late["query_s"] > best["query_s"]:
-            said += f" At {late['query_s']:g} s: {_signed(late['minus_baseline'])} points, {_chance(late, count)})."
+            said += f" At {late['query_s']:g} s: {signed(late['minus_baseline'])} points, {_chance(late, count)})."
     return said
 
 
@@ -66,7 +66,7 @@ def _chance(row: Mapping, count: int) -> str:
     if pd.isna(row["minus_baseline_low"]):
         return "not significant (no song differs"
     word = "significant" if row["p"] * count < LEVEL else "not significant"
-    return f"{word} (95 % {_signed(row['minus_baseline_low'])} to {_signed(row['minus_baseline_high'])}"
+    return f"{word} (95 % {signed(row['minus_baseline_low'])} to {signed(row['minus_baseline_high'])}"
 
 
 def _sample(row: Mapping) -> str:
@@ -77,11 +77,6 @@ def _sample(row: Mapping) -> str:
 def _rate(row: Mapping) -> str:
     interval = f"95 % {one_decimal(row['low_pct'])} to {one_decimal(row['high_pct'])}"
     return f"{one_decimal(row['hit_rate_pct'])} % of queries of {row['query_s']:g} s ({interval}, {_sample(row)})"
-
-
-def _signed(points: float) -> str:
-    text = one_decimal(abs(points))
-    return f"{MINUS}{text}" if points < 0 and text != "0.0" else text
 
 
 def _names(rows: pd.DataFrame) -> Sequence[str]:
