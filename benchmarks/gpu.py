@@ -315,7 +315,9 @@ def fingerprints(device: torch.device, options: argparse.Namespace) -> pd.DataFr
     for mode in modes(device, compiled=False):
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = MODES[mode].get("tf32", False)
         network.encoder.dtype = compute.PRECISIONS[MODES[mode]["precision"]]
-        network.encoder.fused = MODES[mode].get("kernels") == "auto"
+        network.encoder.backend = (
+            network.encoder.backend_for(device) if MODES[mode].get("kernels") == "auto" else "eager"
+        )
         found = embed(few, device)
         seconds = seconds_of(lambda: embed(split, device), 1, device)
         rows.append(

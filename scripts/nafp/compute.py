@@ -6,6 +6,7 @@ import importlib.util
 import os
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from math import prod
 from pathlib import Path
@@ -22,6 +23,7 @@ M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # parameters of mallopt, by malloc.h
 CLAIMS: list[IO] = []  # open files whose locks are this process's GPUs
 GIVEN = "NAFP_GPUS"  # environment variable: the GPUs that a job of several processes has claimed for them
 ALIGNMENT = 16  # bytes, of a tensor among others in one buffer
+BFLOAT16_PAYS = 1.3  # times as fast as float32, far from what machines do that were measured: 0.05, 0.6; 2.5, 3.8
 OLDEST_GPU = (8, 0)  # compute capability that Triton's kernels are used from
 
 
@@ -87,15 +89,36 @@ def _claimed(number: int) -> bool:
     return True
 
 
-def multiplies_bfloat16(device: torch.device) -> bool:
-    """Whether bfloat16 is arithmetic there: on a CPU without it, convolutions fall back to a loop, 20 times slower."""
-    return device.type != "cpu" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
+def bfloat16_pays(device: torch.device) -> bool:
+    """Whether products are faster in bfloat16 than in float32 there, on a CPU by a measurement of a moment.
+
+    A CPU without it takes 20 times as long; one with AVX-512's bfloat16 and without AMX may take 1.7 times as long, by its
+    libraries; one with AMX, or an AMD EPYC, a third.
+    """
+    if device.type != "cpu":
+        return True
+    if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        return False
+    a = torch.ones(2048, 512)
+    float32, bfloat16 = (_fastest_product(a.to(dtype)) for dtype in PRECISIONS.values())
+    return bfloat16 * BFLOAT16_PAYS < float32
+
+
+def _fastest_product(a: Tensor) -> float:
+    """Seconds of the fastest of some products a^T a."""
+
+    def once() -> float:
+        started = time.perf_counter()
+        a.T @ a
+        return time.perf_counter() - started
+
+    return min(once() for _ in range(10))
 
 
 def precision(wanted: str, device: torch.device) -> torch.dtype:
-    """The dtype to compute in: the wanted one; float32 instead of bfloat16 on a CPU that only emulates it."""
-    if wanted == "bfloat16" and not multiplies_bfloat16(device):
-        print("train.precision: this CPU has no bfloat16 arithmetic, computing in float32", flush=True)
+    """The dtype to compute in: the wanted one; float32 instead of bfloat16 on a CPU where that is not faster."""
+    if wanted == "bfloat16" and not bfloat16_pays(device):
+        print("train.precision: bfloat16 is no faster than float32 on this CPU, computing in float32", flush=True)
         return torch.float32
     return PRECISIONS[wanted]
 

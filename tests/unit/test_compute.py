@@ -104,7 +104,16 @@ def test_tensors_travel_together():
 
 @pytest.mark.parametrize(("known", "dtype"), [(True, torch.bfloat16), (False, torch.float32)])
 def test_bfloat16_where_the_machine_has_it(monkeypatch, capsys, known, dtype):
-    monkeypatch.setattr("nafp.compute.multiplies_bfloat16", lambda device: known)
+    monkeypatch.setattr("nafp.compute.bfloat16_pays", lambda device: known)
     assert compute.precision("bfloat16", torch.device("cpu")) == dtype
-    assert ("no bfloat16 arithmetic" in capsys.readouterr().out) == (not known)
+    assert ("bfloat16 is no faster" in capsys.readouterr().out) == (not known)
     assert compute.precision("float32", torch.device("cpu")) == torch.float32
+
+
+@pytest.mark.parametrize(("supported", "seconds", "pays"), [(True, 0.5, True), (True, 0.9, False), (False, 0.1, False)])
+def test_bfloat16_is_chosen_where_its_products_are_faster(monkeypatch, supported, seconds, pays):
+    """Well faster: what noise decides would not be the same the next time."""
+    monkeypatch.setattr("torch.ops.mkldnn._is_mkldnn_bf16_supported", lambda: supported)
+    monkeypatch.setattr("nafp.compute._fastest_product", lambda a: seconds if a.dtype == torch.bfloat16 else 1.0)
+    assert compute.bfloat16_pays(torch.device("cpu")) == pays
+    assert compute.bfloat16_pays(torch.device("cuda"))

@@ -102,15 +102,18 @@ def test_how_work_is_cut_changes_nothing(name, change, monkeypatch):
 
 
 @pytest.mark.parametrize("variant", ["release", "paper"])
-def test_the_whole_encoder(variant):
+def test_the_whole_encoder(variant, monkeypatch):
     torch.manual_seed(0)
     features = {"n_mels": 32, "hop": 250}  # 33 frames
     model = build_model(features, {"width": 16, "variant": variant}, 16)
-    assert model.encoder.fusible and not build_model(features, {"width": 12}, 16).encoder.fusible
+    monkeypatch.setattr("nafp.compute.runs_kernels", lambda device: True)
+    gpu = torch.device("cuda")
+    assert model.encoder.backend_for(gpu) == "triton"
+    assert build_model(features, {"width": 12}, 16).encoder.backend_for(gpu) == "eager"
     images = -torch.rand(3, 32, 33)
     right = model.embed(images)
     theirs = torch.autograd.grad(right.square().sum() + right.sum(), model.parameters())
-    model.encoder.fused = True
+    model.encoder.backend = "triton"
     found = model.embed(images)
     ours = torch.autograd.grad(found.square().sum() + found.sum(), model.parameters())
     torch.testing.assert_close(found, right, atol=1e-5, rtol=0)

@@ -6,7 +6,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nafp import compute
 from nafp.model.encoders import encoder_of
 from nafp.model.features import LogMel
 from nafp.model.heads import DivideAndEncode
@@ -42,6 +41,6 @@ def build_model(features: Mapping, model: Mapping, dim: int) -> Model:
 
 
 def on_device(model: Model, device: torch.device) -> Model:
-    """The model on a device, with the kernels of ``nafp.model.kernels`` in its encoder if they run there."""
-    model.encoder.fused = model.encoder.fusible and compute.runs_kernels(device)
+    """The model on a device, its encoder with the fastest backend there."""
+    model.encoder.backend = model.encoder.backend_for(device)
     return model.to(device)

@@ -60,7 +60,8 @@ class Trainer:
             load_initial(self.network, weights_file(s.init_from))
         self.network.to(device)
         self.network.encoder.dtype = compute.precision(s.precision, device)
-        self.network.encoder.fused = self.fuses()
+        if s.kernels == "auto" and not s.compile:
+            self.network.encoder.backend = self.network.encoder.backend_for(device)
         options = {name: value for name, value in s.optimizer.items() if name != "name"}
         self.optimizer = OPTIMIZERS[s.optimizer["name"]](self.network.parameters(), lr=s.peak_learning_rate, **options)
         pools = {kind: AudioPool(splits[kind], device) for kind in chain_pools(s.chain)}
@@ -115,13 +116,6 @@ class Trainer:
 
     choose_piece = choose_micro_batch  # former name
 
-    def fuses(self) -> bool:
-        """Whether the encoder computes by the kernels of ``nafp.model.kernels``."""
-        s = self.settings
-        return (
-            s.kernels == "auto" and not s.compile and self.network.encoder.fusible and compute.runs_kernels(self.device)
-        )
-
     def records(self) -> bool:
         """Whether a step up to its gradients is recorded as a CUDA graph."""
         s = self.settings
@@ -138,7 +132,7 @@ class Trainer:
                 return backward(self.embed, images, self.loss_of, self.micro_batch_size)
             given = compute.pack(plan.tensors()) if plan.for_device else self.batches.images(plan)
             if self.recorded is None:
-                if self.network.encoder.fused:
+                if self.network.encoder.backend == "triton":
                     print("compiling the kernels of this model: half a minute, if this machine never did", flush=True)
                 self.recorded = Recorded(self.recorded_function(plan), given, self.network.parameters())
             return self.recorded(given)

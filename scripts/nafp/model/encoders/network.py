@@ -8,9 +8,12 @@ class EncoderNetwork(nn.Module):
     """(B, mels, frames) log-mel images -> (B, features) float32.
 
     ``dtype``: what it computes in, which training sets by ``train.precision``; parameters and the result stay float32.
-    ``fused``: whether it computes by kernels of its own on a GPU, which is set where it is ``fusible``.
+    ``backend``: how it computes: ``eager`` by PyTorch's own operations, or a faster way that ``backend_for`` names.
     """
 
     dtype = torch.float32
-    fused = False
-    fusible = False
+    backend = "eager"
+
+    def backend_for(self, device: torch.device) -> str:
+        """The fastest backend on a device."""
+        return "eager"

@@ -5,18 +5,19 @@ a permutation, so convolutions and layer norms both work without copies.
 """
 
 from collections.abc import Sequence
+from math import gcd
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nafp import compute
+from nafp.model.encoders import separable_layer
 from nafp.model.encoders.network import EncoderNetwork
 from nafp.model.shapes import NORM_EPSILON, Block, same_padding
 
 CHANNELS_OF_KERNELS = 16  # channels of a tile in nafp.model.kernels, which need a multiple of them
-MATMUL_CHANNELS = (
-    64  # fewest channels of which a bfloat16 convolution on a CPU is faster as a product (benchmarks/train.md)
-)
+PRODUCT_CHANNELS = 64  # fewest channels of which a bfloat16 convolution on a CPU is faster as a product
 
 
 class AxisConv(nn.Module):
@@ -35,21 +36,8 @@ class AxisConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         weight, bias = self.weight.to(x.dtype), self.bias.to(x.dtype)
-        if x.dtype == torch.bfloat16 and x.device.type == "cpu" and x.shape[-1] >= MATMUL_CHANNELS:
-            return self.as_matmul(x, weight, bias)
         y = F.conv2d(F.pad(x.permute(0, 3, 1, 2), self.padding), weight, bias, self.stride)
         return y.permute(0, 2, 3, 1)
-
-    def as_matmul(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        """The convolution as a product with the three shifted slices of x, side by side."""
-        before, after = self.padding[:2] if self.axis == 2 else self.padding[2:]
-        padded = F.pad(x, (0, 0, before, after) if self.axis == 2 else (0, 0, 0, 0, before, after))
-        stride = max(self.stride)
-        ends = range(stride * (self.out_length - 1) + 1, stride * (self.out_length - 1) + 4)
-        slices = [
-            padded[:, k:end:stride] if self.axis == 1 else padded[:, :, k:end:stride] for k, end in enumerate(ends)
-        ]
-        return F.linear(torch.cat(slices, dim=-1), weight.flatten(2).permute(0, 2, 1).flatten(1), bias)
 
 
 class NormAndActivation(nn.Module):
@@ -74,8 +62,8 @@ class NormAndActivation(nn.Module):
 class SeparableNetwork(EncoderNetwork, nn.Sequential):
     """(B, mels, frames) log-mel images -> (B, features) float32: f of the paper, which the heads divide.
 
-    ``dtype``: type of the arithmetic; parameters and results stay float32. ``fused``: whether to use the kernels of
-    ``nafp.model.kernels``, on a GPU. ``fusible``: whether the channels permit that.
+    ``dtype``: type of the arithmetic; parameters and results stay float32. ``backend``: ``triton`` has the kernels of
+    ``nafp.model.kernels`` on a GPU, ``layers`` the functions of ``separable_layer`` on a CPU.
     """
 
     def __init__(self, blocks: Sequence[Block], variant: str):
@@ -86,7 +74,12 @@ class SeparableNetwork(EncoderNetwork, nn.Sequential):
             layers += [along_time, NormAndActivation((block.freq_in, block.time, block.c_out), variant)]
             layers += [along_freq, NormAndActivation((block.freq, block.time, block.c_out), variant)]
         super().__init__(*layers)
-        self.fusible = all(block.c_out % CHANNELS_OF_KERNELS == 0 for block in blocks)
+        self.multiple = gcd(*(block.c_out for block in blocks))
+
+    def backend_for(self, device: torch.device) -> str:
+        if device.type == "cpu":
+            return "layers"
+        return "triton" if compute.runs_kernels(device) and self.multiple % CHANNELS_OF_KERNELS == 0 else "eager"
 
     def layers(self) -> list[tuple[AxisConv, NormAndActivation]]:
         """Each convolution with the norm and activation that follow it."""
@@ -95,10 +88,22 @@ class SeparableNetwork(EncoderNetwork, nn.Sequential):
 
     def forward(self, log_mel: Tensor) -> Tensor:
         x = log_mel.unsqueeze(-1)
-        if not self.fused:
-            return super().forward(x.to(self.dtype)).flatten(1).float()
-        from nafp.model.kernels.layer import layer  # Triton, which only a GPU needs
+        if self.backend == "layers":
+            x = self.by_layers(x.to(self.dtype))
+        elif self.backend == "triton":
+            from nafp.model.kernels.layer import layer  # Triton, which only a GPU needs
 
-        for conv, norm in self.layers():
-            x = layer(x, conv, norm, self.dtype)
+            for conv, norm in self.layers():
+                x = layer(x, conv, norm, self.dtype)
+        else:
+            x = super().forward(x.to(self.dtype))
         return x.flatten(1).float()
+
+    def by_layers(self, x: Tensor) -> Tensor:
+        """Each layer as one function, but for narrow ones in bfloat16, whose convolutions are faster than products."""
+        for conv, norm in self.layers():
+            if x.dtype == torch.bfloat16 and conv.weight.shape[0] < PRODUCT_CHANNELS:
+                x = norm(conv(x))
+            else:
+                x = separable_layer.layer(x, conv, norm)
+        return x

@@ -1,0 +1,96 @@
+"""A layer of the encoder as one function on a CPU, against the eager path that defines what is right."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from nafp.model.encoders import separable_layer
+from nafp.model.encoders.separable_network import AxisConv, NormAndActivation
+from nafp.model.model import build_model, on_device
+
+LAYERS = {  # name -> frequencies, times, channels in and out, axis of the convolution (1 frequency, 2 time), its stride
+    "first": (64, 32, 1, 16, 2, 2),
+    "first, odd length": (20, 5, 1, 12, 2, 2),
+    "along frequency": (128, 4, 16, 24, 1, 2),
+    "along time": (30, 8, 6, 10, 2, 2),
+    "odd length along frequency": (7, 3, 6, 10, 1, 2),
+    "odd length along time": (16, 9, 32, 48, 2, 2),
+    "stride 1, padding on both sides": (4, 2, 32, 16, 2, 1),
+    "stride 1, length 5": (3, 5, 6, 10, 2, 1),
+    "only the middle tap meets anything, stride 1": (4, 1, 16, 32, 2, 1),
+    "only the middle tap meets anything, stride 2": (4, 1, 16, 32, 2, 2),
+    "one row an item": (1, 1, 32, 64, 1, 2),
+}
+
+
+def layer_of(name: str, variant: str, items: int) -> tuple[AxisConv, NormAndActivation, Tensor]:
+    """A layer with parameters that all matter, and its input."""
+    freq, time, c_in, c_out, axis, stride = LAYERS[name]
+    torch.manual_seed(0)
+    conv = AxisConv(c_in, c_out, axis, (freq, time)[axis - 1], stride)
+    shape = (conv.out_length, time) if axis == 1 else (freq, conv.out_length)
+    norm = NormAndActivation((*shape, c_out), variant)
+    for parameter in (conv.bias, norm.norm.weight, norm.norm.bias):
+        torch.nn.init.normal_(parameter)
+    return conv, norm, torch.randn(items, freq, time, c_in, requires_grad=True)
+
+
+def by_one_function(conv: AxisConv, norm: NormAndActivation, x: Tensor) -> Tensor:
+    """(B, F, T, c_in) -> (B, F', T', c_out), as the eager path has it."""
+    if conv.axis == 1:
+        return separable_layer.layer(x.transpose(1, 2).contiguous(), conv, norm)
+    return separable_layer.layer(x, conv, norm).transpose(1, 2)
+
+
+def gradients(z: Tensor, conv: AxisConv, norm: NormAndActivation, x: Tensor) -> list[Tensor]:
+    """Those of all parameters and of the input, for the same upstream gradient."""
+    upstream = torch.randn(z.shape, generator=torch.Generator().manual_seed(1)).to(z.dtype)
+    return torch.autograd.grad(z, [*conv.parameters(), *norm.parameters(), x], upstream)
+
+
+def relative(found: Tensor, right: Tensor) -> float:
+    return float((found.detach().float() - right.detach()).norm() / right.detach().norm())
+
+
+@pytest.mark.parametrize("variant", ["release", "paper"])
+@pytest.mark.parametrize("name", LAYERS)
+def test_a_layer_is_what_it_is_in_eager_pytorch(name, variant, monkeypatch):
+    conv, norm, x = layer_of(name, variant, items=5)
+    monkeypatch.setattr(separable_layer, "CHUNK", 2 * 4 * max(x[0].numel(), norm.norm.weight.numel()))
+    right, found = norm(conv(x)), by_one_function(conv, norm, x)  # two items at a time, then one
+    torch.testing.assert_close(found, right, atol=5e-6, rtol=1e-5)
+    for ours, theirs in zip(gradients(found, conv, norm, x), gradients(right, conv, norm, x), strict=True):
+        assert ours.shape == theirs.shape
+        assert relative(ours, theirs) < 3e-6
+    with torch.no_grad():
+        assert torch.equal(by_one_function(conv, norm, x), found)  # without the memory that gradients need
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_bfloat16_rounds_results_and_not_sums(name):
+    """Within its rounding of the layer in float32: 8 bits, once for y, z and dz each."""
+    conv, norm, x = layer_of(name, "release", items=3)
+    right, found = norm(conv(x)), by_one_function(conv, norm, x.bfloat16())
+    assert found.dtype == torch.bfloat16
+    assert relative(found, right) < 1e-2
+    for ours, theirs in zip(gradients(found, conv, norm, x), gradients(right, conv, norm, x), strict=True):
+        assert relative(ours, theirs) < 2e-2
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("variant", ["release", "paper"])
+def test_the_whole_encoder(variant, precision):
+    torch.manual_seed(0)
+    model = build_model({"n_mels": 32, "hop": 250}, {"width": 16, "variant": variant}, 16)  # 33 frames
+    model.encoder.dtype = precision
+    images = -torch.rand(3, 32, 33)
+    right = model.embed(images)
+    theirs = torch.autograd.grad(right.square().sum() + right.sum(), model.parameters())
+    on_device(model, torch.device("cpu"))
+    assert model.encoder.backend == "layers"
+    found = model.embed(images)
+    ours = torch.autograd.grad(found.square().sum() + found.sum(), model.parameters())
+    within = 1e-5 if precision == torch.float32 else 0.1
+    torch.testing.assert_close(found, right, atol=within, rtol=0)
+    for a, b in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(a, b, atol=within * float(b.abs().max().clamp(min=1)), rtol=0)
