@@ -14,7 +14,7 @@ import pandas as pd
 from scipy import stats
 from scipy.special import expit
 
-from nafp.evaluation.statistics import FEWEST_FREEDOM
+from nafp.evaluation.statistics import FEWEST_FREEDOM, songs_of
 from nafp.files import damaged_file_errors
 
 FALSE_ACCEPTS = 0.01  # share of the queries whose song is not in the database
@@ -63,7 +63,7 @@ def by_length(path: Path) -> list[tuple[int, Scores]]:
     """The scores of a per-query table, length by length; UserError if it is damaged."""
     with damaged_file_errors(path):
         table = pd.read_parquet(path, columns=COLUMNS)
-    song, _ = pd.factorize(table["song"].astype(str), sort=True)
+    song = songs_of(table)[1]
     right = np.where(table["top1_song"], table["score1"], -np.inf)
     others, length = _known(table["other_score"].to_numpy()), table["length"].to_numpy()
     rows = [(int(one), length == one) for one in dict.fromkeys(length.tolist())]

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from nafp.evaluation.metrics import METRICS, columns, with_paired_tests
-from nafp.evaluation.statistics import difference_interval, paired_test
+from nafp.evaluation.statistics import difference_interval, paired_test, songs_of
 from nafp.files import damaged_file_errors
 
 
@@ -44,20 +44,17 @@ def read_hits(path: Path) -> SongHits:
     """Count a per-query table (`nafp.evaluation.hits.per_query_table`) by song; UserError if it is damaged or missing."""
     with damaged_file_errors(path):
         table = pd.read_parquet(path, columns=counted_columns())
-        names = table["song"].astype("category").cat.remove_unused_categories().cat
-        names = names.reorder_categories(sorted(names.categories)).cat  # one order, whoever wrote it
-        queries = names.codes, table["start"], table["length"]
-        songs, starts, lengths = (one.to_numpy().reshape(table["length"].nunique(), -1) for one in queries)
+        names, numbers = songs_of(table)
+        queries = numbers, table["start"].to_numpy(), table["length"].to_numpy()
+        songs, starts, lengths = (one.reshape(table["length"].nunique(), -1) for one in queries)
         if (songs != songs[0]).any() or (starts != starts[0]).any() or (lengths != lengths[:, :1]).any():
             raise ValueError("its query lengths are not of the same songs and times")
     found = table[columns()].to_numpy(bool).T.reshape(-1, songs.shape[1])
-    count = len(names.categories)
+    count = len(names)
     counted = np.stack([np.bincount(songs[0], weights=one, minlength=count) for one in found]).astype(np.int64)
-    asked = hashlib.sha256(
-        "\n".join(names.categories).encode() + songs[0].astype("<i8").tobytes() + starts[0].tobytes()
-    )
+    asked = hashlib.sha256("\n".join(names).encode() + songs[0].astype("<i8").tobytes() + starts[0].tobytes())
     return SongHits(
-        tuple(names.categories),
+        names,
         tuple(((lengths[:, 0] + 1) / 2).tolist()),
         np.bincount(songs[0], minlength=count),
         counted.reshape(len(METRICS), len(lengths), count),

@@ -20,6 +20,14 @@ FEWEST_FREEDOM = 3  # degrees of freedom of a design effect that one or two song
 DIRECT = 2**22  # multiplications up to which a convolution is direct, so that tiny probabilities keep their digits
 
 
+def songs_of(table: pd.DataFrame) -> tuple[tuple[str, ...], np.ndarray]:
+    """The songs of a per-query table, sorted, and (rows,) the number of each row's."""
+    songs = table["song"].astype("category").cat.remove_unused_categories().cat
+    names = sorted(map(str, songs.categories))
+    place = {name: number for number, name in enumerate(names)}
+    return tuple(names), np.array([place[str(name)] for name in songs.categories])[songs.codes.to_numpy()]
+
+
 def wilson_interval(rate: ArrayLike, n: ArrayLike, quantile: ArrayLike = NORMAL) -> tuple[np.ndarray, np.ndarray]:
     """Wilson score interval of a proportion: rates 0..1 and (effective) counts, arrays that broadcast -> (low, high), 0..1.
 

@@ -60,15 +60,13 @@ def _rows_of(points: pd.DataFrame, cost: str) -> pd.DataFrame:
     dots = rows_of(
         name=points["name"], series=points["name"], at=at, asked=asked, **values, open=points["dominated"], join=False
     )
-    fronts = [_front(rows, cost) for _, rows in points.groupby("configuration", sort=False)]
-    fronts = [
-        rows_of(
-            **{"name": rows["name"].iloc[0], "series": f"{number}, best", "dot": False},
-            **{"x": rows[cost], "y": rows["hit_rate_pct"], "faint": True},
-        )
-        for number, rows in enumerate(fronts)
-    ]
-    return pd.concat([dots, *(fronts if points["configuration"].nunique() > 1 else [])], ignore_index=True)
+    runs = points.groupby("configuration", sort=False)
+    if runs.ngroups == 1:
+        return dots
+    fronts = pd.concat([_front(rows, cost).assign(series=f"{number}, best") for number, (_, rows) in enumerate(runs)])
+    values = {"x": fronts[cost], "y": fronts["hit_rate_pct"]}
+    lines = rows_of(name=fronts["name"], series=fronts["series"], dot=False, faint=True, **values)
+    return pd.concat([dots, lines], ignore_index=True)
 
 
 def _front(points: pd.DataFrame, cost: str) -> pd.DataFrame:

@@ -109,10 +109,24 @@ def pool_seeds(cells: pd.DataFrame, keep_seeds: bool = False) -> pd.DataFrame:
         return cells.assign(seeds=pd.Series(dtype="Int64"), runs=None, seed_sd=np.nan)
     dropped = MEASURED if keep_seeds else MEASURED | {"seed"}
     keys = [name for name in cells.columns if name not in dropped]
-    sums = {"hits": ("hits", "sum"), "queries": ("queries", "sum"), "seeds": ("run", "nunique")}
-    sums |= {"runs": ("run", tuple), "answers": ("answers", tuple), "seed_sd": ("hit_rate_pct", "std")}
-    means = {name: (name, "mean") for name in _COSTS}
-    pooled = cells.groupby(keys, sort=False, dropna=False).agg(**sums, **means).reset_index()
+    group = cells.groupby(keys, sort=False, dropna=False).ngroup()
+    rows: dict[str, list[list]] = {name: [[] for _ in range(group.max() + 1)] for name in ("run", "answers")}
+    for name, pooled_values in rows.items():
+        for number, value in zip(group, cells[name], strict=True):
+            pooled_values[number].append(value)
+    groups = cells[["hits", "queries", "hit_rate_pct", *_COSTS]].groupby(group.to_numpy())
+    pooled = (
+        cells.loc[~group.duplicated(), keys]
+        .reset_index(drop=True)
+        .assign(
+            **groups[["hits", "queries"]].sum(),
+            seeds=[len(set(runs)) for runs in rows["run"]],
+            runs=list(map(tuple, rows["run"])),
+            answers=list(map(tuple, rows["answers"])),
+            seed_sd=groups["hit_rate_pct"].std(),
+            **groups[list(_COSTS)].mean(),
+        )
+    )
     return pooled.assign(hit_rate_pct=100 * pooled["hits"] / pooled["queries"])
 
 
