@@ -86,7 +86,7 @@ def dim_of(run):
         return fields["dim"]
     if "pretrained" in fields:
         settings = Path(f"{RESULTS}/runs/{run}/config.yaml")
-        return yaml.safe_load(settings.read_text(encoding="utf-8"))["dim"] if settings.exists() else None
+        return parse_yaml(settings.read_text(encoding="utf-8"))["dim"] if settings.exists() else None
     shapes = [shape_of(fields["external"], split) for split in EXCHANGED]
     if len(dims := {dim for _, dim in filter(None, shapes)}) > 1:
         raise WorkflowError(

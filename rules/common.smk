@@ -1,5 +1,4 @@
 # Validation, the tables of runs and cells, and where their files lie. No rules.
-import ast
 import hashlib
 import os
 import re
@@ -22,6 +21,7 @@ from nafp.config.check import check_config  # noqa: E402
 from nafp.config.ladders import described_ladders, with_ladders  # noqa: E402
 from nafp.config.targets import sentence_of_target  # noqa: E402
 from nafp.errors import UserError  # noqa: E402
+from nafp.imports import modules  # noqa: E402
 from nafp.search.external import EXCHANGED  # noqa: E402
 from nafp.audio.segments import HOP  # noqa: E402
 from nafp.evaluation.starts import ICASSP_IDS_SHA256  # noqa: E402
@@ -36,6 +36,7 @@ from nafp.search.types import index_type_of, what_it_is  # noqa: E402
 from nafp.report.figures import colour  # noqa: E402
 from nafp.resources import ANCHORS_PER_S, MEMORY, SEGMENTS_PER_S  # noqa: E402
 from nafp.walk import files_below, is_wav, folder_signature  # noqa: E402
+from nafp.yaml_text import parse_yaml  # noqa: E402
 
 if re.search(r"[^\w@%+=:,./-]", sys.executable):
     raise WorkflowError(
@@ -44,7 +45,9 @@ if re.search(r"[^\w@%+=:,./-]", sys.executable):
     )
 
 config = overlay.named_run(config, workflow.config_settings.configfiles)
-config = overlay.with_changes(yaml.safe_load((HERE / "config.yaml").read_text()), config)  # a module gives what differs
+config = overlay.with_changes(
+    parse_yaml((HERE / "config.yaml").read_text(encoding="utf-8")), config
+)  # a module gives what differs
 config = overlay.typed(config, workflow.config_settings.config)
 try:
     check_config(config, HERE)
@@ -105,35 +108,6 @@ wildcard_constraints:
 
 
 @cache
-def imported(path):
-    """The library modules that a file imports, packages too, but for the library itself, which every import loads.
-
-    Modules that a registry names, as "module:class", count too.
-    """
-    modules = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Constant) and re.fullmatch(r"nafp(\.\w+)+:\w+", str(node.value)):
-            modules.add(SCRIPTS / f"{node.value.partition(':')[0].replace('.', '/')}.py")
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("nafp"):
-            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-            places = [SCRIPTS.joinpath(*name.split(".")) for name in names if name != "nafp"]
-            modules |= {file for place in places for file in (place.with_suffix(".py"), place / "__init__.py")}
-    return {module for module in modules if module.is_file()}
-
-
-@cache
-def modules(script):
-    """The library modules that a script imports, directly or not, and their templates."""
-    found, waiting = set(), [SCRIPTS / f"{script}.py"]
-    while waiting:
-        named = imported(waiting.pop()) - found
-        found |= named
-        waiting += named
-    templates = {template for module in found for template in module.parent.glob(f"{module.stem}.*.j2")}
-    return sorted(map(str, found | templates))
-
-
-@cache
 def content_of(*files):
     """Digest of what files hold, as a parameter: a job reruns when that changes, and not when a file is only newer."""
     digest = hashlib.sha256()
@@ -145,7 +119,7 @@ def content_of(*files):
 
 def code(script):
     """Digest of a script and of the library modules that it imports: the parameter that reruns it when one changes."""
-    return content_of(str(SCRIPTS / f"{script}.py"), *modules(script))
+    return content_of(str(SCRIPTS / f"{script}.py"), *modules(script, SCRIPTS))
 
 
 @cache

@@ -49,7 +49,7 @@ def say_of_retraining(run):
     if not (IS_MAIN and workflow.is_main_process and recorded.exists()):
         return
     try:
-        before = yaml.safe_load(recorded.read_text(encoding="utf-8"))
+        before = parse_yaml(recorded.read_text(encoding="utf-8"))
         changed = overlay.differences(before, training_settings_of(run))
     except (OSError, AttributeError, yaml.YAMLError):
         return  # a damaged one, which says nothing

@@ -76,7 +76,9 @@ def method_code(wildcards):
         str(SCRIPTS / f"{kind.__module__.replace('.', '/')}.py") for kind in METHODS.values() if kind.__module__ != own
     }
     registry = str(SCRIPTS / "nafp/methods/__init__.py")
-    return content_of(str(SCRIPTS / "answer.py"), *(one for one in modules("answer") if one not in {*others, registry}))
+    return content_of(
+        str(SCRIPTS / "answer.py"), *(one for one in modules("answer", SCRIPTS) if one not in {*others, registry})
+    )
 
 
 def query_set_of(wildcards):

@@ -23,7 +23,7 @@ rule train:
         runtime=training_minutes,
     params:
         code=code("train"),
-        modules=modules("train"),
+        modules=modules("train", SCRIPTS),
         settings=training_settings,
     message:
         "training {wildcards.run}"

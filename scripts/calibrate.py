@@ -5,7 +5,6 @@ from pathlib import Path
 
 import faiss
 import numpy as np
-import yaml
 
 from nafp import compute
 from nafp.audio.splits import Split
@@ -16,12 +15,13 @@ from nafp.identify.recognise import Limits
 from nafp.model.fingerprint import fingerprint_clips
 from nafp.model.model import on_device
 from nafp.model.weights import load_model
+from nafp.yaml_text import parse_yaml
 
 with tee_to_log(snakemake.log[0]):
     inputs, params = snakemake.input, snakemake.params
     device = compute.set_up(snakemake.threads)
     faiss.omp_set_num_threads(snakemake.threads)
-    settings = yaml.safe_load(Path(inputs.settings).read_text(encoding="utf-8"))
+    settings = parse_yaml(Path(inputs.settings).read_text(encoding="utf-8"))
     network = load_model(inputs.weights, settings["features"], settings["model"], settings["dim"])
     network = on_device(network, device)
 

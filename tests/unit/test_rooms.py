@@ -8,7 +8,21 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 LIBRARY = ROOT / "scripts/nafp"
-LEAVES = ["secrets", "errors", "text", "files", "walk", "disk", "npy", "options", "jobfacts", "console", "resources"]
+LEAVES = [
+    "secrets",
+    "errors",
+    "text",
+    "files",
+    "walk",
+    "disk",
+    "npy",
+    "options",
+    "jobfacts",
+    "console",
+    "resources",
+    "yaml_text",
+    "imports",
+]
 LEAVES += ["compute", "shipped"]
 FOLDERS = [
     "audio",

@@ -6,13 +6,12 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-import yaml
-
 from nafp.identify.answers import filled, summary, to_json, to_text, write_csv
 from nafp.identify.job import Task, run
 from nafp.identify.recognise import Limits
 from nafp.shipped import DEFAULT
 from nafp.text import printable
+from nafp.yaml_text import parse_yaml
 
 USUAL = "ivfpq-rr"
 ERROR_STATUS = 2  # as grep has it: 0 for a match, 1 for none
@@ -28,7 +27,7 @@ def indexes() -> dict[str, Mapping]:
     """Name -> options of the indexes of a checkout's config.yaml, the usual one first; elsewhere exact search alone."""
     if not CONFIG.is_file():
         return {"l2": {}}
-    known = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))["indexes"]
+    known = parse_yaml(CONFIG.read_text(encoding="utf-8"))["indexes"]
     return {USUAL: known[USUAL]} | known
 
 

@@ -8,8 +8,6 @@ import argparse
 import sys
 from pathlib import Path
 
-import yaml
-
 from nafp.config import overlay
 from nafp.config.check import check_config
 from nafp.config.ladders import with_ladders
@@ -21,6 +19,7 @@ from nafp.plan.jobs import jobs_by_rule
 from nafp.plan.rates import ASSUMED, choose_rates, measured_rates, measured_tflops, read_speeds, speeds_of_runs
 from nafp.plan.songs import Songs, count_songs
 from nafp.plan.stages import DEVICES, Work, as_table, plan, target_cells
+from nafp.yaml_text import parse_yaml
 
 ROOT = Path(__file__).parents[3]  # the checkout
 
@@ -51,11 +50,11 @@ def read_config(files: list[Path]) -> dict:
     """config.yaml with other files laid over it, checked, and its ladders as query sets."""
     if not (ROOT / "config.yaml").is_file():
         raise UserError(f"{ROOT}: is not a checkout of the pipeline; install it from one, with  pip install -e .")
-    config = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
+    config = parse_yaml((ROOT / "config.yaml").read_text(encoding="utf-8"))
     for file in files:
         if not file.is_file():
             raise UserError(f"{file}: no such file")
-        config = overlay.with_changes(config, yaml.safe_load(file.read_text(encoding="utf-8")) or {})
+        config = overlay.with_changes(config, parse_yaml(file.read_text(encoding="utf-8")) or {})
     check_config(config, ROOT)
     return with_ladders(config)
 

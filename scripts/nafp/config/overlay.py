@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-import yaml
+from nafp.yaml_text import parse_yaml
 
 EXPONENTIAL = re.compile(r"[-+]?\d+\.?\d*[eE][-+]?\d+")
 
@@ -28,7 +28,7 @@ def named_run(config: Mapping, files: Iterable[Path | str]) -> Mapping:
     named: Mapping = {"identify": {"run": config["run"]}}
     fields: Mapping = {}
     for file in files:
-        section = (yaml.safe_load(Path(file).read_text(encoding="utf-8")) or {}).get("run", {})
+        section = (parse_yaml(Path(file).read_text(encoding="utf-8")) or {}).get("run", {})
         fields = with_changes(fields, section)
     return with_changes({**config, "run": fields, "identify": config.get("identify", {})}, named)
 
@@ -48,7 +48,7 @@ def typed(value: object, given: object = None) -> object:
         return value
     if EXPONENTIAL.fullmatch(value):
         return float(value)
-    meant = yaml.safe_load(value) if value == given else value
+    meant = parse_yaml(value) if value == given else value
     return meant if meant is None or isinstance(meant, (bool, int, float)) else value
 
 

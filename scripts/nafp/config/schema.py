@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping
 from fnmatch import fnmatch
 from pathlib import Path
 
-import yaml
 from jsonschema import Draft202012Validator, ValidationError
 
 from nafp.augment.steps import STEPS
@@ -16,6 +15,7 @@ from nafp.model.encoders import ENCODERS, options_of_all
 from nafp.options import options_schema
 from nafp.search.rates import RATES
 from nafp.search.types import INDEX_TYPES
+from nafp.yaml_text import parse_yaml
 
 # Place in the schema -> options by name, as a registry of the library states them (JSON Schemas). What has an entry here
 # has none in schemas/config.schema.yaml, so that an option is written down once, beside the code that takes it.
@@ -58,7 +58,7 @@ RENAMED: dict[str, Mapping[str, str]] = {
 
 def schema(root: Path) -> dict:
     """The schema: ``schemas/config.schema.yaml`` of the workflow in ``root``, with the options of the registries filled in."""
-    found = yaml.safe_load((root / "schemas/config.schema.yaml").read_text(encoding="utf-8"))
+    found = parse_yaml((root / "schemas/config.schema.yaml").read_text(encoding="utf-8"))
     for place, options in REGISTRIES.items():
         part = part_at(found, place)
         if place in TYPED:

@@ -12,7 +12,6 @@ from pathlib import Path
 import faiss
 import numpy as np
 import pandas as pd
-import yaml
 from tqdm import tqdm
 
 from nafp import compute
@@ -31,6 +30,7 @@ from nafp.model.model import on_device
 from nafp.model.weights import load_model, settings_of
 from nafp.shipped import limits_in, weights_file
 from nafp.text import printable, spreadsheet_cell
+from nafp.yaml_text import parse_yaml
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def model_of(task: Task) -> tuple[Path, Mapping]:
     for path in (settings, weights):
         if not path.is_file():
             raise UserError(f"{path}: not found; the folder of a trained run has config.yaml and weights")
-    return weights, yaml.safe_load(settings.read_text(encoding="utf-8"))
+    return weights, parse_yaml(settings.read_text(encoding="utf-8"))
 
 
 def limits_of(task: Task, weights: Path, library: Library) -> tuple[Limits, str]:

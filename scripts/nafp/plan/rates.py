@@ -10,11 +10,10 @@ from math import prod
 from pathlib import Path
 from statistics import median
 
-import yaml
-
 from nafp.files import atomic_write, read_json
 from nafp.model.encoders import encoder_of
 from nafp.model.shapes import image_shape
+from nafp.yaml_text import parse_yaml
 
 SHORTEST_JOB_S = 10  # seconds of CPU; in shorter jobs, starting Python is most of it
 ASSUMED = {  # rate -> its value unless something else is known, and what it counts
@@ -191,7 +190,7 @@ def speed_of_run(run: Path) -> TrainingSpeed | None:
         speeds = [float(row["anchors_per_s"]) for row in csv.DictReader(file)]
     if len(jobs) != 1 or jobs[0].get("processes", 1) != 1 or not speeds:
         return None
-    (job,), settings = jobs, yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
+    (job,), settings = jobs, parse_yaml((run / "config.yaml").read_text(encoding="utf-8"))
     gpu, tf32 = job["device"] != "CPU", settings["tf32"] and settings["precision"] == "float32"
     return TrainingSpeed(
         model=run.name,
