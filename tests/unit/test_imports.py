@@ -1,7 +1,10 @@
 """What the digest of a script's code covers, against Python's own parser."""
 
 import ast
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -56,3 +59,15 @@ def test_a_script_depends_on_what_its_modules_import_and_on_their_templates():
     assert str(SCRIPTS / "nafp/training/trainer.py") in found and str(SCRIPTS / "nafp/model/features.py") in found
     assert str(SCRIPTS / "nafp/report/page/page.py") not in found
     assert any(one.endswith(".j2") for one in modules("build_page", SCRIPTS))
+
+
+@pytest.mark.parametrize(
+    "module", ["report.figures.job", "report.tables.job", "report.page.job", "evaluation.hits", "search.index"]
+)
+def test_short_jobs_do_not_import_what_takes_seconds(module):
+    """PyTorch, and parts of SciPy, take longer to import than a table or figure takes to make; there are dozens of them."""
+    heavy = ["torch", "scipy.stats", "scipy.signal", "av", "pymilvus"]
+    code = f"import sys, nafp.{module}; print([name for name in {heavy} if name in sys.modules])"
+    environment = os.environ | {"PYTHONPATH": str(SCRIPTS)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -217,6 +217,13 @@ def test_silence_is_below_60_db():
     assert kinds.silent(split, np.array([0, 1, 2])).tolist() == [False, True, True]
 
 
+@pytest.mark.parametrize("runs", [1, 2, 3, 4, 5])
+def test_similarity_matrices_of_any_number_of_runs(tmp_path, runs):
+    matrix = np.random.default_rng(0).random((20, 20))
+    similarity.plot_matrices({f"run {i}": matrix for i in range(runs)}, tmp_path / "x.svg")
+    assert {path.suffix for path in tmp_path.iterdir()} == {".svg", ".png", ".pdf"}
+
+
 def test_a_similarity_matrix_is_of_one_song():
     db = np.eye(6, dtype=np.float32)
     matrix = similarity.matrix(db, 0.5 * db, np.array([0, 1, 1, 1, 2, 2]))

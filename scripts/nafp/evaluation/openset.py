@@ -11,8 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy import stats
-from scipy.special import expit
+from scipy.special import expit, stdtrit
 
 from nafp.evaluation.statistics import FEWEST_FREEDOM, songs_of
 from nafp.files import damaged_file_errors
@@ -94,7 +93,7 @@ def _interval(seeds: Sequence[Scores], seed: int, level: float) -> tuple[float, 
         return np.log(p * n + 0.5) - np.log((1 - p) * n + 0.5)
 
     freedom, rate = max(min(reached) - 1, FEWEST_FREEDOM), np.mean(rates)
-    half = stats.t.ppf(0.5 + level / 2, freedom) * log_odds(np.mean(sampled, axis=0)).std(ddof=1)
+    half = stdtrit(freedom, 0.5 + level / 2) * log_odds(np.mean(sampled, axis=0)).std(ddof=1)
     low, high = expit(log_odds(rate) + [-half, half])
     return min(low, rate), max(high, rate)  # the half queries move the ends of 0 and of 1
 

@@ -3,7 +3,7 @@
 from functools import partial
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtr
 
 from nafp.evaluation.statistics import LEVEL, sign_flip_p
 
@@ -28,7 +28,7 @@ def power(
     drawn = np.floor(drawn + rng.random(drawn.shape)).astype(np.int64)
     total = drawn.sum(axis=1)
     with np.errstate(invalid="ignore"):
-        p = 2 * norm.sf(np.abs(total) / np.sqrt(np.square(drawn).sum(axis=1)))
+        p = 2 * ndtr(-np.abs(total) / np.sqrt(np.square(drawn).sum(axis=1)))
     few = np.flatnonzero(np.count_nonzero(drawn, axis=1) <= EXACT_UP_TO)
     p[few] = [sign_flip_p(drawn[i]) for i in few]
     return float(np.mean((p < level) & (total > 0)))

@@ -11,11 +11,10 @@ from math import comb
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from scipy import stats
-from scipy.signal import fftconvolve
+from scipy.special import ndtri, stdtr, stdtrit
 
 LEVEL = 0.05  # significance level
-NORMAL = stats.norm.ppf(0.975)
+NORMAL = ndtri(0.975)
 FEWEST_FREEDOM = 3  # degrees of freedom of a design effect that one or two songs show
 DIRECT = 2**22  # multiplications up to which a convolution is direct, so that tiny probabilities keep their digits
 
@@ -61,7 +60,7 @@ def clustered_interval(hits: np.ndarray, queries: np.ndarray, level: float = 0.9
         effective = np.where(both, rate * (1 - rate) / variance, effective)
         uncertain = songs_vary**2 / freedom + seeds_vary**2 / (seeds - 1)
         freedom = np.where(both, variance**2 / np.where(both, uncertain, 1), freedom)
-    return wilson_interval(rate, effective, stats.t.ppf(0.5 + level / 2, freedom))
+    return wilson_interval(rate, effective, stdtrit(freedom, 0.5 + level / 2))
 
 
 def effective_queries(hits: np.ndarray, queries: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -113,7 +112,7 @@ def difference_interval(
     no song and no seed differs, which leaves nothing to judge by.
     """
     mean, variance, freedom = _difference(np.atleast_2d(a), np.atleast_2d(b), queries)
-    half = float(stats.t.ppf(0.5 + level / 2, freedom) * np.sqrt(variance)) if variance else np.nan
+    half = float(stdtrit(freedom, 0.5 + level / 2) * np.sqrt(variance)) if variance else np.nan
     return mean, max(mean - half, -1.0), min(mean + half, 1.0)
 
 
@@ -122,7 +121,7 @@ def _seeds_and_songs_p(a: np.ndarray, b: np.ndarray, queries: np.ndarray) -> flo
     mean, variance, freedom = _difference(a, b, queries)
     if variance == 0:
         return float(mean == 0)
-    return float(2 * stats.t.sf(abs(mean) / np.sqrt(variance), freedom))
+    return float(2 * stdtr(freedom, -abs(mean) / np.sqrt(variance)))
 
 
 def _difference(a: np.ndarray, b: np.ndarray, queries: np.ndarray) -> tuple[float, float, float]:
@@ -150,8 +149,12 @@ def sign_flip_p(differences: np.ndarray) -> float:
     for size, count in zip(sizes.tolist(), counts.tolist(), strict=True):
         step = np.zeros(size * count + 1)
         step[::size] = _coins(count)
-        small = len(chance) * len(step) <= DIRECT
-        chance = np.convolve(chance, step) if small else fftconvolve(chance, step).clip(0)
+        if len(chance) * len(step) <= DIRECT:
+            chance = np.convolve(chance, step)
+        else:
+            from scipy.signal import fftconvolve  # seldom needed, and a second to import
+
+            chance = fftconvolve(chance, step).clip(0)
     as_far = (len(chance) - 1 - abs(int(differences.sum()))) // 2
     return min(1.0, 2 * float(chance[: as_far + 1].sum()))
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy.special import stdtrit
 
 from nafp.files import read_json
 from nafp.identify.recognise import LONGEST, Catalogue, Exact, Limits, intervals, windows
@@ -102,4 +102,4 @@ def bound(mean: float, sd: float, count: int, rate: float) -> float:
     """One-sided prediction bound: ``rate`` is the probability that the next value after ``count`` normal ones exceeds it."""
     if count < 2:
         return 1.0
-    return mean + sd * np.sqrt(1 + 1 / count) * stats.t.isf(rate, count - 1)
+    return mean + sd * np.sqrt(1 + 1 / count) * -stdtrit(count - 1, rate)

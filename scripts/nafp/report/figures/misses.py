@@ -5,10 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from matplotlib.colors import to_hex
 
 from nafp.report.figures.other_charts import bars_of
-from nafp.report.figures.style import colours, legend, note, plotted, short
+from nafp.report.figures.style import COLOURS, legend, note, plotted, short
 from nafp.report.misses.kinds import KINDS
 
 
@@ -50,11 +49,11 @@ def plot_answers(counts: Mapping[str, pd.Series], seconds: float, songs: int, pa
 def chart_of_answers(counts: Mapping[str, pd.Series], seconds: float, songs: int) -> dict:
     """The specification of the same for the page (`other_charts.bars_of`)."""
     table = pd.DataFrame({short(name): one for name, one in counts.items()}).T
-    colours = dict(zip(KINDS, map(to_hex, _colours()), strict=True))
+    colours = dict(zip(KINDS, _colours(), strict=True))
     note = f"n = {int(table.sum(axis=1).max()):,} queries in {songs:,} songs"
     return bars_of(table, colours, f"top-1 answers to queries of {seconds:g} s, %", note)
 
 
-def _colours() -> list[tuple]:
-    blue, orange, green, red, purple, _, _, grey, yellow, sky = colours(10)
-    return [blue, sky, green, yellow, orange, grey, purple, (0.88, 0.88, 0.88)]
+def _colours() -> list[str]:
+    blue, orange, green, _, purple, _, _, grey, yellow, sky = COLOURS
+    return [blue, sky, green, yellow, orange, grey, purple, "#e0e0e0"]

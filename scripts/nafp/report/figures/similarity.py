@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-import seaborn as sns
 from matplotlib import colormaps
 from PIL import Image
 
@@ -37,7 +36,9 @@ def plot_matrices(matrices: Mapping[str, np.ndarray], path: str | Path) -> None:
         for axes in panels.flat[len(chosen) :]:
             axes.remove()
         for axes, (name, values) in zip(panels.flat, chosen, strict=False):
-            sns.heatmap(values, vmin=LOW, vmax=HIGH, cmap=SHADES, ax=axes, square=True, rasterized=True, cbar=False)
+            axes.pcolormesh(values, vmin=LOW, vmax=HIGH, cmap=SHADES, rasterized=True)
+            axes.set_aspect("equal")
+            axes.invert_yaxis()
             ticks = np.arange(0, len(values), max(len(values) // 3, 1))
             seconds = [f"{t * HOP / SAMPLE_RATE:g}" for t in ticks]
             axes.set_xticks(ticks + 0.5, seconds, rotation=0)
@@ -45,7 +46,7 @@ def plot_matrices(matrices: Mapping[str, np.ndarray], path: str | Path) -> None:
             axes.set_title("\n".join(_titles(name, values)), fontsize=9)
             axes.set(xlabel="original, s", ylabel="degraded query, s")
         colours = panels.flat[0].collections[0]
-        figure.colorbar(colours, ax=panels, location="bottom", label="inner product", shrink=0.5, aspect=30)
+        figure.colorbar(colours, ax=figure.axes, location="bottom", label="inner product", shrink=0.5, aspect=30)
 
 
 def chart_of_matrices(matrices: Mapping[str, np.ndarray]) -> dict:

@@ -5,14 +5,15 @@ from contextlib import contextmanager
 from itertools import cycle
 from pathlib import Path
 
-import matplotlib
-import seaborn as sns
+import matplotlib.style
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 _STYLE = {
-    **sns.axes_style("whitegrid"),
+    **matplotlib.style.library["seaborn-v0_8-whitegrid"],
+    "patch.edgecolor": "w",
+    "patch.force_edgecolor": True,
     "svg.hashsalt": "nafp",  # the ids inside the file; random without it
     "pdf.fonttype": 42,  # TrueType, which journals ask for
     "svg.fonttype": "path",  # the same picture whatever fonts the reader has
@@ -29,6 +30,8 @@ _STYLE = {
     "hatch.linewidth": 0.6,
     "text.parse_math": False,  # a run's name may hold a $
 }
+# Colours that colour-blind people tell apart, Seaborn's palette "colorblind"
+COLOURS = ("#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc", "#ca9161", "#fbafe4", "#949494", "#ece133", "#56b4e9")
 MARKERS = "osD^vPX*<>"
 WIDTH, HEIGHT = 5.4, 3.1  # inches, without the legend below: text is readable on a phone too
 _LEGEND = 62  # characters in a line of the legend
@@ -46,16 +49,11 @@ def plotted(
         panels = figure.subplots(rows, columns, **axes)
         yield figure, panels
         for panel in figure.axes:
-            sns.despine(ax=panel)
+            panel.spines[["top", "right"]].set_visible(False)
         figure.savefig(path, format="svg", metadata={"Date": None, "Creator": None})
         figure.savefig(Path(path).with_suffix(".png"), format="png", dpi=_DPI, metadata={"Software": None})
         undated = {"CreationDate": None, "Creator": None, "Producer": None}
         figure.savefig(Path(path).with_suffix(".pdf"), format="pdf", metadata=undated)
-
-
-def colours(count: int) -> list[tuple]:
-    """Colours that colour-blind people tell apart."""
-    return sns.color_palette("colorblind", count) if count <= 10 else sns.color_palette("viridis", count)
 
 
 def markers() -> Iterator[str]:
