@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 ENVIRONMENTS = [*sorted((ROOT / "envs").glob("*.yaml")), ROOT / "environment.yaml"]
 # import name -> distribution, where they differ
 DISTRIBUTIONS = {"yaml": "pyyaml", "faiss": "faiss-gpu", "PIL": "pillow", "google_crc32c": "google-crc32c"}
-DISTRIBUTIONS |= {"vl_convert": "vl-convert-python"}
+DISTRIBUTIONS |= {"vl_convert": "vl-convert-python", "grpc": "grpcio"}
 
 
 def pins(lines: list[str]) -> dict[str, str]:
@@ -43,7 +43,7 @@ def rule_environments() -> dict[str, list[str]]:
 
 
 # environment -> what is imported where its index type or method is used, and only there
-OPTIONAL = {"milvus": {"pymilvus", "milvus_lite"}, "landmarks": {"audfprint2"}}
+OPTIONAL = {"milvus": {"pymilvus", "milvus_lite", "grpcio"}, "landmarks": {"audfprint2"}}
 PROGRAMS = {"chromaprint": ["chromaprint"]}  # environment -> what it has of conda-forge besides
 WITH_A_GPU = {"search": {"torch"}, "milvus": {"torch"}}  # imported if it is there, on a machine with a GPU
 

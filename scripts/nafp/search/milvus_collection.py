@@ -7,6 +7,7 @@ import hashlib
 import json
 import logging
 import os
+import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from nafp.search.vectors import NO_ROW, Database
 INSERT_BATCH = 2**13  # fingerprints sent at a time: 4 MB of 128 dimensions; a server takes 64 MB
 SEARCH_BATCH = 2**10  # queries sent at a time; a server takes 16,384
 METRIC = "IP"  # inner product, which orders unit vectors as their distance does
+NOT_LOADED = 101  # code of a server that has not yet loaded a collection into its memory
+INDEX_POLL_S = 0.5  # seconds between two questions whether an index is complete
 ROW, VECTOR = "row", "fingerprint"
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # gRPC, which pymilvus uses, reads it when it is imported
 
@@ -35,15 +38,37 @@ def connect(uri: str):
 
 @contextmanager
 def milvus_errors(uri: str):
-    """Errors of Milvus become a UserError of one sentence, without the token."""
+    """Errors of Milvus, and those of gRPC that pymilvus lets through, become a UserError of one sentence, without the token."""
+    import grpc
     from pymilvus.exceptions import MilvusException
 
     try:
         yield
-    except MilvusException as error:
-        raise UserError(
-            f"milvus at {uri}: {error.message}; start the server, correct uri or MILVUS_TOKEN, or leave out uri for Milvus Lite"
-        ) from None
+    except (MilvusException, grpc.RpcError) as error:
+        raise UserError(f"milvus at {uri}: {explained(error)}") from None
+
+
+def explained(error: Exception) -> str:
+    """What an error of pymilvus or gRPC says, on one line, and how to mend it, which its code tells or that of its cause."""
+    import grpc
+    from pymilvus.client.types import Status
+    from pymilvus.exceptions import ErrorCode
+
+    states = grpc.StatusCode
+    found = [one.code for one in (error, error.__cause__) if hasattr(one, "code")]
+    codes = {code() if callable(code) else code for code in found}
+    if codes & {states.UNAUTHENTICATED, states.PERMISSION_DENIED}:  # pymilvus says that the server is unavailable
+        return "the server refuses the token; set MILVUS_TOKEN to user:password, or to a token that it knows"
+    message = error.details() if isinstance(error, grpc.RpcError) else error.message
+    if codes & {Status.CONNECT_FAILED, states.UNAVAILABLE, states.DEADLINE_EXCEEDED}:
+        mend = "start the server, correct uri, or leave out uri for Milvus Lite"
+    elif codes & {ErrorCode.COLLECTION_NOT_FOUND, NOT_LOADED}:
+        mend = (
+            "run it again after a restart of the server; if it has lost the collection, delete the index's folder first"
+        )
+    else:
+        mend = "correct index_type, build or search of the index, or read the server's log"
+    return f"{' '.join(str(message).split())}; {mend}"
 
 
 def release_lite(uri: str) -> None:
@@ -72,15 +97,30 @@ def build_collection(options: Milvus, database: Database, part: Path, folder: Pa
         index = client.prepare_index_params()
         build = {"params": dict(options.build)}  # as one mapping: Milvus Lite ignores single arguments
         index.add_index(VECTOR, index_type=options.index_type, metric_type=METRIC, params=build)
-        client.create_collection(name, schema=schema, index_params=index)
+        client.create_collection(
+            name, schema=schema
+        )  # without the index, with which it would be loaded while it is filled
+        client.create_index(name, index)  # before the rows, since it refuses wrong parameters
         for first, vectors in database.chunks(INSERT_BATCH):
             client.insert(name, [{ROW: first + i, VECTOR: vector} for i, vector in enumerate(vectors)])
         client.flush(name)
-        client.load_collection(name)  # returns when the index is complete
+        wait_for_index(client, name, uri)
+        client.load_collection(name)  # Milvus Lite builds its index here
         client.close()
     release_lite(uri)
     facts = {"collection": name, "rows": len(database), "dim": database.dim}
     (part / "collection.json").write_text(json.dumps(facts) + "\n", encoding="utf-8")
+
+
+def wait_for_index(client, name: str, uri: str) -> None:
+    """Return when all rows are in the index, which a server builds after ``flush``; UserError if it cannot.
+
+    Until then a server compares a query with all rows, so its answers and times would not be those of the index.
+    """
+    while (found := client.describe_index(name, VECTOR)) and found["pending_index_rows"] > 0:
+        if found["state"] == "Failed":
+            raise UserError(f"{name} at {uri}: the server could not build the index; its log says why")
+        time.sleep(INDEX_POLL_S)
 
 
 class Collection:
@@ -103,10 +143,8 @@ class Collection:
             if held == len(database):
                 self.client.load_collection(self.name)
         if held != len(database):
-            raise UserError(
-                f"{self.name} at {self.uri}: holds {held} fingerprints, but the database has {len(database)}; delete "
-                f"{folder} and build it again"
-            )
+            holds = f"holds {held} fingerprints, but the database has {len(database)}" if found else "is not there"
+            raise UserError(f"{self.name} at {self.uri}: {holds}; delete {folder} and build it again")
 
     def __len__(self) -> int:
         return self.rows
@@ -123,5 +161,5 @@ class Collection:
                     self.name, some, limit=k, output_fields=[ROW], search_params={"params": self.parameters}
                 )
             for row, hits in enumerate(found, first):
-                ids[row, : len(hits)] = [hit[ROW] for hit in hits]
+                ids[row, : len(hits)] = [hit["entity"][ROW] for hit in hits]
         return ids

@@ -59,6 +59,10 @@ class IndexType(ABC):
     def bytes_per_vector(self, dim: int) -> float:
         """Bytes on disk of a fingerprint of ``dim`` dimensions."""
 
+    def stored_bytes(self, folder: Path) -> int | None:
+        """Bytes on disk of the finished index in a folder; None if it lies on a server, which does not say."""
+        return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
     def check(self, dim: int) -> None:  # noqa: B027
         """Raise UserError if fingerprints of ``dim`` dimensions cannot be indexed with these options."""
 

@@ -34,6 +34,10 @@ class Milvus(IndexType):
     def bytes_per_vector(self, dim: int) -> float:
         return 12 * dim  # Milvus Lite, measured: rows, its log and the index
 
+    def stored_bytes(self, folder: Path) -> int | None:
+        """Those of Milvus Lite."""
+        return super().stored_bytes(folder) if self.uri is None else None
+
     def check(self, dim: int) -> None:
         """Refuse what Milvus Lite has no index for; a server says by itself what it has."""
         if self.uri is None and self.index_type not in LITE_TYPES:
