@@ -51,7 +51,7 @@ def say_of_retraining(run):
     try:
         before = parse_yaml(recorded.read_text(encoding="utf-8"))
         changed = overlay.differences(before, training_settings_of(run))
-    except (OSError, AttributeError, yaml.YAMLError):
+    except (OSError, AttributeError, TypeError, yaml.YAMLError):
         return  # a damaged one, which says nothing
     if changed:
         keys = [f"train.{key}" if key.split(".")[0] in config["train"] else key for key in changed]

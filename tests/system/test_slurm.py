@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cluster import Cluster, missing
-from workflow import FULL, copy_project, tiny
+from workflow import FULL, ROOT, copy_project, tiny
 
 from nafp.search.vectors import open_vectors
 
@@ -110,12 +110,12 @@ def test_a_study_through_slurm_and_its_troubles(finished, cluster, tmp_path):
     assert count == {
         **{"compose_demo": 1, "synthesise_queries": 2, "verify": 1},
         **{"pack": 9, "train": 2},  # one of each failed
+        "fingerprint": 5,  # three shards and two splits
         **{
-            "cells_build_index_score": 1,
+            "cells_build_index_score": 2,
             "tables_make_table_plot": 1,
-        },  # two indexes and their cells, a table and two figures
+        },  # an index with its cell; a table and two figures
     }
-    assert re.search(r"Submitted array job with Snakemake IDs [\d,]+ and SLURM job ID \d+.* are 1-5\.", text)
     assert "gathering the shards of dummy" in text
 
     assert "going on after epoch 1 of 2" in (folder / f"results/demo/logs/train/{FULL}.log").read_text()
@@ -125,6 +125,32 @@ def test_a_study_through_slurm_and_its_troubles(finished, cluster, tmp_path):
     at = f"fingerprints/{FULL}/epoch=best"
     ours = open_vectors(folder / f"results/demo/{at}/dummy.json")
     np.testing.assert_array_equal(np.asarray(ours), open_vectors(done / at / "dummy.npy"))
+
+
+# ---------------------------------------------------------------- many jobs, simulated
+
+
+def test_a_rehearsal_with_few_places_loses_nothing(tmp_path):
+    """More jobs are ready than may wait or run, and some fail: all is made, in groups that request what they use at a time."""
+    folder = Path(tempfile.mkdtemp(prefix="few"))  # the path of a socket must be short
+    command = [sys.executable, "benchmarks/rehearse_cluster.py", "--keep", str(folder / "kept"), "--hangs-after", "120"]
+    size = ["--jobs", "60", "--indexes", "2", "--sleep", "0", "--check-every", "1", "--fail", "0.1"]
+    try:
+        done = subprocess.run(
+            [*command, *size, "--", "--jobs", "7"], cwd=ROOT, capture_output=True, text=True, timeout=900
+        )
+    finally:
+        shutil.rmtree(folder)
+    assert done.returncode == 0, done.stderr
+    rows = dict(re.findall(r"^\| (.+?) \| (.+) \|$", done.stdout, re.MULTILINE))
+    assert rows["exit status"] == "0"
+    assert rows["jobs finished, in s"].startswith("68 in ")
+    assert rows["submissions at a time, at most"] == "7"
+    assert rows["jobs without their files at the end"] == "0"
+    assert rows["a last `-n` says"].startswith("nothing to do")
+    assert "refused" in rows["failures injected"] and "NODE_FAIL" in rows["failures injected"]
+    cells = {request for name, request in rows.items() if name.endswith(": 1 build_index + 1 score")}
+    assert "2 CPUs, 58000 MB, 2045 min" in cells  # as much memory as the index needs at the size of config/full.yaml
 
 
 # ---------------------------------------------------------------- what sbatch is asked for

@@ -72,3 +72,7 @@ def test_a_run_that_would_be_trained_in_the_place_of_another(edited):
         "(train.learning_rate, loss_options.tau); it will be trained again in its place" in line for line in said
     )
     assert "other settings" not in snakemake(folder, "data", "-n").stdout
+    edit(f"results/demo/runs/{FULL}/config.yaml", (folder / f"results/demo/runs/{FULL}/config.yaml").read_text(), "")
+    planned_again = snakemake(folder, "-n")
+    assert planned_again.returncode == 0, planned_again.stdout[-3000:]  # an empty record says nothing
+    assert planned_again.stdout.count("other settings") == 1
