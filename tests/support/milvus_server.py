@@ -1,6 +1,6 @@
 """A real Milvus server on this machine, of the package ``milvus``, which holds a standalone server with everything embedded.
 
-python tests/support/milvus_server.py    # installs it: a download of 57 MB, 450 MB on disk; no environment is changed
+python tests/support/milvus_server.py    # installs it: a download of 57 MB, 300 MB on disk; no environment is changed
 
 It goes into ~/.cache/nafp/milvus-2.3.5, or into the folder that the environment variable NAFP_MILVUS_SERVER names; deleting
 the folder uninstalls it. The server listens on all interfaces of this machine while it runs, and only one can run at a time,

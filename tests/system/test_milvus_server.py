@@ -106,6 +106,10 @@ def test_it_is_killed_and_started_again_and_loses_the_collection(server, tmp_pat
     assert not (tmp_path / "other").exists()
 
     server.start()
+    try:  # at once, while the server loads its collections; most often it refuses
+        np.testing.assert_array_equal(index.nearest(query, 20), expected)
+    except UserError as early:
+        assert "; run it again after a restart of the server" in str(early), early
     again = read_index("milvus", options, folder, database)
     np.testing.assert_array_equal(again.nearest(query, 20), expected)
     np.testing.assert_array_equal(index.nearest(query, 20), expected)  # one that was open goes on
@@ -132,7 +136,6 @@ def test_the_workflow_with_a_server(server, finished, tmp_path):
     cells = folder / f"results/demo/scores/{FULL}/epoch=best"
     exact, served = (json.loads((cells / f"{name}.json").read_text()) for name in ("l2", "server"))
     assert served["hits"] == exact["hits"] and served["queries"] == exact["queries"]
-    assert exact["index_bytes"] > 0 and served["index_bytes"] is None
-    assert (
-        "fingerprints, on a server, " in next((folder / "results/demo/logs").rglob("*build_index*server*")).read_text()
-    )
+    assert exact["index_bytes"] > 0 and served.get("index_bytes") is None  # cells do not write what is unknown
+    (log,) = (folder / "results/demo/logs/build_index").rglob("server*")
+    assert "fingerprints, on a server, " in log.read_text()
