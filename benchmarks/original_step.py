@@ -5,20 +5,18 @@ benchmarks/cpu_step.py starts it. The layers, the norm over frequency, time and 
 Adam are those of the original; images are random, so it has no data to prepare.
 """
 
+import argparse
 import os
 import sys
 import time
-
-os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-import numpy as np
-import tensorflow as tf
+from typing import Any
 
 MELS, FRAMES, DIM, TEMPERATURE = 256, 32, 128, 0.05
 CHANNELS, TIME_STRIDES = (1, 1, 2, 2, 4, 4, 8, 8), (2, 2, 2, 2, 1, 2, 1, 2)
 
 
-def network(width: int) -> tf.keras.Model:
-    """(B, 256, 32, 1) images -> (B, 128) unit vectors."""
+def network(tf: Any, width: int) -> Any:
+    """The Keras model: (B, 256, 32, 1) images -> (B, 128) unit vectors."""
     layers = tf.keras.layers
     given = x = layers.Input((MELS, FRAMES, 1))
     for factor, stride in zip(CHANNELS, TIME_STRIDES, strict=True):
@@ -29,7 +27,7 @@ def network(width: int) -> tf.keras.Model:
     return tf.keras.Model(given, tf.math.l2_normalize(tf.concat(heads, axis=1), axis=1))
 
 
-def nt_xent(org: tf.Tensor, rep: tf.Tensor) -> tf.Tensor:
+def nt_xent(tf: Any, org: Any, rep: Any) -> Any:
     """The loss of (n, d) anchors and their replicas."""
     n = len(org)
     own = -1e9 * tf.eye(n)
@@ -41,17 +39,23 @@ def nt_xent(org: tf.Tensor, rep: tf.Tensor) -> tf.Tensor:
 
 
 def main() -> None:
-    width, batch, threads = map(int, sys.argv[1:])
-    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    for name in ("width", "bsz", "threads"):
+        parser.add_argument(name, type=int)
+    options = parser.parse_args()
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    import tensorflow as tf  # of another environment than the rest of the project's
+
+    tf.config.threading.set_intra_op_parallelism_threads(options.threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
-    model, adam = network(width), tf.keras.optimizers.Adam(1e-4)
-    images = tf.constant(np.random.default_rng(0).normal(size=(batch, MELS, FRAMES, 1)).astype(np.float32))
+    model, adam = network(tf, options.width), tf.keras.optimizers.Adam(1e-4)
+    images = tf.random.stateless_normal((options.bsz, MELS, FRAMES, 1), seed=(0, 0))
 
     @tf.function
-    def step() -> tf.Tensor:
+    def step() -> Any:
         with tf.GradientTape() as tape:
             vectors = model(images, training=True)
-            loss = nt_xent(vectors[: batch // 2], vectors[batch // 2 :])
+            loss = nt_xent(tf, vectors[: options.bsz // 2], vectors[options.bsz // 2 :])
         adam.apply_gradients(
             zip(tape.gradient(loss, model.trainable_variables), model.trainable_variables, strict=True)
         )

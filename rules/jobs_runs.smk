@@ -99,7 +99,7 @@ def pretrained_files(wildcards):
 
 
 def largest_piece_mb():
-    """Audio of the largest shard of any split: all fingerprinting jobs ask for the same, so that they can be one array."""
+    """Audio of the largest shard of any split, in MB: all fingerprinting jobs request the same."""
     counts = config["fingerprint"]["shards"].items()
     sizes = [os.path.getsize(packed(split)) / count for split, count in counts if os.path.exists(packed(split))]
     return max(sizes, default=0) / 1e6
