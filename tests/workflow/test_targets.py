@@ -75,4 +75,4 @@ def test_a_run_that_would_be_trained_in_the_place_of_another(edited):
     edit(f"results/demo/runs/{FULL}/config.yaml", (folder / f"results/demo/runs/{FULL}/config.yaml").read_text(), "")
     planned_again = snakemake(folder, "-n")
     assert planned_again.returncode == 0, planned_again.stdout[-3000:]  # an empty record says nothing
-    assert planned_again.stdout.count("other settings") == 1
+    assert planned_again.stdout.count("was trained with other settings") == 1
