@@ -188,6 +188,7 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, help="folder to work in, which is kept; its path must be short")
     options, more = parser.parse_known_args()
     more = [word for word in more if word != "--"]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that Snakemake and the cluster end too
     folder = (options.keep or Path(tempfile.mkdtemp(prefix="rehearsal"))).resolve()
     try:
         rehearse(options, more, folder)
