@@ -7,7 +7,6 @@ import os
 import re
 import subprocess
 import sys
-from functools import cache
 from pathlib import Path
 
 import pandas as pd
@@ -20,6 +19,7 @@ from nafp.config import overlay
 from nafp.config.check import check_config, problems_of_index, problems_of_queries, problems_of_run, taken_names
 from nafp.config.schema import schema as config_schema
 from nafp.errors import UserError
+from nafp.imports import modules
 from nafp.search import gpu
 from nafp.search.types import INDEX_TYPES
 from nafp.training import losses, optim
@@ -391,14 +391,8 @@ def test_planning_loads_little():
 
 def test_a_change_of_a_step_reruns_the_training():
     """Classes that only a registry names are part of what a rule's script imports."""
-    source = (ROOT / "rules/common.smk").read_text()
-    functions = "".join(
-        re.findall(r"^@cache\ndef (?:imported|modules)\(.*?(?=^\S)", source + "end", re.MULTILINE | re.DOTALL)
-    )
-    names = {"ast": ast, "re": re, "cache": cache, "SCRIPTS": ROOT / "scripts"}
-    exec(functions, names)
     steps = {step.cls.partition(":")[0].replace(".", "/") for step in STEPS.values()}
-    assert {str(ROOT / f"scripts/{step}.py") for step in steps} <= set(names["modules"]("train"))
+    assert {str(ROOT / f"scripts/{step}.py") for step in steps} <= set(modules("train", ROOT / "scripts"))
 
 
 def test_run_names_round_trip():
