@@ -1,6 +1,5 @@
 """The config: what it means as runs and cells, and what it says when it is wrong."""
 
-import ast
 import copy
 import dataclasses
 import os

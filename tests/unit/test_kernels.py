@@ -4,8 +4,10 @@ import os
 import subprocess
 import sys
 
+import encoder_layers
 import pytest
 import torch
+from encoder_layers import gradients, relative
 from interpreter import mend
 from torch import Tensor
 from workflow import ROOT
@@ -30,27 +32,10 @@ LAYERS = {  # name -> frequencies, times, channels in and out, axis of the convo
 }
 
 
-def relative(found: Tensor, right: Tensor) -> float:
-    return float((found.float() - right.float()).norm() / right.float().norm())
-
-
 def layer_of(name: str, variant: str, items: int = 3) -> tuple[AxisConv, NormAndActivation, Tensor]:
-    """A layer with parameters that all matter, and its input."""
-    freq, time, c_in, c_out, axis, stride = LAYERS[name]
-    torch.manual_seed(0)
-    conv = AxisConv(c_in, c_out, axis, (freq, time)[axis - 1], stride)
-    shape = (conv.out_length, time) if axis == 1 else (freq, conv.out_length)
-    norm = NormAndActivation((*shape, c_out), variant)
-    for parameter in (conv.bias, norm.norm.weight, norm.norm.bias):
-        torch.nn.init.normal_(parameter)
-    return conv, norm, torch.randn(items, freq, time, c_in, requires_grad=c_in > 1)
-
-
-def gradients(z: Tensor, conv: AxisConv, norm: NormAndActivation, x: Tensor) -> list[Tensor]:
-    """Those of all parameters and of the input, for the same upstream gradient."""
-    upstream = torch.randn(z.shape, generator=torch.Generator().manual_seed(1))
-    wanted = [*conv.parameters(), *norm.parameters(), *([x] if x.requires_grad else [])]
-    return torch.autograd.grad(z, wanted, upstream.to(z.dtype))
+    """A layer of LAYERS and its input, which needs no gradient where it is an image."""
+    conv, norm, x = encoder_layers.layer_of(LAYERS[name], variant, items)
+    return conv, norm, x.requires_grad_(x.shape[-1] > 1)
 
 
 @pytest.mark.parametrize("variant", ["release", "paper"])

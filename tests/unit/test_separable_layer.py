@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from encoder_layers import gradients, layer_of, relative
 from torch import Tensor
 
 from nafp.model.encoders import separable_layer
@@ -23,18 +24,6 @@ LAYERS = {  # name -> frequencies, times, channels in and out, axis of the convo
 }
 
 
-def layer_of(name: str, variant: str, items: int) -> tuple[AxisConv, NormAndActivation, Tensor]:
-    """A layer with parameters that all matter, and its input."""
-    freq, time, c_in, c_out, axis, stride = LAYERS[name]
-    torch.manual_seed(0)
-    conv = AxisConv(c_in, c_out, axis, (freq, time)[axis - 1], stride)
-    shape = (conv.out_length, time) if axis == 1 else (freq, conv.out_length)
-    norm = NormAndActivation((*shape, c_out), variant)
-    for parameter in (conv.bias, norm.norm.weight, norm.norm.bias):
-        torch.nn.init.normal_(parameter)
-    return conv, norm, torch.randn(items, freq, time, c_in, requires_grad=True)
-
-
 def by_one_function(conv: AxisConv, norm: NormAndActivation, x: Tensor) -> Tensor:
     """(B, F, T, c_in) -> (B, F', T', c_out), as the eager path has it."""
     if conv.axis == 1:
@@ -42,20 +31,10 @@ def by_one_function(conv: AxisConv, norm: NormAndActivation, x: Tensor) -> Tenso
     return separable_layer.layer(x, conv, norm).transpose(1, 2)
 
 
-def gradients(z: Tensor, conv: AxisConv, norm: NormAndActivation, x: Tensor) -> list[Tensor]:
-    """Those of all parameters and of the input, for the same upstream gradient."""
-    upstream = torch.randn(z.shape, generator=torch.Generator().manual_seed(1)).to(z.dtype)
-    return torch.autograd.grad(z, [*conv.parameters(), *norm.parameters(), x], upstream)
-
-
-def relative(found: Tensor, right: Tensor) -> float:
-    return float((found.detach().float() - right.detach()).norm() / right.detach().norm())
-
-
 @pytest.mark.parametrize("variant", ["release", "paper"])
 @pytest.mark.parametrize("name", LAYERS)
 def test_a_layer_is_what_it_is_in_eager_pytorch(name, variant, monkeypatch):
-    conv, norm, x = layer_of(name, variant, items=5)
+    conv, norm, x = layer_of(LAYERS[name], variant, items=5)
     monkeypatch.setattr(separable_layer, "CHUNK", 2 * 4 * max(x[0].numel(), norm.norm.weight.numel()))
     right, found = norm(conv(x)), by_one_function(conv, norm, x)  # two items at a time, then one
     torch.testing.assert_close(found, right, atol=5e-6, rtol=1e-5)
@@ -69,7 +48,7 @@ def test_a_layer_is_what_it_is_in_eager_pytorch(name, variant, monkeypatch):
 @pytest.mark.parametrize("name", LAYERS)
 def test_bfloat16_rounds_results_and_not_sums(name):
     """Within its rounding of the layer in float32: 8 bits, once for y, z and dz each."""
-    conv, norm, x = layer_of(name, "release", items=3)
+    conv, norm, x = layer_of(LAYERS[name], "release", items=3)
     right, found = norm(conv(x)), by_one_function(conv, norm, x.bfloat16())
     assert found.dtype == torch.bfloat16
     assert relative(found, right) < 1e-2
