@@ -26,6 +26,7 @@ from milvus_server import VERSION, MilvusServer, missing
 from nafp.jobfacts import processor
 from nafp.search.index import build_index, read_index
 from nafp.search.sequences import NEIGHBOURS, exact_neighbours
+from nafp.search.types import index_type_of
 from nafp.search.vectors import Database
 
 DIM, QUERIES, NOISE = 128, 1000, 0.1
@@ -76,13 +77,12 @@ def measured(rows: int, kind: str, options: dict, folder: Path) -> dict:
     for one in query[:ALONE]:
         index.nearest(one[None], NEIGHBOURS)
     alone = (time.perf_counter() - began) / ALONE
-    size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     return {
         "found": found,
         "build_s": build_s,
         "ms": 1e3 * float(np.median(times)) / len(query),
         "alone_ms": 1e3 * alone,
-        "bytes": size,
+        "bytes": index_type_of(kind, options).stored_bytes(folder),
     }
 
 

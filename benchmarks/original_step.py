@@ -44,7 +44,7 @@ def main() -> None:
         parser.add_argument(name, type=int)
     options = parser.parse_args()
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    import tensorflow as tf  # of another environment than the rest of the project's
+    import tensorflow as tf  # a package that the project's environment lacks
 
     tf.config.threading.set_intra_op_parallelism_threads(options.threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)

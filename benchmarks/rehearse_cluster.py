@@ -23,10 +23,11 @@ import yaml
 ROOT = Path(__file__).parents[1]
 STANDIN = ROOT / "benchmarks/standin"
 INDEXES = ("l2", "sq8", "ivf", "ivfpq", "ivfpq-rr", "ivfpq-fastscan", "ivf-rabitq", "hnsw")
-RUNS = 6  # of table3, a seed
+RUNS = 6  # runs of table3 for each seed
 CONFIGS = [str(ROOT / "config/mini.yaml"), str(ROOT / "config/full.yaml"), "rehearsal.yaml"]
 SNAKEMAKE = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--configfile", *CONFIGS]
 PROFILE = ["--profile", str(ROOT / "profiles/slurm")]
+PLAN = [*SNAKEMAKE, "-n", "--quiet", "rules", "--", "table3"]
 MB = 1024  # kB
 
 
@@ -210,9 +211,7 @@ def rehearse(options: argparse.Namespace, more: list[str], folder: Path) -> None
     stood_in = {"REHEARSAL": str(record), "REHEARSAL_SLEEP": str(options.sleep), "PYTHONPATH": str(STANDIN)}
     row("command", f"`{' '.join(['python benchmarks/rehearse_cluster.py', *sys.argv[1:]])}`")
     start = time.monotonic()
-    plan = subprocess.run(
-        [*SNAKEMAKE, "-n", "--quiet", "rules", "--", "table3"], cwd=project, capture_output=True, text=True, check=True
-    )
+    plan = subprocess.run(PLAN, cwd=project, capture_output=True, text=True, check=True)
     total = int(re.search(r"^total +(\d+)$", plan.stdout, re.MULTILINE)[1])
     row("jobs planned", f"{total:,}")
     row("s to plan (`-n`)", f"{time.monotonic() - start:.1f}")
@@ -249,9 +248,7 @@ def rehearse(options: argparse.Namespace, more: list[str], folder: Path) -> None
             seen = watch(command, project, environment | stood_in, folder / "second.log", options.hangs_after)
         report(row, seen, slurm, options, project, record)
     start = time.monotonic()
-    again = subprocess.run(
-        [*SNAKEMAKE, "-n", "--quiet", "rules", "--", "table3"], cwd=project, capture_output=True, text=True
-    )
+    again = subprocess.run(PLAN, cwd=project, capture_output=True, text=True)
     said = (
         "nothing to do" if "Nothing to be done" in again.stdout + again.stderr else "JOBS LEFT: " + again.stdout[-300:]
     )

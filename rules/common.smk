@@ -45,9 +45,8 @@ if re.search(r"[^\w@%+=:,./-]", sys.executable):
     )
 
 config = overlay.named_run(config, workflow.config_settings.configfiles)
-config = overlay.with_changes(
-    parse_yaml((HERE / "config.yaml").read_text(encoding="utf-8")), config
-)  # a module gives what differs
+# A module of another workflow gives what differs from config.yaml.
+config = overlay.with_changes(parse_yaml((HERE / "config.yaml").read_text(encoding="utf-8")), config)
 config = overlay.typed(config, workflow.config_settings.config)
 try:
     check_config(config, HERE)

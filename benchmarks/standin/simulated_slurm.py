@@ -35,7 +35,14 @@ sys.exit(status)
 """
 CONFIGURATION = "MinJobAge               = 300 sec\nMaxArraySize            = 1001\n"  # SLURM's defaults
 MIN_JOB_AGE = 300  # seconds for which squeue knows a job that has ended
-ENDINGS = ("FAILED", "TIMEOUT", "OUT_OF_MEMORY", "NODE_FAIL", "CANCELLED", "refused")  # of injected failures, in turn
+ENDINGS = (
+    "FAILED",
+    "TIMEOUT",
+    "OUT_OF_MEMORY",
+    "NODE_FAIL",
+    "CANCELLED",
+    "refused",
+)  # ends of injected failures, in turn
 REFUSAL = "sbatch: error: Batch job submission failed: Socket timed out on send/recv operation\n"
 Files = Callable[[str, dict[str, str]], list[tuple[str, bool]]]
 

@@ -5,9 +5,19 @@ from torch import Tensor
 
 from nafp.model.encoders.separable_network import AxisConv, NormAndActivation
 
-Sizes = tuple[
-    int, int, int, int, int, int
-]  # frequencies, times, channels in and out, axis of the convolution (1: frequency), stride
+# Sizes of a layer: frequencies, times, channels in and out, axis of the convolution (1 frequency, 2 time), its stride
+Sizes = tuple[int, int, int, int, int, int]
+LAYERS: dict[str, Sizes] = {
+    "first, as in the paper but narrow": (64, 32, 1, 16, 2, 2),
+    "first, odd length, channels that are no power of two": (20, 5, 1, 48, 2, 2),
+    "a tile of one item's rows": (128, 4, 16, 32, 1, 2),
+    "rows of several items in a tile": (30, 5, 16, 16, 1, 2),
+    "odd length along time": (16, 9, 32, 48, 2, 2),
+    "stride 1, padding on both sides": (4, 2, 32, 16, 2, 1),
+    "only the middle tap meets anything, stride 1": (4, 1, 16, 32, 2, 1),
+    "only the middle tap meets anything, stride 2": (4, 1, 16, 32, 2, 2),
+    "one row an item": (1, 1, 32, 64, 1, 2),
+}
 
 
 def layer_of(sizes: Sizes, variant: str, items: int) -> tuple[AxisConv, NormAndActivation, Tensor]:

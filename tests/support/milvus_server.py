@@ -26,7 +26,7 @@ from cluster import free_ports
 VERSION = "2.3.5"
 FOLDER = Path(os.environ.get("NAFP_MILVUS_SERVER", f"~/.cache/nafp/milvus-{VERSION}")).expanduser()
 PROGRAM = FOLDER / "unpacked/bin/milvus"
-ETCD_PORT = 2380  # of the etcd inside, for its peers; Milvus has no setting for it
+ETCD_PORT = 2380  # port of the etcd inside, for its peers; Milvus has no setting for it
 TOKEN = "root:Milvus"  # a new server's own
 
 

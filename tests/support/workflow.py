@@ -72,7 +72,7 @@ def planned(folder: Path, *arguments: str, **options) -> dict[str, int]:
     if "Job stats:" not in output:
         assert "Nothing to be done" in output, output
         return {}
-    assert "InputFunctionException" not in output, output  # of a rule that an output of another one also matches
+    assert "InputFunctionException" not in output, output  # rules whose pattern also matches another's output
     table = output.split("Job stats:")[1].split("\n\n")[0].splitlines()[3:]
     jobs = {line.split()[0]: int(line.split()[1]) for line in table if len(line.split()) == 2}
     return {rule: count for rule, count in jobs.items() if rule not in ("total", "all")}

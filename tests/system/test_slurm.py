@@ -111,10 +111,8 @@ def test_a_study_through_slurm_and_its_troubles(finished, cluster, tmp_path):
         **{"compose_demo": 1, "synthesise_queries": 2, "verify": 1},
         **{"pack": 9, "train": 2},  # one of each failed
         "fingerprint": 5,  # three shards and two splits
-        **{
-            "cells_build_index_score": 2,
-            "tables_make_table_plot": 1,
-        },  # an index with its cell; a table and two figures
+        "cells_build_index_score": 2,  # an index with its cell
+        "tables_make_table_plot": 1,  # a table and two figures
     }
     assert "gathering the shards of dummy" in text
 

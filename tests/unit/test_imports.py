@@ -32,9 +32,8 @@ def test_every_file_of_the_library_and_every_script():
     assert len(files) > 100
     for file in files:
         assert imported(file, SCRIPTS) == parsed(file), file
-        assert not re.search(r"^\s*import nafp\.", file.read_text(encoding="utf-8"), re.MULTILINE), (
-            file
-        )  # not looked for
+        text = file.read_text(encoding="utf-8")
+        assert not re.search(r"^\s*import nafp\.", text, re.MULTILINE), file  # imports that are not looked for
 
 
 @pytest.mark.parametrize(

@@ -2,25 +2,19 @@
 
 import pytest
 import torch
-from encoder_layers import gradients, layer_of, relative
+from encoder_layers import LAYERS, gradients, layer_of, relative
 from torch import Tensor
 
 from nafp.model.encoders import separable_layer
 from nafp.model.encoders.separable_network import AxisConv, NormAndActivation
 from nafp.model.model import build_model, on_device
 
-LAYERS = {  # name -> frequencies, times, channels in and out, axis of the convolution (1 frequency, 2 time), its stride
-    "first": (64, 32, 1, 16, 2, 2),
-    "first, odd length": (20, 5, 1, 12, 2, 2),
-    "along frequency": (128, 4, 16, 24, 1, 2),
+ALL = LAYERS | {  # with channels that no kernel of a GPU takes
+    "first, odd length, 12 channels": (20, 5, 1, 12, 2, 2),
+    "24 channels": (128, 4, 16, 24, 1, 2),
     "along time": (30, 8, 6, 10, 2, 2),
     "odd length along frequency": (7, 3, 6, 10, 1, 2),
-    "odd length along time": (16, 9, 32, 48, 2, 2),
-    "stride 1, padding on both sides": (4, 2, 32, 16, 2, 1),
     "stride 1, length 5": (3, 5, 6, 10, 2, 1),
-    "only the middle tap meets anything, stride 1": (4, 1, 16, 32, 2, 1),
-    "only the middle tap meets anything, stride 2": (4, 1, 16, 32, 2, 2),
-    "one row an item": (1, 1, 32, 64, 1, 2),
 }
 
 
@@ -32,9 +26,9 @@ def by_one_function(conv: AxisConv, norm: NormAndActivation, x: Tensor) -> Tenso
 
 
 @pytest.mark.parametrize("variant", ["release", "paper"])
-@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize("name", ALL)
 def test_a_layer_is_what_it_is_in_eager_pytorch(name, variant, monkeypatch):
-    conv, norm, x = layer_of(LAYERS[name], variant, items=5)
+    conv, norm, x = layer_of(ALL[name], variant, items=5)
     monkeypatch.setattr(separable_layer, "CHUNK", 2 * 4 * max(x[0].numel(), norm.norm.weight.numel()))
     right, found = norm(conv(x)), by_one_function(conv, norm, x)  # two items at a time, then one
     torch.testing.assert_close(found, right, atol=5e-6, rtol=1e-5)
@@ -45,10 +39,10 @@ def test_a_layer_is_what_it_is_in_eager_pytorch(name, variant, monkeypatch):
         assert torch.equal(by_one_function(conv, norm, x), found)  # without the memory that gradients need
 
 
-@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize("name", ALL)
 def test_bfloat16_rounds_results_and_not_sums(name):
     """Within its rounding of the layer in float32: 8 bits, once for y, z and dz each."""
-    conv, norm, x = layer_of(LAYERS[name], "release", items=3)
+    conv, norm, x = layer_of(ALL[name], "release", items=3)
     right, found = norm(conv(x)), by_one_function(conv, norm, x.bfloat16())
     assert found.dtype == torch.bfloat16
     assert relative(found, right) < 1e-2

@@ -97,10 +97,10 @@ def build_collection(options: Milvus, database: Database, part: Path, folder: Pa
         index = client.prepare_index_params()
         build = {"params": dict(options.build)}  # as one mapping: Milvus Lite ignores single arguments
         index.add_index(VECTOR, index_type=options.index_type, metric_type=METRIC, params=build)
-        client.create_collection(
-            name, schema=schema
-        )  # without the index, with which it would be loaded while it is filled
-        client.create_index(name, index)  # before the rows, since it refuses wrong parameters
+        # The index is created by itself, so that the collection is not loaded while it is filled, and before the rows, since
+        # wrong parameters are refused then.
+        client.create_collection(name, schema=schema)
+        client.create_index(name, index)
         for first, vectors in database.chunks(INSERT_BATCH):
             client.insert(name, [{ROW: first + i, VECTOR: vector} for i, vector in enumerate(vectors)])
         client.flush(name)

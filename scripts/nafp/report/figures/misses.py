@@ -7,8 +7,11 @@ import numpy as np
 import pandas as pd
 
 from nafp.report.figures.other_charts import bars_of
-from nafp.report.figures.style import COLOURS, legend, note, plotted, short
+from nafp.report.figures.style import legend, note, plotted, short
 from nafp.report.misses.kinds import KINDS
+
+# Colours of the kinds, of Seaborn's palette "colorblind", which colour-blind people tell apart, and a light grey
+_COLOURS = ("#0173b2", "#56b4e9", "#029e73", "#ece133", "#de8f05", "#949494", "#cc78bc", "#e0e0e0")
 
 
 def plot_answers(counts: Mapping[str, pd.Series], seconds: float, songs: int, path: str | Path) -> None:
@@ -20,7 +23,7 @@ def plot_answers(counts: Mapping[str, pd.Series], seconds: float, songs: int, pa
         table = pd.DataFrame(counts).T
         shares, total = 100 * table.div(table.sum(axis=1), axis=0), int(table.sum(axis=1).max())
         left, at = np.zeros(len(table)), np.arange(len(table))[::-1]
-        for (kind, hatch), colour in zip(KINDS.items(), _colours(), strict=True):
+        for (kind, hatch), colour in zip(KINDS.items(), _COLOURS, strict=True):
             width = shares[kind].to_numpy()
             if width.any():
                 axes.barh(at, width, left=left, height=0.72, color=colour, hatch=hatch, edgecolor="white", label=kind)
@@ -49,11 +52,6 @@ def plot_answers(counts: Mapping[str, pd.Series], seconds: float, songs: int, pa
 def chart_of_answers(counts: Mapping[str, pd.Series], seconds: float, songs: int) -> dict:
     """The specification of the same for the page (`other_charts.bars_of`)."""
     table = pd.DataFrame({short(name): one for name, one in counts.items()}).T
-    colours = dict(zip(KINDS, _colours(), strict=True))
+    colours = dict(zip(KINDS, _COLOURS, strict=True))
     note = f"n = {int(table.sum(axis=1).max()):,} queries in {songs:,} songs"
     return bars_of(table, colours, f"top-1 answers to queries of {seconds:g} s, %", note)
-
-
-def _colours() -> list[str]:
-    blue, orange, green, _, purple, _, _, grey, yellow, sky = COLOURS
-    return [blue, sky, green, yellow, orange, grey, purple, "#e0e0e0"]

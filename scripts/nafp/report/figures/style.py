@@ -30,8 +30,6 @@ _STYLE = {
     "hatch.linewidth": 0.6,
     "text.parse_math": False,  # a run's name may hold a $
 }
-# Colours that colour-blind people tell apart, Seaborn's palette "colorblind"
-COLOURS = ("#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc", "#ca9161", "#fbafe4", "#949494", "#ece133", "#56b4e9")
 MARKERS = "osD^vPX*<>"
 WIDTH, HEIGHT = 5.4, 3.1  # inches, without the legend below: text is readable on a phone too
 _LEGEND = 62  # characters in a line of the legend

@@ -110,19 +110,19 @@ def pool_seeds(cells: pd.DataFrame, keep_seeds: bool = False) -> pd.DataFrame:
     dropped = MEASURED if keep_seeds else MEASURED | {"seed"}
     keys = [name for name in cells.columns if name not in dropped]
     group = cells.groupby(keys, sort=False, dropna=False).ngroup()
-    rows: dict[str, list[list]] = {name: [[] for _ in range(group.max() + 1)] for name in ("run", "answers")}
-    for name, pooled_values in rows.items():
-        for number, value in zip(group, cells[name], strict=True):
-            pooled_values[number].append(value)
     groups = cells[["hits", "queries", "hit_rate_pct", *_COSTS]].groupby(group.to_numpy())
+    runs, answers = (
+        [tuple(values[rows]) for rows in groups.indices.values()]
+        for values in (cells["run"].to_numpy(object), cells["answers"].to_numpy(object))
+    )
     pooled = (
         cells.loc[~group.duplicated(), keys]
         .reset_index(drop=True)
         .assign(
             **groups[["hits", "queries"]].sum(),
-            seeds=[len(set(runs)) for runs in rows["run"]],
-            runs=list(map(tuple, rows["run"])),
-            answers=list(map(tuple, rows["answers"])),
+            seeds=[len(set(names)) for names in runs],
+            runs=runs,
+            answers=answers,
             seed_sd=groups["hit_rate_pct"].std(),
             **groups[list(_COSTS)].mean(),
         )
