@@ -141,7 +141,7 @@ def check_queries(query_set=grid.FILES):
 def dummy_vectors(wildcards):
     """The dummy fingerprints that an index is built of, as input."""
     check_index(wildcards.index, dim_of(wildcards.run), grid=grid_of(wildcards.run))
-    return fingerprints_of(wildcards.run, wildcards.epoch, "dummy")
+    return fingerprints_of(wildcards.run, wildcards.epoch, DISTRACTORS)
 
 
 def fewest_dummy_vectors(wildcards):

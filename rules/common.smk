@@ -23,7 +23,7 @@ from nafp.config.targets import sentence_of_target  # noqa: E402
 from nafp.errors import UserError  # noqa: E402
 from nafp.imports import modules  # noqa: E402
 from nafp.search.external import EXCHANGED  # noqa: E402
-from nafp.audio.segments import HOP  # noqa: E402
+from nafp.audio.segments import HOP, SAMPLE_RATE  # noqa: E402
 from nafp.evaluation.starts import ICASSP_IDS_SHA256  # noqa: E402
 from nafp.methods import METHODS, kind_of, method_of  # noqa: E402
 from nafp.datasets.layout import MUSIC, SPLITS, TIME_MAP, sounds_split  # noqa: E402
@@ -77,6 +77,8 @@ DEFAULT_RUN = grid.run_name(config["run"])
 IDENTIFYING_RUN = config["identify"]["run"] or DEFAULT_RUN
 IDENTIFYING_EPOCH = kind_of(IDENTIFYING_RUN).epoch or EPOCH
 TEST_SPLITS = ("test_db", "test_query", "dummy")
+GENERATED = DATA.get("generated")  # distractors drawn from a model of the dummy songs
+DISTRACTORS = "generated" if GENERATED else "dummy"  # the split that indexes hold besides the test songs
 THREADS = 8  # threads of jobs that can use them; on a smaller machine Snakemake gives fewer
 
 # Jobs that run here share this machine's GPUs: one, unless --resources says more. A cluster counts its own.
@@ -202,12 +204,14 @@ def recipe(wildcards):
 def shards_asked(split):
     """How many shards a split is fingerprinted by; more test queries, by as many as the data set's own."""
     counts = config["fingerprint"]["shards"]
+    if split == "generated":
+        return GENERATED["shards"]
     return counts["test_query" if split.startswith("query_") else split]
 
 
 def fingerprints_of(run, epoch, split):
     """The fingerprints of a split by a run: one array, or the list of its shards."""
-    whole = run.startswith("external=") or shards_asked(split) == 1
+    whole = (run.startswith("external=") and split != "generated") or shards_asked(split) == 1
     return f"{RESULTS}/fingerprints/{run}/epoch={epoch}/{split}.{'npy' if whole else 'json'}"
 
 
@@ -232,7 +236,7 @@ def vectors(split):
 
 def shards(*splits):
     """The shards of splits, as input, so that a lost one is made again; a split may be a function of the wildcards."""
-    if set(config["fingerprint"]["shards"].values()) == {1}:
+    if set(config["fingerprint"]["shards"].values()) == {1} and not GENERATED:
         return []  # a call of an input function is slow in a grid of thousands of jobs
 
     def files(wildcards):

@@ -12,6 +12,7 @@ rule fingerprint:
         benchmark_of("fingerprint/{run}/epoch={epoch}/{split}{shard}")
     wildcard_constraints:
         run=MODELS,
+        split=r"(?!generated\b)\w+",
         shard=r"(/\d+-of-\d+)?",
     conda:
         "../envs/train.yaml"
@@ -28,6 +29,56 @@ rule fingerprint:
         "fingerprinting {wildcards.split}{wildcards.shard} with {wildcards.run}"
     script:
         "../scripts/fingerprint.py"
+
+
+rule list_distractors:
+    """The songs that are generated as distractors, as a table like that of a packed split."""
+    output:
+        clips=f"{RESULTS}/data/packed/generated.csv",
+    log:
+        log_of("list_distractors"),
+    localrule: True
+    conda:
+        "../envs/search.yaml"
+    params:
+        code=code("list_distractors"),
+        songs=generated_number("songs"),
+        samples=generated_number("samples"),
+    message:
+        "listing the generated distractors"
+    script:
+        "../scripts/list_distractors.py"
+
+
+rule generate_distractors:
+    """Draw a shard of distractors from a model of the dummy songs' fingerprints, for a database larger than the data."""
+    input:
+        dummy=vectors("dummy"),
+        shards=shards("dummy"),
+        clips=f"{RESULTS}/data/packed/dummy.csv",
+    output:
+        vectors=f"{RESULTS}/fingerprints/{{run}}/epoch={{epoch}}/generated{{shard}}.npy",
+    log:
+        log_of("generate_distractors/{run}/epoch={epoch}/generated{shard}"),
+    benchmark:
+        benchmark_of("generate_distractors/{run}/epoch={epoch}/generated{shard}")
+    wildcard_constraints:
+        shard=r"(/\d+-of-\d+)?",
+    conda:
+        "../envs/search.yaml"
+    resources:
+        mem_mb=scale_with_input(2000, 3, of=["dummy", "shards"]),
+        runtime=scale_with_input(60),
+    params:
+        code=code("generate_distractors"),
+        songs=generated_number("songs"),
+        samples=generated_number("samples"),
+        shard=shard_numbers,
+        seed=config["search"]["seed"],
+    message:
+        "generating distractors {wildcards.shard}"
+    script:
+        "../scripts/generate_distractors.py"
 
 
 rule gather_fingerprints:

@@ -129,6 +129,17 @@ def shard_numbers(wildcards):
     return [int(number) for number in re.findall(r"\d+", wildcards.shard)]
 
 
+def generated_number(name):
+    """A parameter: the number of generated songs, or of samples of each; a sentence if the config asks for none."""
+
+    def number(wildcards):
+        if not GENERATED:
+            raise WorkflowError("dataset.generated: asks for no distractors; config/rehearsal.yaml does")
+        return {"songs": GENERATED["songs"], "samples": round(GENERATED["seconds"] * SAMPLE_RATE)}[name]
+
+    return number
+
+
 def shards_to_gather(wildcards):
     """The shards of the job's split, as input."""
     return shards_of(wildcards.run, wildcards.epoch, wildcards.split)

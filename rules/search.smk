@@ -38,7 +38,7 @@ rule build_index:
     input:
         dummy=dummy_vectors,
         db=vectors("test_db"),
-        shards=shards("dummy", "test_db"),
+        shards=shards(DISTRACTORS, "test_db"),
     output:
         index=directory(f"{RESULTS}/indexes/{{run}}/epoch={{epoch}}/{{index}}"),
         facts=f"{RESULTS}/indexes/{{run}}/epoch={{epoch}}/{{index}}.json",
@@ -70,12 +70,12 @@ rule score:
     input:
         index=f"{RESULTS}/indexes/{{run}}/epoch={{epoch}}/{{index}}",
         facts=f"{RESULTS}/indexes/{{run}}/epoch={{epoch}}/{{index}}.json",
-        dummy=vectors("dummy"),
+        dummy=vectors(DISTRACTORS),
         db=vectors("test_db"),
         query=query_vectors,
-        shards=shards("dummy", "test_db", query_split),
+        shards=shards(DISTRACTORS, "test_db", query_split),
         clips=clips_of_queries,
-        songs=[f"{RESULTS}/data/packed/{split}.csv" for split in ("dummy", "test_db")],
+        songs=[f"{RESULTS}/data/packed/{split}.csv" for split in (DISTRACTORS, "test_db")],
         test_ids=TEST_IDS,
     output:
         cell=f"{RESULTS}/scores/{{run}}/epoch={{epoch}}/{{queries}}{{index}}.json",

@@ -8,9 +8,12 @@ verse that returns, no second song by the same band. Fitted in seconds, and draw
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
+from nafp.files import atomic_write
 from nafp.search.vectors import Database
 
 FITTED_SONGS = 2000  # at most, evenly spaced
@@ -79,3 +82,14 @@ def fit_part(database: Database, songs: np.ndarray, chosen: np.ndarray) -> SongM
         for a, b in zip(begins, ends, strict=True)
     ]
     return fit_songs(np.concatenate(parts).astype(float), np.repeat(numbers, ends - begins))
+
+
+def generated_to_file(model: SongModel, songs: int, rows: int, seed: list[int], path: Path) -> None:
+    """Write ``songs`` new songs of ``rows`` segments as a (n, d) float32 ``.npy`` file, atomically."""
+    with atomic_write(path) as part:
+        out = np.lib.format.open_memmap(part, mode="w+", dtype=np.float32, shape=(songs * rows, len(model.mean)))
+        first = 0
+        for vectors, _ in tqdm(model.stream(songs, rows, seed), total=-(-songs // SONGS), desc="generating", unit="block"):
+            out[first : first + len(vectors)] = vectors
+            first += len(vectors)
+        out.flush()

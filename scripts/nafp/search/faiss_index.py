@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING
 
 import faiss
 import numpy as np
-from faiss.contrib.ondisk import merge_ondisk
 
 from nafp.errors import UserError
 from nafp.files import atomic_write
 from nafp.search.by_list import search_by_list, suits_search_by_list
 from nafp.search.gpu import gpu_without_faiss, to_gpu
+from nafp.search.ondisk import LISTS_FILE, Unfinished, fill_lists, trained_once
 from nafp.search.types.base import Building, FaissType
 from nafp.search.vectors import Database, single_threaded_workers
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from nafp.search.exact import ExactSearch
 
 MIN_QUERIES_TO_SPLIT = 512  # queries of an exhaustive search; fewer are not split, all threads work on each
-INDEX_FILE, LISTS_FILE = "index.faiss", "lists.bin"
+INDEX_FILE = "index.faiss"
 ADD_CHUNK = 2**18  # vectors added at a time, so that a memory-mapped database need not fit into memory
 
 
@@ -72,26 +72,39 @@ class FaissIndex:
             return np.concatenate(list(pool.map(lambda part: self.index.search(part, k)[1], parts)))
 
 
-def fill_folder(index_type: FaissType, database: Database, folder: Path, building: Building) -> int | None:
-    """Build an index and write it to a folder. Returns the number of the GPU that trained it; None if the CPU did."""
-    index, gpu = trained(index_type, database, building)
+def fill_folder(
+    index_type: FaissType, database: Database, folder: Path, unfinished: Path, building: Building
+) -> int | None:
+    """Build an index and write it to a folder. Returns the number of the GPU that trained it; None if the CPU did.
+
+    On disk, what a killed build had done is taken from the folder ``unfinished``, which is removed at the end.
+    """
+    sample = training_sample(database, building.seed, building.train_max)
+    index_type.check_training(len(sample))
+
+    def train() -> tuple[faiss.Index, int | None]:
+        return trained(index_type, sample, building.device)
+
     if index_type.on_disk:
-        add_on_disk(index, database, folder)
-    else:
-        for _, vectors in database.chunks(ADD_CHUNK):
-            index.add(vectors)
+        before = Unfinished(unfinished)
+        index, gpu = trained_once(before, f"{index_type}, {database.dim} dimensions", sample, train)
+        fill_lists(index, database, before, folder)
+        faiss.write_index(index, str(folder / INDEX_FILE))
+        before.clear()
+        return gpu
+    index, gpu = train()
+    for _, vectors in database.chunks(ADD_CHUNK):
+        index.add(vectors)
     faiss.write_index(index, str(folder / INDEX_FILE))
     return gpu
 
 
-def trained(index_type: FaissType, database: Database, building: Building) -> tuple[faiss.Index, int | None]:
-    """An empty index that is ready for its vectors, and the number of the GPU that trained it."""
-    sample = training_sample(database, building.seed, building.train_max)
-    index_type.check_training(len(sample))
-    index = index_type.create(database.dim, len(sample))
+def trained(index_type: FaissType, sample: np.ndarray, device: str) -> tuple[faiss.Index, int | None]:
+    """An empty index that is trained on a sample (n, d), and the number of the GPU that did it."""
+    index = index_type.create(sample.shape[1], len(sample))
     if index.is_trained:
         return index, None
-    there = to_gpu(index, index_type, building.device)
+    there = to_gpu(index, index_type, device)
     there.train(sample)
     return (index, None) if there is index else (faiss.index_gpu_to_cpu(there), there.getDevice())
 
@@ -107,23 +120,6 @@ def training_sample(database: Database, seed: int, most: int) -> np.ndarray:
         low, high = np.searchsorted(rows, [first, first + len(vectors)])
         sample[low:high] = vectors[rows[low:high] - first]
     return sample
-
-
-def add_on_disk(index: faiss.Index, database: Database, folder: Path) -> None:
-    """Add a database to an empty trained index whose inverted lists are one file, without holding them in memory.
-
-    Chunks become indexes of their own on disk, and their lists are then joined list by list.
-    """
-    empty = faiss.serialize_index(index)
-    parts = []
-    for first, vectors in database.chunks(ADD_CHUNK):
-        one = faiss.deserialize_index(empty)
-        one.add_with_ids(vectors, np.arange(first, first + len(vectors)))
-        parts.append(folder / f"part-{first}.faiss")
-        faiss.write_index(one, str(parts[-1]))
-    merge_ondisk(index, [str(path) for path in parts], str(folder / LISTS_FILE))
-    for path in parts:
-        path.unlink()
 
 
 def extend_folder(folder: Path, database: Database) -> None:

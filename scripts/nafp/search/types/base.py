@@ -120,7 +120,7 @@ class FaissType(IndexType):
         """Train the index on dummy fingerprints, add the database to it and write it."""
         from nafp.search.faiss_index import fill_folder
 
-        return fill_folder(self, database, part, building)
+        return fill_folder(self, database, part, folder.with_name(f"{folder.name}.unfinished"), building)
 
     def open_folder(self, folder: Path, database: "Database", device: str) -> SearchableIndex:
         """Open the index, memory-mapped where the type allows."""
