@@ -134,6 +134,8 @@ def why_left_out(cell):
     """Why a cell can neither be made here nor is there already, in a sentence; nothing if it is or can."""
     if kind_of(cell.run).searched or os.path.exists(f"{RESULTS}/scores/{grid.path_of(cell, EPOCH)}"):
         return ""
+    if GENERATED:
+        return "dataset.generated: the distractors are fingerprints that no audio has, and methods search audio"
     return lacked_by(grid.parse_run(cell.run)["method"])
 
 

@@ -98,6 +98,7 @@ rule score:
         queries=about_queries,
         grid=grid_of_run,
         options=index_options,
+        distractors=DISTRACTORS,
         search={**SEARCH, "test_ids": TEST_IDS or SEARCH["test_ids"]},
     message:
         "searching {wildcards.index} for {wildcards.run}"

@@ -60,7 +60,7 @@ with tee_to_log(snakemake.log[0]):
         protocol=search["protocol"],
         test_ids=name_of_ids(search["test_ids"]),
         audio=digest_of_audio([*inputs.songs, inputs.clips]),
-        database=dict(zip(("dummy", "db"), segments, strict=True)),
+        database=dict(zip((snakemake.params.distractors, "db"), segments, strict=True)),
         fingerprints=None if grid == OURS else len(database),
         recall=recall(index, database, query),
         memory_bytes=index.memory_bytes,

@@ -148,6 +148,11 @@ JOBS = {
     ),
     "take_checkpoint": Job((f"runs/{FULL}/epoch=1.safetensors",), f"runs/{FULL}/.states/*/epoch=1.safetensors"),
     "fingerprint": Job((f"fingerprints/{RUN}/dummy.npy",), f"runs/{RUN}.safetensors"),
+    "generate_distractors": Job(
+        (f"fingerprints/{RUN}/generated.npy",),
+        f"fingerprints/{RUN}/dummy.npy",
+        changes={"dataset": {"name": "demo", "source": "demo", "generated": {"songs": 4, "seconds": 8, "shards": 1}}},
+    ),
     "gather_fingerprints": Job(
         (f"fingerprints/{RUN}/dummy.json",),
         f"fingerprints/{RUN}/dummy/1-of-2.npy",
@@ -199,6 +204,7 @@ JOBS = {
 UNTRIED = {
     "fetch_test_ids": "downloads from another site's server; tests/unit/test_download.py tries that with a server of its own",
     "answer": "needs a method, or a CSV of answers; tests/workflow/test_workflow.py and test_answers.py try them",
+    "list_distractors": "reads nothing and writes a line a song",
     "import_recordings": "works as import_audio does; tests/workflow/test_recordings_workflow.py tries it",
     "import_pretrained": "downloads from another site's server; tests/unit/test_pretrained.py tries that with one of its own",
     "unknown_target": "has no job: it refuses what is asked for by mistake",

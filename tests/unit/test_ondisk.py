@@ -21,7 +21,9 @@ def encoded(monkeypatch):
     """Number of the first row of each chunk that is encoded; chunks are small."""
     firsts, encode = [], ondisk.encoded
     monkeypatch.setattr(ondisk, "CHUNK", CHUNK)
-    monkeypatch.setattr(ondisk, "encoded", lambda index, first, *rest: firsts.append(first) or encode(index, first, *rest))
+    monkeypatch.setattr(
+        ondisk, "encoded", lambda index, first, *rest: firsts.append(first) or encode(index, first, *rest)
+    )
     return firsts
 
 

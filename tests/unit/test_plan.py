@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from indexes import OPTIONS
 from wavs import data_set
 
 from nafp.commands.plan import read_config
@@ -19,6 +20,7 @@ from nafp.model.model import build_model
 from nafp.model.shapes import head_parameters, image_shape
 from nafp.plan.jobs import jobs_by_rule
 from nafp.plan.rates import (
+    RECALL_SEGMENTS,
     TrainingSpeed,
     choose_rates,
     measured_rates,
@@ -29,6 +31,8 @@ from nafp.plan.rates import (
 )
 from nafp.plan.songs import Songs, count_songs
 from nafp.plan.stages import Work, as_table, plan, target_cells
+from nafp.search import sequences
+from nafp.search.types import index_type_of
 
 ROOT = Path(__file__).parents[2]
 GIVEN = {
@@ -36,8 +40,8 @@ GIVEN = {
     "files_per_s": 100,
     "download_mb_per_s": 5,
     "mb_per_s": 10,
-    "vectors_per_s": 1000,
-    "queries_per_s": 10,
+    "build_gflops": 2,
+    "search_gflops": 4,
 }
 RATES = choose_rates(GIVEN, {})
 
@@ -66,7 +70,9 @@ def test_jobs_and_sizes_by_hand(config):
     }
     assert found["pack"].disk_gb == pytest.approx((10_000 + 10_000 + 4 * 500) * 30 * 16_000 / 1e9)
     assert found["fingerprint"].disk_gb == pytest.approx(4 * 64 * 4 * (10_000 + 2 * 500) * 59 / 1e9)
-    assert found["build_index"].cpu_hours == pytest.approx(4 * (10_000 + 500) * 59 / 1000 / 3600)
+    assert found["build_index"].cpu_hours == pytest.approx(4 * 2 * 64 * (10_000 + 500) * 59 / 2e9 / 3600)
+    compared = 4 * (500 * 59 + 1000) * (10_000 + 500) * 59  # every segment, and a thousand for the recall
+    assert found["score"].cpu_hours == pytest.approx(2 * 64 * compared / 4e9 / 3600)
     assert found["verify"].cpu_hours == pytest.approx(22_000 / 100 / 3600)
 
 
@@ -249,23 +255,52 @@ def test_a_table_has_a_line_a_stage_and_totals(config):
 
 
 def test_long_jobs_of_earlier_runs_are_measurements(tmp_path):
-    """By hand: 400 queries among 1,200 vectors in 40 s of CPU; the jobs of 2 s and those of other indexes do not count."""
+    """By hand: 200 segments among 1,200 vectors in 40 s of CPU; the jobs of 2 s and those of other indexes do not count."""
     for job, seconds in {"score/run/l2": 40, "score/run/ivf": 20, "build_index/run/l2": 2, "pack/train": 12.5}.items():
         path = tmp_path / f"mine/benchmarks/{job}.tsv"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"s\tcpu_time\n99\t{seconds}\n")
     for name in ("scores/run/l2.json", "scores/run/ivf.json", "data/packed/train.npy"):
         (tmp_path / "mine" / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "mine" / name).write_text('{"queries": 400, "database": {"dummy": 1000, "db": 200}}')
-    found = measured_rates(tmp_path, {"l2", "sq8"})
+        cell = {"queries": 400, "lengths": [1, 19], "database": {"dummy": 1000, "db": 200}, "fields": {"dim": 64}}
+        cell |= {"index": Path(name).stem, "index_options": {}}
+        (tmp_path / "mine" / name).write_text(json.dumps(cell))
+    found = measured_rates(tmp_path, {"l2", "sq8"}, 1000)
     assert {name: value for name, (value, _) in found.items()} == {
-        **{"queries_per_s": pytest.approx(400 * 0.0012 / 40), "mb_per_s": pytest.approx(56e-6 / 12.5, rel=0.1)}
+        "search_gflops": pytest.approx(2 * 64 * 1200 * (200 + 200) / 40 / 1e9),  # and as many for the recall
+        "mb_per_s": pytest.approx(len(json.dumps(cell)) / 1e6 / 12.5, rel=0.1),
     }
     assert found["mb_per_s"][1].endswith(f" mb_per_s in {tmp_path / 'mine'}")
-    rates = choose_rates(dict.fromkeys(GIVEN) | {"queries_per_s": 5.0}, found)
-    assert rates.sources["queries_per_s"] == "given: 5 queries_per_s"
+    rates = choose_rates(dict.fromkeys(GIVEN) | {"search_gflops": 5.0}, found)
+    assert rates.sources["search_gflops"] == "given: 5 search_gflops"
     assert rates.sources["mb_per_s"] == found["mb_per_s"][1]
-    assert rates.sources["vectors_per_s"] == "assumed: 10000 vectors_per_s"
+    assert rates.sources["build_gflops"] == "assumed: 30 build_gflops"
+
+
+def test_the_work_of_an_index_by_hand():
+    """Lists are compared with each vector and each of ten times the sample; codes with 256 values a piece, 8 times as slow."""
+    options = {"nlist": 100, "nprobe": 10, "m": 16, "nbits": 8}
+    ivf = index_type_of("ivf", {"nlist": 100, "nprobe": 10})
+    assert ivf.build_flops(64, 10**6, 10**5) == 2 * 64 * (10**6 + 100 * (10**6 + 10 * 10**5))
+    assert ivf.build_flops(64, 10**6, 390) == 2 * 64 * (10**6 + 10 * (10**6 + 10 * 390))  # 39 vectors a list
+    codes = 8 * 2 * 64 * 256 * (10**6 + 25 * 65536)
+    assert index_type_of("ivfpq", options).build_flops(64, 10**6, 10**5) == ivf.build_flops(64, 10**6, 10**5) + codes
+    assert ivf.search_flops(64, 10**6) == 2 * 64 * (100 + 10**5)
+    for name, given in OPTIONS.items():
+        index = index_type_of(name, given)
+        assert index.search_flops(64, 10**6) > 0 and index.build_flops(64, 10**6, 10**5) > 0
+    assert RECALL_SEGMENTS == sequences.RECALL_SEGMENTS
+
+
+def test_generated_distractors_are_in_the_database_and_not_among_the_songs(config):
+    config["dataset"]["generated"] = {"songs": 100_000, "seconds": 280.5, "shards": 40}
+    config["studies"] = {"one": {"runs": [{"pretrained": "composed"}], "index": ["ivfpq", "l2"]}}
+    found = stages(config, "one")
+    vectors = 56_000_000 + 500 * 59
+    assert [found[name].jobs for name in ("train", "build_index", "score")] == [0, 2, 2]
+    assert found["fingerprint"].disk_gb == pytest.approx(4 * 128 * (vectors + (10_000 + 500) * 59) / 1e9)
+    assert found["build_index"].disk_gb == pytest.approx((16 + 8 + 4 * 128) * vectors / 1e9)
+    assert found["pack"].disk_gb == pytest.approx((10_000 + 10_000 + 4 * 500) * 30 * 16_000 / 1e9)
 
 
 @pytest.mark.parametrize(("width", "dim", "mels"), [(128, 128, 256), (16, 64, 256), (4, 16, 64), (6, 16, 80)])

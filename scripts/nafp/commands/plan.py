@@ -73,7 +73,7 @@ def main(options: argparse.Namespace) -> None:
     name = dataset_of(config)["name"]
     songs, source = count_songs(config, Path(f"results/{name}/data/manifest.csv"), parse_songs(options.songs))
     cells = target_cells(config, options.target)
-    measured = measured_rates(Path("results"), {cell.index for cell in cells})
+    measured = measured_rates(Path("results"), {cell.index for cell in cells}, config["search"]["train_max"])
     if found := training_speed(config, options.device):
         measured["tflops"] = found
     work = Work(config, cells, songs, source, choose_rates(vars(options), measured), options.device)

@@ -22,7 +22,8 @@ class Cell:
 
     ``fields``: those of the run. ``index``: empty of a method that needs none. ``query_set``, ``snr_db``, ``query_chain``: of
     other queries than the data set's own.
-    ``database``: part -> its number of segments. ``fingerprints``: of the database, if they are not one a segment.
+    ``database``: part (dummy, or generated in its place; db) -> its number of segments.
+    ``fingerprints``: of the database, if they are not one a segment.
     ``songs``, ``queries``: how many were asked, at each length. ``lengths``: in segments; ``seconds``: the same. ``hits``:
     column of a metric -> number of hits, one a length. ``recall``: share of nearest neighbours that the index finds.
     ``mrr``: mean reciprocal rank of the right segment, ``offset_ms``: mean error of the answers in the right song, one a

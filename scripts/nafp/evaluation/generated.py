@@ -89,7 +89,9 @@ def generated_to_file(model: SongModel, songs: int, rows: int, seed: list[int], 
     with atomic_write(path) as part:
         out = np.lib.format.open_memmap(part, mode="w+", dtype=np.float32, shape=(songs * rows, len(model.mean)))
         first = 0
-        for vectors, _ in tqdm(model.stream(songs, rows, seed), total=-(-songs // SONGS), desc="generating", unit="block"):
+        for vectors, _ in tqdm(
+            model.stream(songs, rows, seed), total=-(-songs // SONGS), desc="generating", unit="block"
+        ):
             out[first : first + len(vectors)] = vectors
             first += len(vectors)
         out.flush()

@@ -6,23 +6,26 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from math import prod
 from pathlib import Path
 from statistics import median
 
 from nafp.files import atomic_write, read_json
 from nafp.model.encoders import encoder_of
 from nafp.model.shapes import image_shape
+from nafp.search.types import index_type_of
+from nafp.search.types.base import IndexType
 from nafp.yaml_text import parse_yaml
 
+USUAL_DIM = 128  # of fingerprints that others made
+RECALL_SEGMENTS = 1000  # as nafp.search.sequences has it, which planning cannot import
 SHORTEST_JOB_S = 10  # seconds of CPU; in shorter jobs, starting Python is most of it
 ASSUMED = {  # rate -> its value unless something else is known, and what it counts
     "tflops": (30, "TFLOP/s sustained by training and fingerprinting, of a GPU or of a CPU core"),
     "files_per_s": (200, "files checked by a core"),
     "download_mb_per_s": (20, "MB downloaded"),
     "mb_per_s": (50, "MB unpacked or packed by a core"),
-    "vectors_per_s": (10_000, "vectors added to an index by a core"),
-    "queries_per_s": (20, "queries (of all lengths) searched for among a million vectors by a core"),
+    "build_gflops": (30, "GFLOP/s of training and filling an index, of a core"),
+    "search_gflops": (30, "GFLOP/s of searching one and of its recall, of a core"),
 }
 Measured = Mapping[str, tuple[float, str]]  # rate -> its value, and a sentence on its source
 
@@ -35,8 +38,8 @@ class Rates:
     files_per_s: float
     download_mb_per_s: float
     mb_per_s: float
-    vectors_per_s: float
-    queries_per_s: float
+    build_gflops: float
+    search_gflops: float
     sources: Mapping[str, str]
 
 
@@ -60,17 +63,37 @@ def clips_in(manifest: Path) -> int:
         return sum(1 for _ in csv.DictReader(file))
 
 
-def queries_and_vectors(results: Path, job: str) -> tuple[int, int]:
-    """(queries, fingerprints in the database) of a cell; FileNotFoundError if it has not run."""
+def index_work(results: Path, job: str) -> tuple[IndexType, int, dict]:
+    """Index type, dimensions and facts of a cell; FileNotFoundError if it has not run."""
     cell = json.loads((results / f"scores/{job}.json").read_text(encoding="utf-8"))
-    return cell["queries"], sum(cell["database"].values())
+    return index_type_of(cell["index"], cell["index_options"]), cell["fields"].get("dim", USUAL_DIM), cell
 
 
-WORK = {  # rule -> its rate, and the work of a job, by its results folder and wildcards
-    "verify": ("files_per_s", lambda results, job: clips_in(results / "data/manifest.csv")),
-    "pack": ("mb_per_s", lambda results, job: (results / f"data/packed/{job}.npy").stat().st_size / 1e6),
-    "build_index": ("vectors_per_s", lambda results, job: queries_and_vectors(results, job)[1]),
-    "score": ("queries_per_s", lambda results, job: prod(queries_and_vectors(results, job)) / 1e6),
+def gflop_built(results: Path, job: str, train_max: int) -> float:
+    """GFLOP of the index of a cell."""
+    index, dim, cell = index_work(results, job)
+    distractors, songs = cell["database"].values()
+    return index.build_flops(dim, distractors + songs, min(distractors, train_max)) / 1e9
+
+
+def gflop_searched(results: Path, job: str, _: int) -> float:
+    """GFLOP of a cell's search."""
+    index, dim, cell = index_work(results, job)
+    distractors, songs = cell["database"].values()
+    return search_flops(index, dim, distractors + songs, min(cell["queries"] * max(cell["lengths"]), songs)) / 1e9
+
+
+def search_flops(index: IndexType, dim: int, vectors: int, segments: int) -> float:
+    """FLOPs of searching ``segments`` in an index of so many vectors, and of an exhaustive search for its recall."""
+    recall = 2.0 * dim * vectors * min(RECALL_SEGMENTS, segments)
+    return segments * index.search_flops(dim, vectors) + recall
+
+
+WORK = {  # rule -> its rate, and the work of a job, by its results folder, wildcards and search.train_max
+    "verify": ("files_per_s", lambda results, job, _: clips_in(results / "data/manifest.csv")),
+    "pack": ("mb_per_s", lambda results, job, _: (results / f"data/packed/{job}.npy").stat().st_size / 1e6),
+    "build_index": ("build_gflops", gflop_built),
+    "score": ("search_gflops", gflop_searched),
 }
 
 
@@ -85,10 +108,11 @@ def cpu_seconds(benchmark: Path) -> float:
     return total
 
 
-def measured_rates(results: Path, indexes: Collection[str]) -> dict[str, tuple[float, str]]:
+def measured_rates(results: Path, indexes: Collection[str], train_max: int) -> dict[str, tuple[float, str]]:
     """Rate -> work per second of CPU of earlier jobs, and where they ran.
 
     ``results``: the folder with a folder a data set. Jobs that are too short do not count, nor those of other ``indexes``.
+    ``train_max``: vectors that an index was trained on at most.
     """
     found = {}
     for rule, (rate, work_of) in WORK.items():
@@ -101,7 +125,11 @@ def measured_rates(results: Path, indexes: Collection[str]) -> dict[str, tuple[f
             wanted = rule in ("verify", "pack") or Path(job).name in indexes
             if took >= SHORTEST_JOB_S and wanted:
                 with suppress(FileNotFoundError):
-                    work, seconds, places = work + work_of(folder, job), seconds + took, places | {str(folder)}
+                    work, seconds, places = (
+                        work + work_of(folder, job, train_max),
+                        seconds + took,
+                        places | {str(folder)},
+                    )
         if work:
             found[rate] = work / seconds, f"measured: {work / seconds:,.4g} {rate} in {', '.join(sorted(places))}"
     return found

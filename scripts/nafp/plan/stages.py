@@ -11,7 +11,7 @@ from nafp.errors import UserError
 from nafp.methods import kind_of
 from nafp.model.encoders import encoder_of
 from nafp.model.shapes import head_parameters, image_shape
-from nafp.plan.rates import Rates, step_flops
+from nafp.plan.rates import USUAL_DIM, Rates, search_flops, step_flops
 from nafp.plan.songs import Songs
 from nafp.resources import MEMORY
 from nafp.search.types import index_type_of
@@ -22,7 +22,13 @@ RULES = {  # stage -> its rules
     "download": ("download", "fetch_test_ids"),
     "unpack": ("unpack", "remove_archive"),
     "train": ("train", "take_checkpoint"),
-    "fingerprint": ("fingerprint", "gather_fingerprints"),
+    "fingerprint": (
+        "import_pretrained",
+        "fingerprint",
+        "list_distractors",
+        "generate_distractors",
+        "gather_fingerprints",
+    ),
     "scoreboard": (
         *("make_table", "find_limits", "plot", "plot_scale", "plot_misses", "plot_similarity", "measure_scale"),
         *("extrapolate", "tabulate_beyond", "listen", "build_page", "scoreboard"),
@@ -72,9 +78,14 @@ class Work:
         return list(dict.fromkeys(cell.run for cell in self.cells if kind_of(cell.run).trained))
 
     @cached_property
-    def trained_cells(self) -> list[grid.CellKey]:
-        """Cells of these runs; what other methods cost is not known."""
-        return [cell for cell in self.cells if kind_of(cell.run).trained]
+    def searched_cells(self) -> list[grid.CellKey]:
+        """Cells of runs with fingerprints; what other methods cost is not known."""
+        return [cell for cell in self.cells if kind_of(cell.run).searched]
+
+    @cached_property
+    def searched_runs(self) -> list[str]:
+        """Runs with fingerprints, in the order of the cells."""
+        return list(dict.fromkeys(cell.run for cell in self.searched_cells))
 
     @property
     def clips(self) -> int:
@@ -108,15 +119,23 @@ class Work:
     @property
     def database(self) -> int:
         """Fingerprints in the database of a cell."""
-        return self.songs["dummy"].segments + self.songs["test"].segments
+        generated = dataset_of(self.config).get("generated")
+        distractors = Songs(generated["songs"], generated["seconds"]) if generated else self.songs["dummy"]
+        return distractors.segments + self.songs["test"].segments
 
     def query_sets(self, run: str) -> int:
         """Number of query sets that a run is asked."""
         return len({cell.query_set for cell in self.cells if cell.run == run})
 
     def fingerprints(self, run: str) -> int:
-        """Fingerprints made by a run: the database and its queries."""
-        return self.database + self.query_sets(run) * self.songs["test"].segments
+        """Fingerprints made by a run: of all songs, and of the queries."""
+        test = self.songs["test"].segments
+        return self.songs["dummy"].segments + test + self.query_sets(run) * test
+
+    def vectors(self, run: str) -> int:
+        """Fingerprints of a run that are kept: with those that are generated in place of the dummy songs'."""
+        generated = self.database - self.songs["test"].segments if dataset_of(self.config).get("generated") else 0
+        return self.fingerprints(run) + generated
 
     @property
     def queries(self) -> int:
@@ -134,7 +153,12 @@ class Work:
 
     def largest_vectors_mb(self) -> float:
         """MB of the largest database of fingerprints."""
-        return max((4 * grid.parse_run(run)["dim"] * self.database / 1e6 for run in self.runs), default=0.0)
+        return max((4 * dim_of(run) * self.database / 1e6 for run in self.searched_runs), default=0.0)
+
+
+def dim_of(run: str) -> int:
+    """Dimensions of a run's fingerprints; of those of others, as usual."""
+    return grid.parse_run(run).get("dim", USUAL_DIM)
 
 
 def memory_gb(rule: str, input_mb: float = 0.0) -> float:
@@ -203,11 +227,11 @@ def fingerprint(work: Work) -> Stage:
     shards = work.config["fingerprint"]["shards"]
     jobs_of = {split: count + (count > 1) for split, count in shards.items()}  # one more gathers them
     flops, disk_gb, jobs = 0.0, 0.0, 0
-    for run in work.runs:
-        fields = grid.parse_run(run)
-        sections = overlay.of_recipe(work.config, fields["recipe"])
-        flops += encoder_of(sections["model"]).flops(image_shape(sections["features"])) * work.fingerprints(run)
-        disk_gb += 4 * fields["dim"] * work.fingerprints(run) / 1e9
+    for run in work.searched_runs:
+        if not run.startswith("external="):  # of other people's weights, as if they were of the config's model
+            sections = overlay.of_recipe(work.config, grid.parse_run(run).get("recipe", "base"))
+            flops += encoder_of(sections["model"]).flops(image_shape(sections["features"])) * work.fingerprints(run)
+        disk_gb += 4 * dim_of(run) * work.vectors(run) / 1e9
         jobs += jobs_of["test_db"] + jobs_of["dummy"] + work.query_sets(run) * jobs_of["test_query"]
     shard_mb = max(work.songs["dummy"].megabytes / shards["dummy"], work.songs["test"].megabytes / shards["test_db"])
     return Stage(
@@ -222,28 +246,31 @@ def fingerprint(work: Work) -> Stage:
 
 def build_index(work: Work) -> Stage:
     """Build the indexes of every run, in which all its query sets are searched."""
-    disk_gb, built = 0.0, sorted({(cell.run, cell.index) for cell in work.trained_cells})
+    disk_gb, flops, built = 0.0, 0.0, sorted({(cell.run, cell.index) for cell in work.searched_cells})
+    trained = min(work.database - work.songs["test"].segments, work.config["search"]["train_max"])
     for run, index in built:
         index_type = index_type_of(index, work.config["indexes"][index])
-        disk_gb += index_type.bytes_per_vector(grid.parse_run(run)["dim"]) * work.database / 1e9
-    hours = len(built) * work.database / work.rates.vectors_per_s / 3600
+        disk_gb += index_type.bytes_per_vector(dim_of(run)) * work.database / 1e9
+        flops += index_type.build_flops(dim_of(run), work.database, trained)
+    hours = flops / (work.rates.build_gflops * 1e9) / 3600
     memory = memory_gb("build_index", work.largest_vectors_mb())
-    return Stage("build_index", len(built), 0.0, hours, disk_gb, memory, work.rates.sources["vectors_per_s"])
+    return Stage("build_index", len(built), 0.0, hours, disk_gb, memory, work.rates.sources["build_gflops"])
 
 
 def score(work: Work) -> Stage:
-    """Search for the queries of every cell; no search takes less time than one among 10,000 fingerprints."""
-    answers = len(work.trained_cells) * work.queries
-    hours = answers * max(work.database / 1e6, 0.01) / work.rates.queries_per_s / 3600
-    memory = memory_gb("score", work.largest_vectors_mb())
+    """Search for the queries of every cell."""
+    flops, segments = 0.0, min(work.queries * max(work.config["search"]["lengths"]), work.songs["test"].segments)
+    for cell in work.searched_cells:
+        index_type = index_type_of(cell.index, work.config["indexes"][cell.index])
+        flops += search_flops(index_type, dim_of(cell.run), work.database, segments)
     return Stage(
         "score",
-        len(work.trained_cells),
+        len(work.searched_cells),
         0.0,
-        hours,
-        answers * GB_PER_QUERY,
-        memory,
-        work.rates.sources["queries_per_s"],
+        flops / (work.rates.search_gflops * 1e9) / 3600,
+        len(work.searched_cells) * work.queries * GB_PER_QUERY,
+        memory_gb("score", work.largest_vectors_mb()),
+        work.rates.sources["search_gflops"],
     )
 
 

@@ -23,14 +23,23 @@ from nafp.grid import AXES, FILES, CellKey
 from nafp.methods import Trained
 
 _CELL = ["dataset", "run", "query_set", "epoch", "index", "protocol", "test_ids", "index_options"]
-_CELL += ["songs", "queries", "database_segments", "fingerprints", "seconds", "match", "hits"]
+_CELL += ["songs", "queries", "database_segments", "generated_segments", "fingerprints", "seconds", "match", "hits"]
 _OF_INDEX = ["build_s", "index_bytes", "memory_bytes", "ms_per_segment"]
 _COSTS = ["mrr", "ms_per_query", *_OF_INDEX, "recall_pct"]
 _COLUMNS = [*_CELL, "hit_rate_pct", *_COSTS, "answers"]
 MEASURED = {"run", "queries", "hits", "hit_rate_pct", *_COSTS, "answers"}
 OF_POOL = {"seeds", "runs", "seed_sd"}  # columns that `pool_seeds` adds
 # columns that are not fields of a configuration
-NO_FIELDS = {"match", "seconds", "database_segments", "fingerprints", "songs", "test_ids", "index_options"}
+NO_FIELDS = {
+    "match",
+    "seconds",
+    "database_segments",
+    "generated_segments",
+    "fingerprints",
+    "songs",
+    "test_ids",
+    "index_options",
+}
 OF_QUERIES = ("query_set", "snr_db")  # fields in which query sets differ
 
 
@@ -39,8 +48,8 @@ def load_cells(paths: Iterable[str | Path]) -> pd.DataFrame:
 
     Columns: dataset, run, the run's fields (aug, bsz, ...), query_set, snr_db if a cell has it (the level of its query
     set's noise counts as one of its fields), epoch, index, protocol, test_ids, index_options (as JSON), songs and queries
-    (their numbers), database_segments, fingerprints (of the database), seconds, match (of METRICS), hits, hit_rate_pct, mrr
-    (mean reciprocal rank of the right segment, on the rows of exact hits), ms_per_query, build_s (seconds), index_bytes (on
+    (their numbers), database_segments, generated_segments (of them), fingerprints (of the database), seconds, match
+    (of METRICS), hits, hit_rate_pct, mrr (mean reciprocal rank of the right segment, on the rows of exact hits), ms_per_query, build_s (seconds), index_bytes (on
     disk), memory_bytes, ms_per_segment, recall_pct (nearest neighbours found, percent), answers (the per-query table beside
     the cell). Raises UserError for a damaged file, ValueError for a malformed cell or one that is given twice.
     """
@@ -77,6 +86,7 @@ def _cell_rows(cell: Cell, path: str | Path) -> list[dict[str, Any]]:
         **{name: np.nan if getattr(cell, name) is None else getattr(cell, name) for name in _OF_INDEX},
         "recall_pct": 100 * cell.recall["nearest"] if cell.recall else np.nan,
         "database_segments": sum(cell.database.values()),
+        "generated_segments": cell.database.get("generated", 0),
         "fingerprints": cell.fingerprints or sum(cell.database.values()),
         "answers": table_beside(path),
     }

@@ -30,8 +30,8 @@ def caption(table: pd.DataFrame) -> str:
         }
         parts.append(
             f"Data set {names['dataset']}: {queries} queries in {songs} songs (protocol {names['protocol']}), database of {size} "
-            f"segments, epoch {names['epoch']}. Top-1 hit rate in % with its 95 % interval over {_sampled(done)}; bold: our best "
-            "per match."
+            f"segments{_generated(done)}, epoch {names['epoch']}. Top-1 hit rate in % with its 95 % interval over "
+            f"{_sampled(done)}; bold: our best per match."
         )
     parts += [metric.caption for name, metric in METRICS.items() if metric.caption and done["match"].eq(name).any()]
     if done["p"].notna().any():
@@ -64,6 +64,13 @@ def caption(table: pd.DataFrame) -> str:
 
 def _sampled(done: pd.DataFrame) -> str:
     return "songs and seeds" if done["seeds"].gt(1).any() else "songs"
+
+
+def _generated(done: pd.DataFrame) -> str:
+    """How many segments of the database no song has; nothing if all are of songs."""
+    if not done["generated_segments"].any():
+        return ""
+    return f", {_one_or_more(done['generated_segments'])} of them drawn from a model of the dummy songs"
 
 
 def _one_or_more(numbers: pd.Series) -> str:

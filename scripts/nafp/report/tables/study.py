@@ -47,7 +47,7 @@ COLUMNS = [
     ),
     *("paper_pct", "minus_paper", "rerun_pct", "minus_rerun", "baseline", "minus_baseline", "minus_baseline_low"),
     *("minus_baseline_high", "p", "p_holm", "versus", "best", *COSTS),
-    *("runs", "cells", "dataset", "protocol", "epoch", "database_segments"),
+    *("runs", "cells", "dataset", "protocol", "epoch", "database_segments", "generated_segments"),
 ]
 _INTEGERS = dict.fromkeys(["row", "N", "d", "seeds", "planned", "songs", "hits"], "Int64")
 _OWN_COLUMN = {"bsz", "dim", "index", *AXES}  # fields with a column of their own, or that are the method
@@ -189,7 +189,7 @@ def _measured(row: Mapping[str, Any], published: pd.DataFrame) -> dict[str, Any]
         **{"ms per segment": row["ms_per_segment"], "ms per query": row["ms_per_query"]},
         "build s per hour": row["build_s"] / row["database_segments"] * _SEGMENTS_PER_HOUR,
         "MB per hour": row["index_bytes"] / 1e6 / row["database_segments"] * _SEGMENTS_PER_HOUR,
-        **{name: row[name] for name in ("dataset", "protocol", "epoch", "database_segments")},
+        **{name: row[name] for name in ("dataset", "protocol", "epoch", "database_segments", "generated_segments")},
     }
 
 

@@ -59,6 +59,14 @@ class IndexType(ABC):
     def bytes_per_vector(self, dim: int) -> float:
         """Bytes on disk of a fingerprint of ``dim`` dimensions."""
 
+    def build_flops(self, dim: int, vectors: int, trained: int) -> float:
+        """FLOPs of adding ``vectors`` after training with ``trained`` ones, as of matrix products: slower ones count more."""
+        return 2.0 * dim * vectors  # they are read and checked
+
+    def search_flops(self, dim: int, vectors: int) -> float:
+        """FLOPs of comparing a segment with what the index looks at, among ``vectors`` fingerprints."""
+        return 2.0 * dim * vectors
+
     def stored_bytes(self, folder: Path) -> int | None:
         """Bytes on disk of the finished index in a folder; None if it lies on a server, which does not say."""
         return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())

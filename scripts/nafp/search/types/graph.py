@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     import faiss
 
 LINK_BYTES = 4
+VISITED = 100  # neighbours compared for each candidate, counted as of matrix products, which are several times as fast
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,12 @@ class Hnsw(FaissType):
 
     def bytes_per_vector(self, dim: int) -> float:
         return FLOAT_BYTES * dim + 2 * self.M * LINK_BYTES + 8  # the lowest level has twice M links
+
+    def build_flops(self, dim: int, vectors: int, trained: int) -> float:
+        return super().build_flops(dim, vectors, trained) * VISITED * self.efConstruction
+
+    def search_flops(self, dim: int, vectors: int) -> float:
+        return 2.0 * dim * VISITED * self.efSearch
 
     def description(self, dim: int, n_train: int) -> str:
         return f"HNSW{self.M},Flat"

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     import faiss
 
 VECTORS_PER_LIST = 39  # training vectors; with fewer Faiss warns that k-means is unreliable
+LIST_ITERATIONS = 10  # of k-means, by Faiss
 ID_BYTES = 8  # row number of a vector in its list
 GPU_MAX_NPROBE = 2048
 
@@ -22,6 +23,13 @@ class InvertedLists(FaissType):
 
     nlist: int = option(POSITIVE, "inverted lists")
     nprobe: int = option(POSITIVE, "lists that are searched")
+
+    def build_flops(self, dim: int, vectors: int, trained: int) -> float:
+        lists = min(self.nlist, max(1, trained // VECTORS_PER_LIST))
+        return super().build_flops(dim, vectors, trained) + 2.0 * dim * lists * (vectors + LIST_ITERATIONS * trained)
+
+    def search_flops(self, dim: int, vectors: int) -> float:
+        return 2.0 * dim * (self.nlist + min(self.nprobe / self.nlist, 1) * vectors)
 
     def lists(self, n_train: int) -> int:
         """``nlist``, or as many lists as the training vectors support (and says so)."""

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 K_FACTOR = {"type": "number", "minimum": 1}, "times k candidates are ranked again exactly"
 GPU_M = (1, 2, 3, 4, 8, 12, 16, 20, 24, 28, 32, 40, 48, 56, 64, 96)  # values of m that faiss.GpuIndexIVFPQ takes
+CODE_ITERATIONS, VECTORS_PER_VALUE = 25, 256  # of k-means, by Faiss
+SHORT_VECTORS = 8  # times as slow as a matrix product: distances of a piece's few dimensions (measured)
 GPU_SHARED_MEMORY = 49_152  # bytes of a block for lookup tables
 
 
@@ -33,12 +35,19 @@ def codes_of(m: int, dim: int) -> int:
 
 @dataclass(frozen=True)
 class ProductQuantizer(InvertedLists):
-    """Base of these types."""
+    """Base of these types; ``code_bits``: of a code."""
+
+    code_bits: ClassVar[int]
 
     m: int = option(POSITIVE, "codes of a fingerprint, at most one for each dimension (64 of 16 are 16); divides dim")
 
     def check(self, dim: int) -> None:
         codes_of(self.m, dim)
+
+    def build_flops(self, dim: int, vectors: int, trained: int) -> float:
+        values = 2**self.code_bits
+        encoded = vectors + CODE_ITERATIONS * min(trained, values * VECTORS_PER_VALUE)
+        return super().build_flops(dim, vectors, trained) + SHORT_VECTORS * 2.0 * dim * values * encoded
 
     def codes(self, dim: int) -> int:
         """``m`` codes, or one for each dimension if there are fewer (and says so)."""
@@ -53,6 +62,10 @@ class IvfPqBase(ProductQuantizer):
     """Base of the types whose codes have ``nbits``."""
 
     nbits: int = option({"type": "integer", "minimum": 1, "maximum": 12}, "bits of a code")
+
+    @property
+    def code_bits(self) -> int:
+        return self.nbits
 
     def bits(self, n_train: int) -> int:
         """``nbits``, or as many bits as there are training vectors for (and says so)."""
@@ -130,6 +143,7 @@ class IvfPqFastScan(ProductQuantizer):
 
     name: ClassVar[str] = "ivfpq-fastscan"
     min_training_vectors: ClassVar[int] = 16  # one for each value of a code
+    code_bits: ClassVar[int] = 4
 
     def bytes_per_vector(self, dim: int) -> float:
         return codes_of(self.m, dim) / 2 + ID_BYTES
