@@ -27,7 +27,7 @@ from nafp.report.figures.job import write
 from nafp.report.misses.replay import write_misses
 from nafp.report.page.charts import Shown
 from nafp.report.page.headline import headline, winner
-from nafp.report.page.page import Section, Top, render_page
+from nafp.report.page.page import Page, Section, Top
 from nafp.report.tables.cells import run_labels
 from nafp.report.tables.formats import to_latex, to_markdown
 from nafp.report.tables.published import load_published
@@ -70,7 +70,7 @@ def main() -> None:
         shown = sounds | {"names": run_labels(cells)}
         sections = [Section("table3", "All of it", table, figures)]
         top = Top(figures=headline(cells), winner=winner(cells))
-        page = render_page("Benchmark", top, sections, [], shown, misses=missed)
+        page = Page("Benchmark", top, sections, listening=shown, misses=missed).html()
         done = clock()
     times = (
         f"{done - began:.1f} s (tables {tabled - began:.1f}, plots {plotted - tabled:.1f}, page {done - plotted:.1f})"

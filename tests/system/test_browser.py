@@ -20,7 +20,7 @@ from nafp.report.page.charts import Shown
 from nafp.report.page.headline import headline
 from nafp.report.page.links import links_of
 from nafp.report.page.media import sound
-from nafp.report.page.page import Section, Top, render_page
+from nafp.report.page.page import Page, Section, Top
 from nafp.report.tables.cells import run_labels
 from nafp.report.tables.ladders import matrix_of
 from nafp.report.tables.published import load_published
@@ -80,7 +80,7 @@ def page(tmp_path_factory):
     replay = made_up_replay(folder / "e", {"files": 0.4, "noise_m5": 0.1}, titles=HOSTILE)
     write_misses(replay, folder / "misses.json", folder / "songs.csv", threads=1)
     missed = json.loads((folder / "misses.json").read_text()) | {"names": {FULL: HOSTILE[2], NONE: HOSTILE[1]}}
-    html = render_page(
+    html = Page(
         HOSTILE[0],
         Top(figures=headline(cells)),
         sections,
@@ -91,7 +91,7 @@ def page(tmp_path_factory):
         links=links_of(cells, run_labels(cells), folder / "a", folder),
         legend={"column": {"N": HOSTILE[1]}, "aug": {"none": HOSTILE[0]}, "index": {"l2": "exact search"}},
         misses=missed,
-    )
+    ).html()
     (folder / "index.html").write_text(html, encoding="utf-8")
     return folder / "index.html"
 
@@ -341,6 +341,9 @@ def test_every_chart_is_drawn_once(fresh):
     count = "return [...document.querySelectorAll('[data-chart]')].map((e) => e.querySelectorAll(arguments[0]).length)"
     counts = fresh.execute_script(count, "svg")
     assert counts == [1] * CHARTS
+    labels = "return [...document.querySelectorAll('[data-chart]')].map((e) => e.getAttribute('aria-label'))"
+    said = [label.split("?")[0] for label in fresh.execute_script(labels)]
+    assert said == [*(f"Figure {i}" for i in (*range(4), *range(5))), *(f"Chart {i}" for i in range(3))]
     marks = fresh.execute_script(
         "return [...document.querySelectorAll('[data-chart]')].map((e) => e.querySelectorAll('.role-mark > *').length)"
     )
@@ -413,6 +416,37 @@ def test_the_wheel_scrolls_the_page_and_zooms_with_ctrl_alone(fresh):
             mouse(fresh, kind, place, button="left", clickCount=count)
     settled(fresh)
     assert axis_labels(fresh, 0) == before
+
+
+def fingers(browser, kind, *places):
+    points = [{"x": x, "y": y, "id": number} for number, (x, y) in enumerate(places)]
+    browser.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+
+def test_two_fingers_zoom_and_one_scrolls_the_page(fresh):
+    fresh.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": True, "maxTouchPoints": 2})
+    before = axis_labels(fresh, 0)
+    x, y = middle(fresh, '[data-chart="0"] svg')
+    y -= 60
+    at = fresh.execute_script("return scrollY")
+    for apart in (20, 30, 40, 50):
+        fingers(fresh, "touchStart" if apart == 20 else "touchMove", (x - apart, y), (x + apart, y))
+    fingers(fresh, "touchEnd")
+    settled(fresh)
+    assert axis_labels(fresh, 0) != before
+    assert fresh.execute_script("return [scrollY, visualViewport.scale]") == [at, 1]
+    for apart in (50, 40, 30, 20):
+        fingers(fresh, "touchStart" if apart == 50 else "touchMove", (x - apart, y), (x + apart, y))
+    fingers(fresh, "touchEnd")
+    settled(fresh)
+    assert axis_labels(fresh, 0) == before
+    for up in (0, 40, 80, 120):
+        fingers(fresh, "touchMove" if up else "touchStart", (x, y - up))
+    fingers(fresh, "touchEnd")
+    settled(fresh)
+    assert fresh.execute_script("return scrollY") > at
+    assert axis_labels(fresh, 0) == before
+    fresh.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": False})
 
 
 def test_a_chart_is_shown_in_its_whole_size(fresh):

@@ -8,7 +8,7 @@ from replays import FULL, NONE, made_up_replay
 
 from nafp.report.misses.kinds import KINDS
 from nafp.report.misses.replay import write_misses
-from nafp.report.page.page import Top, render_page
+from nafp.report.page.page import Page
 
 pytestmark = needs_browser
 
@@ -20,7 +20,7 @@ def page(tmp_path_factory):
     replay = made_up_replay(folder, {"files": 0.4, "noise_m5": 0.1}, titles=HOSTILE)
     write_misses(replay, folder / "misses.json", folder / "songs.csv", threads=1)
     missed = json.loads((folder / "misses.json").read_text()) | {"names": {FULL: HOSTILE[2], NONE: HOSTILE[1]}}
-    (folder / "index.html").write_text(render_page("Misses", Top(), [], misses=missed), encoding="utf-8")
+    (folder / "index.html").write_text(Page("Misses", misses=missed).html(), encoding="utf-8")
     return folder / "index.html"
 
 

@@ -8,7 +8,8 @@ from compared import write_results
 from nafp.grid import run_name
 from nafp.report.page.comparison import render_comparison
 from nafp.report.page.made import jobs_table
-from nafp.report.page.page import Top, render_page
+from nafp.report.page.page import Page
+from nafp.report.tables.cells import read_cells
 from nafp.report.tables.comparison import line_up, read_boards
 
 pytestmark = needs_browser
@@ -37,7 +38,7 @@ def pages(tmp_path_factory):
         made = {"index": facts(), "search": job}
         cells.append(write_cell(folder / "jobs/scores", {"seed": i}, queries=20, provenance=made))
         write_run(folder / "jobs", run_name(FIELDS | {"seed": i}), [facts(device="NVIDIA H100 80GB HBM3")])
-    shown["jobs"] = render_page("Jobs", Top(), [], made=jobs_table(cells, {}, folder / "benchmarks"))
+    shown["jobs"] = Page("Jobs", made=jobs_table(read_cells(cells), {}, folder / "benchmarks")).html()
     paths = {name: folder / f"{name}.html" for name in shown}
     for name, html in shown.items():
         paths[name].write_text(html, encoding="utf-8")

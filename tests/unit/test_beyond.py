@@ -9,7 +9,7 @@ from test_page import HOSTILE, Reader
 
 from nafp.evaluation.extremes import CHECKED, EXTREMES, GENERATED, PREDICTED, TREND
 from nafp.report.page.beyond import beyond_of
-from nafp.report.page.page import Top, render_page
+from nafp.report.page.page import Page
 from nafp.report.tables.beyond import Beyond, size_text, to_markdown
 from nafp.report.tables.job import read_beyond, write_beyond
 
@@ -40,10 +40,10 @@ def test_the_sentences():
         "interval 6 of 9 times; the trend was 2.3 points off on average, inside the 95 % interval 6 of 9 times."
     )
     assert parted == (
-        "The intervals of extreme values and trend part from 1 million segments on (1, 2, 10 s): there the data do not say "
-        "which is right."
+        "From 1 million segments on (queries of 1, 2, 10 s), the intervals of extreme values and trend do not overlap: the "
+        "data do not say which is right."
     )
-    assert Beyond(made_up(drop=5)).says[1] == "Nowhere do the intervals of extreme values and trend part."
+    assert Beyond(made_up(drop=5)).says[1] == "The intervals of extreme values and trend overlap at every size."
     assert Beyond(made_up(methods=[EXTREMES])).says[1:] == []
 
 
@@ -74,11 +74,11 @@ def test_too_few_songs(tmp_path):
     assert "too few songs" in (tmp_path / "beyond.md").read_text()
     empty = read_beyond(tmp_path / "beyond.csv")
     assert beyond_of(empty) == {} and beyond_of(None) == {}
-    assert 'id="beyond"' not in render_page("t", Top(), [], beyond=empty)
+    assert 'id="beyond"' not in Page("t", beyond=empty).html()
 
 
 def test_the_page_shows_the_shortest_and_the_longest_queries():
-    page = Reader(render_page("title", Top(), [], beyond=Beyond(made_up())))
+    page = Reader(Page("title", beyond=Beyond(made_up())).html())
     assert ("a", "href", "#beyond") in page.attributes and ("section", "id", "beyond") in page.attributes
     assert page.tags.count("table") == 2
     words = re.sub(r"\s+", " ", page.text.replace("\u00a0", " "))
@@ -101,12 +101,12 @@ def test_generated_songs_end_where_they_were_generated():
     assert "generated songs were 2.3 points off" in found.says[0]
     assert found.says[1] == "The best of the generated songs scored 0.050 below that of as many held-out songs."
     assert "| 1 s | generated songs | 90.0 (82–96) | 85.0 (77–91) | – |" in to_markdown(found)
-    words = " ".join(Reader(render_page("title", Top(), [], beyond=found)).text.split())
+    words = " ".join(Reader(Page("title", beyond=found).html()).text.split())
     assert "generated songs 90.0 82–96 85.0 77–91 –" in words
 
 
 def test_hostile_names_of_indexes_stay_text():
-    page = render_page("title", Top(), [], beyond=Beyond(made_up(names=HOSTILE)))
+    page = Page("title", beyond=Beyond(made_up(names=HOSTILE))).html()
     reader = Reader(page)
     assert all(name in reader.text for name in HOSTILE)
     assert "script" not in reader.tags[: reader.tags.index("main")] and reader.tags.count("script") == 1

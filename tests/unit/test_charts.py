@@ -18,7 +18,8 @@ from nafp.report.figures import charts, colour, curves, misses, pareto, plots, s
 from nafp.report.figures.differences import differences_over_length
 from nafp.report.figures.job import Look, draw_learning, draw_study
 from nafp.report.page.charts import Charts, Shown, library, script_json
-from nafp.report.page.page import Section, Top, render_page
+from nafp.report.page.job import figure_of
+from nafp.report.page.page import Page, Section, Top
 from nafp.report.tables.cells import load_cells
 from nafp.report.tables.ladders import matrix_of
 from nafp.report.tables.published import load_published
@@ -87,7 +88,7 @@ def test_open_set_curves_are_those_counted_again(grid):
     paths, cells, _ = grid
     chart = charts.chart_of(curves.right_over_false_accepts(cells, ["aug", "bsz"]))
     curve = [row for row in rows_in(chart) if (row["c"], row["l"]) == ("aug none, N=60", "queries of 1 s")]
-    rates = 100 * openset.mean_hit_rates([table_beside(paths[3])], 1, curves.FALSE_ACCEPTS)
+    rates = 100 * openset.mean_hit_rates(openset.of_length([table_beside(paths[3])], 1), curves.FALSE_ACCEPTS)
     at = np.searchsorted([row["x"] for row in curve], 100 * curves.FALSE_ACCEPTS * (1 + 1e-5), side="right") - 1
     np.testing.assert_allclose([curve[i]["y"] for i in at], rates, rtol=1e-5)  # level between the points that are kept
     assert len(curve) < len(rates) / 2
@@ -95,6 +96,11 @@ def test_open_set_curves_are_those_counted_again(grid):
     passed = hits["top1_song"] & (hits["score1"] > passed_by_few(hits["other_score"]))
     (usual,) = np.flatnonzero(np.isclose(curves.FALSE_ACCEPTS, openset.FALSE_ACCEPTS))
     assert rates[usual] == pytest.approx(100 * passed.mean())
+    again = recounted([table_beside(paths[3])], "open set", 1, ROWS_A_SONG)
+    row = curve[at[usual]]
+    assert again["said"].startswith(f"{row['y']:.2f} % of 300 queries of 1 s in 40 songs")
+    assert row["n"] == "300 queries in 40 songs"
+    assert all(one["low"] <= one["y"] <= one["high"] for one in curve)
 
 
 def test_curves_on_one_another_are_differences_to_the_baseline(alike, grid):
@@ -317,13 +323,16 @@ def test_the_job_writes_a_chart_beside_the_pictures(alike, tmp_path):
     chart = json.loads(svg.with_suffix(".vl.json").read_text(encoding="utf-8"))
     assert chart["title"]["text"] == "difference to type0, points"
     assert chart == json.loads(json.dumps(charts.chart_of(differences_over_length(cells, ["index"], table))))
+    assert figure_of("hit_rate", svg).caption.startswith("Do they differ?")  # which has no dashed curves
+    draw_study("hit_rate", study, paths[:2], tmp_path / "index_types.csv", PUBLISHED, Look([], 1), svg)
+    assert figure_of("hit_rate", svg).caption.startswith("How much audio does a query need?")
 
 
 # ---------------------------------------------------------------- on the page
 
 
 def page_with(cells, figures):
-    return render_page("T", Top(), [Section("table3", "?", tabulated([], Study("empty"))[1], figures)])
+    return Page("T", Top(), [Section("table3", "?", tabulated([], Study("empty"))[1], figures)]).html()
 
 
 def test_the_page_holds_library_and_charts_once(grid, hostile):

@@ -14,11 +14,11 @@ from nafp.evaluation.cell import table_beside
 from nafp.grid import CellKey, run_name
 from nafp.report.page.done import what_was_done
 from nafp.report.page.headline import headline, winner
-from nafp.report.tables.cells import load_cells
+from nafp.report.tables.cells import load_cells, read_cells
 
 SIZES = (60, 120, 240)
 SAID = re.compile(
-    r"The best configuration, (N=\d+), finds ([0-9.]+) points more than the (default|second best), (N=\d+) at 1 s: "
+    r"The best configuration \((N=\d+)\) finds ([0-9.]+) points more than the (default|second best) \((N=\d+)\) at 1 s: "
     r"(significant|not significant) \(95 % (−?[0-9.]+) to (−?[0-9.]+), 40 songs, (one seed|2 seeds)"
     r"(; corrected for 2 comparisons)?\)\."
 )
@@ -46,11 +46,12 @@ def test_the_winner_is_tested_against_the_default_or_the_next(grid, default):
     first, second, _ = sorted(SIZES, key=lambda bsz: -rate_of(grid[bsz]))
     key = CellKey(run_name(FIELDS | {"bsz": default}), "l2") if default else None
     said = winner(cells, key)
-    won, by, role, other, word, low, high, _, corrected = SAID.fullmatch(said.replace(", the default,", ",")).groups()
+    shorter = re.sub(r", the default (\(.*?\)),", r" \1", said)
+    won, by, role, other, word, low, high, _, corrected = SAID.fullmatch(shorter).groups()
     theirs = default if default and default != first else second
     assert (won, other, corrected is not None) == (f"N={first}", f"N={theirs}", True)
     assert (role == "default") == (default not in (None, first))
-    assert (", the default, N" in said) == (default == first)
+    assert (", the default (N" in said) == (default == first)
     mean, variance, freedom = apart(songs_of(grid[first]), songs_of(grid[theirs]))
     half = student.ppf(1 - 0.05 / 4, freedom) * math.sqrt(variance)
     stated = [float(text.replace("−", "-")) for text in (by, low, high)]
@@ -93,7 +94,7 @@ def test_what_was_done_is_counted(tmp_path):
     (tmp_path / "benchmarks/train").mkdir(parents=True)
     for name, seconds in (("a", 200), ("b", 100)):
         (tmp_path / f"benchmarks/train/{name}.tsv").write_text(f"s\th:m:s\n{seconds}\t0\n")
-    said = what_was_done(paths, tmp_path / "verification.json", tmp_path / "benchmarks")
+    said = what_was_done(read_cells(paths), tmp_path / "verification.json", tmp_path / "benchmarks")
     assert said == (
         "2 models trained for 3 to 5 epochs on 12 h of music, 1 other method, 5 evaluations in a database of 2.5 h; "
         "5 min of jobs, on Xeon (4 cores), H100."
@@ -101,7 +102,7 @@ def test_what_was_done_is_counted(tmp_path):
 
 
 def test_what_was_done_where_little_is_known(tmp_path):
-    assert what_was_done([], tmp_path / "no.json", tmp_path) == ""
+    assert what_was_done(read_cells([]), tmp_path / "no.json", tmp_path) == ""
     path = write_cell(tmp_path / "scores", {}, queries=60, provenance=None)
-    said = what_was_done([path], tmp_path / "no.json", tmp_path / "no benchmarks")
+    said = what_was_done(read_cells([path]), tmp_path / "no.json", tmp_path / "no benchmarks")
     assert said == "1 model trained for an unknown number of epochs, 1 evaluation."

@@ -19,7 +19,7 @@ from nafp.report.figures import ladders as figures
 from nafp.report.figures import plots, trends
 from nafp.report.page import listening
 from nafp.report.page.heat import read_matrix
-from nafp.report.page.page import Section, Top, render_page
+from nafp.report.page.page import Page, Section, Top
 from nafp.report.tables.cells import load_cells
 from nafp.report.tables.job import write_limits
 from nafp.report.tables.ladders import crossings, matrix_of, sentence
@@ -269,7 +269,7 @@ class Panels(HTMLParser):
 def page_of(paths, study, matrix, sounds=None) -> Panels:
     _, table = tabulated(paths, study)
     section = Section("robustness", study.question, table, (), matrix)
-    return Panels(render_page("Robust", Top(), [section], listening={"ladders": sounds or {}}))
+    return Panels(Page("Robust", Top(), [section], listening={"ladders": sounds or {}}).html())
 
 
 def test_every_number_of_the_page_is_that_of_its_queries(made, tmp_path):

@@ -10,7 +10,7 @@ from nafp.evaluation.cell import Cell
 from nafp.grid import run_name
 from nafp.report.page.legend import legend
 from nafp.report.page.links import links_of, tensorboard_command
-from nafp.report.page.page import Section, Top, render_page
+from nafp.report.page.page import Page, Section, Top
 from nafp.report.tables.cells import load_cells, run_labels
 from nafp.report.tables.study import Study
 from nafp.search.types import what_it_is
@@ -50,7 +50,7 @@ def test_every_link_of_a_page_names_a_file(tmp_path):
     board.mkdir()
     cells, table = tabulated([*paths, *sets], Study("sizes", ["bsz", "query_set"], "?"))
     links = links_of(cells, run_labels(cells), results, board)
-    page = Links(render_page("T", Top(), [Section("sizes", "?", table)], links=links))
+    page = Links(Page("T", Top(), [Section("sizes", "?", table)], links=links).html())
 
     files = [unquote(address) for address in page.addresses if not address.startswith("#")]
     for file in files:

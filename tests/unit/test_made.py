@@ -11,8 +11,8 @@ from nafp.evaluation.cell import Cell, table_beside
 from nafp.grid import run_name
 from nafp.report.page import provenance
 from nafp.report.page.made import Made, jobs_table
-from nafp.report.page.page import Top, render_page
-from nafp.report.tables.cells import load_cells, run_labels
+from nafp.report.page.page import Page
+from nafp.report.tables.cells import load_cells, read_cells, run_labels
 
 RUN = run_name(FIELDS)
 
@@ -25,7 +25,7 @@ def made_of(folder: Path, made: list[dict], jobs: list[dict] | None) -> Made:
     ]
     if jobs:
         write_run(folder, RUN, jobs)
-    return jobs_table(paths, run_labels(load_cells(paths)), folder / "benchmarks")
+    return jobs_table(read_cells(paths), run_labels(load_cells(paths)), folder / "benchmarks")
 
 
 def shown(made: Made, stage: str, column: str) -> dict[str, str]:
@@ -55,7 +55,7 @@ def test_where_jobs_differ(tmp_path):
     assert set(shown(made, "index", "commit").values()) == set(shown(made, "training", "commit").values())
     assert made.differences.startswith("not all were made alike (search: commit, processor, numpy); times of")
     assert made.common == {"threads": "2"}
-    html = render_page("T", Top(), [], made=made)
+    html = Page("T", made=made).html()
     assert '<span class="apart">abc, with changes</span>' in html
     assert html.count('class="apart"') == 3
 
@@ -90,7 +90,7 @@ def test_a_training_that_several_jobs_did(tmp_path):
 
 def test_cells_from_before_this_was_recorded(tmp_path):
     path = write_cell(tmp_path / "scores", {})
-    made = jobs_table([path], {}, tmp_path)
+    made = jobs_table(read_cells([path]), {}, tmp_path)
     assert made.differences == "not known: some were made before this was recorded"
     assert [block.source for block in made.plan.blocks] == ["training", "index", "search"]
     for stage, job in (("training", RUN), ("index", f"{RUN}, l2"), ("search", f"{RUN}, l2")):
@@ -109,7 +109,8 @@ def test_a_job_not_recorded_among_others(tmp_path):
 @pytest.fixture
 def timed(tmp_path):
     """Cells of a trained run, with another query set, and of a method, and Snakemake's times of their jobs."""
-    scores = tmp_path / "scores"
+    results = tmp_path / "scores/demo"  # the nearest folder scores is that of the results
+    scores = results / "scores"
     cells = [scores / RUN / "epoch=best/l2.json", scores / RUN / "epoch=best/queries=loud/l2.json"]
     cells.append(scores / "method=marks/answers.json")
     table_of = write_cell(tmp_path / "made", {}, queries=50)
@@ -123,16 +124,16 @@ def timed(tmp_path):
     jobs = {f"train/{RUN}": 100, f"build_index/{RUN}/epoch=best/l2": 20, f"score/{RUN}/epoch=best/l2": 3}
     jobs |= {f"score/{RUN}/epoch=best/queries=loud/l2": 4, "answer/marks/answers": 5}
     for name, seconds in jobs.items():
-        path = tmp_path / "benchmarks" / f"{name}.tsv"
+        path = results / "benchmarks" / f"{name}.tsv"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"s\th:m:s\n{seconds}\t0:00:00\n{seconds + 1}\t0:00:00\n")
-    return cells, tmp_path / "benchmarks"
+    return cells, results / "benchmarks"
 
 
 def test_seconds_are_those_of_snakemake(timed):
     cells, benchmarks = timed
     assert Cell.read(cells[2]).run == "method=marks"
-    made = jobs_table(cells, {RUN: "full"}, benchmarks)
+    made = jobs_table(read_cells(cells), {RUN: "full"}, benchmarks)
     assert shown(made, "training", "seconds") == {"full": "100.5"}
     assert shown(made, "index", "seconds") == {"full, l2": "20.5"}  # one index, whatever it is asked
     expected = {"full, l2": "3.5", "full, l2, queries loud": "4.5", "method=marks": "5.5"}
@@ -156,12 +157,12 @@ def test_a_damaged_file_of_times_is_named(timed):
     cells, benchmarks = timed
     (benchmarks / f"train/{RUN}.tsv").write_bytes(b"")
     with pytest.raises(UserError, match=f"{RUN}.tsv: cannot be read, it is damaged or missing"):
-        jobs_table(cells, {}, benchmarks)
+        jobs_table(read_cells(cells), {}, benchmarks)
 
 
 def test_many_jobs_are_folded_and_none_is_left_out(tmp_path):
     few, many = made_of(tmp_path / "few", [facts()] * 3, [facts()]), made_of(tmp_path / "many", [facts()] * 20, None)
-    assert "<details><summary>41 jobs</summary>" in render_page("T", Top(), [], made=many)
-    page = render_page("T", Top(), [], made=few)
+    assert "<details><summary>41 jobs</summary>" in Page("T", made=many).html()
+    page = Page("T", made=few).html()
     assert "<summary>" not in page
     assert all(f"{RUN}, index{i}" in page for i in range(3))

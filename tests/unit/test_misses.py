@@ -33,7 +33,7 @@ from nafp.report.misses import choice, sounds
 from nafp.report.misses.kinds import KINDS
 from nafp.report.misses.replay import SONGS_SHOWN, write_misses
 from nafp.report.page.misses import NARROW, missed_of
-from nafp.report.page.page import Top, render_page
+from nafp.report.page.page import Page
 from nafp.report.songs import Songs, cut
 
 DUMMY_ROWS = 3 * ROWS_A_SONG
@@ -176,7 +176,7 @@ def test_of_a_run_that_finds_all_the_narrowest_hits_are_heard(tmp_path):
     np.testing.assert_allclose(found, lead, atol=1e-4)
     page = missed_of(shown)
     assert page["kinds"] == [NARROW] and "before the next" in page["queries"][0]["why"]
-    text = render_page("T", Top(), [], misses=shown)
+    text = Page("T", misses=shown).html()
     assert (
         "0 of 66 missed" in text
         and f"{FULL} finds all queries of 1&nbsp;s; these 12 by the smallest margins.\nPictures" in text
@@ -228,7 +228,7 @@ def test_queries_of_unknown_places_are_judged_by_song(raw_sounds, tmp_path):
         else:
             assert query["right"] == {} and query["rank"] is None
     assert any(query["right"] for query in shown["queries"]) and any(not query["right"] for query in shown["queries"])
-    page = render_page("T", Top(), [], misses=shown)
+    page = Page("T", misses=shown).html()
     assert "is not known." in page and "of a recording" in page and "the best of the right song" in page
 
 
@@ -237,7 +237,7 @@ def test_methods_without_a_network_are_heard_too(tmp_path):
     shown, table = written(made_up_replay(tmp_path, {"files": 0.3}, runs=runs, seen=False), tmp_path)
     assert shown["runs"] == runs and set(table["run"]) == set(runs)
     assert len(shown["queries"]) == 12
-    text = render_page("T", Top(), [], misses=shown)
+    text = Page("T", misses=shown).html()
     assert "missed by external=theirs too" in text and "since this run has no encoder here" in text
 
 
@@ -255,7 +255,7 @@ def test_the_pictures_of_weights_of_others_are_as_these_say(tmp_path, monkeypatc
 def test_without_any_cell_that_is_said(tmp_path):
     shown, table = written(replace(made_up_replay(tmp_path), sets=[]), tmp_path)
     assert table.empty and shown["queries"] == []
-    page = render_page("T", Top(), [], misses=shown)
+    page = Page("T", misses=shown).html()
     assert "Nothing to hear: no run has answered queries yet." in page
     assert 'id="songs"' not in page
 
@@ -303,7 +303,7 @@ def test_the_page_has_the_hardest_of_many_songs(tmp_path):
     titles = [f"t{i}" for i in range(SONGS_SHOWN + 5)]
     shown, table = written(made_up_replay(tmp_path, {"files": 0.6}, runs=[FULL], titles=titles), tmp_path)
     assert table["song"].nunique() == len(titles)
-    page = render_page("T", Top(), [], misses=shown)
+    page = Page("T", misses=shown).html()
     assert f"The {SONGS_SHOWN} hardest of {len(titles)} songs" in page
     rates = [float(rate) for rate in re.findall(r'<td class="rate" data-value="([\d.]+)">', page)][::2]
     assert len(rates) == SONGS_SHOWN and rates == sorted(rates)

@@ -116,30 +116,43 @@ def draw_songs(rng, songs, queries):
 
 @pytest.mark.parametrize("shape", [(60, 10), (200, 5)])
 def test_the_interval_covers_the_truth_with_the_threshold_unknown(tmp_path, shape):
-    rng = np.random.default_rng(3)
-    many = draw_songs(rng, 40_000, 5)
-    truth, covered, fixed = with_open_set(many)["open_set"].mean(), [], []
-    for i in range(200):
-        table = with_open_set(draw_songs(rng, *shape))
-        table.to_parquet(tmp_path / f"{i}.parquet")
-        (sampled,) = openset.intervals([tmp_path / f"{i}.parquet"])
+    rng, shares = np.random.default_rng(3), np.array([openset.FALSE_ACCEPTS, 0.1])
+    path, covered, fixed = tmp_path / "a.parquet", [], []
+
+    def drawn(songs, queries):
+        table = draw_songs(rng, songs, queries)
+        table.to_parquet(path)
+        return with_open_set(table), openset.of_length([path], 1)
+
+    truth = openset.hit_rates(drawn(40_000, 5)[1][0], shares)
+    for _ in range(200):
+        table, scores = drawn(*shape)
+        low, high = openset.interval(scores, shares)
         of_songs = table.groupby("song")["open_set"].sum().to_numpy()
         at_threshold = clustered_interval(of_songs[None], np.full(*shape))
-        covered.append(min(sampled[0], at_threshold[0]) <= truth <= max(sampled[1], at_threshold[1]))
-        fixed.append(at_threshold[0] <= truth <= at_threshold[1])
-    assert 0.92 <= np.mean(covered) <= 0.99
+        covered.append((low <= truth) & (truth <= high))
+        fixed.append(at_threshold[0] <= truth[0] <= at_threshold[1])
+    assert all(0.92 <= rate <= 0.99 for rate in np.mean(covered, axis=0))
     assert np.mean(fixed) < 0.85  # if the threshold were taken as known
 
 
-def test_cells_show_it_with_an_interval_that_holds_both_kinds_of_chance(tmp_path):
+def test_intervals_at_many_shares_are_those_at_each(tmp_path):
+    made_up_hits(600, 0.3, 0).to_parquet(tmp_path / "a.hits.parquet")
+    scores, shares = openset.of_length([tmp_path / "a.hits.parquet"], 2), np.geomspace(0.001, 1, 13)
+    together = openset.interval(scores, shares)
+    alone = [openset.interval(scores, shares[i : i + 1])[:, 0] for i in range(len(shares))]
+    np.testing.assert_allclose(together.T, alone, rtol=1e-12)
+    rates = openset.hit_rates(scores[0], shares)
+    assert ((together[0] <= rates) & (rates <= together[1])).all()
+
+
+def test_cells_show_it_with_its_interval(tmp_path):
     cells = load_cells(write_grid(tmp_path, [{"seed": 0}, {"seed": 1}], ["l2"]))
     pooled = with_intervals(pool_seeds(cells))
     rows = pooled[pooled["match"] == "open set"]
     assert len(rows) == 6
     assert ((rows["low_pct"] <= rows["hit_rate_pct"]) & (rows["hit_rate_pct"] <= rows["high_pct"])).all()
-    sampled = 100 * openset.intervals(rows["answers"].iloc[0])
-    assert (rows["low_pct"].to_numpy() <= sampled[:, 0] + 1e-9).all()
-    assert (rows["high_pct"].to_numpy() >= sampled[:, 1] - 1e-9).all()
+    np.testing.assert_array_equal(rows[["low_pct", "high_pct"]], 100 * openset.intervals(rows["answers"].iloc[0]))
 
 
 def test_the_picture_is_drawn_the_same_every_time(tmp_path):

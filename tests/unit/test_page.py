@@ -23,7 +23,7 @@ from nafp.report.misses import kinds
 from nafp.report.page import listening, media, provenance
 from nafp.report.page import page as page_module
 from nafp.report.page.headline import headline
-from nafp.report.page.page import ORIGINS, Section, Top, render_page
+from nafp.report.page.page import ORIGINS, Page, Section, Top
 from nafp.report.tables.cells import load_cells
 from nafp.report.tables.published import load_published
 from nafp.report.tables.study import Study
@@ -234,15 +234,14 @@ def test_the_page_shows_numbers_blocks_and_figures(made):
     cells, first = made(indexes=("ivfpq",), figures=[("One", SVG), ("Two", SVG)])
     _, second = made(indexes=("ivfpq",), name="index_types")
     origin = {"packages": {"torch": "2.11.0"}, "seeds": [0, 1]}
-    html = render_page(
+    html = Page(
         "Scoreboard",
         Top(figures=headline(cells)),
         [first, second],
         [("Three", SVG)],
-        None,
-        origin,
-        "2 cells are missing.",
-    )
+        provenance=origin,
+        state="2 cells are missing.",
+    ).html()
     reader = Reader(html)
     for words in (
         "Scoreboard",
@@ -280,7 +279,7 @@ def test_names_from_data_are_escaped_everywhere(made):
     queries = [{"song": name, "at_s": 0, "original": "m", "heard": heard} for name in HOSTILE]
     shown = {"media": stored, "queries": queries, "steps": steps, "names": {}}
     origin = {name: {name: [name]} for name in HOSTILE}
-    reader = Reader(render_page(HOSTILE[0], top, sections, [], shown, origin, HOSTILE[0]))
+    reader = Reader(Page(HOSTILE[0], top, sections, [], shown, origin, HOSTILE[0]).html())
     assert reader.tags.count("script") == 1  # the page's own
     assert not any(name.startswith("on") for _, name, _ in reader.attributes)
     pictures = len(sections) + len(queries) * (2 + len(answers)) + len(steps)
@@ -291,7 +290,7 @@ def test_names_from_data_are_escaped_everywhere(made):
 
 def test_the_page_fetches_nothing(made):
     section = made(figures=[("c", "<svg/>")])[1]
-    html = render_page("T", Top(), [section], [], None, {"url": "https://example.org"})
+    html = Page("T", Top(), [section], provenance={"url": "https://example.org"}).html()
     addresses = [one for one in Reader(html).attributes if one[1] in ("src", "href", "srcset", "action", "data")]
     links = [value for tag, _, value in addresses if tag == "a"]
     fetched = [value for tag, _, value in addresses if tag != "a"]
@@ -323,7 +322,7 @@ def test_what_the_check_of_the_data_set_found(tmp_path):
     many = said(warnings=[f"{i}.wav: truncated" for i in range(25)])
     assert many["verification"].startswith("passed with 25 warnings: ")
     assert (len(many["warnings"]), many["warnings"][21]) == (21, "and 5 more")
-    assert "24.wav" not in Reader(render_page("T", Top(), [], provenance={"data": many})).text
+    assert "24.wav" not in Reader(Page("T", provenance={"data": many}).html()).text
     assert provenance.data(tmp_path / "none.json") == {"verification": "has not run yet"}
 
 
@@ -340,13 +339,13 @@ def test_times_per_stage_are_said_as_people_say_them(tmp_path):
 
 
 def test_the_page_says_why_there_is_nothing_to_hear(made):
-    reader = Reader(render_page("T", Top(), [made()[1]], listening={"note": "no run has finished yet"}))
+    reader = Reader(Page("T", Top(), [made()[1]], listening={"note": "no run has finished yet"}).html())
     assert "Nothing to hear: no run has finished yet." in reader.text
 
 
 def test_a_page_without_any_cell_still_renders():
     _, table = tabulated([], Study("indexes"))
-    assert "No cell of this study" in Reader(render_page("Empty", Top(), [Section("indexes", "?", table)])).text
+    assert "No cell of this study" in Reader(Page("Empty", Top(), [Section("indexes", "?", table)]).html()).text
 
 
 def test_every_number_on_the_page_is_one_of_the_per_query_tables(tmp_path):
@@ -363,7 +362,7 @@ def test_every_number_on_the_page_is_one_of_the_per_query_tables(tmp_path):
         cells, table = tabulated(paths, study)
         sections.append(Section(name, "?", table))
         expected[f"{name}-table"] = groups
-    page = render_page("T", Top(figures=headline(load_cells(plain))), sections)
+    page = Page("T", Top(figures=headline(load_cells(plain))), sections).html()
     counted = [check_table(page, table, groups, LENGTHS, ROWS_A_SONG, 0) for table, groups in expected.items()]
     of_rates = 6 * (3 * 3 + 1)  # six lengths; rate, interval and n of three matches, and a mean reciprocal rank
     of_tests = 6 * 3  # a p of each number of the other configurations

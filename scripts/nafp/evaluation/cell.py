@@ -135,7 +135,12 @@ def cell_beside(table: str | Path) -> Path:
     return Path(str(table).removesuffix(HITS) + ".json")
 
 
+def results_of(path: str | Path) -> Path:
+    """The results of the data set that a cell or its table is of: above the folder scores, or the root if it is in none."""
+    scores = next((folder for folder in Path(path).parents if folder.name == "scores"), None)
+    return scores.parent if scores else Path(path).parents[-1]
+
+
 def below_results(path: str | Path) -> str:
-    """Where a cell or its table lies, from the results of its data set on: "scores/...", or the whole path if not in scores."""
-    parts = Path(path).parts
-    return "/".join(parts[parts.index("scores") :]) if "scores" in parts else str(path)
+    """Where a cell or its table lies, from the results of its data set on: "scores/..."."""
+    return Path(path).relative_to(results_of(path)).as_posix()

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit, stdtrit
 
-from nafp.evaluation.statistics import FEWEST_FREEDOM, songs_of
+from nafp.evaluation.statistics import FEWEST_FREEDOM, clustered_interval, songs_of
 from nafp.files import damaged_file_errors
 
 FALSE_ACCEPTS = 0.01  # share of the queries whose song is not in the database
@@ -52,10 +52,14 @@ def hit_rates(scores: Scores, shares: float | np.ndarray) -> np.ndarray:
     return 1 - np.searchsorted(np.sort(scores.right), threshold(scores.others, shares), "right") / len(scores.right)
 
 
-def mean_hit_rates(tables: Sequence[Path], seconds: float, shares: np.ndarray) -> np.ndarray:
-    """The mean of `hit_rates` over the per-query tables of some seeds, for queries of one length."""
-    chosen = [scores for path in tables for length, scores in by_length(path) if (length + 1) / 2 == seconds]
-    return np.mean([hit_rates(scores, shares) for scores in chosen], axis=0)
+def mean_hit_rates(seeds: Sequence[Scores], shares: np.ndarray) -> np.ndarray:
+    """The mean of `hit_rates` over some seeds."""
+    return np.mean([hit_rates(one, shares) for one in seeds], axis=0)
+
+
+def of_length(tables: Sequence[Path], seconds: float) -> list[Scores]:
+    """The scores of the per-query tables of some seeds, for queries of one length."""
+    return [scores for path in tables for length, scores in by_length(path) if (length + 1) / 2 == seconds]
 
 
 def by_length(path: Path) -> list[tuple[int, Scores]]:
@@ -73,29 +77,38 @@ def _known(scores: np.ndarray) -> np.ndarray:
     return np.nan_to_num(scores.astype(np.float32), nan=-np.inf, neginf=-np.inf)
 
 
-def intervals(tables: Sequence[Path], seed: int = 0, level: float = 0.95) -> np.ndarray:
-    """Interval (0..1) of the mean hit rate of some seeds at FALSE_ACCEPTS, the threshold being uncertain: (lengths, 2).
+def intervals(tables: Sequence[Path], level: float = 0.95) -> np.ndarray:
+    """The `interval` at FALSE_ACCEPTS for each query length: (lengths, 2).
 
-    ``tables``: per-query tables of seeds that were asked the same. Songs are drawn with replacement, all queries of each, and
-    the threshold is set anew in every sample. The interval is Student's on the scale of log odds, with one degree of freedom
-    less than there are songs that reach the threshold: it rests on those. UserError for a damaged table.
+    ``tables``: per-query tables of seeds that were asked the same. UserError for a damaged one.
     """
-    seeds = [by_length(path) for path in tables]
-    return np.array([_interval([scores for _, scores in same], seed, level) for same in zip(*seeds, strict=True)])
+    seeds, shares = [by_length(path) for path in tables], np.array([FALSE_ACCEPTS])
+    return np.array([interval([one for _, one in same], shares, level)[:, 0] for same in zip(*seeds, strict=True)])
 
 
-def _interval(seeds: Sequence[Scores], seed: int, level: float) -> tuple[float, float]:
-    rates, n = [hit_rates(one, FALSE_ACCEPTS) for one in seeds], len(seeds[0].right)
-    sampled = [_rates(one.right, one.others, one.song, seed) for one in seeds]
-    reached = [len(np.unique(one.song[one.others >= threshold(one.others)])) for one in seeds]
+def interval(seeds: Sequence[Scores], shares: np.ndarray, level: float = 0.95, seed: int = 0) -> np.ndarray:
+    """Interval (0..1) of the mean hit rate of some seeds, asked the same, at shares of false accepts: (2, shares), low and high.
+
+    It holds that of songs and seeds at this threshold, and that of the threshold, which is uncertain: songs are drawn with
+    replacement, all queries of each, and the threshold is set anew in every sample. The latter is Student's on the scale of log
+    odds, with one degree of freedom less than there are songs that reach the threshold: it rests on those.
+    """
+    rates, n = mean_hit_rates(seeds, shares), len(seeds[0].right)
+    sampled = np.mean([_rates(one, shares, seed) for one in seeds], axis=0)
+    thresholds = [threshold(one.others, shares) for one in seeds]
+    pairs = list(zip(seeds, thresholds, strict=True))
+    reached = [[len(np.unique(one.song[one.others >= at])) for at in places] for one, places in pairs]
 
     def log_odds(p: np.ndarray) -> np.ndarray:
         return np.log(p * n + 0.5) - np.log((1 - p) * n + 0.5)
 
-    freedom, rate = max(min(reached) - 1, FEWEST_FREEDOM), np.mean(rates)
-    half = stdtrit(freedom, 0.5 + level / 2) * log_odds(np.mean(sampled, axis=0)).std(ddof=1)
-    low, high = expit(log_odds(rate) + [-half, half])
-    return min(low, rate), max(high, rate)  # the half queries move the ends of 0 and of 1
+    freedom = np.maximum(np.min(reached, axis=0) - 1, FEWEST_FREEDOM)
+    half = stdtrit(freedom, 0.5 + level / 2) * log_odds(sampled).std(axis=0, ddof=1)
+    low, high = expit(log_odds(rates) + [-half, half])
+    hits = [[np.bincount(one.song, weights=one.right > at) for at in places] for one, places in pairs]
+    lowest, highest = clustered_interval(np.stack(hits, axis=1), np.bincount(seeds[0].song), level)
+    # the half queries move the ends of 0 and of 1
+    return np.stack([np.minimum.reduce([low, lowest, rates]), np.maximum.reduce([high, highest, rates])])
 
 
 @cache
@@ -104,19 +117,22 @@ def _drawn(songs: int, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).multinomial(songs, np.full(songs, 1 / songs), size=RESAMPLES).astype(np.int32)
 
 
-def _rates(right: np.ndarray, others: np.ndarray, song: np.ndarray, seed: int) -> np.ndarray:
-    """(RESAMPLES,) shares of right answers that are above the threshold of each sample of songs."""
+def _rates(scores: Scores, shares: np.ndarray, seed: int) -> np.ndarray:
+    """(RESAMPLES, shares) shares of right answers that are above the thresholds of each sample of songs."""
+    right, others, song = scores.right, scores.others, scores.song
     drawn = _drawn(song.max() + 1, seed)
-    total = drawn @ np.bincount(song)
-    rank = np.maximum(np.floor(FALSE_ACCEPTS * (total + 1) + 1e-9), 1)[:, None]
+    total = (drawn @ np.bincount(song))[:, None]
+    rank = np.clip(np.floor(shares * (total + 1) + 1e-9), 1, total)
     falling, count = np.argsort(-others, kind="stable"), TAIL
-    while True:  # the threshold lies in the tail, except in a sample that has few of its songs
+    while True:  # the thresholds lie in the tail, except in a sample that has few of its songs
         passed = np.cumsum(drawn[:, song[falling[:count]]], axis=1)
         if count >= len(song) or (passed[:, -1:] >= rank).all():
             break
         count *= 2
-    thresholds, which = np.unique(others[falling[np.argmax(passed >= rank, axis=1)]], return_inverse=True)
+    places = np.stack([np.searchsorted(row, ranks) for row, ranks in zip(passed, rank, strict=True)])
+    thresholds, which = np.unique(others[falling[places]], return_inverse=True)
     below = np.searchsorted(thresholds, right)  # how many of the thresholds a right answer passes
     passing = np.bincount(song * (len(thresholds) + 1) + below, minlength=drawn.shape[1] * (len(thresholds) + 1))
     above = passing.reshape(drawn.shape[1], -1)[:, ::-1].cumsum(axis=1)[:, ::-1][:, 1:]  # (songs, thresholds)
-    return (drawn * above.T[which]).sum(axis=1) / total
+    passed_by = drawn.astype(float) @ above  # numbers of queries, so exact
+    return np.take_along_axis(passed_by, which.reshape(places.shape), axis=1) / total

@@ -35,6 +35,7 @@ CONFIG = {
         "titleFontSize": _TEXT,
         "titleFontWeight": "normal",
         "labelOverlap": True,
+        "labelSeparation": 6,  # pixels, so that two numbers are not read as one
         "grid": True,
     },
     "axisY": {"minExtent": 34, "maxExtent": 34, "tickCount": 6, "domain": False, "ticks": False},
@@ -51,7 +52,7 @@ _CROWDED = 40  # characters on an axis from which its texts slope
 # whether the number of a tick begins with 1, 2 or 5
 _ROUND = "indexof([1, 2, 5], round(datum.value / pow(10, floor(log(datum.value) / LN10 + 1e-9)))) >= 0"
 HIDDEN = 0.1  # opacity of what a click on the legend puts aside
-_ZOOM = {  # a wheel without a key scrolls the page, and so does a finger
+_ZOOM = {  # a wheel without a key scrolls the page, and so does a finger; two are a wheel with a key (page/charts.js.j2)
     "type": "interval",
     "translate": "[pointerdown[event.pointerType === 'mouse'], window:pointerup] > window:pointermove!",
     "zoom": "wheel![event.ctrlKey || event.metaKey]",

@@ -126,13 +126,16 @@ def right_over_false_accepts(cells: pd.DataFrame, varied: Sequence[str], palette
 
 
 def _accepted(row: Mapping) -> pd.DataFrame:
-    """The points of one curve at which it rises, and its ends: between them it is level."""
-    rates = 100 * openset.mean_hit_rates(row["answers"], row["seconds"], FALSE_ACCEPTS)
+    """The points of one curve at which it rises, and its ends, with their intervals: between them it is level."""
+    seeds = openset.of_length(row["answers"], row["seconds"])
+    rates = openset.mean_hit_rates(seeds, FALSE_ACCEPTS)
     kept = np.flatnonzero(np.diff(rates, prepend=np.nan) != 0)
     kept = np.unique([*kept, len(rates) - 1])
+    low, high = 100 * openset.interval(seeds, FALSE_ACCEPTS[kept])
     line = f"queries of {row['seconds']:g} s"
     texts = {"name": row["name"], "series": f"{row['name']}, {line}", "line": line, "asked": asked_by(row)}
-    return rows_of(**texts, x=100 * FALSE_ACCEPTS[kept], y=rates[kept], dot=False, spread=False)
+    places = {"x": 100 * FALSE_ACCEPTS[kept], "y": 100 * rates[kept], "low": low, "high": high}
+    return rows_of(**texts, **places, dot=False, spread=False)
 
 
 # ---------------------------------------------------------------- names, colours, counts

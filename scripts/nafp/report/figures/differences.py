@@ -6,7 +6,7 @@ import pandas as pd
 
 from nafp.report.figures.colour import Palette
 from nafp.report.figures.curves import asked_by, asked_of, best_of, colours_of, named, with_a_level
-from nafp.report.figures.drawing import Axis, Drawing, Panel, rows_of
+from nafp.report.figures.drawing import DIFFERENCE, Axis, Drawing, Panel, rows_of
 from nafp.report.tables.cells import pool_seeds, with_intervals
 
 MOST_TOGETHER = 5  # curves on one another that a reader still tells apart
@@ -52,7 +52,7 @@ def differences_over_length(
         join=False,
     )
     x = Axis("query length, s", {s: f"{s:g}" for s in lengths}, (lengths[0] - gap, lengths[-1] + gap))
-    y = Axis(f"difference to {base['name'].iloc[0]}, points")
+    y = Axis(f"{DIFFERENCE} {base['name'].iloc[0]}, points")
     left_out = others["name"].nunique() - len(chosen)
     note = f"{asked_of(cells)}; {level}; bar: 95 % interval, simultaneous"
     note += f"; {left_out} lower ones not plotted" if left_out else ""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 SOLID, DASHED = "solid", "dashed"
+DIFFERENCE = "difference to"  # what the title of an axis of differences begins with
 # Columns of a panel's rows: the legend's entry, the curve that a row belongs to, the kind of line (of `Drawing.lines`), where it
 # is, its interval (NaN: none), what is said of x and of the number of queries, and how it is drawn.
 TEXTS, NUMBERS = ("name", "series", "line", "at", "asked"), ("x", "y", "low", "high")

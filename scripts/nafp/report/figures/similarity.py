@@ -58,7 +58,7 @@ def chart_of_matrices(matrices: Mapping[str, np.ndarray]) -> dict:
         Image.fromarray(shades).save(file, format="PNG", optimize=True)
         uri = "data:image/png;base64," + base64.b64encode(file.getvalue()).decode("ascii")
         pictures.append((_titles(name, values), uri, len(values) * HOP / SAMPLE_RATE))
-    note = f"inner products from {LOW:g} (dark) to {HIGH:g} (bright)"
+    note = f"inner products from {LOW:g} (dark) to {HIGH:g} (bright)".replace("-", "\N{MINUS SIGN}")
     return pictures_of(pictures, "original, s", "degraded query, s", note)
 
 

@@ -66,14 +66,14 @@ def boards_table(boards: Sequence[Board]) -> Made:
 
 def facts_of(board: Board) -> Facts:
     """What a board is, and each distinct value of the facts of its jobs."""
-    cells = [read_cell(path) for path in board.cells.values()]
-    stages = made_by(board.cells.values(), {}, board.folder / "benchmarks")
+    cells = {path: read_cell(path) for path in board.cells.values()}
+    stages = made_by(cells, {}, board.folder / "benchmarks")
     jobs = {(stage, name): facts for stage, of_stage in stages.items() for name, facts in of_stage.items()}
     names = dict.fromkeys(name for facts in jobs.values() for name in facts if name not in VARYING)
     dates = [facts["date"] for facts in jobs.values() if "date" in facts]
     return {
         "folder": str(board.folder),
-        "data set": "; ".join(dict.fromkeys(cell.dataset for cell in cells)),
+        "data set": "; ".join(dict.fromkeys(cell.dataset for cell in cells.values())),
         "cells": str(len(cells)),
         **({"date": ", then ".join(ends(dates))} if dates else {}),
         **{name: "; ".join(values(jobs, name)) for name in names},

@@ -1,26 +1,28 @@
 """What was done for a scoreboard, in a sentence: trainings and searches, music, time and machines."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pandas as pd
 
-from nafp.evaluation.cell import Cell
+from nafp.evaluation.cell import Cell, results_of
 from nafp.files import read_json
 from nafp.jobfacts import UNKNOWN
 from nafp.methods import kind_of_fields
-from nafp.report.page.made import run_of
 from nafp.report.page.provenance import seconds_of_jobs, spent
 
 SEARCHED = ("test_db", "dummy")  # splits of the database
 
 
-def what_was_done(paths: Iterable[str | Path], verification: Path, benchmarks: Path) -> str:
-    """The sentence; ``paths``: of the cells, as for `nafp.report.page.provenance.collect`. Empty without cells."""
-    cells = {Path(path): Cell.read(path) for path in paths}
+def what_was_done(cells: Mapping[Path, Cell], verification: Path, benchmarks: Path) -> str:
+    """The sentence; ``cells``: by their files. Empty without cells."""
     if not cells:
         return ""
-    trained = {cell.run: run_of(path, cell.run) for path, cell in cells.items() if kind_of_fields(cell.fields).trained}
+    trained = {
+        cell.run: results_of(path) / "runs" / cell.run
+        for path, cell in cells.items()
+        if kind_of_fields(cell.fields).trained
+    }
     others = {cell.run for cell in cells.values()} - set(trained)
     hours = _hours(verification)
     parts = []

@@ -68,9 +68,9 @@ def winner(cells: pd.DataFrame, default: CellKey | None = None) -> str:
         **{column: 100 * getattr(test, name) for column, name in AGAINST.items()},
     }
     names = _names(short, best, theirs)
-    role = "the default, " if any(usual[1:]) else "the second best, "
-    first = f"The best configuration{', the default' * usual[0]}, {names[0]},"
-    return f"{first} finds {difference(row, role + names[1], count)}."
+    role = "the default" if any(usual[1:]) else "the second best"
+    first = f"The best configuration, the default ({names[0]})," if usual[0] else f"The best configuration ({names[0]})"
+    return f"{first} finds {difference(row, f'{role} ({names[1]})', count)}."
 
 
 def _names(short: pd.DataFrame, *rows: pd.Series) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any
 from nafp.files import read_json
 from nafp.grid import CellKey
 from nafp.report.figures.charts import beside_of
+from nafp.report.figures.drawing import DIFFERENCE
 from nafp.report.page import provenance
 from nafp.report.page.charts import Shown
 from nafp.report.page.done import what_was_done
@@ -16,8 +17,8 @@ from nafp.report.page.heat import read_matrix
 from nafp.report.page.legend import legend
 from nafp.report.page.links import links_of, tensorboard_command
 from nafp.report.page.made import jobs_table
-from nafp.report.page.page import Section, Top, render_page
-from nafp.report.tables.cells import load_cells, run_labels
+from nafp.report.page.page import Page, Section, Top
+from nafp.report.tables.cells import read_cells, run_labels, table_of_cells
 from nafp.report.tables.job import read_beyond
 from nafp.report.tables.ladders import Matrix
 from nafp.report.tables.study import load_table
@@ -25,6 +26,7 @@ from nafp.report.tables.study import load_table
 Paths = Sequence[str | Path]
 CAPTIONS = {
     "hit_rate": "How much audio does a query need? Exact hits are solid; near ones, a segment (0.5 s) off at most, dashed.",
+    "differences": "Do they differ? Exact hits, less those of the baseline; above the dotted line is better.",
     "bsz": "Does a larger batch help? Exact hits of the shortest and the longest queries.",
     "dim": "How small may a fingerprint be? Exact hits of the shortest and the longest queries.",
     "aug": "What does the augmentation add? Exact hits of the shortest and the longest queries, by chain.",
@@ -82,40 +84,49 @@ def write_page(
         )
         for name, study in studies.items()
     ]
-    table, page = load_cells(cells), folder / "index.html"
+    read, file = read_cells(cells), folder / "index.html"
+    table = table_of_cells(read)
     benchmarks, verification, names = Path(origin.benchmarks), Path(origin.verification), run_labels(table)
-    top = Top(what_was_done(cells, verification, benchmarks), headline(table), winner(table, CellKey(*origin.default)))
-    facts = provenance.collect(origin.config, table, benchmarks, verification, threads)
-    heard = read_json(listening)
-    heard["names"] = names
-    missed = read_json(misses) | {"names": names} if misses else None
-    state = _what_is_missing(origin.planned - len(cells), origin.planned)
-    title = f"Neural Audio Fingerprint: {origin.dataset}"
     results = benchmarks.parent
-    behind = {
-        "made": jobs_table(cells, names, benchmarks),
-        "links": links_of(table, names, results, folder),
-        "legend": legend(table, origin.config, origin.kinds),
-        "tensorboard": tensorboard_command(results),
-        "misses": missed,
-        "beyond": read_beyond(beyond) if beyond else None,
-    }
-    text = render_page(title, top, sections, _shown(closer), heard, facts, state, **behind)
-    page.write_text(text, encoding="utf-8")
+    page = Page(
+        title=f"Neural Audio Fingerprint: {origin.dataset}",
+        top=Top(
+            what_was_done(read, verification, benchmarks), headline(table), winner(table, CellKey(*origin.default))
+        ),
+        sections=sections,
+        closer=_shown(closer),
+        listening=read_json(listening) | {"names": names},
+        provenance=provenance.collect(origin.config, table, benchmarks, verification, threads),
+        state=_what_is_missing(origin.planned - len(cells), origin.planned),
+        made=jobs_table(read, names, benchmarks),
+        links=links_of(table, names, results, folder),
+        legend=legend(table, origin.config, origin.kinds),
+        tensorboard=tensorboard_command(results),
+        misses=read_json(misses) | {"names": names} if misses else {},
+        beyond=read_beyond(beyond) if beyond else None,
+    )
+    text = page.html()
+    file.write_text(text, encoding="utf-8")
 
-    lines = [f"{entry['value']:>8}  {entry['text']}" for entry in top.figures]
-    lines += [f"{'':>8}  {line}" for line in (top.winner, top.done) if line] + [state] * bool(state)
+    lines = [f"{entry['value']:>8}  {entry['text']}" for entry in page.top.figures]
+    lines += [f"{'':>8}  {line}" for line in (page.top.winner, page.top.done) if line] + [page.state] * bool(page.state)
     lines += [f"{'':>8}  {section.name}: {section.verdict}" for section in sections if section.verdict]
-    lines += ["", f"scoreboard  {page.resolve()}"]
+    lines += ["", f"scoreboard  {file.resolve()}"]
     lines += [f"table       {path.with_suffix('.md')}" for path in tables.values()]
     (folder / "summary.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    print(f"{page}: {len(text) / 1e6:.1f} MB")
+    print(f"{file}: {len(text) / 1e6:.1f} MB")
 
 
 def _shown(figures: Mapping[str, str | Path]) -> list[Shown]:
     """Figures with their charts; the heat map has a form of its own on the page. ``figures``: name -> SVG."""
-    shown = {name: Path(path) for name, path in figures.items() if name != "heat_map"}
-    return [Shown(CAPTIONS[name], "", read_json(beside_of(path)), path.stem) for name, path in shown.items()]
+    return [figure_of(name, Path(path)) for name, path in figures.items() if name != "heat_map"]
+
+
+def figure_of(name: str, path: Path) -> Shown:
+    """A figure with its chart; that of hit rates may show differences to the baseline instead."""
+    chart = read_json(beside_of(path))
+    differs = name == "hit_rate" and chart["title"]["text"].startswith(DIFFERENCE)
+    return Shown(CAPTIONS["differences" if differs else name], "", chart, path.stem)
 
 
 def _matrix(table: Path, study: Mapping[str, Any]) -> Matrix | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from nafp.evaluation.cell import Cell
+from nafp.evaluation.cell import Cell, below_results, results_of
 from nafp.files import damaged_file_errors, read_json
 from nafp.jobfacts import UNKNOWN
 from nafp.methods import kind_of_fields
@@ -39,9 +39,9 @@ class Made:
     sources: Mapping[str, str] = field(default_factory=dict)
 
 
-def jobs_table(paths: Iterable[Path | str], names: Mapping[str, str], benchmarks: Path) -> Made:
+def jobs_table(cells: Mapping[Path, Cell], names: Mapping[str, str], benchmarks: Path) -> Made:
     """The jobs that made cells, and the runs beside them. ``names``: run -> its short name; ``benchmarks``: Snakemake's files."""
-    stages = made_by(map(Path, paths), names, benchmarks)
+    stages = made_by(cells, names, benchmarks)
     numbers = {stage: f"{len(jobs)} job{'s' * (len(jobs) != 1)}" for stage, jobs in stages.items()}
     timed = any("seconds" in facts for jobs in stages.values() for facts in jobs.values())
     return facts_table(stages, "job", TIMES if timed else TIMES[:1], differences(stages), numbers)
@@ -61,14 +61,13 @@ def differences(stages: Mapping[str, Mapping[str, Facts]]) -> str:
 # ---------------------------------------------------------------- jobs
 
 
-def made_by(paths: Iterable[Path], names: Mapping[str, str], benchmarks: Path) -> dict[str, dict[str, Facts]]:
-    """Files of cells -> stage (training, index, search) -> run or cell by its name -> facts of the job that made it.
+def made_by(cells: Mapping[Path, Cell], names: Mapping[str, str], benchmarks: Path) -> dict[str, dict[str, Facts]]:
+    """Cells by their files -> stage (training, index, search) -> run or cell by its name -> facts of the job that made it.
 
     Stages without jobs are left out. A job of which nothing is recorded has no facts but maybe its seconds.
     """
     made: dict[str, dict[str, Facts]] = {"training": {}, "index": {}, "search": {}}
-    for path in paths:
-        cell = Cell.read(path)
+    for path, cell in cells.items():
         run, kind, stored = names.get(cell.run, cell.run), kind_of_fields(cell.fields), cell.provenance or {}
         indexed = ", ".join(filter(None, (run, cell.index)))
         name = f"{indexed}, queries {cell.query_set}" if cell.query_set else indexed
@@ -77,20 +76,17 @@ def made_by(paths: Iterable[Path], names: Mapping[str, str], benchmarks: Path) -
         if kind.searched:
             made["index"][indexed] = flat(stored.get("index", {})) | seconds_of(benchmarks / index)
         if kind.trained and run not in made["training"]:
-            made["training"][run] = training(run_of(path, cell.run)) | seconds_of(benchmarks / f"train/{cell.run}.tsv")
+            trained = training(results_of(path) / "runs" / cell.run)
+            made["training"][run] = trained | seconds_of(benchmarks / f"train/{cell.run}.tsv")
     return {stage: jobs for stage, jobs in made.items() if jobs}
 
 
 def benchmarks_of(cell: Path) -> tuple[str, str]:
     """Where the times of a cell's search and of its index lie below the benchmarks, by the names that rules/search.smk gives."""
-    folders = list(cell.parts)
-    below = folders[folders.index("scores") + 1 :] if "scores" in folders else folders[-1:]
-    below[-1] = Path(below[-1]).with_suffix(".tsv").name
-    rule, first = (
-        ("answer", below[0].removeprefix("method=")) if below[0].startswith("method=") else ("score", below[0])
-    )
+    _, run, *below = Path(below_results(cell)).with_suffix(".tsv").parts
+    method = run.removeprefix("method=")
     index = [part for part in below if not part.startswith("queries=")]
-    return "/".join([rule, first, *below[1:]]), "/".join(["build_index", *index])
+    return "/".join(["score" if method == run else "answer", method, *below]), "/".join(["build_index", run, *index])
 
 
 def seconds_of(benchmark: Path) -> Facts:
@@ -100,12 +96,6 @@ def seconds_of(benchmark: Path) -> Facts:
     with damaged_file_errors(benchmark):
         times = pd.read_csv(benchmark, sep="\t", usecols=["s"])["s"]
     return {"seconds": f"{times.mean():.1f}"}
-
-
-def run_of(cell: Path, run: str) -> Path:
-    """The folder of the run that a cell, below the folder scores, is of."""
-    scores = next((folder for folder in cell.parents if folder.name == "scores"), cell.parent)
-    return scores.with_name("runs") / run
 
 
 def training(run: Path) -> Facts:

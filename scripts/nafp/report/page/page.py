@@ -75,22 +75,9 @@ class Section:
         return "" if self.matrix else verdict(self.table)
 
 
-def render_page(
-    title: str,
-    top: Top,
-    sections: Sequence[Section],
-    closer: Sequence[Sequence] = (),
-    listening: Mapping[str, Any] | None = None,
-    provenance: Mapping[str, Any] | None = None,
-    state: str = "",
-    made: Made | None = None,
-    links: Sequence[RunLinks] = (),
-    legend: Mapping[str, Mapping[str, str]] | None = None,
-    tensorboard: str = "",
-    misses: Mapping[str, Any] | None = None,
-    beyond: Beyond | None = None,
-) -> str:
-    """Render the scoreboard as one self-contained HTML document.
+@dataclass(frozen=True)
+class Page:
+    """All that the scoreboard shows.
 
     `closer`: figures that belong to no single study, as those of a `Section`.
     `listening`: as from `listening.listen`, with steps (of `listening.chain_steps`), ladders (of `listening.excerpts`), note, and
@@ -100,35 +87,42 @@ def render_page(
     the cells. `links`, `tensorboard`, `legend`: as from `links.links_of`, `links.tensorboard_command`, `legend.legend`.
     `beyond`: hit rates in databases larger than the data.
     """
-    legend, numbers = legend or {}, numbers_of(links)
-    anchors, charts = _anchors([section.name for section in sections]), Charts()
-    studies = [_study(*one, charts, numbers, legend) for one in zip(sections, anchors, strict=True)]
-    for study in [study for study in studies if study["figures"]][:1]:
-        study["hint"] = bool(charts.specifications)
-    shown = {match for section in sections for match in section.table["match"]}
-    return (
-        templates()
-        .get_template("page.html.j2")
-        .render(
-            title=title,
-            top=top,
-            state=state,
-            studies=studies,
-            meanings={name: METRICS[name].meaning for name in METRICS if name in shown},
-            closer=charts.add(closer),
-            charts=charts,
-            beyond=beyond_of(beyond),
-            listening=_listening(listening or {}),
-            missed=missed_of(misses or {}),
-            published=any((section.table["source"] != OURS).any() for section in sections),
-            provenance=provenance or {},
-            made=made,
-            origins=ORIGINS,
-            links=links,
-            tensorboard=tensorboard,
-            legend={value: meaning for names in legend.values() for value, meaning in names.items()},
-        )
-    )
+
+    title: str
+    top: Top = Top()
+    sections: Sequence[Section] = ()
+    closer: Sequence[Sequence] = ()
+    listening: Mapping[str, Any] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    state: str = ""
+    made: Made | None = None
+    links: Sequence[RunLinks] = ()
+    legend: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    tensorboard: str = ""
+    misses: Mapping[str, Any] = field(default_factory=dict)
+    beyond: Beyond | None = None
+
+    def html(self) -> str:
+        """One self-contained document."""
+        numbers, charts = numbers_of(self.links), Charts()
+        anchors = _anchors([section.name for section in self.sections])
+        studies = [_study(*one, charts, numbers, self.legend) for one in zip(self.sections, anchors, strict=True)]
+        for study in [study for study in studies if study["figures"]][:1]:
+            study["hint"] = bool(charts.specifications)
+        shown = {match for section in self.sections for match in section.table["match"]}
+        prepared = {
+            "studies": studies,
+            "meanings": {name: METRICS[name].meaning for name in METRICS if name in shown},
+            "closer": charts.add(self.closer),
+            "charts": charts,
+            "beyond": beyond_of(self.beyond),
+            "listening": _listening(self.listening),
+            "missed": missed_of(self.misses),
+            "published": any((section.table["source"] != OURS).any() for section in self.sections),
+            "origins": ORIGINS,
+            "legend": {value: meaning for names in self.legend.values() for value, meaning in names.items()},
+        }
+        return templates().get_template("page.html.j2").render(vars(self) | prepared)
 
 
 def templates() -> Environment:

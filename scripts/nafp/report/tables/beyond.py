@@ -97,10 +97,11 @@ class Beyond:
             if apart:
                 parted.setdefault(apart[0], []).append(f"{seconds_of(length):g}")
         if not parted:
-            return [f"Nowhere do the intervals of {' and '.join(FORMULAS)} part."]
-        said = [f"from {size_text(one)} segments on ({', '.join(parted[one])} s)" for one in sorted(parted)]
+            return [f"The intervals of {' and '.join(FORMULAS)} overlap at every size."]
+        said = [f"{size_text(one)} segments on (queries of {', '.join(parted[one])} s)" for one in sorted(parted)]
         return [
-            f"The intervals of {' and '.join(FORMULAS)} part {' and '.join(said)}: there the data do not say which is right."
+            f"From {' and from '.join(said)}, the intervals of {' and '.join(FORMULAS)} do not overlap: the data do not say "
+            "which is right."
         ]
 
     def _apart(self, length: int, segments: float) -> bool:

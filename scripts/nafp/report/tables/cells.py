@@ -44,18 +44,27 @@ OF_QUERIES = ("query_set", "snr_db")  # fields in which query sets differ
 
 
 def load_cells(paths: Iterable[str | Path]) -> pd.DataFrame:
-    """Read cell files into a long table: one row per cell x query length x match, in the order of `paths`.
+    """Read cell files into the long table of `table_of_cells`."""
+    return table_of_cells(read_cells(paths))
+
+
+def read_cells(paths: Iterable[str | Path]) -> dict[Path, Cell]:
+    """File -> the cell in it, in the order of ``paths``; UserError for a damaged file, ValueError for a malformed cell."""
+    return {Path(path): Cell.read(path) for path in paths}
+
+
+def table_of_cells(cells: Mapping[Path, Cell]) -> pd.DataFrame:
+    """Cells, by their files, as a long table: one row per cell x query length x match, in their order.
 
     Columns: dataset, run, the run's fields (aug, bsz, ...), query_set, snr_db if a cell has it (the level of its query
     set's noise counts as one of its fields), epoch, index, protocol, test_ids, index_options (as JSON), songs and queries
     (their numbers), database_segments, generated_segments (of them), fingerprints (of the database), seconds, match
     (of METRICS), hits, hit_rate_pct, mrr (mean reciprocal rank of the right segment, on the rows of exact hits), ms_per_query, build_s (seconds), index_bytes (on
     disk), memory_bytes, ms_per_segment, recall_pct (nearest neighbours found, percent), answers (the per-query table beside
-    the cell). Raises UserError for a damaged file, ValueError for a malformed cell or one that is given twice.
+    the cell). Raises ValueError for a cell that is given twice.
     """
     rows, seen = [], {}
-    for path in paths:
-        cell = Cell.read(path)
+    for path, cell in cells.items():
         identity = (cell.dataset, cell.run, cell.epoch, cell.index, cell.protocol, cell.query_set)
         if identity in seen:
             raise ValueError(f"{path}: the same cell as {seen[identity]}; seeds would be counted twice")
@@ -63,10 +72,10 @@ def load_cells(paths: Iterable[str | Path]) -> pd.DataFrame:
         rows += _cell_rows(cell, path)
     if not rows:
         return pd.DataFrame(columns=_COLUMNS)
-    cells = pd.DataFrame(rows)
-    fields = [name for name in cells.columns if name not in _COLUMNS]
-    cells["hit_rate_pct"] = 100 * cells["hits"] / cells["queries"]
-    return cells[[*_CELL[:2], *fields, *_COLUMNS[2:]]]
+    table = pd.DataFrame(rows)
+    fields = [name for name in table.columns if name not in _COLUMNS]
+    table["hit_rate_pct"] = 100 * table["hits"] / table["queries"]
+    return table[[*_CELL[:2], *fields, *_COLUMNS[2:]]]
 
 
 def _cell_rows(cell: Cell, path: str | Path) -> list[dict[str, Any]]:
@@ -165,10 +174,8 @@ def _intervals(tables: Sequence[Path], open_set: bool, level: float) -> dict[tup
             )
     bounds = clustered_interval(np.stack([one.hits for one in seeds], axis=-2), seeds[0].queries, level)
     if open_set:
-        # bounds at this threshold; resampled songs have others
         low, high = (one[list(METRICS).index("open set")] for one in bounds)
-        sampled_low, sampled_high = openset.intervals(tables, level=level).T
-        low[:], high[:] = np.minimum(low, sampled_low), np.maximum(high, sampled_high)
+        low[:], high[:] = openset.intervals(tables, level).T
     numbers = product(METRICS, seeds[0].seconds)
     return dict(zip(numbers, zip(*(one.ravel().tolist() for one in bounds), strict=True), strict=True))
 

@@ -46,7 +46,7 @@ def verdict(table: pd.DataFrame) -> str:
 def _worse(tested: pd.DataFrame) -> str:
     """How many of the others are worse than the baseline beyond chance, for all of them together."""
     worse = ((tested["p"] * len(tested)).lt(LEVEL) & tested["minus_baseline"].lt(0)).sum()
-    return f"{worse} of the {len(tested)} others {'is' if worse == 1 else 'are'} worse beyond chance"
+    return f"{worse or 'none'} of the {len(tested)} others {'are' if worse > 1 else 'is'} worse beyond chance"
 
 
 def difference(row: Mapping, baseline: str, count: int) -> str:
@@ -55,10 +55,9 @@ def difference(row: Mapping, baseline: str, count: int) -> str:
     ``row``: query_s, songs, seeds, p, and minus_baseline (points) with its interval for ``count`` comparisons.
     """
     points, more = one_decimal(abs(row["minus_baseline"])), "more" if row["minus_baseline"] >= 0 else "fewer"
+    than = f"as many as {baseline}" if points == "0.0" else f"{points} points {more} than {baseline}"
     best = f"; corrected for {count} comparisons" if count > 1 else ""
-    return (
-        f"{points} points {more} than {baseline} at {row['query_s']:g} s: {_chance(row, count)}, {_sample(row)}{best})"
-    )
+    return f"{than} at {row['query_s']:g} s: {_chance(row, count)}, {_sample(row)}{best})"
 
 
 def _chance(row: Mapping, count: int) -> str:
