@@ -1,6 +1,7 @@
 """Inverted lists on disk: those of an index in memory, joined from chunks, and a killed build that goes on."""
 
 import json
+import os
 
 import faiss
 import numpy as np
@@ -88,6 +89,7 @@ def kept_until(last: int):
         ("the options", [0, 100, 200, 300]),
         ("the seed", [0, 100, 200, 300]),
         ("a note is half written", [200]),
+        ("a chunk is cut short", [200]),
     ],
 )
 def test_only_what_was_made_of_the_same_is_used_again(tmp_path, encoded, monkeypatch, change, again):
@@ -105,8 +107,10 @@ def test_only_what_was_made_of_the_same_is_used_again(tmp_path, encoded, monkeyp
         options = options | {"m": 4}
     elif change == "the seed":
         seed = 1
-    else:
+    elif change == "a note is half written":
         (tmp_path / "index.unfinished/200.bin.json").write_text('{"made_of"')
+    else:
+        os.truncate(tmp_path / "index.unfinished/200.bin", 50)
     build_index(NAME, options, Database(dummy, DATABASE.db), tmp_path / "index", train_max=500, seed=seed)
     assert encoded == [*again, *range(400, 950, CHUNK), 950]
     build_index(NAME, options, Database(dummy, DATABASE.db), tmp_path / "whole", train_max=500, seed=seed)

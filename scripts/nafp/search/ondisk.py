@@ -32,12 +32,13 @@ class Unfinished:
     folder: Path
 
     def facts(self, name: str, made_of: Any) -> dict | None:
-        """What is known of a file; None if it is not there, or was made of something else."""
+        """What is known of a file; None if it is not there as it was written, or was made of something else."""
         try:
             note = json.loads((self.folder / f"{name}.json").read_text(encoding="utf-8"))
+            whole = (self.folder / name).stat().st_size == note["bytes"]
         except (FileNotFoundError, json.JSONDecodeError):
             return None
-        return note["facts"] if note["made_of"] == made_of and (self.folder / name).exists() else None
+        return note["facts"] if whole and note["made_of"] == made_of else None
 
     def keep(self, name: str, made_of: Any, write: Callable[[Path], None], **facts: Any) -> None:
         """Write a file, and then its note."""
@@ -45,7 +46,8 @@ class Unfinished:
         with atomic_write(self.folder / name) as part:
             write(part)
         with atomic_write(self.folder / f"{name}.json") as part:
-            part.write_text(json.dumps({"made_of": made_of, "facts": facts}), encoding="utf-8")
+            note = {"made_of": made_of, "bytes": (self.folder / name).stat().st_size, "facts": facts}
+            part.write_text(json.dumps(note), encoding="utf-8")
 
     def clear(self) -> None:
         """Remove it all."""
