@@ -112,7 +112,7 @@ def detail_figures():
     """Figure -> file, for what is drawn of no single study."""
     names = ["learning"] if len(all_histories()) > 1 else []
     names += ["misses", "similarity"] if detailed_runs() else []
-    names += ["scale"] if DEFAULT_RUN in detailed_runs() else []
+    names += ["scale", "beyond"] if DEFAULT_RUN in detailed_runs() else []
     return {name: f"{BOARD}/{name}.svg" for name in names}
 
 

@@ -130,6 +130,35 @@ rule plot_scale:
         "../scripts/plot_scale.py"
 
 
+rule plot_beyond:
+    """Hit rates in databases larger than the data, by each method that predicts them."""
+    input:
+        table=extrapolation_table(),
+    output:
+        svg=report(
+            f"{BOARD}/beyond.svg",
+            caption="../report/beyond_figure.rst",
+            category="Plots",
+            labels={"study": "beyond the data", "figure": "database size"},
+        ),
+        png=f"{BOARD}/beyond.png",
+        pdf=f"{BOARD}/beyond.pdf",
+        chart=f"{BOARD}/beyond.vl.json",
+    log:
+        log_of("plot_beyond"),
+    conda:
+        "../envs/scoreboard.yaml"
+    resources:
+        mem_mb=scale_with_input(3000),
+        runtime=scale_with_input(30),
+    params:
+        code=code("plot_beyond"),
+    message:
+        "drawing what is beyond the data"
+    script:
+        "../scripts/plot_beyond.py"
+
+
 rule plot_misses:
     """Where the answers lie: right, next to it, elsewhere in the song, in another song, in silence."""
     input:

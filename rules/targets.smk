@@ -76,6 +76,7 @@ rule scale:
     input:
         f"{RESULTS}/scoreboard/scale.svg",
         f"{RESULTS}/scoreboard/beyond.csv",
+        f"{RESULTS}/scoreboard/beyond.svg",
     localrule: True
 
 

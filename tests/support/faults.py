@@ -184,6 +184,7 @@ JOBS = {
     "plot_heat_map": Job(figure("climb.heat_map")[:3], f"scores/{RUN}/l2.hits.parquet", changes=CLIMB),
     "plot_learning": Job(figure("learning"), f"runs/{FULL}/history.csv"),
     "tabulate_beyond": Job((f"{BOARD}/beyond.csv", f"{BOARD}/beyond.md"), f"scores/{RUN}/extrapolation.csv"),
+    "plot_beyond": Job(figure("beyond"), f"scores/{RUN}/extrapolation.csv"),
     "plot_scale": Job(figure("scale"), f"scores/{RUN}/l2.scale.csv"),
     "plot_misses": Job((*figure("misses"), f"{BOARD}/misses.csv"), f"scores/{RUN}/l2.hits.parquet"),
     "plot_similarity": Job(figure("similarity"), f"fingerprints/{RUN}/test_query.npy"),

@@ -20,6 +20,7 @@ from nafp.report.figures.job import Look, draw_learning, draw_study
 from nafp.report.page.charts import Charts, Shown, library, script_json
 from nafp.report.page.job import figure_of
 from nafp.report.page.page import Page, Section, Top
+from nafp.report.tables.beyond import Beyond
 from nafp.report.tables.cells import load_cells
 from nafp.report.tables.ladders import matrix_of
 from nafp.report.tables.published import load_published
@@ -244,6 +245,19 @@ def scale_table(length):
     return pd.DataFrame(columns | {"measured": [91, 84, 80, np.nan], "ms": [0.1, 0.3, 1, 10], "songs": 40})
 
 
+def beyond_table(lengths=(1, 5, 19)):
+    """Predictions of three methods: the data, and databases up to ten billion segments; generated songs end early."""
+    sizes = {"extreme values": [5700, 1e5, 1e10], "trend": [5700, 1e5, 1e10], "generated songs": [5700, 1e5]}
+    rows = [
+        (length, method, size) for length in lengths for method, all_of_them in sizes.items() for size in all_of_them
+    ]
+    table = pd.DataFrame(rows, columns=["length", "method", "segments"]).assign(
+        kind="prediction", queries=400, query_songs=40
+    )
+    rate = 95 - 5 * np.log10(table["segments"] / 5700) - 10 * (table["length"] == 1)
+    return Beyond(table.assign(songs=table["segments"] / 59, hit_rate_pct=rate, low_pct=rate - 3, high_pct=rate + 2))
+
+
 CHARTS = {
     "length": lambda cells, names: charts.chart_of(curves.hit_rate_over_length(cells, ["aug"], PUBLISHED_ROWS)),
     "over": lambda cells, names: charts.chart_of(curves.hit_rate_over(cells, "aug", ["aug"], order=names)),
@@ -369,3 +383,27 @@ def test_text_in_a_script_does_not_end_it():
     text = script_json(["</script><!-- \u2028 & é"])
     assert not {"<", "\u2028"} & set(text)
     assert json.loads(text) == ["</script><!-- \u2028 & é"]
+
+
+def test_beyond_the_data_the_shortest_and_the_longest_queries_are_shown_with_what_is_predicted_open():
+    drawing = trends.beyond(beyond_table())
+    (panel,) = drawing.panels
+    assert list(drawing.colours) == ["extreme values", "trend", "generated songs"]
+    assert drawing.lines == {"queries of 1 s": "solid", "queries of 10 s": "dashed"}
+    assert len(panel.rows) == 2 * (3 + 3 + 2)
+    assert (panel.rows["open"] == (panel.rows["x"] > 5700)).all()
+    assert (panel.rows["low"] == panel.rows["y"] - 3).all()
+    assert drawing.note.startswith("n = 400 queries in 40 songs")
+    svg = vl_convert.vegalite_to_svg(charts.chart_of(drawing), vl_version=VEGA_LITE)
+    assert "100,000" in svg and "10 B" in svg and "NaN" not in svg and "undefined" not in svg
+    none = trends.beyond(Beyond(beyond_table().table.iloc[:0]))
+    assert none.note == "not extrapolated: there are too few songs"
+    assert none.panels[0].rows.empty
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.05, "0.05"), (1000, "1,000"), (1e5, "100,000"), (1e6, "1 M"), (5e8, "500 M"), (1e10, "10 B")],
+)
+def test_numbers_on_an_axis_of_ratios(value, text):
+    assert plots.number_text(value) == text

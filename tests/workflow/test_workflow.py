@@ -277,7 +277,16 @@ def test_rivals_in_the_same_tables(finished, tmp_path):
         1,
         1,
     )
-    drawn = {"make_table", "plot", "plot_learning", "plot_misses", "hear_misses", "plot_scale", "plot_similarity"}
+    drawn = {
+        "make_table",
+        "plot",
+        "plot_learning",
+        "plot_misses",
+        "hear_misses",
+        "plot_scale",
+        "plot_beyond",
+        "plot_similarity",
+    }
     drawn |= {"tabulate_beyond", "build_page"}
     assert jobs.keys() <= drawn  # nothing is trained, fingerprinted or searched again
     done = snakemake(folder, config=config)

@@ -30,7 +30,16 @@ RULES = {  # stage -> its rules
         "gather_fingerprints",
     ),
     "scoreboard": (
-        *("make_table", "find_limits", "plot", "plot_scale", "plot_misses", "plot_similarity", "measure_scale"),
+        *(
+            "make_table",
+            "find_limits",
+            "plot",
+            "plot_scale",
+            "plot_beyond",
+            "plot_misses",
+            "plot_similarity",
+            "measure_scale",
+        ),
         *("extrapolate", "tabulate_beyond", "listen", "build_page", "scoreboard"),
     ),
 }

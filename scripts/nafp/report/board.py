@@ -7,6 +7,7 @@ from typing import Any
 
 from nafp.report.figures.job import (
     Look,
+    draw_beyond,
     draw_heat_map,
     draw_learning,
     draw_misses,
@@ -47,6 +48,7 @@ def write_board(
         "misses": draw_misses,
         "similarity": draw_similarity,
         "scale": partial(draw_scale, look=look),
+        "beyond": draw_beyond,
     }
     for figure, draw in drawn.items():
         if board[figure]:

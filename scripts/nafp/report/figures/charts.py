@@ -150,7 +150,8 @@ def _place(which: str, axis: Axis, rows: pd.DataFrame) -> dict[str, Any]:
         if sum(map(len, axis.ticks.values())) > _CROWDED:
             look |= {"labelAngle": -35, "labelLimit": 120, "labelOverlap": False}
     elif axis.log:
-        label = f"datum.value < 1e6 ? {label} : format(datum.value / 1e6, '~g') + ' M'"
+        short = {unit: f"format(datum.value / {size:g}, '~g') + ' {unit}'" for unit, size in (("M", 1e6), ("B", 1e9))}
+        label = f"datum.value < 1e6 ? {label} : datum.value < 1e9 ? {short['M']} : {short['B']}"
         look["labelExpr"] = f"{_ROUND} ? ({label}) : ''" if high > 8 * low else label
     return {"field": which, "type": "quantitative", "scale": scale, "axis": look}
 

@@ -17,6 +17,7 @@ from nafp.report.figures.differences import differences_over_length
 from nafp.report.figures.drawing import Drawing
 from nafp.report.misses.kinds import kinds_of_answers, silent
 from nafp.report.tables.cells import load_cells, run_labels
+from nafp.report.tables.job import read_beyond
 from nafp.report.tables.ladders import matrix_of
 from nafp.report.tables.published import load_published, of_study
 from nafp.report.tables.study import Study, load_table
@@ -92,6 +93,11 @@ def draw_scale(tables: Paths, look: Look, svg: str | Path) -> None:
     palette = look.palette
     colours = {name: palette.of_run(Path(path).parents[1].name, name) for name, path in names.items()}
     write(trends.scale({name: pd.read_csv(path) for name, path in names.items()}, colours), svg)
+
+
+def draw_beyond(table: str | Path, svg: str | Path) -> None:
+    """Hit rates in databases larger than the data. ``table``: of `nafp.evaluation.extrapolation.extrapolate`."""
+    write(trends.beyond(read_beyond(table)), svg)
 
 
 def draw_misses(cells: Paths, packed: Mapping[str, str], svg: str | Path) -> None:

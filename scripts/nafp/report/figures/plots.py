@@ -89,10 +89,18 @@ def _axis(axes: Axes, axis: Axis, which: str) -> None:
     elif axis.log:
         ends = axes.get_xlim() if which == "x" else axes.get_ylim()
         one.set_major_locator(LogLocator(subs=(1, 2, 5) if ends[1] < 300 * ends[0] else (1,)))
-        one.set_major_formatter(lambda value, _: f"{value:,.5g}" if value < 1e6 else f"{value / 1e6:g} M")
+        one.set_major_formatter(lambda value, _: number_text(value))
     elif axis.whole:
         one.set_major_locator(MaxNLocator("auto", integer=True))
     one.set_minor_locator(NullLocator())
+
+
+def number_text(value: float) -> str:
+    """A number on an axis of ratios, as the page's charts have it: 100,000, then millions (M) and billions (B)."""
+    for unit, size in (("B", 1e9), ("M", 1e6)):
+        if value >= size:
+            return f"{value / size:g} {unit}"
+    return f"{value:,.6g}"
 
 
 def _apart(ticks: Mapping[float, str], log: bool) -> dict[float, str]:

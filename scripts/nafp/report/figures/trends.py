@@ -9,6 +9,7 @@ from nafp.grid import CellKey, parse_run
 from nafp.report.figures.colour import Palette, configuration_of
 from nafp.report.figures.drawing import DASHED, SOLID, Axis, Drawing, Panel, rows_of
 from nafp.report.figures.style import short
+from nafp.report.tables.beyond import METHODS, Beyond, seconds_of, size_text
 from nafp.report.tables.ladders import HALF, Matrix, strength_text
 
 FEW_EPOCHS = 30  # epochs up to which each has a marker
@@ -98,6 +99,36 @@ def _times(rows: pd.DataFrame, texts: Mapping[str, Any]) -> pd.DataFrame:
     last = rows["segments"].eq(rows["segments"].max())
     series = f"{texts['name']}, {texts['line']}"
     return rows_of(**texts, series=series, x=rows["segments"], y=rows["ms"], join=~last, open=last).dropna(subset=["y"])
+
+
+def beyond(found: Beyond) -> Drawing:
+    """The exact hit rate (%) over the size of the database, far beyond the data, one colour per method that predicts it.
+
+    Queries of the shortest and of the longest length; bands are 95 % intervals, and open points lie beyond the data.
+    """
+    table, lines, rows = found.predictions, {}, []
+    for length, line in {table["length"].min(): SOLID, table["length"].max(): DASHED}.items() if len(table) else ():
+        text = f"queries of {seconds_of(length):g} s"
+        lines[text] = line
+        for method in METHODS:
+            some = table[(table["length"] == length) & (table["method"] == method)].sort_values("segments")
+            texts = {"name": method, "line": text, "series": f"{method}, {text}"}
+            texts["at"] = [f"{size_text(size)} segments" for size in some["segments"]]
+            places = {
+                "x": some["segments"],
+                "y": some["hit_rate_pct"],
+                "low": some["low_pct"],
+                "high": some["high_pct"],
+            }
+            rows.append(rows_of(**texts, **places, open=some["segments"] > table["segments"].min()))
+    palette, shown = Palette(), pd.concat(rows or [rows_of(x=[], y=[])], ignore_index=True)
+    x = Axis("segments in the database", log=True, ticks={} if len(shown) else {1.0: "1"})
+    panel = Panel(shown, x, Axis("top-1 hit rate (exact), %", domain=(0, 100)), band=True)
+    said = "not extrapolated: there are too few songs"
+    if len(table):
+        queries, songs = (f"{table[name].max():,.0f}" for name in ("queries", "query_songs"))
+        said = f"n = {queries} queries in {songs} songs; band: 95 % interval; open: predicted"
+    return Drawing([panel], {name: palette[name] for name in METHODS if name in set(shown["name"])}, lines, said)
 
 
 def strengths(matrix: Matrix, palette: Palette | None = None) -> Drawing:

@@ -38,6 +38,8 @@ CAPTIONS = {
     "learning": "Was training long enough? It was where both curves are flat. Validation searches without an index.",
     "misses": "Where do wrong answers lie? Best answers to the shortest queries, run by run.",
     "similarity": "Can segments of one song be told apart? They can where the diagonal is bright and the rest is dark.",
+    "beyond": "How far can the data be trusted? Predicted hit rates of the shortest and the longest queries; the first points "
+    "are the data.",
     "scale": "What would a larger database do? Points are measured, lines fitted (log odds over log size).",
 }
 
