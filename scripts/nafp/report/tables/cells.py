@@ -60,8 +60,8 @@ def table_of_cells(cells: Mapping[Path, Cell]) -> pd.DataFrame:
     set's noise counts as one of its fields), epoch, index, protocol, test_ids, index_options (as JSON), songs and queries
     (their numbers), database_segments, generated_segments (of them), fingerprints (of the database), seconds, match
     (of METRICS), hits, hit_rate_pct, mrr (mean reciprocal rank of the right segment, on the rows of exact hits),
-    ms_per_query, build_s (seconds), index_bytes (on disk), memory_bytes, ms_per_segment, recall_pct (nearest neighbours found, percent), answers (the per-query table beside
-    the cell). Raises ValueError for a cell that is given twice.
+    ms_per_query, build_s (seconds), index_bytes (on disk), memory_bytes, ms_per_segment, recall_pct (nearest
+    neighbours found, percent), answers (the per-query table beside the cell). Raises ValueError for a cell that is given twice.
     """
     rows, seen = [], {}
     for path, cell in cells.items():
