@@ -175,11 +175,13 @@ def read_faiss(path: Path, flags: int = 0) -> faiss.Index:
 
 
 def check_lists(index: faiss.IndexIVF, folder: Path) -> None:
-    """Raise UserError if the file of the inverted lists is too short: a read beyond its end would kill the process."""
-    file, expected = folder / LISTS_FILE, faiss.downcast_InvertedLists(index.invlists).totsize
-    if file.stat().st_size != expected:
+    """Raise UserError if the inverted lists are not what their file has: a read beyond its end would kill the process."""
+    file, lists = folder / LISTS_FILE, faiss.downcast_InvertedLists(index.invlists)
+    found, counted = file.stat().st_size, sum(map(lists.list_size, range(index.nlist)))
+    if found != lists.totsize or counted != index.ntotal:
         raise UserError(
-            f"{file}: has {file.stat().st_size} bytes, but the index needs {expected}; delete {folder} and build it again"
+            f"{file}: has {found} bytes, but the index needs {lists.totsize}, for {index.ntotal} fingerprints in lists of "
+            f"{counted}; delete {folder} and build it again"
         )
 
 

@@ -78,12 +78,17 @@ def fill_lists(index: faiss.IndexIVF, database: Database, unfinished: Unfinished
         chunks.append(unfinished.folder / name)
         sizes.append(np.bincount(np.fromfile(chunks[-1], record)["list"], minlength=index.nlist))
     join(chunks, np.stack(sizes), record, folder / LISTS_FILE)
-    lists = faiss.OnDiskInvertedLists(index.nlist, index.code_size, str(folder / LISTS_FILE))
-    lists.set_all_lists_sizes(faiss.swig_ptr(np.sum(sizes, axis=0, dtype=np.uint64)))
-    lists.totsize = (folder / LISTS_FILE).stat().st_size
+    take_lists(index, np.sum(sizes, axis=0, dtype=np.uint64), folder / LISTS_FILE)
+
+
+def take_lists(index: faiss.IndexIVF, sizes: np.ndarray, path: Path) -> None:
+    """Make the lists of these sizes (nlist,) in a file, one behind the other, those of an empty index."""
+    lists = faiss.OnDiskInvertedLists(index.nlist, index.code_size, str(path))
+    lists.set_all_lists_sizes(faiss.swig_ptr(sizes))
+    lists.totsize = path.stat().st_size
     index.replace_invlists(lists, True)
     lists.this.disown()  # the index's from now on
-    index.ntotal = len(database)
+    index.ntotal = int(sizes.sum())
 
 
 def encoded(index: faiss.IndexIVF, first: int, vectors: np.ndarray, record: np.dtype) -> np.ndarray:
