@@ -115,12 +115,34 @@ def check_unit(vectors: np.ndarray, source: Path | str, first: int = 0) -> None:
         )
 
 
+def large_maps(vectors: np.ndarray | Shards) -> list[tuple[np.ndarray, mmap.mmap]]:
+    """The arrays that are mapped from large files, with their maps."""
+    parts = vectors.parts if isinstance(vectors, Shards) else [vectors]
+    maps = [(part, getattr(part, "_mmap", None)) for part in parts if not part.flags.writeable]
+    return [(part, mapped) for part, mapped in maps if mapped is not None and len(mapped) > LARGE_FILE]
+
+
+def advise(vectors: np.ndarray | Shards, advice: str) -> None:
+    """Tell the system how large mapped files will be read, or that their pages are not needed: an ``MADV_...`` of `mmap`."""
+    for _, mapped in large_maps(vectors):
+        mapped.madvise(getattr(mmap, advice))  # not every system has them
+
+
 def release_pages(vectors: np.ndarray | Shards) -> None:
     """Take the pages of large mapped files out of the process's memory; the system may keep them in its cache."""
-    for part in vectors.parts if isinstance(vectors, Shards) else [vectors]:
-        mapped = getattr(part, "_mmap", None)
-        if mapped is not None and len(mapped) > LARGE_FILE and not part.flags.writeable:
-            mapped.madvise(mmap.MADV_DONTNEED)
+    advise(vectors, "MADV_DONTNEED")
+
+
+def request_rows(part: np.ndarray, rows: np.ndarray) -> None:
+    """Let the system read the pages of some rows of a large mapped file side by side, before one after the other is needed."""
+    for _, mapped in large_maps(part):
+        rows, size = np.unique(rows), part.strides[0]
+        begin = part.ctypes.data - np.frombuffer(mapped, np.uint8).ctypes.data + rows * size
+        first, last = begin // mmap.PAGESIZE, (begin + size - 1) // mmap.PAGESIZE
+        ends = np.append(np.flatnonzero(first[1:] > last[:-1] + 1), len(rows) - 1)
+        starts = np.append(0, ends[:-1] + 1)
+        for page, count in zip(first[starts].tolist(), (last[ends] - first[starts] + 1).tolist(), strict=True):
+            mapped.madvise(mmap.MADV_WILLNEED, page * mmap.PAGESIZE, count * mmap.PAGESIZE)
 
 
 def single_threaded_workers() -> ThreadPoolExecutor:
@@ -166,6 +188,7 @@ class Database:
     def chunks(self, rows: int):
         """(first row, (<= rows, d) fingerprints) of the whole database, in chunks that do not depend on shards."""
         for start, vectors in ((0, self.dummy), (len(self.dummy), self.db)):
+            advise(vectors, "MADV_SEQUENTIAL")
             for first in range(0, len(vectors), rows):
                 yield start + first, np.ascontiguousarray(vectors[first : first + rows], np.float32)
                 release_pages(vectors)
@@ -179,6 +202,8 @@ class Database:
         if query.shape[1] != self.dim:
             raise UserError(f"the queries have {query.shape[1]} dimensions, the database's fingerprints {self.dim}")
         found = np.zeros(len(row), np.float32)
+        for vectors in (self.dummy, self.db):
+            advise(vectors, "MADV_RANDOM")  # only what is requested, nothing around it
         for at in range(0, len(row), PAIRS):
             pairs = slice(at, at + PAIRS)
             self._dots(query, segment[pairs], row[pairs], found[pairs])
@@ -201,6 +226,7 @@ class Database:
     def _pairs(self, query: np.ndarray, i: np.ndarray, part: np.ndarray, j: np.ndarray, out: np.ndarray) -> None:
         import faiss
 
+        request_rows(part, j)
         pointers = (faiss.swig_ptr(x) for x in (query, i, part, j, out))
         faiss.pairwise_indexed_inner_product(self.dim, len(i), *pointers)
         release_pages(part)
