@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+from pathlib import Path
 
 import faiss
 import numpy as np
@@ -9,8 +11,9 @@ import pytest
 from faiss.contrib.inspect_tools import get_invlist
 from indexes import OPTIONS, vectors
 
-from nafp.search import ondisk
-from nafp.search.index import build_index
+from nafp.errors import UserError
+from nafp.search import by_list, ondisk
+from nafp.search.index import build_index, read_index
 from nafp.search.vectors import Database
 
 NAME, CHUNK = "ivfpq-rr-ondisk", 100
@@ -125,3 +128,29 @@ def test_a_note_says_what_a_file_was_made_of(tmp_path):
     assert json.loads((unfinished.folder / "one.json").read_text())["made_of"] == [1, "a"]
     (unfinished.folder / "one").unlink()
     assert unfinished.facts("one", [1, "a"]) is None
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="only Linux tells what is resident of a file")
+def test_lists_that_were_searched_do_not_stay_in_memory(tmp_path, monkeypatch):
+    """Lists of 1.6 MB, searched list by list: their pages are released, and the answers are those of the next search."""
+    monkeypatch.setattr(by_list, "MAPPED_LISTS", 2)
+    options = {"nlist": 8, "nprobe": 8, "m": 8, "nbits": 8, "k_factor": 4}
+    database = Database(vectors(0, 100_000), vectors(1, 30))
+    build_index(NAME, options, database, tmp_path / "index", train_max=20_000)
+    index = read_index(NAME, options, tmp_path / "index", database)
+    found = index.nearest(database.db, 5)
+    entry = Path("/proc/self/smaps").read_text().split(str(tmp_path / "index/lists.bin"))[1]
+    assert int(re.search(r"Rss: +(\d+) kB", entry)[1]) < 800
+    np.testing.assert_array_equal(index.nearest(database.db, 5), found)
+
+
+def test_lists_of_other_sizes_than_the_file_are_refused(tmp_path):
+    build_index(NAME, OPTIONS[NAME], DATABASE, tmp_path / "index", train_max=500)
+    index = faiss.read_index(str(tmp_path / "index/index.faiss"), faiss.IO_FLAG_ONDISK_SAME_DIR)
+    sizes = np.array([index.invlists.list_size(number) for number in range(index.nlist)], np.uint64)
+    sizes[0] += 1
+    ondisk.take_lists(index, sizes, tmp_path / "index/lists.bin")
+    index.ntotal = len(DATABASE)
+    faiss.write_index(index, str(tmp_path / "index/index.faiss"))
+    with pytest.raises(UserError, match=f"for {len(DATABASE)} fingerprints in lists of {len(DATABASE) + 1}"):
+        read_index(NAME, OPTIONS[NAME], tmp_path / "index", DATABASE)

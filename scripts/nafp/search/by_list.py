@@ -10,10 +10,12 @@ import faiss
 import numpy as np
 from faiss.contrib.inspect_tools import get_invlist
 
+from nafp.search.ondisk import release_lists
 from nafp.search.vectors import single_threaded_workers
 
 MIN_QUERIES_PER_LIST = 16  # on average; with fewer, query by query is faster
 MAX_DISTANCES = 2**22  # distances computed at a time
+MAPPED_LISTS = 64  # lists on disk that a thread reads before their pages are released
 DECODABLE = (faiss.IndexIVFFlat, faiss.IndexIVFPQ, faiss.IndexIVFScalarQuantizer)
 
 
@@ -35,13 +37,15 @@ def search_by_list(index: faiss.IndexIVF, query: np.ndarray, k: int) -> np.ndarr
 
     def best_in(part: range) -> faiss.ResultHeap:
         heap = faiss.ResultHeap(len(query), k)
-        for number in part:
+        for done, number in enumerate(part, start=1):
             rows = probing[bounds[number] : bounds[number + 1]]
             for ids, vectors in (
                 decoded_chunks(index, number, max(MAX_DISTANCES // max(len(rows), 1), 1)) if len(rows) else ()
             ):
                 # Faiss's product, which stays in this thread; NumPy's would start others
                 heap.add_result_subset(rows, faiss.pairwise_distances(query[rows], vectors), ids)
+            if done % MAPPED_LISTS == 0:
+                release_lists(index.invlists)
         return heap
 
     parts = [range(first, index.nlist, threads) for first in range(threads)]

@@ -5,7 +5,9 @@ The trained index and the chunks stay in a folder beside the index until it is c
 options, the seed and the very fingerprints are the same.
 """
 
+import ctypes
 import json
+import mmap
 import shutil
 import zlib
 from collections.abc import Callable, Sequence
@@ -120,3 +122,11 @@ def join(chunks: Sequence[Path], sizes: np.ndarray, record: np.dtype, path: Path
             for one in np.split(some, np.cumsum(of_list[at:last])):
                 file.write(one["code"].tobytes())
                 file.write(one["id"].tobytes())
+
+
+def release_lists(lists: faiss.InvertedLists) -> None:
+    """Take the pages of lists on disk out of the process's memory; the system may keep them in its cache."""
+    lists = faiss.downcast_InvertedLists(lists)
+    if isinstance(lists, faiss.OnDiskInvertedLists) and lists.totsize:
+        place, size = ctypes.c_void_p(int(lists.ptr)), ctypes.c_size_t(lists.totsize)
+        ctypes.CDLL(None).madvise(place, size, mmap.MADV_DONTNEED)
