@@ -74,6 +74,7 @@ FRESH = [  # another experiment: only planned, as written, in a folder without r
     "snakemake --cores all --configfile config/mini.yaml config/paper.yaml",
     "snakemake --cores all --configfile config/mini.yaml config/nmfp.yaml",
     "snakemake ship --cores all --configfile config/composed.yaml",
+    "snakemake rehearsal --cores all --configfile config/rehearsal.yaml",
     "snakemake pretrained --cores all --config accept_licence=AGPL-3.0",
     "snakemake --cores all --config 'train={learning_rate: 1e-3, epochs: 10}'",
     "snakemake --cores all ablation_augmentation",
