@@ -274,7 +274,7 @@ def test_long_jobs_of_earlier_runs_are_measurements(tmp_path):
     rates = choose_rates(dict.fromkeys(GIVEN) | {"search_gflops": 5.0}, found)
     assert rates.sources["search_gflops"] == "given: 5 search_gflops"
     assert rates.sources["mb_per_s"] == found["mb_per_s"][1]
-    assert rates.sources["build_gflops"] == "assumed: 30 build_gflops"
+    assert rates.sources["build_gflops"] == "assumed: 45 build_gflops"
 
 
 def test_the_work_of_an_index_by_hand():

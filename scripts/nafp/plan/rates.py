@@ -24,8 +24,8 @@ ASSUMED = {  # rate -> its value unless something else is known, and what it cou
     "files_per_s": (200, "files checked by a core"),
     "download_mb_per_s": (20, "MB downloaded"),
     "mb_per_s": (50, "MB unpacked or packed by a core"),
-    "build_gflops": (30, "GFLOP/s of training and filling an index, of a core"),
-    "search_gflops": (30, "GFLOP/s of searching one and of its recall, of a core"),
+    "build_gflops": (45, "GFLOP/s of training and filling an index, of a core"),
+    "search_gflops": (35, "GFLOP/s of searching one and of its recall, of a core"),
 }
 Measured = Mapping[str, tuple[float, str]]  # rate -> its value, and a sentence on its source
 
