@@ -358,7 +358,7 @@ def test_generated_distractors_in_place_of_the_dummy_songs(finished, tmp_path):
     assert set(table["database_segments"]) == {13 * 39 + 60}
     assert "567 segments, 507 of them drawn from a model of the dummy songs" in (board / "index_types.md").read_text()
     (at / "generated/1-of-3.npy").unlink()
-    again = snakemake(folder, str((at / "generated.json").relative_to(folder)), config=config)
+    again = snakemake(folder, str((at / "generated/1-of-3.npy").relative_to(folder)), config=config)
     assert again.returncode == 0, again.stdout[-3000:]
     np.testing.assert_array_equal(np.asarray(open_vectors(at / "generated.json")), vectors)
 
