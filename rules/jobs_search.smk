@@ -39,6 +39,17 @@ def gpus_of_search(wildcards):
     return int(wants_gpu(index_type, device) if local else device == "gpu")
 
 
+def search_mb(rule):
+    """Memory of a job that builds or searches an index: by the database's size, unless the index stays on the disk."""
+
+    def resource(wildcards, input, attempt):
+        index_type = index_type_of(wildcards.index, config["indexes"][wildcards.index])
+        base, per_mb = MEMORY["on_disk" if index_type.on_disk else rule]
+        return scale_with_input(base, per_mb, of=SEARCHED)(wildcards, input, attempt)
+
+    return resource
+
+
 def method_options(wildcards):
     """A method's options, its type among them."""
     return {"type": wildcards.name, **config["methods"][wildcards.name]}

@@ -51,7 +51,7 @@ rule build_index:
     threads: 2
     resources:
         gpu=gpus_of_search,
-        mem_mb=scale_with_input(*MEMORY["build_index"], of=SEARCHED),
+        mem_mb=search_mb("build_index"),
         runtime=scale_with_input(60, 0.05, of=SEARCHED),
     params:
         code=code("build_index"),
@@ -89,7 +89,7 @@ rule score:
     threads: 2
     resources:
         gpu=gpus_of_search,
-        mem_mb=scale_with_input(*MEMORY["score"], of=SEARCHED),
+        mem_mb=search_mb("score"),
         runtime=scale_with_input(60, 0.02, of=SEARCHED),
     params:
         code=code("score"),

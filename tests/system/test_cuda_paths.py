@@ -54,7 +54,9 @@ def test_devices_and_copies_of_training():
     done = subprocess.run([PRETEND, ROOT, sys.executable], env=environment, capture_output=True, text=True, timeout=900)
     cases = dict(re.findall(r"^== (.*?)\n(.*?)(?=^== |\Z)", done.stdout, flags=re.MULTILINE | re.DOTALL))
     assert len(cases) == 16 and "failed: 0" in done.stdout, done.stdout[-3000:]
-    lacking = set() if bfloat16_pays(torch.device("cpu")) else {"bfloat16"}  # where the CPU beside it computes in float32
+    lacking = (
+        set() if bfloat16_pays(torch.device("cpu")) else {"bfloat16"}
+    )  # where the CPU beside it computes in float32
     for name, said in cases.items():
         if "losses" in said and name not in lacking:
             assert "equal to the CPU, bit for bit; validation equal" in said, name

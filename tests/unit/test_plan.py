@@ -292,6 +292,15 @@ def test_the_work_of_an_index_by_hand():
     assert RECALL_SEGMENTS == sequences.RECALL_SEGMENTS
 
 
+def test_an_index_on_disk_asks_for_little_memory(config):
+    """Not for twice the database, which others need: 3 GB, and a fiftieth of it."""
+    config["studies"] = {"one": {"index": ["ivfpq-rr-ondisk"]}, "two": {"index": ["ivfpq-rr-ondisk", "ivfpq"]}}
+    megabytes = 4 * 64 * (10_000 + 500) * 59 / 1e6
+    for name in ("build_index", "score"):
+        assert stages(config, "one")[name].memory_gb == pytest.approx((3000 + 0.02 * megabytes) / 1e3)
+    assert stages(config, "two")["build_index"].memory_gb == pytest.approx((3000 + 2 * megabytes) / 1e3)
+
+
 def test_generated_distractors_are_in_the_database_and_not_among_the_songs(config):
     config["dataset"]["generated"] = {"songs": 100_000, "seconds": 280.5, "shards": 40}
     config["studies"] = {"one": {"runs": [{"pretrained": "composed"}], "index": ["ivfpq", "l2"]}}

@@ -176,6 +176,13 @@ def memory_gb(rule: str, input_mb: float = 0.0) -> float:
     return (base + per_mb * input_mb) / 1e3
 
 
+def search_memory_gb(work: Work, rule: str) -> float:
+    """Memory that the largest job of a rule that builds or searches indexes asks for."""
+    names = {cell.index for cell in work.searched_cells}
+    on_disk = {index_type_of(name, work.config["indexes"][name]).on_disk for name in names}
+    return max((memory_gb("on_disk" if one else rule, work.largest_vectors_mb()) for one in on_disk), default=0.0)
+
+
 def download(work: Work) -> Stage | None:
     """Bring the archive, which stays until the data set is verified; None where there is none."""
     if not work.archive_gb:
@@ -262,7 +269,7 @@ def build_index(work: Work) -> Stage:
         disk_gb += index_type.bytes_per_vector(dim_of(run)) * work.database / 1e9
         flops += index_type.build_flops(dim_of(run), work.database, trained)
     hours = flops / (work.rates.build_gflops * 1e9) / 3600
-    memory = memory_gb("build_index", work.largest_vectors_mb())
+    memory = search_memory_gb(work, "build_index")
     return Stage("build_index", len(built), 0.0, hours, disk_gb, memory, work.rates.sources["build_gflops"])
 
 
@@ -278,7 +285,7 @@ def score(work: Work) -> Stage:
         0.0,
         flops / (work.rates.search_gflops * 1e9) / 3600,
         len(work.searched_cells) * work.queries * GB_PER_QUERY,
-        memory_gb("score", work.largest_vectors_mb()),
+        search_memory_gb(work, "score"),
         work.rates.sources["search_gflops"],
     )
 

@@ -54,6 +54,7 @@ class IndexType(ABC):
         False  # additions to a finished index; otherwise it is rebuilt when its database grows
     )
     min_training_vectors: ClassVar[int] = 0
+    on_disk: ClassVar[bool] = False  # inverted lists stay on the disk, candidates are ranked by the fingerprints' files
 
     @abstractmethod
     def bytes_per_vector(self, dim: int) -> float:
@@ -107,7 +108,6 @@ class FaissType(IndexType):
 
     backend: ClassVar[str] = "Faiss"
     takes_additions: ClassVar[bool] = True
-    on_disk: ClassVar[bool] = False  # inverted lists stay on the disk, candidates are ranked by the fingerprints' files
     exhaustive: ClassVar[bool] = False  # compares a query with all vectors as they are, which PyTorch can do as well
 
     @abstractmethod
