@@ -30,7 +30,8 @@ from nafp.plan.rates import (
     write_speeds,
 )
 from nafp.plan.songs import Songs, count_songs
-from nafp.plan.stages import Work, as_table, plan, target_cells
+from nafp.plan.stages import as_table, plan
+from nafp.plan.work import Work, target_cells
 from nafp.search import sequences
 from nafp.search.types import index_type_of
 

@@ -132,7 +132,7 @@ def test_on_disk_in_pieces_is_in_memory_at_once(built, monkeypatch):
     dummy, db = vectors(0, 1000), vectors(1, 200)
     options = OPTIONS["ivfpq"]
     memory, _ = built("ivfpq", options, dummy, db)
-    monkeypatch.setattr("nafp.search.faiss_index.ADD_CHUNK", 150)
+    monkeypatch.setattr("nafp.search.ondisk.CHUNK", 150)
     disk, database = built("ivfpq-rr-ondisk", options | {"k_factor": 1}, dummy, db)
     for one, two in zip(memory.nearest(db, 10), disk.nearest(db, 10), strict=True):
         assert set(one) == set(two)  # the same, in the order of their exact distances

@@ -18,7 +18,8 @@ from nafp.model.shapes import image_shape
 from nafp.plan.jobs import jobs_by_rule
 from nafp.plan.rates import ASSUMED, choose_rates, measured_rates, measured_tflops, read_speeds, speeds_of_runs
 from nafp.plan.songs import Songs, count_songs
-from nafp.plan.stages import DEVICES, Work, as_table, plan, target_cells
+from nafp.plan.stages import as_table, plan
+from nafp.plan.work import DEVICES, Work, target_cells
 from nafp.yaml_text import parse_yaml
 
 ROOT = Path(__file__).parents[3]  # the checkout

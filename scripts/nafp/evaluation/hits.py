@@ -104,9 +104,10 @@ def offset_error_ms(place: np.ndarray, truth: np.ndarray, songs: np.ndarray) -> 
 def songs_of_rows(*samples: np.ndarray) -> np.ndarray:
     """Lengths of the clips of each split of a database, in samples -> (rows,) the number of each row's song."""
     counts = count_segments(np.concatenate(samples))
-    return np.repeat(
-        np.arange(len(counts), dtype=np.int32), counts
-    )  # 8 bytes each would be half a gigabyte for the paper's database
+    numbers = np.arange(
+        len(counts), dtype=np.int32
+    )  # numbers of 8 bytes would be half a gigabyte for the paper's database
+    return np.repeat(numbers, counts)
 
 
 def rows_of(songs: np.ndarray, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

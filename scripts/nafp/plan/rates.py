@@ -13,11 +13,10 @@ from nafp.files import atomic_write, read_json
 from nafp.model.encoders import encoder_of
 from nafp.model.shapes import image_shape
 from nafp.search.types import index_type_of
-from nafp.search.types.base import IndexType
+from nafp.search.types.base import RECALL_SEGMENTS, IndexType
 from nafp.yaml_text import parse_yaml
 
-USUAL_DIM = 128  # of fingerprints that others made
-RECALL_SEGMENTS = 1000  # as nafp.search.sequences has it, which planning cannot import
+USUAL_DIM = 128  # dimensions of fingerprints that others made
 SHORTEST_JOB_S = 10  # seconds of CPU; in shorter jobs, starting Python is most of it
 ASSUMED = {  # rate -> its value unless something else is known, and what it counts
     "tflops": (30, "TFLOP/s sustained by training and fingerprinting, of a GPU or of a CPU core"),
@@ -125,11 +124,9 @@ def measured_rates(results: Path, indexes: Collection[str], train_max: int) -> d
             wanted = rule in ("verify", "pack") or Path(job).name in indexes
             if took >= SHORTEST_JOB_S and wanted:
                 with suppress(FileNotFoundError):
-                    work, seconds, places = (
-                        work + work_of(folder, job, train_max),
-                        seconds + took,
-                        places | {str(folder)},
-                    )
+                    work += work_of(folder, job, train_max)
+                    seconds += took
+                    places.add(str(folder))
         if work:
             found[rate] = work / seconds, f"measured: {work / seconds:,.4g} {rate} in {', '.join(sorted(places))}"
     return found

@@ -2,45 +2,27 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, fields, replace
-from functools import cached_property
 
 from nafp import grid
 from nafp.config import overlay
-from nafp.datasets.sources import SOURCES, dataset_of
-from nafp.errors import UserError
-from nafp.methods import kind_of
 from nafp.model.encoders import encoder_of
 from nafp.model.shapes import head_parameters, image_shape
-from nafp.plan.rates import USUAL_DIM, Rates, search_flops, step_flops
-from nafp.plan.songs import Songs
+from nafp.plan.rates import search_flops, step_flops
+from nafp.plan.work import Work, dim_of
 from nafp.resources import MEMORY
 from nafp.search.types import index_type_of
 
-DEVICES = ("gpu", "cpu")
 PACK_JOBS = 11  # a job a split
 RULES = {  # stage -> its rules
     "download": ("download", "fetch_test_ids"),
     "unpack": ("unpack", "remove_archive"),
     "train": ("train", "take_checkpoint"),
     "fingerprint": (
-        "import_pretrained",
-        "fingerprint",
-        "list_distractors",
-        "generate_distractors",
-        "gather_fingerprints",
+        *("import_pretrained", "fingerprint", "list_distractors", "generate_distractors", "gather_fingerprints"),
     ),
     "scoreboard": (
-        *(
-            "make_table",
-            "find_limits",
-            "plot",
-            "plot_scale",
-            "plot_beyond",
-            "plot_misses",
-            "plot_similarity",
-            "measure_scale",
-        ),
-        *("extrapolate", "tabulate_beyond", "listen", "build_page", "scoreboard"),
+        *("make_table", "find_limits", "plot", "plot_scale", "plot_beyond", "plot_misses", "plot_similarity"),
+        *("measure_scale", "extrapolate", "tabulate_beyond", "listen", "build_page", "scoreboard"),
     ),
 }
 STATE_COPIES = 8  # weights kept of a run: best, last, and two states with Adam's two moments
@@ -59,115 +41,6 @@ class Stage:
     disk_gb: float
     memory_gb: float
     source: str
-
-
-def target_cells(config: Mapping, target: str) -> list[grid.CellKey]:
-    """The cells of a study, or of all; UserError for an unknown one."""
-    studies = {name: study for name, study in config["studies"].items() if study}
-    if target not in ("all", *studies):
-        raise UserError(f"unknown target {target!r}; known: all, {', '.join(studies)}")
-    chosen = studies.values() if target == "all" else [studies[target]]
-    return list(dict.fromkeys(cell for study in chosen for cell in grid.study_cells(study, config)))
-
-
-@dataclass(frozen=True)
-class Work:
-    """What is to be done: cells on songs, at known rates. ``songs_source``: where the numbers of songs are from."""
-
-    config: Mapping
-    cells: Sequence[grid.CellKey]
-    songs: Mapping[str, Songs]
-    songs_source: str
-    rates: Rates
-    device: str
-
-    @cached_property
-    def runs(self) -> list[str]:
-        """Runs to train, in the order of the cells."""
-        return list(dict.fromkeys(cell.run for cell in self.cells if kind_of(cell.run).trained))
-
-    @cached_property
-    def searched_cells(self) -> list[grid.CellKey]:
-        """Cells of runs with fingerprints; what other methods cost is not known."""
-        return [cell for cell in self.cells if kind_of(cell.run).searched]
-
-    @cached_property
-    def searched_runs(self) -> list[str]:
-        """Runs with fingerprints, in the order of the cells."""
-        return list(dict.fromkeys(cell.run for cell in self.searched_cells))
-
-    @property
-    def clips(self) -> int:
-        """Files of the data set: songs, and the queries of validation and test."""
-        return sum(songs.number for songs in self.songs.values()) + self.songs["val"].number + self.songs["test"].number
-
-    @property
-    def audio_mb(self) -> float:
-        """MB of all these files."""
-        megabytes = {split: songs.megabytes for split, songs in self.songs.items()}
-        return sum(megabytes.values()) + megabytes["val"] + megabytes["test"]
-
-    @property
-    def downloads(self) -> bool:
-        """Whether the pipeline downloads the archive, and deletes it once the data set is verified."""
-        return SOURCES[dataset_of(self.config)["source"]].downloads
-
-    @property
-    def unpacked_mb(self) -> float:
-        """MB of the unpacked data set: as configured, else of its songs."""
-        return 1e3 * dataset_of(self.config).get("unpacked_gb", 0) or self.audio_mb
-
-    @property
-    def archive_gb(self) -> float:
-        """GB of the archive that the data set is unpacked from, if not configured as large as that; 0 if there is none."""
-        dataset = dataset_of(self.config)
-        if SOURCES[dataset["source"]].bring is None:
-            return 0.0
-        return dataset.get("archive_gb", self.unpacked_mb / 1e3)
-
-    @property
-    def database(self) -> int:
-        """Fingerprints in the database of a cell."""
-        generated = dataset_of(self.config).get("generated")
-        distractors = Songs(generated["songs"], generated["seconds"]) if generated else self.songs["dummy"]
-        return distractors.segments + self.songs["test"].segments
-
-    def query_sets(self, run: str) -> int:
-        """Number of query sets that a run is asked."""
-        return len({cell.query_set for cell in self.cells if cell.run == run})
-
-    def fingerprints(self, run: str) -> int:
-        """Fingerprints made by a run: of all songs, and of the queries."""
-        test = self.songs["test"].segments
-        return self.songs["dummy"].segments + test + self.query_sets(run) * test
-
-    def vectors(self, run: str) -> int:
-        """Fingerprints of a run that are kept: with those that are generated in place of the dummy songs'."""
-        generated = self.database - self.songs["test"].segments if dataset_of(self.config).get("generated") else 0
-        return self.fingerprints(run) + generated
-
-    @property
-    def queries(self) -> int:
-        """Queries of a cell, by the config's ``test_ids``."""
-        ids, all_of_them = self.config["search"]["test_ids"], self.songs["test"].segments
-        return {"icassp": 2000, "all": all_of_them}.get(ids, ids if isinstance(ids, int) else all_of_them)
-
-    def hours_on_device(self, flops: float) -> dict[str, float]:
-        """Hours of the device that trains and fingerprints."""
-        hours = flops / (self.rates.tflops * 1e12) / 3600
-        return {
-            "gpu_hours": hours if self.device == "gpu" else 0.0,
-            "cpu_hours": hours if self.device == "cpu" else 0.0,
-        }
-
-    def largest_vectors_mb(self) -> float:
-        """MB of the largest database of fingerprints."""
-        return max((4 * dim_of(run) * self.database / 1e6 for run in self.searched_runs), default=0.0)
-
-
-def dim_of(run: str) -> int:
-    """Dimensions of a run's fingerprints; of those of others, as usual."""
-    return grid.parse_run(run).get("dim", USUAL_DIM)
 
 
 def memory_gb(rule: str, input_mb: float = 0.0) -> float:
@@ -244,7 +117,7 @@ def fingerprint(work: Work) -> Stage:
     jobs_of = {split: count + (count > 1) for split, count in shards.items()}  # one more gathers them
     flops, disk_gb, jobs = 0.0, 0.0, 0
     for run in work.searched_runs:
-        if not run.startswith("external="):  # of other people's weights, as if they were of the config's model
+        if not run.startswith("external="):  # weights of others count as those of the config's model
             sections = overlay.of_recipe(work.config, grid.parse_run(run).get("recipe", "base"))
             flops += encoder_of(sections["model"]).flops(image_shape(sections["features"])) * work.fingerprints(run)
         disk_gb += 4 * dim_of(run) * work.vectors(run) / 1e9
@@ -263,7 +136,7 @@ def fingerprint(work: Work) -> Stage:
 def build_index(work: Work) -> Stage:
     """Build the indexes of every run, in which all its query sets are searched."""
     disk_gb, flops, built = 0.0, 0.0, sorted({(cell.run, cell.index) for cell in work.searched_cells})
-    trained = min(work.database - work.songs["test"].segments, work.config["search"]["train_max"])
+    trained = min(work.distractors, work.config["search"]["train_max"])
     for run, index in built:
         index_type = index_type_of(index, work.config["indexes"][index])
         disk_gb += index_type.bytes_per_vector(dim_of(run)) * work.database / 1e9

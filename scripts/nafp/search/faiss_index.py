@@ -1,5 +1,6 @@
 """An index of Faiss: built and written to a file, extended, read and searched."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ from nafp.errors import UserError
 from nafp.files import atomic_write
 from nafp.search.by_list import search_by_list, suits_search_by_list
 from nafp.search.gpu import gpu_without_faiss, to_gpu
-from nafp.search.ondisk import LISTS_FILE, Unfinished, fill_lists, trained_once
+from nafp.search.ondisk import CHUNK, LISTS_FILE, Unfinished, fill_lists, trained_once
 from nafp.search.types.base import Building, FaissType
 from nafp.search.vectors import Database, single_threaded_workers
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 MIN_QUERIES_TO_SPLIT = 512  # queries of an exhaustive search; fewer are not split, all threads work on each
 INDEX_FILE = "index.faiss"
-ADD_CHUNK = 2**18  # vectors added at a time, so that a memory-mapped database need not fit into memory
 
 
 class FaissIndex:
@@ -81,21 +81,17 @@ def fill_folder(
     """
     sample = training_sample(database, building.seed, building.train_max)
     index_type.check_training(len(sample))
-
-    def train() -> tuple[faiss.Index, int | None]:
-        return trained(index_type, sample, building.device)
-
+    train = partial(trained, index_type, sample, building.device)
+    before = Unfinished(unfinished)
     if index_type.on_disk:
-        before = Unfinished(unfinished)
         index, gpu = trained_once(before, f"{index_type}, {database.dim} dimensions", sample, train)
         fill_lists(index, database, before, folder)
-        faiss.write_index(index, str(folder / INDEX_FILE))
-        before.clear()
-        return gpu
-    index, gpu = train()
-    for _, vectors in database.chunks(ADD_CHUNK):
-        index.add(vectors)
+    else:
+        index, gpu = train()
+        for _, vectors in database.chunks(CHUNK):
+            index.add(vectors)
     faiss.write_index(index, str(folder / INDEX_FILE))
+    before.clear()
     return gpu
 
 
@@ -116,7 +112,7 @@ def training_sample(database: Database, seed: int, most: int) -> np.ndarray:
         return np.ascontiguousarray(dummy, np.float32)
     rows = np.sort(np.random.default_rng(seed).choice(len(dummy), most, replace=False))
     sample = np.empty((most, database.dim), np.float32)
-    for first, vectors in database.chunks(ADD_CHUNK):
+    for first, vectors in database.chunks(CHUNK):
         low, high = np.searchsorted(rows, [first, first + len(vectors)])
         sample[low:high] = vectors[rows[low:high] - first]
     return sample
@@ -127,7 +123,7 @@ def extend_folder(folder: Path, database: Database) -> None:
     index = read_faiss(folder / INDEX_FILE)
     known = index.ntotal
     if known < len(database):
-        for first, vectors in database.chunks(ADD_CHUNK):
+        for first, vectors in database.chunks(CHUNK):
             index.add(vectors[max(known - first, 0) :])
         with atomic_write(folder / INDEX_FILE) as part:
             faiss.write_index(index, str(part))

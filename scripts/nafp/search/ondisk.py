@@ -23,8 +23,8 @@ from nafp.files import atomic_write
 from nafp.search.vectors import Database
 
 LISTS_FILE = "lists.bin"
-CHUNK = 2**18  # vectors encoded at a time
-JOINED_BYTES = 2**26  # of the lists that are joined at a time
+CHUNK = 2**18  # vectors encoded or added at a time, so that a memory-mapped database need not fit into memory
+JOINED_BYTES = 2**26  # bytes of the lists that are joined at a time
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def take_lists(index: faiss.IndexIVF, sizes: np.ndarray, path: Path) -> None:
     lists.set_all_lists_sizes(faiss.swig_ptr(sizes))
     lists.totsize = path.stat().st_size
     index.replace_invlists(lists, True)
-    lists.this.disown()  # the index's from now on
+    lists.this.disown()  # lists belong to the index from now on
     index.ntotal = int(sizes.sum())
 
 

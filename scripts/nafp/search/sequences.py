@@ -12,12 +12,11 @@ import faiss
 import numpy as np
 from tqdm import tqdm
 
-from nafp.search.types.base import SearchableIndex
+from nafp.search.types.base import RECALL_SEGMENTS, SearchableIndex
 from nafp.search.vectors import NO_ROW, Database, single_threaded_workers
 
 NEIGHBOURS = 20  # nearest fingerprints of each segment
 KEPT = 10  # best places kept of each sequence
-RECALL_SEGMENTS = 1000  # query segments that recall is measured on
 EXACT_ROWS = 2**18  # rows of the database searched exhaustively at a time
 MAX_PRODUCTS = 2**20  # inner products that a thread computes at a time
 

@@ -125,7 +125,7 @@ def large_maps(vectors: np.ndarray | Shards) -> list[tuple[np.ndarray, mmap.mmap
 def advise(vectors: np.ndarray | Shards, advice: str) -> None:
     """Tell the system how large mapped files will be read, or that their pages are not needed: an ``MADV_...`` of `mmap`."""
     for _, mapped in large_maps(vectors):
-        mapped.madvise(getattr(mmap, advice))  # not every system has them
+        mapped.madvise(getattr(mmap, advice))  # names that not every system has
 
 
 def release_pages(vectors: np.ndarray | Shards) -> None:
@@ -203,7 +203,7 @@ class Database:
             raise UserError(f"the queries have {query.shape[1]} dimensions, the database's fingerprints {self.dim}")
         found = np.zeros(len(row), np.float32)
         for vectors in (self.dummy, self.db):
-            advise(vectors, "MADV_RANDOM")  # only what is requested, nothing around it
+            advise(vectors, "MADV_RANDOM")  # pages that are requested, and none around them
         for at in range(0, len(row), PAIRS):
             pairs = slice(at, at + PAIRS)
             self._dots(query, segment[pairs], row[pairs], found[pairs])

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from nafp.search.vectors import Database
 
 FLOAT_BYTES = 4
+RECALL_SEGMENTS = 1000  # query segments that recall is measured on
 
 
 class SearchableIndex(Protocol):
@@ -62,7 +63,7 @@ class IndexType(ABC):
 
     def build_flops(self, dim: int, vectors: int, trained: int) -> float:
         """FLOPs of adding ``vectors`` after training with ``trained`` ones, as of matrix products: slower ones count more."""
-        return 2.0 * dim * vectors  # they are read and checked
+        return 2.0 * dim * vectors  # vectors are read and checked
 
     def search_flops(self, dim: int, vectors: int) -> float:
         """FLOPs of comparing a segment with what the index looks at, among ``vectors`` fingerprints."""

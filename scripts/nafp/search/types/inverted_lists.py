@@ -10,9 +10,14 @@ if TYPE_CHECKING:
     import faiss
 
 VECTORS_PER_LIST = 39  # training vectors; with fewer Faiss warns that k-means is unreliable
-LIST_ITERATIONS = 10  # of k-means, by Faiss
+LIST_ITERATIONS = 10  # iterations of k-means, by Faiss
 ID_BYTES = 8  # row number of a vector in its list
 GPU_MAX_NPROBE = 2048
+
+
+def supported_lists(n_train: int) -> int:
+    """Inverted lists that so many training vectors support."""
+    return max(1, n_train // VECTORS_PER_LIST)
 
 
 @dataclass(frozen=True)
@@ -25,7 +30,7 @@ class InvertedLists(FaissType):
     nprobe: int = option(POSITIVE, "lists that are searched")
 
     def build_flops(self, dim: int, vectors: int, trained: int) -> float:
-        lists = min(self.nlist, max(1, trained // VECTORS_PER_LIST))
+        lists = min(self.nlist, supported_lists(trained))
         return super().build_flops(dim, vectors, trained) + 2.0 * dim * lists * (vectors + LIST_ITERATIONS * trained)
 
     def search_flops(self, dim: int, vectors: int) -> float:
@@ -33,7 +38,7 @@ class InvertedLists(FaissType):
 
     def lists(self, n_train: int) -> int:
         """``nlist``, or as many lists as the training vectors support (and says so)."""
-        supported = max(1, n_train // VECTORS_PER_LIST)
+        supported = supported_lists(n_train)
         if supported < self.nlist:
             print(f"{n_train} training vectors support {supported} inverted lists, not {self.nlist}: using {supported}")
         return min(self.nlist, supported)

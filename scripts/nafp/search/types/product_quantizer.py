@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 K_FACTOR = {"type": "number", "minimum": 1}, "times k candidates are ranked again exactly"
 GPU_M = (1, 2, 3, 4, 8, 12, 16, 20, 24, 28, 32, 40, 48, 56, 64, 96)  # values of m that faiss.GpuIndexIVFPQ takes
-CODE_ITERATIONS, VECTORS_PER_VALUE = 25, 256  # of k-means, by Faiss
+CODE_ITERATIONS, VECTORS_PER_VALUE = 25, 256  # iterations of k-means and vectors for each value of a code, by Faiss
 SHORT_VECTORS = 8  # times as slow as a matrix product: distances of a piece's few dimensions (measured)
 GPU_SHARED_MEMORY = 49_152  # bytes of a block for lookup tables
 
