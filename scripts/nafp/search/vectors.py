@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ NORM_TOLERANCE = 1e-3
 PAIRS = 2**12  # inner products computed at a time; Linux maps 64 kB of a large file around each row
 NO_ROW = -1  # number of a row that does not exist
 LARGE_FILE = 2**28  # bytes; pages of a larger file are released after each use
+CACHED = 0.5  # share of the machine's memory that the system is counted on to keep files in
 
 
 class Shards:
@@ -176,6 +178,18 @@ class Database:
         """Dimensions of a fingerprint."""
         return self.db.shape[1]
 
+    @cached_property
+    def outgrows_memory(self) -> bool:
+        """Whether its large files do not stay in the system's cache, so that it matters how they are read."""
+        mapped = sum(len(one) for vectors in (self.dummy, self.db) for _, one in large_maps(vectors))
+        return bool(mapped) and mapped > CACHED * os.sysconf("SC_PHYS_PAGES") * mmap.PAGESIZE
+
+    def advise(self, advice: str) -> None:
+        """Tell the system how the large files will be read, if they outgrow the memory (`advise`)."""
+        if self.outgrows_memory:
+            advise(self.dummy, advice)
+            advise(self.db, advice)
+
     def parts(self) -> list[tuple[int, np.ndarray]]:
         """(first row, fingerprints) of every array that is not empty."""
         found, first = [], 0
@@ -187,8 +201,8 @@ class Database:
 
     def chunks(self, rows: int):
         """(first row, (<= rows, d) fingerprints) of the whole database, in chunks that do not depend on shards."""
+        self.advise("MADV_SEQUENTIAL")
         for start, vectors in ((0, self.dummy), (len(self.dummy), self.db)):
-            advise(vectors, "MADV_SEQUENTIAL")
             for first in range(0, len(vectors), rows):
                 yield start + first, np.ascontiguousarray(vectors[first : first + rows], np.float32)
                 release_pages(vectors)
@@ -202,8 +216,7 @@ class Database:
         if query.shape[1] != self.dim:
             raise UserError(f"the queries have {query.shape[1]} dimensions, the database's fingerprints {self.dim}")
         found = np.zeros(len(row), np.float32)
-        for vectors in (self.dummy, self.db):
-            advise(vectors, "MADV_RANDOM")  # pages that are requested, and none around them
+        self.advise("MADV_RANDOM")  # pages that are requested, and none around them
         for at in range(0, len(row), PAIRS):
             pairs = slice(at, at + PAIRS)
             self._dots(query, segment[pairs], row[pairs], found[pairs])
@@ -226,7 +239,8 @@ class Database:
     def _pairs(self, query: np.ndarray, i: np.ndarray, part: np.ndarray, j: np.ndarray, out: np.ndarray) -> None:
         import faiss
 
-        request_rows(part, j)
+        if self.outgrows_memory:
+            request_rows(part, j)
         pointers = (faiss.swig_ptr(x) for x in (query, i, part, j, out))
         faiss.pairwise_indexed_inner_product(self.dim, len(i), *pointers)
         release_pages(part)
