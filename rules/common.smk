@@ -132,10 +132,11 @@ def lacked_by(name):
 
 def why_left_out(cell):
     """Why a cell can neither be made here nor is there already, in a sentence; nothing if it is or can."""
-    if kind_of(cell.run).searched or os.path.exists(f"{RESULTS}/scores/{grid.path_of(cell, EPOCH)}"):
+    kind = kind_of(cell.run)
+    if GENERATED and not kind.network:
+        return "dataset.generated: its distractors are fingerprints of the workflow's own models, which no audio has"
+    if kind.searched or os.path.exists(f"{RESULTS}/scores/{grid.path_of(cell, EPOCH)}"):
         return ""
-    if GENERATED:
-        return "dataset.generated: the distractors are fingerprints that no audio has, and methods search audio"
     return lacked_by(grid.parse_run(cell.run)["method"])
 
 

@@ -63,6 +63,7 @@ rule generate_distractors:
     benchmark:
         benchmark_of("generate_distractors/{run}/epoch={epoch}/generated{shard}")
     wildcard_constraints:
+        run=MODELS,
         shard=r"(/\d+-of-\d+)?",
     conda:
         "../envs/search.yaml"

@@ -50,7 +50,8 @@ def say_of_retraining(run):
         return
     try:
         before = parse_yaml(recorded.read_text(encoding="utf-8"))
-        changed = overlay.differences(before, training_settings_of(run))
+        ours = Settings(**training_settings_of(run)).identity()  # what a resumed training may have otherwise is left out
+        changed = overlay.differences(Settings(**before).identity(), ours)
     except (OSError, AttributeError, TypeError, yaml.YAMLError):
         return  # a damaged one, which says nothing
     if changed:
@@ -75,6 +76,8 @@ def training_splits(wildcards):
     held_out = chain_pools(settings["validation"]["chain"] or [])
     splits |= {f"val_{pool}": sounds(sounds_split(pool, "test")) for pool in held_out}
     if settings["init_from"]:
+        if problems := said(check_init_from, settings["init_from"], settings):
+            raise WorkflowError(*problems)
         splits["init_from"] = os.path.relpath(shipped().get(settings["init_from"], settings["init_from"]))
     return splits
 

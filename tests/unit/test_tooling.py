@@ -1,4 +1,4 @@
-"""What is written twice about the checks of the code agrees."""
+"""What is written twice agrees."""
 
 import re
 from pathlib import Path
@@ -15,3 +15,15 @@ def test_a_commit_is_checked_as_by_make_lint():
     commands = [line.strip().replace("$(BIN)", ".venv/bin") for line in recipe.splitlines() if "snakemake" not in line]
     # pre-commit appends the files of the commit, make the folders
     assert [hook["entry"] for hook in hooks] == [re.sub(r"( \.| Snakefile rules)$", "", line) for line in commands]
+
+
+def test_the_cluster_profile_names_every_rule_that_requests_a_gpu():
+    """In both of its comments: for a partition of GPUs, and for a cluster that has none."""
+    rules = re.split(
+        r"^rule ", "\n".join(path.read_text() for path in (ROOT / "rules").glob("*.smk")), flags=re.MULTILINE
+    )
+    asking = {rule.split(":")[0] for rule in rules if re.search(r"^ +gpu=(?!gpus_of_search)", rule, re.MULTILINE)}
+    profile = (ROOT / "profiles/slurm/config.yaml").read_text()
+    partition = re.findall(r"^#   (\w+): \{slurm_partition: gpu", profile, re.MULTILINE)
+    assert asking == set(partition) == set(re.findall(r"(\w+): \{gpu: 0\}", profile))
+    assert "train" in asking

@@ -507,7 +507,10 @@ def test_what_no_encoder_is(model, said):
         ({"name": "cos"}, {0: 1.0, 5: 0.55, 10: 0.1, 99: 0.1}),
         ({"name": "constant"}, {0: 1.0, 99: 1.0}),
         # periods of 1, 2, 4, ... steps: each begins at 1 and is half-way down in its middle
-        ({"name": "cos-restart", "first": 0.1, "factor": 2}, {0: 1.0, 1: 1.0, 2: 0.55, 3: 1.0, 5: 0.55, 7: 1.0}),
+        (
+            {"name": "cos-restart", "first": 0.1, "factor": 2},
+            {0: 1.0, 1: 1.0, 2: 0.55, 3: 1.0, 5: 0.55, 7: 1.0, 11: 0.55, 15: 1.0},
+        ),
         ({"name": "constant", "warmup": 4}, {0: 0.2, 3: 0.8, 4: 1.0, 9: 1.0}),
     ],
 )

@@ -11,7 +11,7 @@ from scipy.stats import t as student
 
 from nafp.report.page.page import Page, Section, Top
 from nafp.report.tables.study import Study
-from nafp.report.tables.verdict import verdict
+from nafp.report.tables.verdict import difference, verdict
 
 SIZES = (60, 120, 240)
 
@@ -102,7 +102,30 @@ def test_equal_systems_are_said_to_be_equal(tmp_path):
     stated = json.loads(paths[0].read_text())
     study = Study("same", ["bsz"], "?", ("exact",), baseline=(stated["run"], "l2", "files"))
     said = verdict(tabulated(paths, study)[1])
-    assert "N = 120 finds as many as N = 60 at 1 s: not significant (no song differs, 40 songs, one seed)." in said
+    assert "N = 120 finds as many as N = 60 at 1 s (no song differs, 40 songs, one seed)." in said
+
+
+@pytest.mark.parametrize(
+    ("found", "p", "said"),
+    [
+        (
+            (5.0, math.nan, math.nan),
+            1.0,
+            "5.0 points more than l2 at 1 s: not significant (the same in every song, 1 song, one seed)",
+        ),
+        ((0.0, math.nan, math.nan), 1.0, "as many as l2 at 1 s (no song differs, 1 song, one seed)"),
+        ((0.04, -2.0, 2.1), 0.9, "as many as l2 at 1 s (95 % −2.0 to 2.1, 1 song, one seed)"),
+        (
+            (-4.0, -5.0, -3.0),
+            0.01,
+            "4.0 points fewer than l2 at 1 s: significant (95 % −5.0 to −3.0, 1 song, one seed)",
+        ),
+    ],
+)
+def test_a_difference_without_an_interval_says_why(found, p, said):
+    names = ("minus_baseline", "minus_baseline_low", "minus_baseline_high")
+    row = {"query_s": 1.0, "songs": 1, "seeds": 1, "p": p, **dict(zip(names, found, strict=True))}
+    assert difference(row, "l2", 1) == said
 
 
 def test_the_page_says_it_under_the_question(grid):

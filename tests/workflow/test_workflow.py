@@ -336,7 +336,10 @@ def test_a_database_in_shards(finished, tmp_path):
 
 
 def test_generated_distractors_in_place_of_the_dummy_songs(finished, tmp_path):
-    """A database of any size, in shards, drawn from a model of the dummy songs: the same songs by the same seed."""
+    """A database of any size, in shards, drawn from a model of the dummy songs: the same songs by the same seed.
+
+    Fingerprints made elsewhere and methods, which have no such distractors, are left out, with a sentence each.
+    """
     folder = tmp_path / "project"
     shutil.copytree(finished, folder, copy_function=shutil.copy2)
     at = folder / f"results/demo/fingerprints/{FULL}/epoch=best"
@@ -361,6 +364,18 @@ def test_generated_distractors_in_place_of_the_dummy_songs(finished, tmp_path):
     again = snakemake(folder, str((at / "generated/1-of-3.npy").relative_to(folder)), config=config)
     assert again.returncode == 0, again.stdout[-3000:]
     np.testing.assert_array_equal(np.asarray(open_vectors(at / "generated.json")), vectors)
+    others = ("external=theirs", "method=landmarks")
+    runs = {"runs": [{}, *(dict([other.split("=")]) for other in others)]}
+    config = tiny(
+        folder,
+        dataset={"name": "demo", "source": "demo", "generated": generated},
+        external={"theirs": "fp"},
+        studies={"rivals": runs},
+    )
+    listed = snakemake(folder, "rivals", "-n", config=config)
+    assert listed.returncode == 0, listed.stdout[-3000:]
+    for other in others:
+        assert listed.stdout.count(f"study rivals: {other} is left out: dataset.generated: its distractors") == 1
 
 
 def test_the_scale_study(finished, tmp_path):

@@ -1,6 +1,5 @@
 """Weights on disk: a safetensors file with the settings of its model."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,14 +9,15 @@ from safetensors.torch import load_file
 from nafp.errors import UserError
 from nafp.files import damaged_file_errors
 from nafp.model.model import Model, build_model
+from nafp.shipped import apart, settings_in
 
 MODEL_SETTINGS = ("features", "model", "dim")
 
 
 def settings_of(weights: Path | str) -> dict:
     """The settings that the weights were trained with, {} in a file that says none; UserError if it is damaged."""
-    with damaged_file_errors(weights), safe_open(weights, "pt") as file:
-        return json.loads((file.metadata() or {}).get("settings", "{}"))
+    with damaged_file_errors(weights), safe_open(weights, "pt"):
+        return settings_in(weights)
 
 
 def load_model(
@@ -41,7 +41,7 @@ def load_with_settings(
     }
     for name, value in given.items():
         if name in known and (theirs := known[name]) != value:
-            raise UserError(f"{weights}: trained with {name} {_apart(theirs, value)}; use the settings of its training")
+            raise UserError(f"{weights}: trained with {name} {apart(theirs, value)}; use the settings of its training")
     if absent := [name for name in MODEL_SETTINGS if name not in {**known, **given}]:
         raise UserError(f"{weights}: does not say its {', '.join(absent)}, which the file of a training here does")
     built = build_model(*(({**known, **given})[name] for name in MODEL_SETTINGS))
@@ -55,12 +55,5 @@ def load_initial(model: Model, weights: Path) -> None:
     try:
         model.load_state_dict(load_file(weights))
     except Exception as error:
-        raise UserError(f"train.init_from: {weights} cannot be used: {str(error).splitlines()[0]}") from error
-
-
-def _apart(theirs: object, ours: object) -> str:
-    """Where two settings differ."""
-    if not (isinstance(theirs, Mapping) and isinstance(ours, Mapping)):
-        return f"{theirs}, not {ours}"
-    names = [name for name in {**theirs, **ours} if theirs.get(name) != ours.get(name)]
-    return ", ".join(f"{name}: {theirs.get(name)}, not {ours.get(name)}" for name in names)
+        why = "; ".join(line.strip() for line in str(error).splitlines()[:4])
+        raise UserError(f"train.init_from: {weights} cannot be used: {why}") from error

@@ -29,6 +29,10 @@ def check_source(name: str, options: Mapping) -> None:
             "archive, or record"
         )
     if "weights" in options:
+        if meaningless := sorted({"features", "md5"} & options.keys()):
+            raise UserError(
+                f"pretrained {name}: {' and '.join(meaningless)} cannot be given with weights, a file that states its own settings"
+            )
         try:
             weights_file(options["weights"])
         except UserError as error:

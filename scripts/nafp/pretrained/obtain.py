@@ -10,6 +10,7 @@ import yaml
 
 from nafp.datasets.archive import unpack
 from nafp.datasets.digests import Journal
+from nafp.datasets.download import hash_of
 from nafp.errors import UserError
 from nafp.files import atomic_write
 from nafp.model.original_weights import import_original
@@ -37,8 +38,9 @@ def obtain(name: str, options: Mapping, folder: Path) -> Path:
     else:
         archive = folder / f"{name}.zip"
         fetch_from_zenodo(options["record"], options["md5"], archive, options.get("api", API))
-    unpack(archive, folder / name, Journal(folder / f"{name}.tsv"), limit=LIMIT)
-    return newest_checkpoint(folder / name)
+    place = folder / name / (options.get("md5") or hash_of(archive, "md5"))  # files of another archive are never taken
+    unpack(archive, place, Journal(place.with_suffix(".tsv")), limit=LIMIT)
+    return newest_checkpoint(place)
 
 
 def newest_checkpoint(folder: Path) -> Path:

@@ -32,10 +32,20 @@ def weights_file(source: str | Path) -> Path:
 
 
 def limits_in(weights: Path | str) -> Mapping | None:
-    """The calibration that a safetensors file of weights carries (`nafp.identify.calibration`); None if it has none.
+    """The calibration that a safetensors file of weights carries (`nafp.identify.calibration`); None if it has none."""
+    return settings_in(weights).get("limits")
 
-    UserError if the file is damaged.
-    """
+
+def settings_in(weights: Path | str) -> dict:
+    """The settings that a safetensors file of weights states, {} if it states none; UserError if its header is damaged."""
     with damaged_file_errors(weights), open(weights, "rb") as file:  # the header: its length in 8 bytes, then JSON
         header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-    return json.loads(header.get("__metadata__", {}).get("settings", "{}")).get("limits")
+    return json.loads(header.get("__metadata__", {}).get("settings", "{}"))
+
+
+def apart(theirs: object, ours: object) -> str:
+    """Where two settings differ, for a sentence."""
+    if not (isinstance(theirs, Mapping) and isinstance(ours, Mapping)):
+        return f"{theirs}, not {ours}"
+    names = [name for name in {**theirs, **ours} if theirs.get(name) != ours.get(name)]
+    return ", ".join(f"{name}: {theirs.get(name)}, not {ours.get(name)}" for name in names)

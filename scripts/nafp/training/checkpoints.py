@@ -39,7 +39,10 @@ class Checkpoints:
         return sorted(self.folder.glob("epoch=*_step=*.pt"), key=_progress)
 
     def save_state(self, state: Mapping, epoch: int, step: int) -> Path:
-        """Write a state under a name with its checksum, and drop all but the newest two."""
+        """Write a state under a name with its checksum, and drop all but this and the one before it.
+
+        Those beyond it are of a training that is not continued: more epochs than the run has now.
+        """
         buffer = io.BytesIO()
         torch.save(dict(state), buffer)
         checksum = hashlib.sha256(buffer.getbuffer()).hexdigest()[:16]
@@ -48,7 +51,8 @@ class Checkpoints:
             out.write(buffer.getbuffer())
             out.flush()
             os.fsync(out.fileno())
-        for old in self.states()[:-STATES_KEPT]:
+        before = [one for one in self.states() if one != path and _progress(one) <= (epoch, step)]
+        for old in {*self.states()} - {path, *before[1 - STATES_KEPT :]}:
             old.unlink()
         return path
 
@@ -107,7 +111,10 @@ class Checkpoints:
 def publish_epoch(run: Path, epoch: int, path: Path) -> None:
     """Copy the weights of an epoch of a finished run to a result; UserError if they are damaged or not kept."""
     folders = [Checkpoints(folder) for folder in sorted(run.glob(".states/*"))]
-    check_kept(epoch, {number for folder in folders for number in folder.epochs()}, run.name)
+    way_out = (
+        f"delete {run}/.states and {run}/epoch=last.safetensors and run the same command again, which trains it anew"
+    )
+    check_kept(epoch, {number for folder in folders for number in folder.epochs()}, run.name, way_out)
     holder = next(folder for folder in folders if epoch in folder.epochs())
     with damaged_file_errors(weights := holder.weights(epoch)), safe_open(weights, "pt"):
         pass  # safe_open checks header and length

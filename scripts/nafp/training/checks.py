@@ -1,10 +1,11 @@
 """Checks of a training before it starts, by its settings and the lengths of its clips, without PyTorch."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from nafp.audio.segments import segments_of
 from nafp.errors import UserError
+from nafp.shipped import apart, settings_in, weights_file
 
 if TYPE_CHECKING:
     import numpy as np
@@ -81,16 +82,36 @@ def most_items(samples: Sequence[int], fraction: float = 1.0, one_per_clip: bool
     return kept if one_per_clip else sum(sorted(map(segments_of, samples))[-kept:])
 
 
+def check_init_from(source: str, ours: Mapping) -> None:
+    """Refuse initial weights of another model than ``ours`` (features, model, dim), as far as their file states its own.
+
+    Options that one of the two does not know are left to the loading; ``max_scope`` changes no weight's meaning.
+    """
+    stated = settings_in(weights_file(source))
+    for name in {"features", "model", "dim"} & stated.keys():
+        theirs, wanted = stated[name], ours[name]
+        if isinstance(wanted, Mapping):
+            both = (theirs.keys() & wanted.keys()) - {"max_scope"}
+            theirs, wanted = ({key: one[key] for key in sorted(both)} for one in (theirs, wanted))
+        if theirs != wanted:
+            raise UserError(
+                f"train.init_from: {source}: trained with {name} {apart(theirs, wanted)}; begin with weights of the same model, "
+                "or set what differs as they have it"
+            )
+
+
 def kept_epochs(done: int, every: int | None, last: int) -> set[int]:
     """The epochs to keep of ``done``: each ``every``-th one, the ``last`` few, and always the newest."""
     regular = range(every, done + 1, every) if every else ()
     return {*regular, *range(max(done - last, 0) + 1, done + 1), done}
 
 
-def check_kept(epoch: int, kept: Collection[int], run: str) -> None:
-    """Refuse an epoch whose weights a run has not kept."""
+def check_kept(
+    epoch: int, kept: Collection[int], run: str, way_out: str = "set train.checkpoints.every or last and train again"
+) -> None:
+    """Refuse an epoch whose weights a run does not keep; ``way_out``: what to do then."""
     if epoch not in kept:
         raise UserError(
             f"{run}: the weights after epoch {epoch} are not kept, only those of "
-            f"{', '.join(map(str, sorted(kept))) or 'none'}; set train.checkpoints.every or last and train again"
+            f"{', '.join(map(str, sorted(kept))) or 'none'}; {way_out}"
         )

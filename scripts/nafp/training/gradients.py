@@ -122,14 +122,14 @@ def free_memory(device: torch.device) -> int:
 
 
 @contextmanager
-def out_of_memory_explained(rows: int) -> Iterator[None]:
-    """Replace an out-of-memory error by a sentence with the ``micro_batch_size`` to set."""
+def out_of_memory_explained(rows: int, auto: bool = False) -> Iterator[None]:
+    """Replace an out-of-memory error by a sentence with the ``micro_batch_size`` to set; ``auto``: it is that already."""
     try:
         yield
     except RuntimeError as error:
         if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
             raise UserError(
-                f"out of memory with {rows} segments at a time; set train.micro_batch_size to {max(rows // 2, 1)} or auto: "
+                f"out of memory with {rows} segments at a time; set train.micro_batch_size to {max(rows // 2, 1)}{'' if auto else ' or auto'}: "
                 "the batch is then computed in micro-batches, with the same result"
             ) from error
         raise

@@ -1,9 +1,11 @@
 """One training job: from packed splits to weights on disk, in one process or, with torchrun, in one for each GPU."""
 
 import ast
+import codecs
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -52,8 +54,19 @@ def run(job: Mapping, processes: int = 1) -> None:
         if torch.cuda.is_available():
             environment[compute.GIVEN] = ",".join(map(str, compute.claim_gpus(processes)))
         command = [sys.executable, "-m", *launcher, "-m", "nafp.training.job", str(path)]
-        if subprocess.run(command, env=environment).returncode:
+        if run_aloud(command, environment):
             raise UserError(f"one of {processes} training processes failed; its message is above")
+
+
+def run_aloud(command: list[str], environment: Mapping[str, str]) -> int:
+    """Run a program; what it prints goes through ``sys.stdout``, so to the log too. Returns its exit status."""
+    decode = codecs.getincrementaldecoder("utf-8")("replace").decode
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as child:
+        while piece := child.stdout.read1():
+            for text in re.findall(r"\r[^\r\n]*|[^\r]+", decode(piece)):  # a progress bar is redrawn by itself
+                sys.stdout.write(text)
+            sys.stdout.flush()
+    return child.returncode
 
 
 def train_and_publish(job: Mapping) -> None:

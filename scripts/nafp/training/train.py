@@ -50,6 +50,11 @@ def resume(trainer: Trainer, name: str) -> None:
         if trainer.rank == 0:
             part = f", step {trainer.step} of the next" if trainer.step else ""
             print(f"{name}: going on after epoch {trainer.epoch}{part} of {epochs}", flush=True)
+    elif state and trainer.rank == 0:
+        print(
+            f"{name}: has {len(state['history'])} epochs, more than the {epochs} asked for, and is trained anew",
+            flush=True,
+        )
 
 
 def save_epoch(trainer: Trainer) -> None:

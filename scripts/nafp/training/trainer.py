@@ -18,7 +18,7 @@ from nafp.model.weights import load_initial
 from nafp.shipped import weights_file
 from nafp.training.batches import Batches, BatchPlan, generator_for
 from nafp.training.checkpoints import Checkpoints
-from nafp.training.checks import check_processes
+from nafp.training.checks import check_init_from, check_processes
 from nafp.training.gradients import (
     backward,
     largest_micro_batch,
@@ -57,6 +57,7 @@ class Trainer:
         torch.manual_seed(s.seed)  # seed of the initial weights
         self.network = build_model(s.features, s.model, s.dim)
         if s.init_from:
+            check_init_from(s.init_from, {"features": s.features, "model": s.model, "dim": s.dim})
             load_initial(self.network, weights_file(s.init_from))
         self.network.to(device)
         self.network.encoder.dtype = compute.precision(s.precision, device)
@@ -125,7 +126,7 @@ class Trainer:
     def gradients(self, plan: BatchPlan) -> tuple[Tensor, Tensor]:
         """The loss and embeddings of a batch; the parameters get the gradients of this process's rows."""
         rows = range(self.rank, len(plan), self.processes)
-        with out_of_memory_explained(self.micro_batch_size or len(rows)):
+        with out_of_memory_explained(self.micro_batch_size or len(rows), self.settings.micro_batch_size == "auto"):
             if not self.records():
                 images = self.batches.images(plan, rows)
                 self.optimizer.zero_grad(set_to_none=True)
@@ -252,6 +253,7 @@ class Trainer:
         self.optimizer.load_state_dict(state["optimizer"])
         for name in ("history", "step", "losses", "seconds"):
             setattr(self, name, state[name])
-        self.jobs = [*state["jobs"], *self.jobs]
-        if self.settings.micro_batch_size == "auto":  # free memory may have changed; rounding must not
+        alike = self.device.type == "cpu" and state["jobs"][-1].get("processes", 1) == self.processes
+        if self.settings.micro_batch_size == "auto" and alike:  # the same bytes, as promised on a CPU
             self.micro_batch_size = state["micro_batch_size"]
+        self.jobs = [*state["jobs"], *self.jobs]

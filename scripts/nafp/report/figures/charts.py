@@ -49,8 +49,7 @@ CONFIG = {
 }
 _SHAPES = ["circle", "square", "diamond", "triangle-up", "triangle-down", "cross", "triangle-right", "triangle-left"]
 _CROWDED = 40  # characters on an axis from which its texts slope
-# whether the number of a tick begins with 1, 2 or 5
-_ROUND = "indexof([1, 2, 5], round(datum.value / pow(10, floor(log(datum.value) / LN10 + 1e-9)))) >= 0"
+_LEADING = "round(datum.value / pow(10, floor(log(datum.value) / LN10 + 1e-9)))"  # digit of a tick's number
 HIDDEN = 0.1  # opacity of what a click on the legend puts aside
 _ZOOM = {  # a wheel without a key scrolls the page, and so does a finger; two are a wheel with a key (page/charts.js.j2)
     "type": "interval",
@@ -152,7 +151,12 @@ def _place(which: str, axis: Axis, rows: pd.DataFrame) -> dict[str, Any]:
     elif axis.log:
         short = {unit: f"format(datum.value / {size:g}, '~g') + ' {unit}'" for unit, size in (("M", 1e6), ("B", 1e9))}
         label = f"datum.value < 1e6 ? {label} : datum.value < 1e9 ? {short['M']} : {short['B']}"
-        look["labelExpr"] = f"{_ROUND} ? ({label}) : ''" if high > 8 * low else label
+        look["labelExpr"] = label
+        if high > 8 * low:  # Vega's ticks are all digits of all decades
+            shown = f"indexof({[1, 2, 5] if high < 300 * low else [1]}, {_LEADING}) >= 0"
+            look["labelExpr"] = f"{shown} ? ({label}) : ''"
+            faint = {"condition": {"test": shown, "value": 1}, "value": 0}
+            look |= {"gridOpacity": faint, "tickOpacity": faint}
     return {"field": which, "type": "quantitative", "scale": scale, "axis": look}
 
 

@@ -39,14 +39,15 @@ def verdict(table: pd.DataFrame) -> str:
     said = f"{opening}{names[best['row']]} finds {difference(best, theirs, count)}."
     for late in long[long["row"].eq(best["row"]) & long["p"].notna()].to_dict("records"):
         if late["query_s"] > best["query_s"]:
-            said += f" At {late['query_s']:g} s: {signed(late['minus_baseline'])} points, {_chance(late, count)})."
+            said += f" At {late['query_s']:g} s: {signed(late['minus_baseline'])} points{_chance(late, count)} ({_interval(late)})."
     return said
 
 
 def _worse(tested: pd.DataFrame) -> str:
     """How many of the others are worse than the baseline beyond chance, for all of them together."""
     worse = ((tested["p"] * len(tested)).lt(LEVEL) & tested["minus_baseline"].lt(0)).sum()
-    return f"{worse or 'none'} of the {len(tested)} others {'are' if worse > 1 else 'is'} worse beyond chance"
+    many = "all" if worse == len(tested) else worse or "none"
+    return f"{many} of the {len(tested)} others {'are' if worse > 1 else 'is'} worse beyond chance"
 
 
 def difference(row: Mapping, baseline: str, count: int) -> str:
@@ -57,20 +58,26 @@ def difference(row: Mapping, baseline: str, count: int) -> str:
     points, more = one_decimal(abs(row["minus_baseline"])), "more" if row["minus_baseline"] >= 0 else "fewer"
     than = f"as many as {baseline}" if points == "0.0" else f"{points} points {more} than {baseline}"
     best = f"; corrected for {count} comparisons" if count > 1 else ""
-    return f"{than} at {row['query_s']:g} s: {_chance(row, count)}, {_sample(row)}{best})"
+    return f"{than} at {row['query_s']:g} s{_chance(row, count)} ({_interval(row)}, {_sample(row)}{best})"
 
 
 def _chance(row: Mapping, count: int) -> str:
-    """Whether a difference is significant, and its interval; the bracket stays open."""
-    if pd.isna(row["minus_baseline_low"]):
-        return "not significant (no song differs"
-    word = "significant" if row["p"] * count < LEVEL else "not significant"
-    return f"{word} (95 % {signed(row['minus_baseline_low'])} to {signed(row['minus_baseline_high'])}"
+    """Whether a difference is significant; nothing where there is none to speak of."""
+    if row["p"] * count < LEVEL:
+        return ": significant"
+    return "" if one_decimal(abs(row["minus_baseline"])) == "0.0" else ": not significant"
+
+
+def _interval(row: Mapping) -> str:
+    """The interval of a difference, or why there is none."""
+    if pd.notna(row["minus_baseline_low"]):
+        return f"95 % {signed(row['minus_baseline_low'])} to {signed(row['minus_baseline_high'])}"
+    return "the same in every song" if row["minus_baseline"] else "no song differs"
 
 
 def _sample(row: Mapping) -> str:
     seeds = f", {row['seeds']} seeds" if row["seeds"] > 1 else ", one seed"
-    return f"{row['songs']:,} songs{seeds}"
+    return f"{row['songs']:,} song{'s' if row['songs'] != 1 else ''}{seeds}"
 
 
 def _rate(row: Mapping) -> str:
