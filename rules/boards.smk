@@ -111,7 +111,8 @@ def history_of(run):
 def detail_figures():
     """Figure -> file, for what is drawn of no single study."""
     names = ["learning"] if len(all_histories()) > 1 else []
-    names += ["misses", "similarity"] if detailed_runs() else []
+    names += ["misses"] if detailed_runs() and not GENERATED else []  # generated distractors have no audio
+    names += ["similarity"] if detailed_runs() else []
     names += ["scale", "beyond"] if DEFAULT_RUN in detailed_runs() else []
     return {name: f"{BOARD}/{name}.svg" for name in names}
 
@@ -258,7 +259,9 @@ def board_so_far(wildcards):
         "studies": {study: study_so_far(study) for study in STUDIES},
         "cells": available(ALL_CELLS),
         "learning": {"histories": histories} if len(histories) > 1 else None,
-        "misses": {"cells": cells, "packed": {split: packed(split) for split in TEST_SPLITS}} if cells else None,
+        "misses": {"cells": cells, "packed": {split: packed(split) for split in TEST_SPLITS}}
+        if cells and not GENERATED
+        else None,
         "similarity": {"cells": cells, "vectors": vectors, "clips": packed("test_db")} if vectors else None,
         "scale": {"tables": tables} if tables else None,
         "beyond": {"table": beyond[0]} if beyond else None,

@@ -273,6 +273,9 @@ rule degrade_queries:
         benchmark_of("degrade_queries/{query_set}")
     conda:
         "../envs/train.yaml"
+    resources:
+        mem_mb=scale_with_input(4000),
+        runtime=scale_with_input(60, 0.5, of=["songs"]),
     params:
         code=code("degrade_queries"),
         steps=steps_of_set,
@@ -297,6 +300,9 @@ rule write_augmented:
         benchmark_of("write_augmented")
     conda:
         "../envs/train.yaml"
+    resources:
+        mem_mb=scale_with_input(4000),
+        runtime=scale_with_input(60, 0.5, of=["songs"]),
     params:
         code=code("write_augmented"),
         steps=config["chains"][config["augmented"]["aug"]],

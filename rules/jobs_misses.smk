@@ -21,9 +21,9 @@ def degradation_of(name):
 def misses_to_hear(there=lambda files: True):
     """The page's missed queries (nafp.report.misses.replay.Replay): of the query sets and cells whose files are ``there``.
 
-    A run's cell is the one with the default index where studies have that.
+    A run's cell is the one with the default index where studies have that. None among generated distractors, which have no audio.
     """
-    keys, found = [cell for study in STUDIES for cell in CELLS[study]], {}
+    keys, found = [] if GENERATED else [cell for study in STUDIES for cell in CELLS[study]], {}
     preferred = sorted(keys, key=lambda key: (key.query_set != grid.FILES, key.index != config["search"]["index"]))
     systems = heard_systems()
     for key in preferred:
@@ -41,6 +41,8 @@ def misses_to_hear(there=lambda files: True):
         for name, cells in heard.items()
     ]
     numbers = {**config["scoreboard"]["misses"], "seed": config["search"]["seed"]}
+    if GENERATED:
+        numbers["note"] = "answers may be generated distractors, which have no audio"
     return {"sets": sets, "packed": splits, **features_seen_by(answering[0] if heard else None), **numbers}
 
 

@@ -7,6 +7,8 @@ match SEARCH["test_ids"]:
         TEST_IDS = ICASSP_IDS
     case file:
         TEST_IDS = file
+# What test sequences are: all that the answers of a method depend on, so that another device or index asks for no new ones.
+ASKED = {name: SEARCH[name] for name in ("lengths", "protocol", "seed")} | {"test_ids": TEST_IDS or SEARCH["test_ids"]}
 ASKED_SETS = list(dict.fromkeys([grid.FILES, *(cell.query_set for study in CELLS.values() for cell in study)]))
 SEARCHED = ("dummy", "db", "shards")  # inputs that decide on a job's memory and time
 
@@ -99,7 +101,7 @@ rule score:
         grid=grid_of_run,
         options=index_options,
         distractors=DISTRACTORS,
-        search={**SEARCH, "test_ids": TEST_IDS or SEARCH["test_ids"]},
+        search={**ASKED, "device": SEARCH["device"]},
     message:
         "searching {wildcards.index} for {wildcards.run}"
     script:
@@ -127,14 +129,14 @@ rule answer:
         method_environment
     threads: THREADS
     resources:
-        mem_mb=scale_with_input(4000, 4, of=("dummy", "db")),
+        mem_mb=scale_with_input(4000, 0.1, of=("dummy", "db")),  # audio stays on the disk, tables of it are small
         runtime=scale_with_input(240, 0.5, of=("dummy", "db")),
     params:
         code=method_code,
         dataset=DATASET,
         method=method_options,
         queries=about_queries,
-        search={**SEARCH, "test_ids": TEST_IDS or SEARCH["test_ids"]},
+        search=ASKED,
     message:
         "letting {wildcards.name} answer"
     script:
@@ -160,7 +162,7 @@ rule list_queries:
     params:
         code=code("list_queries"),
         query_sets=ASKED_SETS,
-        search={**SEARCH, "test_ids": TEST_IDS or SEARCH["test_ids"]},
+        search=ASKED,
     message:
         "listing the queries"
     script:
@@ -194,7 +196,7 @@ rule measure_scale:
         code=code("measure_scale"),
         options=index_options,
         fractions=config["scale"]["fractions"],
-        search={**SEARCH, "test_ids": TEST_IDS or SEARCH["test_ids"]},
+        search={**ASKED, "train_max": SEARCH["train_max"]},
     message:
         "searching {wildcards.index} for {wildcards.run} in databases of several sizes"
     script:
@@ -227,7 +229,7 @@ rule extrapolate:
         code=code("extrapolate"),
         indexes={name: config["indexes"][name] for name in config["scale"]["index"]},
         plan={**config["scale"]["beyond"], "fractions": config["scale"]["fractions"]},
-        search={**SEARCH, "test_ids": TEST_IDS or SEARCH["test_ids"]},
+        search=ASKED,
     message:
         "extrapolating the hit rates of {wildcards.run} to larger databases"
     script:

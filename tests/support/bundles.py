@@ -73,9 +73,9 @@ def write_bundle(prefix: Path, tensors: dict[str, np.ndarray], compression: int 
     return prefix
 
 
-def random_model(norm: bool) -> Model:
+def random_model(norm: bool, seed: int = 0) -> Model:
     """A model with random weights: the original NAFP's, with ``norm`` NMFP's, but narrow."""
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     model = build_model(NMFP if norm else {}, {"width": WIDTH, "head_norm": norm}, DIM).eval()
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
@@ -103,7 +103,7 @@ def tensors_of(model: Model, norm: bool) -> dict[str, np.ndarray]:
     return arrays | {f"optimizer/iter{VALUE}": np.array(7)}
 
 
-def write_original(prefix: Path, norm: bool) -> Path:
+def write_original(prefix: Path, norm: bool, seed: int = 0) -> Path:
     """The checkpoint of ``random_model``, as the originals' code writes them; returns the prefix."""
     prefix.parent.mkdir(parents=True, exist_ok=True)
-    return write_bundle(prefix, tensors_of(random_model(norm), norm))
+    return write_bundle(prefix, tensors_of(random_model(norm, seed), norm))

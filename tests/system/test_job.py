@@ -16,6 +16,7 @@ from audio_splits import options, write_splits
 from safetensors.torch import load_file
 
 from nafp import jobfacts
+from nafp.console import tee_to_log
 from nafp.errors import UserError
 from nafp.training import job as jobs
 from nafp.training.settings import Settings
@@ -189,8 +190,10 @@ def test_two_processes_train_as_one(make_job, chain):
     assert [facts["jobs"][0]["processes"] for facts in made] == [1, 2]
 
 
-def test_several_processes_refuse_what_they_cannot_share(make_job, capfd):
-    with pytest.raises(UserError, match="one of 2 training processes failed"):
+def test_several_processes_refuse_what_they_cannot_share(make_job, tmp_path, capsys):
+    """And say so in the log of the job, above the sentence that sends there."""
+    log = tmp_path / "log"
+    with pytest.raises(SystemExit), tee_to_log(log):
         jobs.run(
             make_job(
                 "odd",
@@ -202,7 +205,39 @@ def test_several_processes_refuse_what_they_cannot_share(make_job, capfd):
             ),
             processes=2,
         )
-    assert "error: features.max_scope: batch needs the whole batch in one process" in capfd.readouterr().err
+    why = "error: features.max_scope: batch needs the whole batch in one process"
+    said = log.read_text()
+    assert why in said and said.index(why) < said.index(
+        "error: one of 2 training processes failed; its message is above"
+    )
+    assert why in capsys.readouterr().out
+
+
+def test_progress_bars_of_other_processes_stay_out_of_the_log(tmp_path):
+    log, script = tmp_path / "log", r"import sys; sys.stdout.write('one\n\r 10%\r 60%\r 99%\ntwo \N{SNOWMAN}\n')"
+    with tee_to_log(log):
+        assert jobs.run_aloud([sys.executable, "-X", "utf8", "-c", script], os.environ) == 0
+        assert jobs.run_aloud([sys.executable, "-c", "raise SystemExit(3)"], os.environ) == 3
+    assert log.read_text(encoding="utf-8").splitlines() == ["one", "", "two \N{SNOWMAN}"]
+
+
+def test_fewer_epochs_and_more_again(make_job, tmp_path, capsys):
+    """States beyond the epochs asked for neither hide the new ones nor outlive their weights."""
+    schedule = {"name": "cos", "final_lr": 1e-5, "epochs": 2}
+    long, other, short = (
+        make_job(name, epochs=epochs, schedule=schedule) for name, epochs in (("long", 3), ("run", 3), ("run", 2))
+    )
+    jobs.run(long)
+    jobs.run(other)
+    killed = run(short, tmp_path, kill_step=12)  # in its second epoch
+    assert killed.returncode == -signal.SIGKILL
+    assert "has 3 epochs, more than the 2 asked for, and is trained anew" in killed.stdout
+    done = run(short, tmp_path)
+    assert "going on after epoch 1" in done.stdout
+    capsys.readouterr()
+    jobs.run(other)
+    assert "going on after epoch 2 of 3" in capsys.readouterr().out
+    assert results(other) == results(long)
 
 
 def test_the_key_of_a_run(make_job, tmp_path):

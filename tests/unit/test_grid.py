@@ -19,6 +19,7 @@ from nafp.config.check import check_config, problems_of_index, problems_of_queri
 from nafp.config.schema import schema as config_schema
 from nafp.errors import UserError
 from nafp.imports import modules
+from nafp.methods import kind_of
 from nafp.search import gpu
 from nafp.search.types import INDEX_TYPES
 from nafp.training import losses, optim
@@ -457,6 +458,14 @@ def laid_over(*names: str) -> dict:
 @pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "config").glob("*.yaml")))
 def test_overlays_are_right(name):
     check_config(laid_over(*OVER.get(name, []), name), ROOT)
+
+
+@pytest.mark.parametrize("names, runs", [(["mini", "nmfp"], 1), (["mini", "release"], 1), (["rehearsal"], 0)])
+def test_a_recipe_laid_over_trains_no_more_than_it_says(names, runs):
+    config = laid_over(*names)
+    studies = [study for study in config["studies"].values() if study]
+    found = {key.run for study in studies for key in grid.study_cells(study, config)}
+    assert len([run for run in found if kind_of(run).trained]) == runs, found
 
 
 def test_the_schema_knows_the_registries():

@@ -1,11 +1,14 @@
 """Ladders: what they stand for as query sets and cells, and what is said of those that cannot be meant."""
 
+import re
+import shlex
 from pathlib import Path
 
 import pytest
 import yaml
 
 from nafp import grid
+from nafp.augment.steps import chain_pools
 from nafp.config import overlay
 from nafp.config.check import check_config
 from nafp.config.ladders import described_ladders, set_name, with_ladders
@@ -154,6 +157,22 @@ def test_a_file_laid_over_can_take_single_strengths_out():
     check_config(changed, ROOT)
     config = with_ladders(changed)
     assert [*config["query_sets"]] == config["studies"]["mine"]["query_set"] == ["room_hall", "room_both"]
+
+
+def test_the_robustness_studies_without_speech():
+    """By the command that the file itself has for data without any: no chain that is asked for mixes in voices."""
+    file = ROOT / "config/robustness.yaml"
+    config = laid_over(**yaml.safe_load(file.read_text(encoding="utf-8")))
+    changes = re.search(r"^# Without speech .*--config (.*)$", file.read_text(encoding="utf-8"), re.MULTILINE)[1]
+    assert changes in (ROOT / "docs/robustness.md").read_text(encoding="utf-8")
+    for change in shlex.split(changes):
+        name, value = change.split("=", 1)
+        config = overlay.with_changes(config, {name: yaml.safe_load(value)})
+    check_config(config, ROOT)
+    config = with_ladders(config)
+    asked = {key.query_set for study in config["studies"].values() if study for key in grid.study_cells(study, config)}
+    pools = {pool for name in asked - {grid.FILES} for pool in chain_pools(config["query_sets"][name])}
+    assert "room_0p2" in asked and "bg" in pools and "speech" not in pools
 
 
 def test_the_robustness_study_has_one_degradation_at_a_time():

@@ -14,6 +14,7 @@ from zenodo_server import RECORD, zenodo
 import nafp
 from nafp.datasets import download as download_module
 from nafp.errors import UserError
+from nafp.model.original_weights import import_original
 from nafp.pretrained.checks import check_licence, check_source
 from nafp.pretrained.obtain import import_pretrained, newest_checkpoint, obtain
 
@@ -125,6 +126,23 @@ def test_an_archive_of_the_user_is_never_deleted(archive, tmp_path):
     assert mine.exists()
 
 
+def test_an_archive_of_other_weights_takes_the_place_of_the_one_before(tmp_path):
+    """Of the same names and sizes, then with a lower number: what is imported is what the archive holds."""
+    archive, seen = tmp_path / "theirs.zip", []
+    for number, seed in ((100, 0), (100, 1), (80, 2)):
+        prefix = write_original(tmp_path / f"{seed}/ckpt-{number}", norm=True, seed=seed)
+        zipped(archive, {path.name: path.read_bytes() for path in sorted(prefix.parent.iterdir())})
+        outputs = outputs_in(tmp_path / "run")
+        import_pretrained("theirs", {"archive": str(archive)}, tmp_path / "store", outputs, {})
+        expected = tmp_path / f"{seed}.safetensors"
+        import_original(prefix, expected)
+        assert outputs["last"].read_bytes() == expected.read_bytes()
+        seen.append(outputs["last"].read_bytes())
+        assert json.loads(outputs["provenance"].read_text())["jobs"][0]["checkpoint"] == f"ckpt-{number}"
+    assert len(set(seen)) == 3
+    assert len(list((tmp_path / "store/theirs").iterdir())) == 2  # the last one's files and their journal
+
+
 def test_which_checkpoint(tmp_path):
     with pytest.raises(UserError, match="holds no TensorFlow checkpoint"):
         newest_checkpoint(tmp_path)
@@ -145,6 +163,7 @@ def test_what_is_refused_before_anything_runs(tmp_path):
     for options, says in (
         ({}, "say where they are"),
         ({"record": 7}, "md5 is missing"),
+        ({"weights": "composed", "features": {"max_scope": "segment"}, "md5": "0"}, "features and md5 cannot be given"),
         ({"archive": str(tmp_path / "no.zip")}, "no.zip is not there"),
         ({"checkpoint": str(tmp_path / "ckpt-1")}, "ckpt-1.index is not there; name a checkpoint by its prefix"),
     ):

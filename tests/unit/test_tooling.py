@@ -17,12 +17,23 @@ def test_a_commit_is_checked_as_by_make_lint():
     assert [hook["entry"] for hook in hooks] == [re.sub(r"( \.| Snakefile rules)$", "", line) for line in commands]
 
 
+def rules() -> dict[str, str]:
+    """Name -> text of each rule of the workflow."""
+    texts = "\n".join(path.read_text() for path in (ROOT / "rules").glob("*.smk"))
+    return {rule.split(":")[0]: rule for rule in re.split(r"^rule ", texts, flags=re.MULTILINE)[1:]}
+
+
+def test_a_job_that_is_tried_again_gets_more_memory_and_time():
+    """By a function of the attempt, as the profile of clusters promises; but for jobs that run where Snakemake does."""
+    for name, rule in rules().items():
+        if "script:" in rule and "localrule: True" not in rule:
+            for resource in ("mem_mb", "runtime"):
+                assert re.search(rf"^ +{resource}=[a-z_]+\b", rule, re.MULTILINE), (name, resource)
+
+
 def test_the_cluster_profile_names_every_rule_that_requests_a_gpu():
     """In both of its comments: for a partition of GPUs, and for a cluster that has none."""
-    rules = re.split(
-        r"^rule ", "\n".join(path.read_text() for path in (ROOT / "rules").glob("*.smk")), flags=re.MULTILINE
-    )
-    asking = {rule.split(":")[0] for rule in rules if re.search(r"^ +gpu=(?!gpus_of_search)", rule, re.MULTILINE)}
+    asking = {name for name, rule in rules().items() if re.search(r"^ +gpu=(?!gpus_of_search)", rule, re.MULTILINE)}
     profile = (ROOT / "profiles/slurm/config.yaml").read_text()
     partition = re.findall(r"^#   (\w+): \{slurm_partition: gpu", profile, re.MULTILINE)
     assert asking == set(partition) == set(re.findall(r"(\w+): \{gpu: 0\}", profile))

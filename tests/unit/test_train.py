@@ -405,8 +405,17 @@ def test_training_begins_with_given_weights(tmp_path):
     done = trained(tmp_path, epochs=1)
     start = str(done.checkpoints.weights(1))
     assert same(trainer(init_from=start).weights(), done.weights())
-    with pytest.raises(UserError, match="train.init_from: .* cannot be used"):
-        trainer(init_from=start, dim=4)
+    for changes, says in (
+        ({"dim": 4}, "trained with dim 8, not 4; begin with weights of the same model"),
+        ({"model": {**done.settings.model, "variant": "paper"}}, "trained with model variant: release, not paper"),
+        ({"features": {"n_mels": 32}}, "trained with features n_mels: 64, not 32"),
+    ):
+        with pytest.raises(UserError, match=f"train.init_from: .*: {says}"):
+            trainer(init_from=start, **changes)
+    bare = tmp_path / "bare.safetensors"
+    save_file(done.weights(), bare)
+    with pytest.raises(UserError, match="bare.safetensors cannot be used: .*size mismatch for "):
+        trainer(init_from=str(bare), dim=4)
     with pytest.raises(UserError, match="compose: is not there; .* comes with nafp: composed"):
         trainer(init_from="compose")
 

@@ -40,6 +40,9 @@ ROWS = {  # the page's row -> file, text, its replacement, what reruns, and of s
     "`search.lengths`, `search.protocol`, ...": [
         ("tiny.yaml", "search: {lengths: [1, 3, 5]}", "search: {lengths: [1, 3]}", {"score"} | BOARD),
     ],
+    "`search.device`": [
+        ("config.yaml", "device: auto", "device: cpu", {"score"} | BOARD, {"list_queries": 0, "measure_scale": 0}),
+    ],
     "one more seed, batch size or chain in a study": [
         (
             "tiny.yaml",
@@ -52,6 +55,9 @@ ROWS = {  # the page's row -> file, text, its replacement, what reruns, and of s
     "`train.gpus`, the question of a study": [
         ("config.yaml", "gpus: 1", "gpus: 2", BOARD),
         ("config.yaml", "What a faster index costs", "What a fast index costs", BOARD),
+    ],
+    "`train.checkpoints`, `train.micro_batch_size`, `train.epochs` of a longer schedule": [
+        ("config.yaml", "micro_batch_size: null", "micro_batch_size: 8", {"train"} | FOLLOWS),
     ],
     "a comment in the config; a profile; threads, memory or time of a rule": [
         ("config.yaml", "# 100 in the paper", "# a hundred in the paper", set()),

@@ -31,7 +31,7 @@ def check_source(name: str, options: Mapping) -> None:
     if "weights" in options:
         if meaningless := sorted({"features", "md5"} & options.keys()):
             raise UserError(
-                f"pretrained {name}: {' and '.join(meaningless)} cannot be given with weights, a file that states its own settings"
+                f"pretrained {name}: {' and '.join(meaningless)} cannot be given with weights, a file that says its own settings"
             )
         try:
             weights_file(options["weights"])

@@ -38,7 +38,10 @@ def obtain(name: str, options: Mapping, folder: Path) -> Path:
     else:
         archive = folder / f"{name}.zip"
         fetch_from_zenodo(options["record"], options["md5"], archive, options.get("api", API))
-    place = folder / name / (options.get("md5") or hash_of(archive, "md5"))  # files of another archive are never taken
+    place = folder / name / (options.get("md5") or hash_of(archive, "md5"))
+    for other in folder.glob(f"{name}/*"):  # unpacked from another archive of this name
+        if other.stem != place.name:
+            shutil.rmtree(other) if other.is_dir() else other.unlink()
     unpack(archive, place, Journal(place.with_suffix(".tsv")), limit=LIMIT)
     return newest_checkpoint(place)
 

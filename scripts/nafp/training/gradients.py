@@ -128,8 +128,9 @@ def out_of_memory_explained(rows: int, auto: bool = False) -> Iterator[None]:
         yield
     except RuntimeError as error:
         if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+            way_out = f"{max(rows // 2, 1)}{'' if auto else ' or auto'}"
             raise UserError(
-                f"out of memory with {rows} segments at a time; set train.micro_batch_size to {max(rows // 2, 1)}{'' if auto else ' or auto'}: "
+                f"out of memory with {rows} segments at a time; set train.micro_batch_size to {way_out}: "
                 "the batch is then computed in micro-batches, with the same result"
             ) from error
         raise

@@ -64,7 +64,8 @@ class Replay:
 
     ``sets``: fields of `QuerySet`; every set has a cell of the first set's first run, whose misses are heard. ``packed``: dummy
     and test_db. ``features``: of the pictures, or the weights that state them; ``seen``: whether an encoder of the first run
-    sees such pictures. ``queries``, ``of_set``: how many are heard, and of one query set, at most.
+    sees such pictures. ``queries``, ``of_set``: how many are heard, and of one query set, at most. ``note``: why there are
+    no sets.
     """
 
     sets: Sequence[Mapping[str, Any]]
@@ -74,6 +75,7 @@ class Replay:
     queries: int
     of_set: int
     seed: int
+    note: str = "no run has answered queries yet"
 
 
 def write_misses(replay: Replay, misses: Path, songs: Path, threads: int) -> None:
@@ -96,7 +98,7 @@ def write_misses(replay: Replay, misses: Path, songs: Path, threads: int) -> Non
         table = songs_of(sets[0], searched)
         shown["songs"] = for_page(table, sets[0], dict(zip(searched.names, searched.titles, strict=True)))
     else:
-        shown["note"] = "no run has answered queries yet"
+        shown["note"] = replay.note
     with atomic_write(songs) as part:
         table.to_csv(part, index=False)
     with atomic_write(misses) as part:

@@ -39,7 +39,8 @@ def verdict(table: pd.DataFrame) -> str:
     said = f"{opening}{names[best['row']]} finds {difference(best, theirs, count)}."
     for late in long[long["row"].eq(best["row"]) & long["p"].notna()].to_dict("records"):
         if late["query_s"] > best["query_s"]:
-            said += f" At {late['query_s']:g} s: {signed(late['minus_baseline'])} points{_chance(late, count)} ({_interval(late)})."
+            more = f"{signed(late['minus_baseline'])} points{_chance(late, count, ', ')} ({_interval(late)})"
+            said += f" At {late['query_s']:g} s: {more}."
     return said
 
 
@@ -58,14 +59,14 @@ def difference(row: Mapping, baseline: str, count: int) -> str:
     points, more = one_decimal(abs(row["minus_baseline"])), "more" if row["minus_baseline"] >= 0 else "fewer"
     than = f"as many as {baseline}" if points == "0.0" else f"{points} points {more} than {baseline}"
     best = f"; corrected for {count} comparisons" if count > 1 else ""
-    return f"{than} at {row['query_s']:g} s{_chance(row, count)} ({_interval(row)}, {_sample(row)}{best})"
+    return f"{than} at {row['query_s']:g} s{_chance(row, count, ': ')} ({_interval(row)}, {_sample(row)}{best})"
 
 
-def _chance(row: Mapping, count: int) -> str:
-    """Whether a difference is significant; nothing where there is none to speak of."""
+def _chance(row: Mapping, count: int, after: str) -> str:
+    """Whether a difference is significant, ``after`` a mark; nothing where there is none to speak of."""
     if row["p"] * count < LEVEL:
-        return ": significant"
-    return "" if one_decimal(abs(row["minus_baseline"])) == "0.0" else ": not significant"
+        return f"{after}significant"
+    return "" if one_decimal(abs(row["minus_baseline"])) == "0.0" else f"{after}not significant"
 
 
 def _interval(row: Mapping) -> str:
