@@ -110,6 +110,40 @@ def test_one_bad_file_ends_nothing(described, tmp_path):
         import_recordings(dataset, tmp_path / "none", 1)
 
 
+def test_names_of_any_length_and_script(described, tmp_path):
+    """Names of up to 200 bytes stay; longer ones are cut at a letter and get a hash, so that two that begin alike stay two."""
+    concerto, sonata = "Пётр Чайковский - Концерт для фортепиано с оркестром", "月光ソナタ" * 16  # 100 and 240 bytes
+    dataset = described("annotated")
+    for name in (f"{concerto}.wav", f"{sonata}1.wav", f"{sonata}2.wav"):
+        write_wav(tmp_path / "others" / name, song(len(name), 5))
+    folder = Path(dataset["folder"])
+    for old, new in (
+        ("references/ref_0001", sonata),
+        ("queries/query_0001", concerto * 2 + "!" * 40),
+        ("queries/query_0002", "a\\b\n"),
+    ):
+        path = folder / f"{old}.wav"
+        path.rename(path.with_stem(new))
+        replace("cross_annotations.csv", f"{path.stem}.wav", f'"{new}.wav"')(folder)
+    table, queries = imported(dataset, tmp_path / "out")
+    assert table["problem"].eq("").all() and len(queries.clips) == 3
+    paths = [Path(path) for path in table["path"]]
+    assert f"{SPLITS['dummy']}/distractors/{concerto}.wav.wav" in table["path"].tolist()
+    assert (
+        max(len(part.encode()) for path in paths for part in path.parts) == 211
+    )  # 66 letters of 3 bytes, hash, suffix
+    assert len({path for path in paths if path.name.startswith("月光ソナタ" * 13 + "月-")}) == 2 + 1
+    assert sorted(path.name for path in paths if path.name.startswith("a")) == ["a_b_-00004.wav"]
+
+
+def test_names_of_songs_stay_inside_the_data_set(described, tmp_path):
+    dataset = described("sd-rr")
+    replace("manifest.csv", ",003,", ",../../../../../003,")(Path(dataset["folder"]))
+    table, queries = imported(dataset, tmp_path / "deep/out")
+    assert len(queries.clips) == 3 and not any(".." in Path(path).parts for path in table["path"])
+    assert not list(tmp_path.glob("003*"))
+
+
 def remove(name):
     return lambda root: (root / name).unlink()
 
