@@ -67,9 +67,15 @@ def test_recordings_by_phone(described, tmp_path):
     assert (tmp_path / "out" / SPLITS["dummy"] / "distractors/x/y.wav.wav").is_file()
 
 
-def test_montages(described, tmp_path):
+@pytest.mark.parametrize("suffix", ["", ".wav"])
+def test_montages(described, tmp_path, suffix):
     """A second is left out at both ends of an annotation, which the last one does not have to spare."""
-    table, queries = imported(described("pex"), tmp_path / "out")
+    dataset = described("pex")
+    for song_id in ("005", "006"):
+        names = f"{song_id}{suffix},query0001{suffix},"
+        replace("annotations.csv", f"{song_id},query0001,", names)(Path(dataset["folder"]))
+    table, queries = imported(dataset, tmp_path / "out")
+    assert queries.clips["song"].tolist() == [f"{SPLITS['test_db']}/00{number}.wav" for number in (5, 6)]
     assert queries.clips["song_start_s"].isna().all()
     for got, want in zip(clips(queries), [cut(5, 5.5, 10), cut(6, 1.3, 7)], strict=True):
         np.testing.assert_array_equal(got, want)
@@ -227,6 +233,7 @@ def test_without_a_distractor_it_is_said_what_to_name(described, tmp_path):
         (lambda places: places.iloc[1:], "is not in"),
         (lambda places: places.assign(song="music/x.wav"), "there is no"),
         (lambda places: places.assign(song_start_s=31), "begins at 31 s, after the end of its song"),
+        (lambda places: places.assign(song_start_s=-1), "begins at -1 s, before the beginning of its song"),
         (lambda places: places.drop(columns="song"), "cannot be read as a table of query, song and song_start_s"),
         (lambda places: places.assign(query=places["query"].iloc[0]), "cannot be read as a table"),
     ],
