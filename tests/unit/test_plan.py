@@ -274,6 +274,12 @@ def test_jobs_are_those_that_snakemake_plans(files):
         jobs_by_rule(ROOT, "nothing_of_that_name", paths)
 
 
+def test_a_config_file_may_name_the_run_that_identifies(tmp_path):
+    (tmp_path / "named.yaml").write_text("run: pretrained=composed\n")
+    found, default = read_config([tmp_path / "named.yaml"]), read_config([])
+    assert found == default | {"identify": default["identify"] | {"run": "pretrained=composed"}}
+
+
 def test_a_table_has_a_line_a_stage_and_totals(config):
     lines = as_table(list(stages(config, "table3").values())).splitlines()
     assert lines[0].split() == ["stage", "jobs", "gpu_hours", "cpu_hours", "disk_gb", "memory_gb", "source"]
