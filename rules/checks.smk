@@ -53,7 +53,7 @@ def has_sounds(split):
     if SOURCE.maker == "import_audio":
         return not split.startswith("speech_") or "speech" in DATA["own"]  # the others must be given
     unknown = SOURCE.bring and not os.path.exists(f"{RESULTS}/data/verification.json")
-    return SOURCE.maker is not None or unknown or next(Path(CORPUS, SPLITS[split]).rglob("*.wav"), None) is not None
+    return SOURCE.maker is not None or unknown or bool(files_below(Path(CORPUS, SPLITS[split]), is_wav))
 
 
 @cache

@@ -126,7 +126,8 @@ def code(script):
 @cache
 def lacked_by(name):
     """What this machine lacks for a method, in a sentence; nothing if jobs bring their environment with them."""
-    brought = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method or config.get("container")
+    methods = workflow.deployment_settings.deployment_method
+    brought = DeploymentMethod.CONDA in methods or (DeploymentMethod.APPTAINER in methods and config.get("container"))
     return "" if brought else method_of(name, config["methods"][name]).lacks()
 
 

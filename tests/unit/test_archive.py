@@ -44,6 +44,24 @@ def test_an_archive_is_unpacked_without_its_top_folder(tmp_path, pack):
     assert dict(zip(digests["path"], digests["bytes"], strict=True)) == {n: len(c) for n, c in EXPECTED.items()}
 
 
+@pytest.mark.parametrize("pack", [zipped, tarred])
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["./{path}"],  # tar -C folder .
+        ["./top/{path}"],
+        ["top/{path}", "__MACOSX/._top", "__MACOSX/top/{metadata}"],  # Compress in Finder
+        ["./top/{path}", "./._top", "./top/{metadata}"],  # tar of macOS
+    ],
+)
+def test_an_archive_is_unpacked_alike_whatever_packed_it(tmp_path, pack, names):
+    files = {}
+    for path, content in EXPECTED.items():
+        name, *others = (one.format(path=path, metadata=Path(path).with_name(f"._{Path(path).name}")) for one in names)
+        files |= {name: content, **dict.fromkeys(others, b"\x00\x05\x16\x07")}
+    assert unpacked(pack(tmp_path / "a", files), tmp_path / "out") == EXPECTED
+
+
 @pytest.mark.parametrize(
     "name, says",
     [

@@ -58,6 +58,16 @@ def test_numbers_of_the_command_line_and_with_exponents():
     }
 
 
+@pytest.mark.parametrize("lines", [[], ["run: pretrained=composed"], ["run:", "train: {epochs: 1}"]])
+def test_a_name_as_run_is_of_the_run_that_identifies(tmp_path, lines):
+    """On the command line or in one of the files; the others' fields stay those of the default run."""
+    files = [tmp_path / "fields.yaml", tmp_path / "named.yaml"]
+    files[0].write_text("run: {dim: 16}")
+    files[1].write_text("\n".join(lines))
+    found = overlay.named_run({"run": "pretrained=composed", "identify": {"window_s": 5}}, files)
+    assert found == {"run": {"dim": 16}, "identify": {"window_s": 5, "run": "pretrained=composed"}}
+
+
 IMPOSSIBLE = [  # path and value of what no run or cell could do, and what is said of it
     (
         "indexes.ivfpq.m",
@@ -290,7 +300,11 @@ def test_no_rule_lends_its_name_to_a_study():
         for line in RULES.splitlines()
         if line.split()[:1] == ["rule"] and len(line.split()) == 2
     }
-    assert {"all", "data", "train", "scale", "import_audio"} <= rules == taken_names(ROOT) - {"misses", "hard_songs"}
+    tables = {"beyond", "misses", "hard_songs"}  # on the scoreboard, and no study's
+    assert {"all", "data", "train", "scale", "import_audio"} <= rules == taken_names(ROOT) - tables
+    for name in tables:
+        with pytest.raises(UserError, match=f"study '{name}': the workflow has a target or a file of this name; call"):
+            check_config(changed(f"studies.{name}", {"aug": "full"}), ROOT)
     check_config(changed("studies.models", None), ROOT)  # one that is taken out has no target
 
 

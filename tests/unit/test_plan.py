@@ -77,6 +77,15 @@ def test_jobs_and_sizes_by_hand(config):
     assert found["verify"].cpu_hours == pytest.approx(22_000 / 100 / 3600)
 
 
+def test_a_verified_data_set_costs_what_it_was_planned_to_cost(config, tmp_path):
+    sizes = {"train": 10_000, **dict.fromkeys(("val_db", "val_query", "test_db", "test_query"), 500), "dummy": 10_000}
+    rows = [f"{split},30" for split, count in sizes.items() for _ in range(count)]
+    (tmp_path / "manifest.csv").write_text("\n".join(["split,seconds", *rows]))
+    songs, source = count_songs(config, tmp_path / "manifest.csv", {})
+    work = Work(config, target_cells(config, "table3"), songs, source, RATES, "gpu")
+    assert (work.clips, work.audio_mb) == (22_000, pytest.approx(10_560))
+
+
 def test_a_run_has_one_index_and_fingerprints_of_each_query_set(config):
     chain = [{"background": {"snr_db": ["$", "$"]}}]
     config = with_ladders(config | {"ladders": {"noise": {"strengths": [0, 10, 20], "chain": chain}}})
@@ -112,6 +121,7 @@ def test_songs_are_measured_published_given_or_asked_for(config, tmp_path):
         count_songs(config, Path("nowhere"), {})
     (tmp_path / "manifest.csv").write_text(
         "split,path,seconds\ntrain,a,30\ntrain,b,10\nval_db,c,4\ntest_db,d,5\ndummy,e,6\nbg_train,f,9\n"
+        "val_query,g,4\ntest_query,h,5\n"
     )
     songs, source = count_songs(config, tmp_path / "manifest.csv", {})
     assert songs == {"train": (2, 20), "val": (1, 4), "test": (1, 5), "dummy": (1, 6)}
@@ -123,6 +133,23 @@ def test_songs_are_measured_published_given_or_asked_for(config, tmp_path):
     assert songs["dummy"] == (1, pytest.approx(4, abs=0.01))
     with pytest.raises(UserError, match="unknown target 'table9'; known: all, table3"):
         target_cells(config, "table9")
+
+
+def test_a_data_set_to_evaluate_with_has_nothing_to_train_on(config, tmp_path):
+    """Two songs of 30 s with as many queries, and three distractors of 10 s."""
+    config["dataset"] = {"name": "phone", "source": "sd-rr", "folder": "x", "distractors": "y"}
+    config["studies"] = {"phone": {"runs": [{"pretrained": "composed"}]}}
+    with pytest.raises(UserError, match=r"pass --songs dummy=1000x30 test=1000x30 \(songs"):
+        count_songs(config, Path("nowhere"), {})
+    manifest = tmp_path / "manifest.csv"
+    splits = ("test_db", 30), ("test_db", 30), ("test_query", 10), *[("dummy", 10)] * 3
+    manifest.write_text("\n".join(["split,seconds", *(f"{split},{seconds}" for split, seconds in splits)]))
+    for file, given in ((manifest, {}), (Path("nowhere"), {"test": Songs(2, 30.0), "dummy": Songs(3, 10.0)})):
+        songs, source = count_songs(config, file, given)
+        work = Work(config, target_cells(config, "phone"), songs, source, RATES, "gpu")
+        assert (work.clips, work.audio_mb) == (2 + 2 + 3, pytest.approx((2 * 30 + 2 * 30 + 3 * 10) * 16_000 / 1e6))
+        found = {stage.stage: stage for stage in plan(work)}
+        assert (found["train"].jobs, found["train"].gpu_hours, found["score"].jobs) == (0, 0, 1)
 
 
 def speed(model: str, width: int, device: str, cores: int, anchors_per_s: float) -> TrainingSpeed:
@@ -245,6 +272,12 @@ def test_jobs_are_those_that_snakemake_plans(files):
         assert counted["download"] == 2 and jobs["download"] == jobs["unpack"] == jobs["fetch_test_ids"] == 1
     with pytest.raises(UserError, match="nothing"):
         jobs_by_rule(ROOT, "nothing_of_that_name", paths)
+
+
+def test_a_config_file_may_name_the_run_that_identifies(tmp_path):
+    (tmp_path / "named.yaml").write_text("run: pretrained=composed\n")
+    found, default = read_config([tmp_path / "named.yaml"]), read_config([])
+    assert found == default | {"identify": default["identify"] | {"run": "pretrained=composed"}}
 
 
 def test_a_table_has_a_line_a_stage_and_totals(config):

@@ -67,9 +67,15 @@ def test_recordings_by_phone(described, tmp_path):
     assert (tmp_path / "out" / SPLITS["dummy"] / "distractors/x/y.wav.wav").is_file()
 
 
-def test_montages(described, tmp_path):
+@pytest.mark.parametrize("suffix", ["", ".wav"])
+def test_montages(described, tmp_path, suffix):
     """A second is left out at both ends of an annotation, which the last one does not have to spare."""
-    table, queries = imported(described("pex"), tmp_path / "out")
+    dataset = described("pex")
+    for song_id in ("005", "006"):
+        names = f"{song_id}{suffix},query0001{suffix},"
+        replace("annotations.csv", f"{song_id},query0001,", names)(Path(dataset["folder"]))
+    table, queries = imported(dataset, tmp_path / "out")
+    assert queries.clips["song"].tolist() == [f"{SPLITS['test_db']}/00{number}.wav" for number in (5, 6)]
     assert queries.clips["song_start_s"].isna().all()
     for got, want in zip(clips(queries), [cut(5, 5.5, 10), cut(6, 1.3, 7)], strict=True):
         np.testing.assert_array_equal(got, want)
@@ -108,6 +114,40 @@ def test_one_bad_file_ends_nothing(described, tmp_path):
     (Path(dataset["folder"]) / "queries/003-q1.wav").write_bytes(b"")
     with pytest.raises(UserError, match="sd-rr: no recording of a song is left .4 were left out: .*002.wav"):
         import_recordings(dataset, tmp_path / "none", 1)
+
+
+def test_names_of_any_length_and_script(described, tmp_path):
+    """Names of up to 200 bytes stay; longer ones are cut at a letter and get a hash, so that two that begin alike stay two."""
+    concerto, sonata = "Пётр Чайковский - Концерт для фортепиано с оркестром", "月光ソナタ" * 16  # 100 and 240 bytes
+    dataset = described("annotated")
+    for name in (f"{concerto}.wav", f"{sonata}1.wav", f"{sonata}2.wav"):
+        write_wav(tmp_path / "others" / name, song(len(name), 5))
+    folder = Path(dataset["folder"])
+    for old, new in (
+        ("references/ref_0001", sonata),
+        ("queries/query_0001", concerto * 2 + "!" * 40),
+        ("queries/query_0002", "a\\b\n"),
+    ):
+        path = folder / f"{old}.wav"
+        path.rename(path.with_stem(new))
+        replace("cross_annotations.csv", f"{path.stem}.wav", f'"{new}.wav"')(folder)
+    table, queries = imported(dataset, tmp_path / "out")
+    assert table["problem"].eq("").all() and len(queries.clips) == 3
+    paths = [Path(path) for path in table["path"]]
+    assert f"{SPLITS['dummy']}/distractors/{concerto}.wav.wav" in table["path"].tolist()
+    assert (
+        max(len(part.encode()) for path in paths for part in path.parts) == 211
+    )  # 66 letters of 3 bytes, hash, suffix
+    assert len({path for path in paths if path.name.startswith("月光ソナタ" * 13 + "月-")}) == 2 + 1
+    assert sorted(path.name for path in paths if path.name.startswith("a")) == ["a_b_-00004.wav"]
+
+
+def test_names_of_songs_stay_inside_the_data_set(described, tmp_path):
+    dataset = described("sd-rr")
+    replace("manifest.csv", ",003,", ",../../../../../003,")(Path(dataset["folder"]))
+    table, queries = imported(dataset, tmp_path / "deep/out")
+    assert len(queries.clips) == 3 and not any(".." in Path(path).parts for path in table["path"])
+    assert not list(tmp_path.glob("003*"))
 
 
 def remove(name):
@@ -193,6 +233,7 @@ def test_without_a_distractor_it_is_said_what_to_name(described, tmp_path):
         (lambda places: places.iloc[1:], "is not in"),
         (lambda places: places.assign(song="music/x.wav"), "there is no"),
         (lambda places: places.assign(song_start_s=31), "begins at 31 s, after the end of its song"),
+        (lambda places: places.assign(song_start_s=-1), "begins at -1 s, before the beginning of its song"),
         (lambda places: places.drop(columns="song"), "cannot be read as a table of query, song and song_start_s"),
         (lambda places: places.assign(query=places["query"].iloc[0]), "cannot be read as a table"),
     ],

@@ -48,3 +48,15 @@ def test_jobs_that_bring_their_environment_have_it(project):
     done = snakemake(project, "rivals", "-n", "--sdm", "conda", config="changed.yaml")
     assert "left out" not in done.stdout
     assert planned(project, "rivals", "--sdm", "conda", config="changed.yaml")["answer"] == 1
+
+
+def test_a_container_counts_where_jobs_run_in_it(project):
+    """Without --sdm apptainer its name in the config changes nothing."""
+    apptainer = project.parent / "bin/apptainer"
+    apptainer.write_text("#!/bin/sh\necho apptainer version 1.4.0\n")
+    apptainer.chmod(0o755)
+    (project / "nafp.sif").touch()
+    given = ("--config", "container=nafp.sif")
+    done = snakemake(project, "rivals", "-n", *given, config="changed.yaml")
+    assert done.stdout.count(f"study rivals: method=chromaprint is left out: {WHY}\n") == 1
+    assert planned(project, "rivals", "--sdm", "apptainer", *given, config="changed.yaml")["answer"] == 1

@@ -84,6 +84,18 @@ def test_data_may_always_be_made_again(packed):
     assert planned(packed, "data", "-R", "verify", config=config)["pack"] >= 6
 
 
+def test_upper_case_suffixes_and_linked_folders_belong_to_a_data_set(tmp_path):
+    """Sounds that are packed are seen while jobs are planned."""
+    folder = copy_project(tmp_path / "project")
+    root = data_set(folder / "music")
+    for path in (root / SPLITS["bg_train"]).iterdir():
+        path.rename(path.with_suffix(".WAV"))
+    (root / SPLITS["ir_train"]).rename(tmp_path / "room")
+    (root / SPLITS["ir_train"]).mkdir()
+    (root / SPLITS["ir_train"] / "room").symlink_to(tmp_path / "room")
+    assert planned(folder, config=tiny(folder, dataset=MINE))["train"] == 2
+
+
 def test_music_that_was_added_is_not_known_yet(finished, tmp_path):
     """Own music: too little for a batch, until there is other music in its folder than was imported."""
     folder, corpus = copy_project(tmp_path), finished / "results/demo/data/corpus"

@@ -114,9 +114,8 @@ def unknown_names(config: Mapping) -> list[str]:
 def taken_names(root: Path) -> set[str]:
     """Names that no study may have: those of the rules, and of the tables on the scoreboard that are no study's."""
     texts = [path.read_text(encoding="utf-8") for path in (root / "Snakefile", *(root / "rules").glob("*.smk"))]
-    return {"misses", "hard_songs"} | {
-        name for text in texts for name in re.findall(r"^ *rule (\w+):", text, flags=re.MULTILINE)
-    }
+    rule, table = r"^ *rule (\w+):", r"\{BOARD\}/(\w+)\.(?:csv|md|tex)"
+    return {name for text in texts for name in re.findall(rule, text, flags=re.MULTILINE) + re.findall(table, text)}
 
 
 def impossible_names(config: Mapping, taken: Collection[str]) -> list[str]:

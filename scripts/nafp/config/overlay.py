@@ -21,15 +21,16 @@ def with_changes(section: Mapping, changes: Mapping) -> dict:
 def named_run(config: Mapping, files: Iterable[Path | str]) -> Mapping:
     """The config, where a name of a run as ``run`` (``--config run=pretrained=NAME``) means the run that identifies.
 
-    It took the place of the fields that ``files``, the config files given, have there.
+    It took the place of the fields that ``files``, the config files given, have there; or it is from one of them.
     """
     if not isinstance(config.get("run"), str):
         return config
     named: Mapping = {"identify": {"run": config["run"]}}
     fields: Mapping = {}
     for file in files:
-        section = (parse_yaml(Path(file).read_text(encoding="utf-8")) or {}).get("run", {})
-        fields = with_changes(fields, section)
+        section = (parse_yaml(Path(file).read_text(encoding="utf-8")) or {}).get("run")
+        if isinstance(section, Mapping):
+            fields = with_changes(fields, section)
     return with_changes({**config, "run": fields, "identify": config.get("identify", {})}, named)
 
 

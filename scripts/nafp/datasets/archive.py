@@ -38,7 +38,7 @@ class Member:
 
 
 class Archive(ABC):
-    """An open archive; ``members`` in its order, without folders."""
+    """An open archive; ``members`` in its order, without folders and macOS's metadata, their names without a leading ``./``."""
 
     members: Sequence[Member]
 
@@ -50,12 +50,19 @@ class Archive(ABC):
     def close(self) -> None: ...
 
 
+def is_mac_metadata(name: str) -> bool:
+    """Whether a member holds what macOS knows of another one beside its content: no file of the data set."""
+    return name.startswith("__MACOSX/") or name.split("/")[-1].startswith("._")
+
+
 class Zip(Archive):
     def __init__(self, path: Path):
         self._file = zipfile.ZipFile(path)
-        self._infos = [info for info in self._file.infolist() if not info.is_dir()]
+        self._infos = [i for i in self._file.infolist() if not i.is_dir() and not is_mac_metadata(i.orig_filename)]
         # orig_filename: unlike filename, not cut at a NUL, and with its own separators
-        self.members = [Member(i.orig_filename, i.file_size, not zip_special(i)) for i in self._infos]
+        self.members = [
+            Member(i.orig_filename.removeprefix("./"), i.file_size, not zip_special(i)) for i in self._infos
+        ]
 
     def open(self, number: int) -> BinaryIO:
         return self._file.open(self._infos[number])
@@ -74,9 +81,9 @@ class Tar(Archive):
     def __init__(self, path: Path):
         self._file = tarfile.open(path)  # noqa: SIM115
         bar = tqdm(self._file, desc=f"reading {path.name}", unit="file", disable=path.stat().st_size < 2**30)
-        self._infos = [info for info in bar if not info.isdir()]
+        self._infos = [info for info in bar if not info.isdir() and not is_mac_metadata(info.name)]
         self._read_to_end()
-        self.members = [Member(i.name, i.size, i.isreg() and not i.issparse()) for i in self._infos]
+        self.members = [Member(i.name.removeprefix("./"), i.size, i.isreg() and not i.issparse()) for i in self._infos]
 
     def _read_to_end(self) -> None:
         """Raise an error of damage if the list of files stops before the archive's end, or a checksum is wrong."""

@@ -17,7 +17,7 @@ from nafp.audio.segments import SEGMENT
 from nafp.audio.wav import check_wav, opened, read_wav, write_blocks
 from nafp.datasets.checks import SHARES, Folders, check_folders, folders_of
 from nafp.datasets.digests import Journal, digest_files
-from nafp.datasets.layout import SPLITS
+from nafp.datasets.layout import SPLITS, plain_name
 from nafp.errors import UserError
 from nafp.files import atomic_write
 from nafp.text import for_spreadsheets
@@ -33,7 +33,6 @@ SHOWN = 3  # files in a message
 BLOCK = 2**20  # samples in memory at a time, per thread
 EDGES = 160  # samples that resampling changes at the edges of a constant signal
 SILENT = "silent"
-LONGEST_NAME = 200  # bytes; file systems allow 255, suffix and hash included
 
 
 def import_audio(options: Mapping, root: Path, cache: Path, threads: int) -> pd.DataFrame:
@@ -198,14 +197,11 @@ def place(files: pd.DataFrame, root: Path, cache: Path) -> None:
 
 
 def path_in_split(name: str, role: str, sha256: str) -> str:
-    """Path of a file in its split: no backslashes, and no part longer than file systems allow."""
+    """Path of a file in its split."""
     *folders, last = Path(name).parts
     if role == "impulse_responses" and not folders:
         folders = ["any"]
-    *folders, stem = (
-        part.replace("\\", "_").encode()[:LONGEST_NAME].decode(errors="ignore") for part in (*folders, Path(last).stem)
-    )
-    return "/".join([*folders, f"{stem}-{sha256[:8]}.wav"])
+    return "/".join([*map(plain_name, folders), f"{plain_name(Path(last).stem)}-{sha256[:8]}.wav"])
 
 
 def require(role: str, files: pd.DataFrame, report: Path) -> None:

@@ -3,10 +3,11 @@
 There is nothing to train on. Songs without a recording are distractors.
 """
 
+import hashlib
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,7 @@ from nafp.audio.open import read_any
 from nafp.audio.segments import SAMPLE_RATE, SEGMENT
 from nafp.audio.wav import write_wav
 from nafp.datasets.annotations import Excerpt
-from nafp.datasets.layout import SPLITS, TIME_MAP
+from nafp.datasets.layout import SPLITS, TIME_MAP, plain_name
 from nafp.datasets.sources import SOURCES
 from nafp.errors import UserError
 from nafp.files import atomic_write
@@ -60,10 +61,20 @@ def watched(done: Iterable, total: int, what: str) -> Iterable:
     return tqdm(done, total=total, desc=what, unit="file")
 
 
+def path_of_song(song: str) -> str:
+    """Path of a song in its split, without suffix; a part that is not a plain name gets a hash, so that no two become one."""
+
+    def distinct(part: str) -> str:
+        plain = plain_name(part)
+        return plain if plain == part else f"{plain}-{hashlib.sha256(os.fsencode(part)).hexdigest()[:8]}"
+
+    return "/".join(map(distinct, song.split("/")))
+
+
 def import_song(split: str, name: str, path: Path, root: Path) -> dict:
     """Decode a song into its split; its row."""
     row = {"source": escaped_path(path), "split": split, "path": "", "song": name, "problem": ""}
-    target = f"{SPLITS[split]}/{quote(name, safe='/')}.wav"
+    target = f"{SPLITS[split]}/{path_of_song(name)}.wav"
     try:
         samples = read_any(path)
     except UserError as error:
@@ -94,9 +105,8 @@ def import_excerpts(path: Path, excerpts: Sequence[Excerpt], songs: Mapping[str,
         problem = unreadable or ("its song was left out" if one.song not in songs else "")
         problem = problem or ("shorter than 1 s" if end - begin < SEGMENT else "")
         if not problem:
-            row["path"] = (
-                f"{SPLITS['test_query']}/{quote(one.song, safe='')}/{quote(path.stem, safe='')}-{one.row:05d}.wav"
-            )
+            name = f"{path_of_song(one.song)}/{plain_name(path.stem)}-{one.row:05d}.wav"
+            row["path"] = f"{SPLITS['test_query']}/{name}"
             write_wav(root / row["path"], samples[begin:end])
         rows.append({**row, "song_start_s": one.song_start_s, "problem": problem})
     return rows

@@ -57,10 +57,11 @@ def misplaced(manifest: pd.DataFrame, root: Path) -> list[str]:
         if path not in queries.index or row["song"] not in songs.index:
             lost = path if path not in queries.index else row["song"]
             problems.append(f"{root / TIME_MAP}: {path!r}: there is no {root / str(lost)}")
-        elif row["song_start_s"] * SAMPLE_RATE > songs.at[row["song"], "samples"]:
-            problems.append(
-                f"{root / TIME_MAP}: {path!r}: begins at {row['song_start_s']:g} s, after the end of its song"
-            )
+            continue
+        begin, seconds = row["song_start_s"], songs.at[row["song"], "samples"] / SAMPLE_RATE
+        if begin < 0 or begin > seconds:
+            where = "before the beginning" if begin < 0 else "after the end"
+            problems.append(f"{root / TIME_MAP}: {path!r}: begins at {begin:g} s, {where} of its song")
     return problems
 
 

@@ -18,10 +18,9 @@ def collect(dataset: Mapping) -> Collection:
     songs, queries = by_name(root / "references", WHAT), by_name(root / "queries", WHAT)
     excerpts = []
     for number, row in table:
-        named(songs, row["reference_id"], table, number)
+        song, file = (named(*one, table, number) for one in ((songs, row["reference_id"]), (queries, row["query_id"])))
         begin, end = (table.seconds(number, row, column) for column in ("query_begin", "query_end"))
-        file = named(queries, row["query_id"], table, number)
-        excerpts.append(Excerpt(file, begin + MARGIN_S, end - MARGIN_S, row["reference_id"], None, number))
+        excerpts.append(Excerpt(file, begin + MARGIN_S, end - MARGIN_S, song.stem, None, number))
     return Collection({path.stem: path for path in songs.values()}, excerpts)
 
 
