@@ -259,9 +259,11 @@ def board_so_far(wildcards):
         "studies": {study: study_so_far(study) for study in STUDIES},
         "cells": available(ALL_CELLS),
         "learning": {"histories": histories} if len(histories) > 1 else None,
-        "misses": {"cells": cells, "packed": {split: packed(split) for split in TEST_SPLITS}}
-        if cells and not GENERATED
-        else None,
+        "misses": (
+            {"cells": cells, "packed": {split: packed(split) for split in TEST_SPLITS}}
+            if cells and not GENERATED
+            else None
+        ),
         "similarity": {"cells": cells, "vectors": vectors, "clips": packed("test_db")} if vectors else None,
         "scale": {"tables": tables} if tables else None,
         "beyond": {"table": beyond[0]} if beyond else None,

@@ -50,7 +50,9 @@ def say_of_retraining(run):
         return
     try:
         before = parse_yaml(recorded.read_text(encoding="utf-8"))
-        ours = Settings(**training_settings_of(run)).identity()  # what a resumed training may have otherwise is left out
+        ours = Settings(
+            **training_settings_of(run)
+        ).identity()  # what a resumed training may have otherwise is left out
         changed = overlay.differences(Settings(**before).identity(), ours)
     except (OSError, AttributeError, TypeError, yaml.YAMLError):
         return  # a damaged one, which says nothing
