@@ -3,12 +3,16 @@
 import json
 import math
 import re
+from pathlib import Path
 
+import pandas as pd
 import pytest
-from boards import LENGTHS, ROWS_A_SONG, tabulated, write_grid
+from boards import FIELDS, LENGTHS, ROWS_A_SONG, tabulated, write_cell, write_grid
 from recount import apart, by_song, interval, one_decimal, p_of
 from scipy.stats import t as student
 
+from nafp.evaluation.cell import table_beside
+from nafp.grid import run_name
 from nafp.report.page.page import Page, Section, Top
 from nafp.report.tables.study import Study
 from nafp.report.tables.verdict import difference, verdict
@@ -45,7 +49,7 @@ def points(text: str) -> float:
 
 
 NUMBER = "(\N{MINUS SIGN}?[0-9.]+)"
-APART = rf"(significant|not significant) \((?:95 % {NUMBER} to {NUMBER}|no song differs)"
+APART = rf"(: significant|: not significant|) \((?:95 % {NUMBER} to {NUMBER}|no song differs)"
 
 
 @pytest.mark.parametrize("baseline", range(len(SIZES)))
@@ -60,14 +64,14 @@ def test_every_number_is_counted_again(grid, baseline):
         worse = [i for i in others if 2 * p_of(short[i], short[baseline]) < 0.05 and rates[i] < rates[baseline]]
         opening = f"N = {SIZES[winner]} finds most: {one_decimal(max(rates))} % of queries of 1 s (95 % {one_decimal(low)} to "
         assert said.startswith(f"{opening}{one_decimal(high)}, 40 songs")
-        assert f"; {len(worse) or 'none'} of the 2 others" in said
+        assert f"; {('none', 1, 'all')[len(worse)]} of the 2 others" in said
         said = said.split("beyond chance. ")[1]
         chosen = max(others, key=lambda i: rates[i])
     else:
         chosen = winner
     match = re.match(
-        rf"N = (\d+) finds ([0-9.]+) points (more|fewer) than N = (\d+) at 1 s: {APART}, 40 songs, (one seed|3 seeds); corrected "
-        rf"for 2 comparisons\)\. At 10 s: {NUMBER} points, {APART}\)\.$",
+        rf"N = (\d+) finds ([0-9.]+) points (more|fewer) than N = (\d+) at 1 s{APART}, 40 songs, (one seed|3 seeds); corrected "
+        rf"for 2 comparisons\)\. At 10 s: {NUMBER} points{APART}\)\.$",
         said,
     )
     size, by, more, than, word, low, high, _, late, late_word, late_low, late_high = match.groups()
@@ -79,7 +83,7 @@ def test_every_number_is_counted_again(grid, baseline):
         ends = max(mean - half, -1), min(mean + half, 1)
         stated = [points(text) for text in sizes[1:] if text]
         assert stated == pytest.approx([100 * end for end in ends] if variance else [], abs=0.0501)
-        assert (sizes[0] == "significant") == (2 * p_of(songs[chosen], songs[baseline]) < 0.05)
+        assert (sizes[0] == ": significant") == (2 * p_of(songs[chosen], songs[baseline]) < 0.05)
     assert points(late) == pytest.approx(100 * apart(long[chosen], long[baseline])[0], abs=0.0501)
 
 
@@ -94,10 +98,52 @@ def test_studies_with_little_to_say(grid):
     assert untested.endswith("Nothing was tested: the baseline has not run.") and " finds most: " in untested
 
 
+def at_another_speed(folder, skill: float) -> Path:
+    """A cell of the first of FIELDS whose queries start elsewhere in the songs, as those of a set with a rate do."""
+    path = write_cell(folder / "stretched", {}, skill=skill, query_set="stretched", query_chain=[])
+    table = pd.read_parquet(table_beside(path))
+    table.assign(start=table["start"] * 1.05).to_parquet(table_beside(path), index=False)
+    return path
+
+
+@pytest.mark.parametrize("best", ["none", "full"])
+def test_the_best_of_those_that_were_asked_the_same(tmp_path, best):
+    """Queries at another speed are easier: they are not held against the baseline, nor counted among the comparisons."""
+    paths = [write_cell(tmp_path, {"aug": aug}, skill=0.3 * (aug == best), seed=1) for aug in ("full", "none")]
+    study = Study("mine", ["aug", "query_set"], "?", ("exact",), baseline=(run_name(FIELDS), "l2", "files"))
+    two = tabulated(paths, study)[1]
+    three = tabulated([*paths, at_another_speed(tmp_path, 1.5)], study)[1]
+    short = three[three["query_s"].eq(1)]
+    assert "stretched" in short.loc[short["hit_rate_pct"].idxmax(), "method"]
+    columns = ["minus_baseline", "minus_baseline_low", "minus_baseline_high", "p", "p_holm"]
+    pd.testing.assert_frame_equal(three.loc[two.index, columns], two[columns])
+    said, names = verdict(three), ("aug full, queries files", "aug none, queries files")
+    opening = rf"{names[0]} finds most of those that were asked the same queries: \S+ % .*\. " if best == "full" else ""
+    compared = rf"{names[1]} finds {NUMBER} points {'fewer' if best == 'full' else 'more'} than {names[0]} at 1 s: "
+    ending = "Asked other queries, so not tested: aug full, queries stretched."
+    assert re.fullmatch(rf"{opening}{compared}(not )?significant .*, one seed\)\. At 10 s: .*\. {ending}", said)
+
+
+def test_why_nothing_was_tested(tmp_path):
+    paths = [write_cell(tmp_path, {"aug": aug}, skill=skill) for aug, skill in (("full", 0.2), ("none", 0.0))]
+    fast = at_another_speed(tmp_path, 1.5)
+    files = (run_name(FIELDS), "l2", "files")
+
+    def why(cells, matches=("exact",), baseline=files) -> str:
+        said = verdict(tabulated(cells, Study("mine", ["aug", "query_set"], "?", matches, baseline=baseline))[1])
+        assert " finds most: " in said
+        return said.split("Nothing was tested: ")[1]
+
+    assert why([paths[0], fast]) == "no other was asked the same queries."
+    assert why(paths, ("open set", "exact")) == "there is no paired test of open set hits."
+    assert why([paths[1], fast]) == "the baseline has not run."
+    stated = json.loads(paths[0].read_text())
+    paths[0].write_text(json.dumps(stated | {"hits": {"open_set": stated["hits"]["open_set"]}}))
+    assert why([paths[1], fast, paths[0]], ("exact", "open set")) == "exact hits of the baseline are not known."
+
+
 def test_equal_systems_are_said_to_be_equal(tmp_path):
     """The same answers under two names: no song differs, and no interval is made of that."""
-    from boards import write_cell
-
     paths = [write_cell(tmp_path, {"bsz": bsz}, skill=0.3) for bsz in (60, 120)]
     stated = json.loads(paths[0].read_text())
     study = Study("same", ["bsz"], "?", ("exact",), baseline=(stated["run"], "l2", "files"))

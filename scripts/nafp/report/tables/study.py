@@ -82,7 +82,7 @@ def study_table(cells: pd.DataFrame, published: pd.DataFrame, study: Study) -> p
     are percent, `minus_paper` and `minus_rerun` differences in points to numbers that are comparable
     (`published.why_not_comparable`), `p_holm` is corrected over the study, `versus` is "better" or "worse" than the baseline
     where that is below LEVEL and all seeds agree. `minus_baseline` is in points, its interval simultaneous for all configurations
-    of the study. Rows with the same `row` belong side by side.
+    that were asked the same queries as the baseline. Rows with the same `row` belong side by side.
     """
     ours = _ours(cells, published, study)
     if len(ours) and len(cells) and study.baseline:
@@ -206,9 +206,10 @@ def _tested(ours: pd.DataFrame, study: Study, cells: pd.DataFrame) -> pd.DataFra
     tables = dict(zip(keys_of(cells), cells["answers"].unique(), strict=True))
     answers = {keys: [read_hits(tables[key]) for key in keys] for keys in set(configurations) - {()}}
     baselines = configurations[is_baseline.index(True)]
-    tested = {keys: seeds for keys, seeds in answers.items() if keys != baselines}
+    base, known = answers.pop(baselines), ours.loc[is_baseline, "match"].unique()
+    tested = {keys: seeds for keys, seeds in answers.items() if seeds[0].asked == base[0].asked}
     level = 1 - LEVEL / max(len(tested), 1)  # Bonferroni's
-    found = {keys: paired_tests(seeds, answers[baselines], study.matches, level) for keys, seeds in tested.items()}
+    found = {keys: paired_tests(seeds, base, known, level) for keys, seeds in tested.items()}
     numbers = zip(configurations, ours["match"], ours["query_s"], strict=True)
     tests = [found.get(keys, {}).get((match, seconds), UNTESTED) for keys, match, seconds in numbers]
     ours["p"], direction = ([getattr(test, name) for test in tests] for name in ("p", "direction"))
