@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from boards import FIELDS, tabulated, write_grid
+from boards import FIELDS, made_up_hits, tabulated, write_grid
 from boards import write_cell as write_measured_cell
 
 from nafp.errors import UserError
-from nafp.evaluation.cell import table_beside
+from nafp.evaluation.cell import Cell, table_beside
 from nafp.evaluation.metrics import METRICS, columns, with_paired_tests
 from nafp.evaluation.song_hits import read_hits
 from nafp.evaluation.starts import ICASSP_IDS_SHA256
@@ -448,6 +448,23 @@ def test_methods_without_an_index_are_compared_by_what_an_hour_of_music_costs(ce
     assert "dejavu" in set(table_of(cells, published, "methods", ["method"], matches=["song"])["method"])
     alone = table_of(cells_of({}), published)
     assert "MB per hour" not in printed(alone) and "an hour of the music" not in caption(alone)
+
+
+def test_a_study_of_hits_that_its_cells_cannot_have_is_refused(tmp_path, published):
+    """Of queries whose place is not known the right song counts, and nothing else."""
+    paths = [tmp_path / f"{aug}.json" for aug in ("full", "none")]
+    for path, skill in zip(paths, (0.3, 0.0), strict=True):
+        table, fields = made_up_hits(200, skill, 0), FIELDS | {"aug": path.stem}
+        facts = {"dataset": "demo", "run": run_name(fields), "fields": fields, "index": "l2", "database": {"db": 2360}}
+        Cell.count(table, False, **facts).write(path, table)
+    cells, baseline = load_cells(paths), (run_name(FIELDS), "l2")
+    for matches in (["exact"], ["exact", "near"]):
+        says = f"^study 'mine': {', '.join(matches)} hits are not known of .*; take others as matches: song, open set$"
+        with pytest.raises(UserError, match=says):
+            table_of(cells, published, matches=matches, baseline=baseline)
+    table = table_of(cells, published, matches=["exact", "song"], baseline=baseline)
+    assert table.loc[table["source"].eq("this run"), "match"].unique().tolist() == ["song"]
+    assert table["p"].notna().any()
 
 
 def test_short_configurations_have_their_own_lengths(cells_of, published):

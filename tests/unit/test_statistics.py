@@ -1,5 +1,6 @@
 """Intervals and tests by song: values that are known, and what simulation says of them."""
 
+import json
 import sys
 from itertools import product
 from pathlib import Path
@@ -300,3 +301,11 @@ def test_the_command_line_of_power(tmp_path, capsys, monkeypatch):
     with pytest.raises(command.UserError, match=r"none.json: no such cell"):
         command.main(command.arguments())
     assert Path(command.__file__).parent.name == "commands"
+    stated = json.loads(b.read_text())
+    b.write_text(json.dumps(stated | {"hits": {"top1_song": stated["hits"]["top1_song"]}}))
+    monkeypatch.setattr(sys, "argv", ["power.py", str(a), str(b)])
+    with pytest.raises(command.UserError, match=r"l2.json: exact hits are not known, because .*; take --match song$"):
+        command.main(command.arguments())
+    monkeypatch.setattr(sys, "argv", ["power.py", str(a), str(b), "--match", "song"])
+    command.main(command.arguments())
+    assert "song hits." in capsys.readouterr().out

@@ -31,5 +31,6 @@ PEX = Source(
     ("folder", "distractors"),
     maker="import_recordings",
     collect=collect,
+    placed=False,
     splits=EVALUATED,
 )
