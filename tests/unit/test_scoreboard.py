@@ -14,7 +14,7 @@ from boards import write_cell as write_measured_cell
 
 from nafp.errors import UserError
 from nafp.evaluation.cell import Cell, table_beside
-from nafp.evaluation.metrics import METRICS, columns, with_paired_tests
+from nafp.evaluation.metrics import METRICS, Metric, columns, with_paired_tests
 from nafp.evaluation.song_hits import read_hits
 from nafp.evaluation.starts import ICASSP_IDS_SHA256
 from nafp.grid import run_name
@@ -567,6 +567,17 @@ def test_other_queries_are_not_paired(tmp_path):
     _, table = tabulated(paths, Study("mine", ["aug"], baseline=(run_name(FIELDS), "l2")))
     assert table["p"].isna().all()
     assert table.loc[table["baseline"], "hit_rate_pct"].notna().all()
+
+
+def test_a_metric_that_the_baseline_does_not_know_is_not_tested(tmp_path, monkeypatch):
+    """It was searched before the metric was there: its table has no hits of that, which is not none."""
+    older = write_measured_cell(tmp_path, {}, queries=200)
+    monkeypatch.setitem(METRICS, "top2", Metric("top2_exact", lambda judged: judged.rank <= 2, "the best two"))
+    newer = write_measured_cell(tmp_path, {"aug": "none"}, queries=200, skill=-0.3)
+    study = Study("mine", ["aug"], matches=["exact", "top2"], baseline=(run_name(FIELDS), "l2"))
+    table = tabulated([older, newer], study)[1].query("source == 'this run' and not baseline").set_index("match")
+    assert table.loc["exact", "p"].notna().all() and table.loc["top2", "p"].isna().all()
+    assert table.loc["top2", "hit_rate_pct"].gt(0).any()
 
 
 def test_seeds_that_answered_other_queries_are_not_pooled(tmp_path):

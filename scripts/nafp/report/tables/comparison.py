@@ -130,8 +130,8 @@ def read_cell(path: Path) -> Cell:
 def no_hits(*matches: str) -> str:
     """What is said where cells have no hits of these kinds."""
     return (
-        f"{', '.join(matches)} hits are not known, because it is not known where in their songs the queries are; "
-        "take --match song"
+        f"{', '.join(matches)} hits are not known, because it is not known where in their songs the queries are, or the cells "
+        "are older than this kind of hit; take --match song"
     )
 
 
