@@ -152,25 +152,30 @@ def test_equal_systems_are_said_to_be_equal(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("found", "p", "said"),
+    ("found", "songs", "seeds", "p", "said"),
     [
         (
             (5.0, math.nan, math.nan),
-            1.0,
-            "5.0 points more than l2 at 1 s: not significant (the same in every song, 1 song, one seed)",
+            *(3, 1, 0.25),
+            "5.0 points more than l2 at 1 s: not significant (the same in every song, 3 songs, one seed)",
         ),
-        ((0.0, math.nan, math.nan), 1.0, "as many as l2 at 1 s (no song differs, 1 song, one seed)"),
-        ((0.04, -2.0, 2.1), 0.9, "as many as l2 at 1 s (95 % −2.0 to 2.1, 1 song, one seed)"),
+        (
+            (51.2, math.nan, math.nan),
+            *(1, 2, 1.0),
+            "51.2 points more than l2 at 1 s: not significant (no interval of one song, 1 song, 2 seeds)",
+        ),
+        ((0.0, math.nan, math.nan), 1, 1, 1.0, "as many as l2 at 1 s (no song differs, 1 song, one seed)"),
+        ((0.04, -2.0, 2.1), 2, 1, 0.9, "as many as l2 at 1 s (95 % −2.0 to 2.1, 2 songs, one seed)"),
         (
             (-4.0, -5.0, -3.0),
-            0.01,
-            "4.0 points fewer than l2 at 1 s: significant (95 % −5.0 to −3.0, 1 song, one seed)",
+            *(40, 1, 0.01),
+            "4.0 points fewer than l2 at 1 s: significant (95 % −5.0 to −3.0, 40 songs, one seed)",
         ),
     ],
 )
-def test_a_difference_without_an_interval_says_why(found, p, said):
+def test_a_difference_without_an_interval_says_why(found, songs, seeds, p, said):
     names = ("minus_baseline", "minus_baseline_low", "minus_baseline_high")
-    row = {"query_s": 1.0, "songs": 1, "seeds": 1, "p": p, **dict(zip(names, found, strict=True))}
+    row = {"query_s": 1.0, "songs": songs, "seeds": seeds, "p": p, **dict(zip(names, found, strict=True))}
     assert difference(row, "l2", 1) == said
 
 

@@ -89,7 +89,9 @@ def _interval(row: Mapping) -> str:
     """The interval of a difference, or why there is none."""
     if pd.notna(row["minus_baseline_low"]):
         return f"95 % {signed(row['minus_baseline_low'])} to {signed(row['minus_baseline_high'])}"
-    return "the same in every song" if row["minus_baseline"] else "no song differs"
+    if not row["minus_baseline"]:
+        return "no song differs"
+    return "the same in every song" if row["songs"] > 1 else "no interval of one song"
 
 
 def _sample(row: Mapping) -> str:
