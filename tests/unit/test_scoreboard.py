@@ -349,6 +349,21 @@ def test_what_has_not_run_is_shown_as_such_and_never_as_zero(cells_of, published
     assert "2 of 4 rows have not run yet." in caption(table)
 
 
+def test_one_of_several_seeds_has_no_standard_deviation(cells_of, published):
+    shared = {"index": "ivfpq", "aug": "full", "bsz": 120, "dim": 128, "loss": "ntxent"}
+    planned = [shared | {"run": f"r{seed}", "seed": seed} for seed in range(3)]
+
+    def titles(*seeds) -> list[str]:
+        cells = cells_of(
+            *({"run": f"r{seed}", "fields": {"seed": seed}, "exact": (250 + 50 * seed, 400)} for seed in seeds)
+        )
+        groups = layout(table_of(cells, published, planned=planned)).blocks[0].groups
+        return [entry.title for group in groups for row in group.rows for entry in row]
+
+    assert not any("nan" in title or "seeds" in title for title in titles(0))
+    assert "mean of 2 of 3 seeds, standard deviation 7.07" in titles(0, 1)[1]  # rates of 50 and 60 %
+
+
 def test_a_study_of_which_nothing_has_run(published):
     planned = [{"run": "r", "index": "l2", "aug": "full", "bsz": 120, "dim": 64, "seed": 0}]
     table = table_of(load_cells([]), published, "table3", ["bsz"], planned=planned)
