@@ -162,7 +162,7 @@ def test_equal_systems_are_said_to_be_equal(tmp_path):
         (
             (51.2, math.nan, math.nan),
             *(1, 2, 1.0),
-            "51.2 points more than l2 at 1 s: not significant (no interval of one song, 1 song, 2 seeds)",
+            "51.2 points more than l2 at 1 s: not significant (no interval from one song, 1 song, 2 seeds)",
         ),
         ((0.0, math.nan, math.nan), 1, 1, 1.0, "as many as l2 at 1 s (no song differs, 1 song, one seed)"),
         ((0.04, -2.0, 2.1), 2, 1, 0.9, "as many as l2 at 1 s (95 % −2.0 to 2.1, 2 songs, one seed)"),

@@ -94,7 +94,7 @@ def _ends(rows: pd.DataFrame, scale: str) -> list[float]:
     or where there is no end.
 
     The first crossings of HALF on either side of the best strength, interpolated on the ladder's scale. Their intervals are by
-    songs, drawn again with replacement; -inf or inf where a ladder of the drawn songs has no crossing, and both of one song, which
+    songs, drawn again with replacement; -inf or inf where a ladder of the drawn songs has no crossing, and both of one song: it
     does not show how songs vary.
     """
     if rows["hit_rate_pct"].isna().any() or rows["hit_rate_pct"].max() < HALF or not _has_numbers(rows):

@@ -91,7 +91,7 @@ def _interval(row: Mapping) -> str:
         return f"95 % {signed(row['minus_baseline_low'])} to {signed(row['minus_baseline_high'])}"
     if not row["minus_baseline"]:
         return "no song differs"
-    return "the same in every song" if row["songs"] > 1 else "no interval of one song"
+    return "the same in every song" if row["songs"] > 1 else "no interval from one song"
 
 
 def _sample(row: Mapping) -> str:
