@@ -113,6 +113,29 @@ def test_what_cannot_be_compared_is_said(folders, tmp_path):
         compare(*folders)
 
 
+def without_places(*folders) -> None:
+    """Make cells those of queries of which only the right song can be judged."""
+    for path in (path for folder in folders for path in folder.rglob("*.json")):
+        hits = json.loads(path.read_text())["hits"]
+        change(path.parent, hits={name: hits[name] for name in ("top1_song", "open_set")}, mrr=None)
+
+
+def test_hits_that_ask_for_an_unknown_place_are_not_compared(folders):
+    a, b = folders
+    without_places(b / "scores")
+    for match in ("exact", "near"):
+        says = f"b: {match} hits are not known, because it is not known where .*; take --match song$"
+        with pytest.raises(UserError, match=says):
+            compare(a, b, match)
+    assert compare(a, b, "song").cells == 2
+    for folder in (a, b):
+        without_places(*(folder / "scores").glob("*full*"))
+    write_cell(b / "scores", {"aug": "none"}, queries=200, skill=0.0)
+    found = compare(a, b)
+    assert found.cells == 1
+    assert any("Without hits of this kind" in remark and "b: 1 cells" in remark for remark in found.remarks)
+
+
 def test_the_command_line(folders):
     command = [sys.executable, str(ROOT / "scripts/compare.py"), *map(str, folders)]
     done = subprocess.run(command, capture_output=True, text=True)

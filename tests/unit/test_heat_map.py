@@ -1,5 +1,6 @@
 """The robustness matrix: its rates and limits counted again from the per-query tables, as figure and on the page."""
 
+import json
 import math
 import random
 import re
@@ -128,6 +129,24 @@ def test_where_rates_cross_half(rates, place):
 )
 def test_limits_in_words(strengths, rates, ends, says):
     assert sentence(pd.DataFrame({"strength": strengths, "hit_rate_pct": rates}), ends) == says
+
+
+def test_the_limits_of_one_song_are_not_bounded(tmp_path):
+    """Drawn with replacement, one song is always itself, which is no certainty."""
+    paths, study = write_ladders(tmp_path / "cells", SYSTEMS[:1])
+    for path in paths:
+        pd.read_parquet(table_beside(path)).assign(song="one").to_parquet(table_beside(path), index=False)
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"songs": 1}))
+    matrix = matrix_of(load_cells(paths), study)
+    limits = matrix.limits.query("query_s == 3").set_index("ladder")
+    for ladder, at in (("noise", "from"), ("low_pass", "from"), ("speed", "from"), ("speed", "to")):
+        row = limits.loc[ladder]
+        assert np.isfinite(row[at]) and (row[f"{at}_low"], row[f"{at}_high"]) == (-np.inf, np.inf)
+    assert re.fullmatch(r"from −\d\.\d\d \(< −10 to > 10\) on", limits.loc["noise", "said"])
+    figures.heat_map(matrix, tmp_path / "a.svg")
+    write_limits(vars(study), paths, tmp_path / "rates.csv", tmp_path / "limits.csv")
+    read = read_matrix(tmp_path / "rates.csv", tmp_path / "limits.csv", LADDERS).limits
+    assert read["from_high"].equals(matrix.limits["from_high"])
 
 
 def test_the_seeds_of_a_configuration_are_one_row(tmp_path):

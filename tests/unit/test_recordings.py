@@ -308,3 +308,19 @@ def test_the_config_takes_them(described, source):
     del config["dataset"]["folder"]
     with pytest.raises(UserError, match="dataset: 'folder' is missing"):
         check_config(config, ROOT)
+
+
+def test_matches_that_ask_for_an_unknown_place_are_refused_before_anything_runs(described):
+    """Of query sets made of the songs the place is known."""
+    config = yaml.safe_load((ROOT / "config.yaml").read_text()) | {"dataset": described("pex")}
+    config["query_sets"] = {"moved": [{"time_offset": {"max_s": 0.2}}]}
+
+    def check(**study) -> None:
+        check_config(config | {"studies": {"mine": {"pretrained": "nmfp-triplet"} | study}}, ROOT)
+
+    check()
+    check(matches=["exact", "song"])
+    check(matches=["exact"], query_set="moved", baseline={"query_set": "moved"})
+    says = "^study 'mine': exact, near hits are not known, because the source pex does not say .* as matches: song, open set$"
+    with pytest.raises(UserError, match=says):
+        check(matches=["exact", "near"], query_set=["files", "moved"])

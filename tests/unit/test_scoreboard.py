@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from boards import FIELDS, tabulated, write_grid
+from boards import FIELDS, made_up_hits, tabulated, write_grid
 from boards import write_cell as write_measured_cell
 
 from nafp.errors import UserError
-from nafp.evaluation.cell import table_beside
-from nafp.evaluation.metrics import METRICS, columns, with_paired_tests
+from nafp.evaluation.cell import Cell, table_beside
+from nafp.evaluation.metrics import METRICS, Metric, columns, with_paired_tests
 from nafp.evaluation.song_hits import read_hits
 from nafp.evaluation.starts import ICASSP_IDS_SHA256
 from nafp.grid import run_name
@@ -349,6 +349,21 @@ def test_what_has_not_run_is_shown_as_such_and_never_as_zero(cells_of, published
     assert "2 of 4 rows have not run yet." in caption(table)
 
 
+def test_one_of_several_seeds_has_no_standard_deviation(cells_of, published):
+    shared = {"index": "ivfpq", "aug": "full", "bsz": 120, "dim": 128, "loss": "ntxent"}
+    planned = [shared | {"run": f"r{seed}", "seed": seed} for seed in range(3)]
+
+    def titles(*seeds) -> list[str]:
+        cells = cells_of(
+            *({"run": f"r{seed}", "fields": {"seed": seed}, "exact": (250 + 50 * seed, 400)} for seed in seeds)
+        )
+        groups = layout(table_of(cells, published, planned=planned)).blocks[0].groups
+        return [entry.title for group in groups for row in group.rows for entry in row]
+
+    assert not any("nan" in title or "seeds" in title for title in titles(0))
+    assert "mean of 2 of 3 seeds, standard deviation 7.07" in titles(0, 1)[1]  # rates of 50 and 60 %
+
+
 def test_a_study_of_which_nothing_has_run(published):
     planned = [{"run": "r", "index": "l2", "aug": "full", "bsz": 120, "dim": 64, "seed": 0}]
     table = table_of(load_cells([]), published, "table3", ["bsz"], planned=planned)
@@ -448,6 +463,23 @@ def test_methods_without_an_index_are_compared_by_what_an_hour_of_music_costs(ce
     assert "dejavu" in set(table_of(cells, published, "methods", ["method"], matches=["song"])["method"])
     alone = table_of(cells_of({}), published)
     assert "MB per hour" not in printed(alone) and "an hour of the music" not in caption(alone)
+
+
+def test_a_study_of_hits_that_its_cells_cannot_have_is_refused(tmp_path, published):
+    """Of queries whose place is not known the right song counts, and nothing else."""
+    paths = [tmp_path / f"{aug}.json" for aug in ("full", "none")]
+    for path, skill in zip(paths, (0.3, 0.0), strict=True):
+        table, fields = made_up_hits(200, skill, 0), FIELDS | {"aug": path.stem}
+        facts = {"dataset": "demo", "run": run_name(fields), "fields": fields, "index": "l2", "database": {"db": 2360}}
+        Cell.count(table, False, **facts).write(path, table)
+    cells, baseline = load_cells(paths), (run_name(FIELDS), "l2")
+    for matches in (["exact"], ["exact", "near"]):
+        says = f"^study 'mine': {', '.join(matches)} hits are not known of .*; take others as matches: song, open set$"
+        with pytest.raises(UserError, match=says):
+            table_of(cells, published, matches=matches, baseline=baseline)
+    table = table_of(cells, published, matches=["exact", "song"], baseline=baseline)
+    assert table.loc[table["source"].eq("this run"), "match"].unique().tolist() == ["song"]
+    assert table["p"].notna().any()
 
 
 def test_short_configurations_have_their_own_lengths(cells_of, published):
@@ -550,6 +582,17 @@ def test_other_queries_are_not_paired(tmp_path):
     _, table = tabulated(paths, Study("mine", ["aug"], baseline=(run_name(FIELDS), "l2")))
     assert table["p"].isna().all()
     assert table.loc[table["baseline"], "hit_rate_pct"].notna().all()
+
+
+def test_a_metric_that_the_baseline_does_not_know_is_not_tested(tmp_path, monkeypatch):
+    """It was searched before the metric was there: its table has no hits of that, which is not none."""
+    older = write_measured_cell(tmp_path, {}, queries=200)
+    monkeypatch.setitem(METRICS, "top2", Metric("top2_exact", lambda judged: judged.rank <= 2, "the best two"))
+    newer = write_measured_cell(tmp_path, {"aug": "none"}, queries=200, skill=-0.3)
+    study = Study("mine", ["aug"], matches=["exact", "top2"], baseline=(run_name(FIELDS), "l2"))
+    table = tabulated([older, newer], study)[1].query("source == 'this run' and not baseline").set_index("match")
+    assert table.loc["exact", "p"].notna().all() and table.loc["top2", "p"].isna().all()
+    assert table.loc["top2", "hit_rate_pct"].gt(0).any()
 
 
 def test_seeds_that_answered_other_queries_are_not_pooled(tmp_path):

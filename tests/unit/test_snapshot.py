@@ -12,6 +12,8 @@ from compared import write_results
 
 from nafp.errors import UserError
 from nafp.evaluation.cell import table_beside
+from nafp.evaluation.metrics import METRICS, Metric
+from nafp.evaluation.song_hits import read_hits
 from nafp.grid import run_name
 from nafp.report.page.comparison import boards_table
 from nafp.report.snapshot import contents, take_snapshot
@@ -51,6 +53,31 @@ def test_it_compares_as_what_it_is_of(results, tmp_path):
     pd.testing.assert_frame_equal(of_snapshot[numbers], of_results[numbers])
     assert line_up(read_boards([results, folder]), "all").tested["difference"].eq(0).all()
     assert boards_table(read_boards([results, folder])).differences.startswith("none: ")
+
+
+def test_it_can_be_read_when_there_is_another_metric(results, tmp_path, monkeypatch):
+    """Kept before the metric was there, and so of it nothing is known."""
+    other = write_results(tmp_path / "other", 22, better={"full": -0.6})
+    kept = take_snapshot(results, tmp_path / "kept")
+    before = line_up(read_boards([kept, other]), "all").table
+    monkeypatch.setitem(METRICS, "top2", Metric("top2_exact", lambda judged: judged.rank <= 2, "the best two"))
+    read_hits.cache_clear()
+    again = take_snapshot(results, tmp_path / "again")
+    for folder in (kept, again):
+        found = line_up(read_boards([folder, other]), "all").table.replace("again", "kept")
+        pd.testing.assert_frame_equal(found.drop(columns=["file", "answers"]), before.drop(columns=["file", "answers"]))
+    with pytest.raises(UserError, match="top2 hits are not known"):
+        line_up(read_boards([kept, other]), "top2")
+    new = write_results(tmp_path / "new", 23)
+    table = line_up(read_boards([kept, new]), "all").table
+    assert table.loc[table["match"].eq("top2"), "board"].unique().tolist() == ["new"]
+    assert table.loc[table["match"].eq("top2"), "p"].isna().all()
+    monkeypatch.undo()  # and without the metric the new one can be read
+    read_hits.cache_clear()
+    without = line_up(read_boards([kept, new]), "all").table
+    columns = ["board", "cell", "match", "query_s", "hits", "p", "difference_low"]
+    expected = table.loc[table["match"].ne("top2"), columns].reset_index(drop=True)
+    pd.testing.assert_frame_equal(without[columns], expected)
 
 
 def test_it_is_small(tmp_path):

@@ -1,5 +1,6 @@
 """Intervals and tests by song: values that are known, and what simulation says of them."""
 
+import json
 import sys
 from itertools import product
 from pathlib import Path
@@ -13,6 +14,7 @@ from scipy.stats import t as student
 from nafp.evaluation.power import power, songs_needed
 from nafp.evaluation.statistics import (
     clustered_interval,
+    difference_interval,
     holm,
     mcnemar,
     paired_test,
@@ -245,6 +247,18 @@ def test_seeds_that_vary_are_rarely_taken_for_a_difference():
         assert by_song / studies > 0.15
 
 
+def test_one_song_tells_no_interval_of_a_difference():
+    """However many seeds there are, other songs may say the opposite; p agrees."""
+    for a, b in (([[30], [32]], [[10]]), ([[30]], [[10]]), ([[30], [30]], [[10], [12]])):
+        difference, low, high = difference_interval(np.array(a), np.array(b), np.array([41]))
+        assert difference == pytest.approx((np.mean(a) - np.mean(b)) / 41)
+        assert np.isnan([low, high]).all()
+        assert paired_test(np.array(a), np.array(b), np.array([41])) == (1.0, 1)
+    difference, low, high = difference_interval(np.array([[30, 32]]), np.array([[10, 11]]), np.array([41, 41]))
+    half = student.ppf(0.975, 1) * np.std([20 / 41, 21 / 41], ddof=1) / np.sqrt(2)
+    assert (difference, low, high) == pytest.approx((20.5 / 41, 20.5 / 41 - half, 20.5 / 41 + half))
+
+
 def test_holm_as_in_the_textbook():
     corrected = holm(pd.Series([0.01, np.nan, 0.04, 0.03, 0.005]))  # sorted: 0.005 x 4, 0.01 x 3, 0.03 x 2, 0.04 x 1
     np.testing.assert_allclose(corrected, [0.03, np.nan, 0.06, 0.06, 0.02])
@@ -270,6 +284,10 @@ def test_power_of_a_normal_difference(monkeypatch):
     assert needed == pytest.approx(((1.96 + 0.84) * 10 / (0.02 * 41)) ** 2, rel=0.1)
     assert songs_needed(pilot, queries, 0.02) == needed
     assert power(pilot, queries, 0.0, 100) < 0.06
+    nearly_most = ((1.96 + 0.84) * 10 / (0.0072 * 41)) ** 2  # 8,997: more than the largest power of two below MOST
+    assert songs_needed(pilot, queries, 0.0072) == pytest.approx(nearly_most, rel=0.1)
+    assert 8192 < songs_needed(pilot, queries, 0.0072) <= 10_000
+    assert songs_needed(pilot, queries, 0.006) is None
     monkeypatch.setattr("nafp.evaluation.power.MOST", 500)
     assert songs_needed(pilot, queries, 0.001) is None
 
@@ -300,3 +318,11 @@ def test_the_command_line_of_power(tmp_path, capsys, monkeypatch):
     with pytest.raises(command.UserError, match=r"none.json: no such cell"):
         command.main(command.arguments())
     assert Path(command.__file__).parent.name == "commands"
+    stated = json.loads(b.read_text())
+    b.write_text(json.dumps(stated | {"hits": {"top1_song": stated["hits"]["top1_song"]}}))
+    monkeypatch.setattr(sys, "argv", ["power.py", str(a), str(b)])
+    with pytest.raises(command.UserError, match=r"l2.json: exact hits are not known, because .*; take --match song$"):
+        command.main(command.arguments())
+    monkeypatch.setattr(sys, "argv", ["power.py", str(a), str(b), "--match", "song"])
+    command.main(command.arguments())
+    assert "song hits." in capsys.readouterr().out

@@ -3,12 +3,16 @@
 import json
 import math
 import re
+from pathlib import Path
 
+import pandas as pd
 import pytest
-from boards import LENGTHS, ROWS_A_SONG, tabulated, write_grid
+from boards import FIELDS, LENGTHS, ROWS_A_SONG, tabulated, write_cell, write_grid
 from recount import apart, by_song, interval, one_decimal, p_of
 from scipy.stats import t as student
 
+from nafp.evaluation.cell import table_beside
+from nafp.grid import run_name
 from nafp.report.page.page import Page, Section, Top
 from nafp.report.tables.study import Study
 from nafp.report.tables.verdict import difference, verdict
@@ -95,10 +99,52 @@ def test_studies_with_little_to_say(grid):
     assert untested.endswith("Nothing was tested: the baseline has not run.") and " finds most: " in untested
 
 
+def at_another_speed(folder, skill: float) -> Path:
+    """A cell of the first of FIELDS whose queries start elsewhere in the songs, as those of a set with a rate do."""
+    path = write_cell(folder / "stretched", {}, skill=skill, query_set="stretched", query_chain=[])
+    table = pd.read_parquet(table_beside(path))
+    table.assign(start=table["start"] * 1.05).to_parquet(table_beside(path), index=False)
+    return path
+
+
+@pytest.mark.parametrize("best", ["none", "full"])
+def test_the_best_of_those_that_were_asked_the_same(tmp_path, best):
+    """Queries at another speed are easier: they are not held against the baseline, nor counted among the comparisons."""
+    paths = [write_cell(tmp_path, {"aug": aug}, skill=0.3 * (aug == best), seed=1) for aug in ("full", "none")]
+    study = Study("mine", ["aug", "query_set"], "?", ("exact",), baseline=(run_name(FIELDS), "l2", "files"))
+    two = tabulated(paths, study)[1]
+    three = tabulated([*paths, at_another_speed(tmp_path, 1.5)], study)[1]
+    short = three[three["query_s"].eq(1)]
+    assert "stretched" in short.loc[short["hit_rate_pct"].idxmax(), "method"]
+    columns = ["minus_baseline", "minus_baseline_low", "minus_baseline_high", "p", "p_holm"]
+    pd.testing.assert_frame_equal(three.loc[two.index, columns], two[columns])
+    said, names = verdict(three), ("aug full, queries files", "aug none, queries files")
+    opening = rf"{names[0]} finds most of those that were asked the same queries: \S+ % .*\. " if best == "full" else ""
+    compared = rf"{names[1]} finds {NUMBER} points {'fewer' if best == 'full' else 'more'} than {names[0]} at 1 s: "
+    ending = "Asked other queries, so not tested: aug full, queries stretched."
+    assert re.fullmatch(rf"{opening}{compared}(not )?significant .*, one seed\)\. At 10 s: .*\. {ending}", said)
+
+
+def test_why_nothing_was_tested(tmp_path):
+    paths = [write_cell(tmp_path, {"aug": aug}, skill=skill) for aug, skill in (("full", 0.2), ("none", 0.0))]
+    fast = at_another_speed(tmp_path, 1.5)
+    files = (run_name(FIELDS), "l2", "files")
+
+    def why(cells, matches=("exact",), baseline=files) -> str:
+        said = verdict(tabulated(cells, Study("mine", ["aug", "query_set"], "?", matches, baseline=baseline))[1])
+        assert " finds most: " in said
+        return said.split("Nothing was tested: ")[1]
+
+    assert why([paths[0], fast]) == "no other was asked the same queries."
+    assert why(paths, ("open set", "exact")) == "there is no paired test of open set hits."
+    assert why([paths[1], fast]) == "the baseline has not run."
+    stated = json.loads(paths[0].read_text())
+    paths[0].write_text(json.dumps(stated | {"hits": {"open_set": stated["hits"]["open_set"]}}))
+    assert why([paths[1], fast, paths[0]], ("exact", "open set")) == "exact hits of the baseline are not known."
+
+
 def test_equal_systems_are_said_to_be_equal(tmp_path):
     """The same answers under two names: no song differs, and no interval is made of that."""
-    from boards import write_cell
-
     paths = [write_cell(tmp_path, {"bsz": bsz}, skill=0.3) for bsz in (60, 120)]
     stated = json.loads(paths[0].read_text())
     study = Study("same", ["bsz"], "?", ("exact",), baseline=(stated["run"], "l2", "files"))
@@ -107,25 +153,30 @@ def test_equal_systems_are_said_to_be_equal(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("found", "p", "said"),
+    ("found", "songs", "seeds", "p", "said"),
     [
         (
             (5.0, math.nan, math.nan),
-            1.0,
-            "5.0 points more than l2 at 1 s: not significant (the same in every song, 1 song, one seed)",
+            *(3, 1, 0.25),
+            "5.0 points more than l2 at 1 s: not significant (the same in every song, 3 songs, one seed)",
         ),
-        ((0.0, math.nan, math.nan), 1.0, "as many as l2 at 1 s (no song differs, 1 song, one seed)"),
-        ((0.04, -2.0, 2.1), 0.9, "as many as l2 at 1 s (95 % −2.0 to 2.1, 1 song, one seed)"),
+        (
+            (51.2, math.nan, math.nan),
+            *(1, 2, 1.0),
+            "51.2 points more than l2 at 1 s: not significant (no interval from one song, 1 song, 2 seeds)",
+        ),
+        ((0.0, math.nan, math.nan), 1, 1, 1.0, "as many as l2 at 1 s (no song differs, 1 song, one seed)"),
+        ((0.04, -2.0, 2.1), 2, 1, 0.9, "as many as l2 at 1 s (95 % −2.0 to 2.1, 2 songs, one seed)"),
         (
             (-4.0, -5.0, -3.0),
-            0.01,
-            "4.0 points fewer than l2 at 1 s: significant (95 % −5.0 to −3.0, 1 song, one seed)",
+            *(40, 1, 0.01),
+            "4.0 points fewer than l2 at 1 s: significant (95 % −5.0 to −3.0, 40 songs, one seed)",
         ),
     ],
 )
-def test_a_difference_without_an_interval_says_why(found, p, said):
+def test_a_difference_without_an_interval_says_why(found, songs, seeds, p, said):
     names = ("minus_baseline", "minus_baseline_low", "minus_baseline_high")
-    row = {"query_s": 1.0, "songs": 1, "seeds": 1, "p": p, **dict(zip(names, found, strict=True))}
+    row = {"query_s": 1.0, "songs": songs, "seeds": seeds, "p": p, **dict(zip(names, found, strict=True))}
     assert difference(row, "l2", 1) == said
 
 

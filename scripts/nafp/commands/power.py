@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 
 from nafp.errors import UserError
-from nafp.evaluation.metrics import with_paired_tests
+from nafp.evaluation.metrics import METRICS, with_paired_tests
 from nafp.evaluation.power import MOST, songs_needed
 from nafp.evaluation.statistics import LEVEL
-from nafp.report.tables.comparison import answers_of, why_not_paired
+from nafp.report.tables.comparison import answers_of, no_hits, read_cell, why_not_paired
 
 UNKNOWN, FEWEST_DIFFERING = "–", 6  # songs: with fewer no test by song can tell a difference
 
@@ -43,6 +43,8 @@ def main(options: argparse.Namespace) -> None:
     for path in (options.a, options.b):
         if not path.is_file():
             raise UserError(f"{path}: no such cell")
+        if METRICS[options.match].column not in read_cell(path).hits:
+            raise UserError(f"{path}: {no_hits(options.match)}")
     if not (0 < options.power < 1 and options.tests >= 1 and min(options.points) > 0):
         raise UserError("--power is between 0 and 1, --tests at least 1, and --points are positive")
     if reason := why_not_paired(options.a, options.b):

@@ -23,6 +23,7 @@ from nafp.config.targets import problems_of_run_name
 from nafp.datasets.checks import check_shares
 from nafp.datasets.sources import SOURCES, dataset_of
 from nafp.errors import UserError
+from nafp.evaluation.metrics import METRICS, of_any_place
 from nafp.evaluation.starts import check_icassp, possible_starts, read_ids
 from nafp.grid import FILES
 from nafp.methods import kind_of, kind_of_fields, method_of
@@ -49,7 +50,13 @@ def check_config(config: Mapping, root: Path) -> None:
     problems = lost_fields(config) + unknown_names(config) + impossible_names(config, taken_names(root))
     problems = problems or reversed_ranges(config) + said(check_shares, own_of(config).get("shares", {}))
     refuse(problems)
-    refuse(impossible_cells(config) + lost_baselines(config) + misplaced_steps(config) + empty_bands(config))
+    refuse(
+        impossible_cells(config)
+        + lost_baselines(config)
+        + unknown_places(config)
+        + misplaced_steps(config)
+        + empty_bands(config)
+    )
 
 
 def refuse(problems: Sequence[str]) -> None:
@@ -155,6 +162,20 @@ def lost_baselines(config: Mapping) -> list[str]:
         for name, study in studies.items()
         for problem in said(grid.baseline, study, config)
     ]
+
+
+def unknown_places(config: Mapping) -> list[str]:
+    """Studies that show only hits which ask for the place in the song, of queries whose place is not known, one sentence each."""
+    source, problems = dataset_of(config)["source"], []
+    for name, study in config["studies"].items() if not SOURCES[source].placed else ():
+        matches = (study or {}).get("matches", METRICS)
+        asked = not set(matches) & set(of_any_place())
+        if asked and any(cell.query_set == FILES for cell in grid.study_cells(study, config)):
+            problems.append(
+                f"study {name!r}: {', '.join(matches)} hits are not known, because the source {source} does not say where in "
+                f"their songs the queries are; take others as matches: {', '.join(of_any_place())}"
+            )
+    return problems
 
 
 # ---------------------------------------------------------------- runs and cells

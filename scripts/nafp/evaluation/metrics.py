@@ -61,3 +61,8 @@ def columns() -> list[str]:
 def with_paired_tests() -> list[str]:
     """The metrics that paired tests apply to."""
     return [name for name, metric in METRICS.items() if metric.tested]
+
+
+def of_any_place() -> list[str]:
+    """The metrics that do not ask where in the song a query is: those of queries whose place is not known."""
+    return [name for name, metric in METRICS.items() if not metric.of_place]

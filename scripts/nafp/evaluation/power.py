@@ -46,9 +46,9 @@ def songs_needed(
     reached = partial(power, differences, queries, effect, level=level, seed=seed)
     few, many = FEWEST, 2 * FEWEST
     while reached(songs=many) < wanted:
-        few, many = many, 2 * many
-        if many > MOST:
+        if many == MOST:
             return None
+        few, many = many, min(2 * many, MOST)
     while many - few > max(1, PRECISION * many):
         middle = (few + many) // 2
         few, many = (few, middle) if reached(songs=middle) >= wanted else (middle, many)

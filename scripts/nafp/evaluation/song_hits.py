@@ -8,15 +8,20 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 
 from nafp.evaluation.metrics import METRICS, columns, with_paired_tests
 from nafp.evaluation.statistics import difference_interval, paired_test, songs_of
 from nafp.files import damaged_file_errors
 
 
-def counted_columns() -> list[str]:
-    """Columns of a per-query table that hits are counted by: of the metrics that there are now."""
-    return ["song", "start", "length", *columns()]
+def read_counted(path: Path) -> pd.DataFrame:
+    """The columns of a per-query table that hits are counted by, of the metrics that it has; UserError if it is damaged."""
+    with damaged_file_errors(path):
+        known = set(pq.read_schema(path).names)
+        return pd.read_parquet(
+            path, columns=["song", "start", "length", *(name for name in columns() if name in known)]
+        )
 
 
 @dataclass(frozen=True)
@@ -41,15 +46,18 @@ class SongHits:
 
 @cache
 def read_hits(path: Path) -> SongHits:
-    """Count a per-query table (`nafp.evaluation.hits.per_query_table`) by song; UserError if it is damaged or missing."""
+    """Count a per-query table (`nafp.evaluation.hits.per_query_table`) by song; UserError if it is damaged or missing.
+
+    A metric that is younger than the table has no hits in it; the cell does not state it either, so nobody asks for them.
+    """
+    table = read_counted(path)
     with damaged_file_errors(path):
-        table = pd.read_parquet(path, columns=counted_columns())
         names, numbers = songs_of(table)
         queries = numbers, table["start"].to_numpy(), table["length"].to_numpy()
         songs, starts, lengths = (one.reshape(table["length"].nunique(), -1) for one in queries)
         if (songs != songs[0]).any() or (starts != starts[0]).any() or (lengths != lengths[:, :1]).any():
             raise ValueError("its query lengths are not of the same songs and times")
-    found = table[columns()].to_numpy(bool).T.reshape(-1, songs.shape[1])
+    found = table.reindex(columns=columns(), fill_value=False).to_numpy(bool).T.reshape(-1, songs.shape[1])
     count = len(names)
     counted = np.stack([np.bincount(songs[0], weights=one, minlength=count) for one in found]).astype(np.int64)
     asked = hashlib.sha256("\n".join(names).encode() + songs[0].astype("<i8").tobytes() + starts[0].tobytes())

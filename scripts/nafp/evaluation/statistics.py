@@ -108,11 +108,12 @@ def difference_interval(
 ) -> tuple[float, float, float]:
     """How far two systems are apart on the same queries: hits (seeds, songs) of each -> (difference a - b, low, high), -1..1.
 
-    Student's interval, whose variance is the songs' plus the seeds'; with one seed each, for these two trained models. NaN where
-    no song and no seed differs, which leaves nothing to judge by.
+    Student's interval, whose variance is the songs' plus the seeds'; with one seed each, for these two trained models. NaN of one
+    song, which does not show how songs vary, and where no song and no seed differs, which leaves nothing to judge by.
     """
     mean, variance, freedom = _difference(np.atleast_2d(a), np.atleast_2d(b), queries)
-    half = float(stdtrit(freedom, 0.5 + level / 2) * np.sqrt(variance)) if variance else np.nan
+    known = variance > 0 and len(queries) > 1
+    half = float(stdtrit(freedom, 0.5 + level / 2) * np.sqrt(variance)) if known else np.nan
     return mean, max(mean - half, -1.0), min(mean + half, 1.0)
 
 

@@ -3,12 +3,9 @@
 import shutil
 from pathlib import Path
 
-import pandas as pd
-
 from nafp.errors import UserError
 from nafp.evaluation.cell import Cell, table_beside
-from nafp.evaluation.song_hits import counted_columns
-from nafp.files import damaged_file_errors
+from nafp.evaluation.song_hits import read_counted
 from nafp.report.tables.comparison import find_cells, read_cell
 
 HISTORY = Path("history")
@@ -17,7 +14,7 @@ HISTORY = Path("history")
 def take_snapshot(results: Path, folder: Path | None = None) -> Path:
     """Copy a scoreboard's cells, the provenance of their runs and the tables of its studies; returns the folder.
 
-    The layout is that of the results, so that both are compared alike. Of per-query tables only `counted_columns` are kept, a
+    The layout is that of the results, so that both are compared alike. Of per-query tables only `read_counted` is kept, a
     hundredth of the bytes: rates, intervals and tests can be computed again, answers cannot be read. ``folder``: `snapshot_name`
     in HISTORY if not given. UserError if it holds another snapshot already; the same one is left as it is.
     """
@@ -59,9 +56,7 @@ def copy_cell(path: Path, to: Path) -> None:
     copy(path, to)
     table = table_beside(path)
     if table.is_file():
-        with damaged_file_errors(table):
-            kept = pd.read_parquet(table, columns=counted_columns())
-        kept.to_parquet(table_beside(to), index=False, compression="zstd")
+        read_counted(table).to_parquet(table_beside(to), index=False, compression="zstd")
 
 
 def copy(path: Path, to: Path) -> None:

@@ -30,5 +30,6 @@ PEX = Source(
     ("folder", "distractors"),
     maker="import_recordings",
     collect=collect,
+    placed=False,
     splits=EVALUATED,
 )

@@ -109,6 +109,7 @@ def _cell_rows(cell: Cell, path: str | Path) -> list[dict[str, Any]]:
             "mrr": rank if matches[column] == "exact" else np.nan,
         }
         for column, hits in cell.hits.items()
+        if column in matches  # else of a metric that there was once
         for s, hit, ms, rank in zip(cell.seconds, hits, times, ranks, strict=True)
     ]
 

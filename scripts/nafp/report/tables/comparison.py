@@ -127,6 +127,14 @@ def read_cell(path: Path) -> Cell:
         raise UserError(f"{problem}; give folders like results/demo, which hold scores/") from problem
 
 
+def no_hits(*matches: str) -> str:
+    """What is said where cells have no hits of these kinds."""
+    return (
+        f"{', '.join(matches)} hits are not known, because it is not known where in their songs the queries are, or the cells "
+        "are older than this kind of hit; take --match song"
+    )
+
+
 def answers_of(cell: Path) -> SongHits:
     """The hits of a cell, by song."""
     return read_hits(table_beside(cell))
@@ -166,6 +174,8 @@ def _rates(board: Board, matches: Sequence[str]) -> pd.DataFrame:
         raise UserError(f"{board.folder}: {problem}") from problem
     names = {table_beside(path): name for name, path in board.cells.items()}
     cells = cells[cells["match"].isin(matches)].rename(columns={"seconds": "query_s"})
+    if cells.empty:
+        raise UserError(f"{board.folder}: {no_hits(*matches)}")
     cells = cells.assign(board=board.name, cell=cells["answers"].map(names), low_pct=np.nan, high_pct=np.nan)
     cells["file"] = cells["cell"].map(board.cells)
     counted = cells["answers"].map(Path.is_file)
@@ -220,6 +230,8 @@ def _remarks(boards: Sequence[Board], table: pd.DataFrame) -> Iterator[str]:
         only = set(board.cells) - {name for other in boards if other is not board for name in other.cells}
         if only:
             yield f"Only in {board.folder}: {len(only)} cells, the first is {min(only)}."
+        if without := set(board.cells) - set(table.loc[table["board"].eq(board.name), "cell"]):
+            yield f"Without hits of this kind in {board.folder}: {len(without)} cells, the first is {min(without)}."
     for (board, before, why), rows in table[table["why"].ne("")].groupby(["board", "before", "why"], sort=False):
         names, which = rows["cell"].unique(), f" ({board} with {before})" if len(boards) > 2 else ""
         yield f"Not compared{which}: {len(names)} cells, which {why}; the first is {names[0]}."

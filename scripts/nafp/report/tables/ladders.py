@@ -94,7 +94,8 @@ def _ends(rows: pd.DataFrame, scale: str) -> list[float]:
     or where there is no end.
 
     The first crossings of HALF on either side of the best strength, interpolated on the ladder's scale. Their intervals are by
-    songs, drawn again with replacement; -inf or inf where a ladder of the drawn songs has no crossing.
+    songs, drawn again with replacement; -inf or inf where a ladder of the drawn songs has no crossing, and both of one song: it
+    does not show how songs vary.
     """
     if rows["hit_rate_pct"].isna().any() or rows["hit_rate_pct"].max() < HALF or not _has_numbers(rows):
         return [np.nan] * len(ENDS)
@@ -105,7 +106,8 @@ def _ends(rows: pd.DataFrame, scale: str) -> list[float]:
         outward = slice(best, None, sign)
         (end,) = crossings(sign * at[outward], rates[:, outward])
         drawn = sign * crossings(sign * at[outward], resampled[:, outward])
-        found += [sign * end, *_central(drawn)] if np.isfinite(end) else [np.nan] * 3
+        bounds = _central(drawn) if rows["songs"].min() > 1 else [-np.inf, np.inf]
+        found += [sign * end, *bounds] if np.isfinite(end) else [np.nan] * 3
     return [float(np.exp(value) if scale == "log" and np.isfinite(value) else value) for value in found]
 
 

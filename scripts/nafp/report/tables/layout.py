@@ -195,7 +195,7 @@ def _sentence(row: dict) -> str:
         f"{row['hit_rate_pct']:.2f} % of {queries}",
         f"95 % interval {row['low_pct']:.2f} to {row['high_pct']:.2f} %",
     ]
-    if row["seeds"] not in ("1", None):
+    if pd.notna(row["seed_sd_pct"]):
         parts.append(f"mean of {row['seeds']} seeds, standard deviation {row['seed_sd_pct']:.2f}")
     if pd.notna(row["mrr"]):
         parts.append(f"mean reciprocal rank {row['mrr']:.3f}")

@@ -9,7 +9,9 @@ import numpy as np
 import pandas as pd
 
 from nafp.audio.segments import HOP, SAMPLE_RATE
+from nafp.errors import UserError
 from nafp.evaluation.cell import below_results, cell_beside
+from nafp.evaluation.metrics import of_any_place
 from nafp.evaluation.song_hits import Pair, paired_tests, read_hits
 from nafp.evaluation.statistics import LEVEL, holm
 from nafp.grid import AXES, FILES, CellKey
@@ -82,8 +84,10 @@ def study_table(cells: pd.DataFrame, published: pd.DataFrame, study: Study) -> p
     are percent, `minus_paper` and `minus_rerun` differences in points to numbers that are comparable
     (`published.why_not_comparable`), `p_holm` is corrected over the study, `versus` is "better" or "worse" than the baseline
     where that is below LEVEL and all seeds agree. `minus_baseline` is in points, its interval simultaneous for all configurations
-    of the study. Rows with the same `row` belong side by side.
+    that were asked the same queries as the baseline. Rows with the same `row` belong side by side. UserError for cells that have
+    no hits of the study's kinds.
     """
+    _check_matches(cells, study)
     ours = _ours(cells, published, study)
     if len(ours) and len(cells) and study.baseline:
         ours = _tested(ours, study, cells)
@@ -99,6 +103,15 @@ def study_table(cells: pd.DataFrame, published: pd.DataFrame, study: Study) -> p
     table["index"] = table["index"].replace("", None)
     table["row"] = table.groupby(identity, sort=False, dropna=False).ngroup()
     return table.astype(_INTEGERS)
+
+
+def _check_matches(cells: pd.DataFrame, study: Study) -> None:
+    shown = cells[cells["match"].isin(study.matches)]
+    if set(keys_of(cells)) - set(keys_of(shown)) and not set(study.matches) & set(of_any_place()):
+        raise UserError(
+            f"study {study.name!r}: {', '.join(study.matches)} hits are not known of all its cells, because it is not known "
+            f"where in their songs the queries are; take others as matches: {', '.join(of_any_place())}"
+        )
 
 
 def load_table(path: str | Path) -> pd.DataFrame:
@@ -132,7 +145,7 @@ def _ours(cells: pd.DataFrame, published: pd.DataFrame, study: Study) -> pd.Data
     for row in pooled.to_dict("records"):
         shared = _described(row, names, study)
         if pd.isna(row["hits"]):
-            absent = {"state": NOT_RUN, "seeds": 0, "baseline": False}
+            absent = {"state": NOT_RUN, "seeds": 0, "runs": None, "baseline": False}
             records += [{**shared, **absent, "match": m, "query_s": s} for m in study.matches for s in lengths]
         else:
             records.append(shared | _measured(row, published))
@@ -206,9 +219,10 @@ def _tested(ours: pd.DataFrame, study: Study, cells: pd.DataFrame) -> pd.DataFra
     tables = dict(zip(keys_of(cells), cells["answers"].unique(), strict=True))
     answers = {keys: [read_hits(tables[key]) for key in keys] for keys in set(configurations) - {()}}
     baselines = configurations[is_baseline.index(True)]
-    tested = {keys: seeds for keys, seeds in answers.items() if keys != baselines}
+    base, known = answers.pop(baselines), ours.loc[is_baseline, "match"].unique()
+    tested = {keys: seeds for keys, seeds in answers.items() if seeds[0].asked == base[0].asked}
     level = 1 - LEVEL / max(len(tested), 1)  # Bonferroni's
-    found = {keys: paired_tests(seeds, answers[baselines], study.matches, level) for keys, seeds in tested.items()}
+    found = {keys: paired_tests(seeds, base, known, level) for keys, seeds in tested.items()}
     numbers = zip(configurations, ours["match"], ours["query_s"], strict=True)
     tests = [found.get(keys, {}).get((match, seconds), UNTESTED) for keys, match, seconds in numbers]
     ours["p"], direction = ([getattr(test, name) for test in tests] for name in ("p", "direction"))

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from nafp.evaluation.metrics import METRICS
 from nafp.evaluation.statistics import LEVEL
 from nafp.report.tables.cells import plain
 from nafp.report.tables.layout import one_decimal, signed
@@ -16,7 +17,8 @@ def verdict(table: pd.DataFrame) -> str:
     """The verdict of a table of `study.study_table`, on its first kind of match; empty if nothing has run.
 
     The configuration that finds most of the shortest queries is held against the baseline, and the same two at the longest.
-    Being the best of k is corrected for: p is multiplied by k (Bonferroni), and the intervals are simultaneous.
+    Being the best of k is corrected for: p is multiplied by k (Bonferroni), and the intervals are simultaneous. Those that were
+    asked other queries than the baseline have no test, and do not take part.
     """
     ours = table[table["source"].eq(OURS) & table["state"].ne(NOT_RUN)]
     if ours.empty:
@@ -24,24 +26,38 @@ def verdict(table: pd.DataFrame) -> str:
     first = ours[ours["match"].eq(ours["match"].iloc[0])]
     short, long = (first[first["query_s"].eq(first["query_s"].agg(end))] for end in ("min", "max"))
     names = dict(zip(short["row"], _names(short), strict=True))
-    best = short.loc[short["hit_rate_pct"].idxmax()]
     baseline, tested = short[short["baseline"]], short[short["p"].notna()]
+    judged = short if baseline.empty or tested.empty else short[short["baseline"] | short["p"].notna()]
+    best = judged.loc[judged["hit_rate_pct"].idxmax()]
     if len(short) == 1:
         return f"{names[best['row']]} finds {_rate(best)}."
     if baseline.empty or tested.empty:
-        return f"{names[best['row']]} finds most: {_rate(best)}. Nothing was tested: the baseline has not run."
-    theirs, count = names[baseline["row"].iloc[0]], len(tested)
-    opening = ""
+        return f"{names[best['row']]} finds most: {_rate(best)}. Nothing was tested: {_why_untested(ours)}."
+    theirs, count, opening = names[baseline["row"].iloc[0]], len(tested), ""
+    others = [names[row] for row in short["row"] if row not in judged["row"].tolist()]
     if best["baseline"]:
         best = tested.loc[tested["minus_baseline"].idxmax()]
-        others = f"; {_worse(tested)}" if count > 1 else ""
-        opening = f"{theirs} finds most: {_rate(baseline.iloc[0])}{others}. "
+        most = "finds most" + " of those that were asked the same queries" * bool(others)
+        worse = f"; {_worse(tested)}" if count > 1 else ""
+        opening = f"{theirs} {most}: {_rate(baseline.iloc[0])}{worse}. "
     said = f"{opening}{names[best['row']]} finds {difference(best, theirs, count)}."
     for late in long[long["row"].eq(best["row"]) & long["p"].notna()].to_dict("records"):
         if late["query_s"] > best["query_s"]:
             more = f"{signed(late['minus_baseline'])} points{_chance(late, count, ', ')} ({_interval(late)})"
             said += f" At {late['query_s']:g} s: {more}."
-    return said
+    return said + f" Asked other queries, so not tested: {', '.join(others)}." * bool(others)
+
+
+def _why_untested(ours: pd.DataFrame) -> str:
+    """Why the first kind of match has no test against the baseline."""
+    match = ours["match"].iloc[0]
+    if not ours["baseline"].any():
+        return "the baseline has not run"
+    if not METRICS[match].tested:
+        return f"there is no paired test of {match} hits"
+    if not ours.loc[ours["match"].eq(match), "baseline"].any():
+        return f"{match} hits of the baseline are not known"
+    return "no other was asked the same queries"
 
 
 def _worse(tested: pd.DataFrame) -> str:
@@ -73,7 +89,9 @@ def _interval(row: Mapping) -> str:
     """The interval of a difference, or why there is none."""
     if pd.notna(row["minus_baseline_low"]):
         return f"95 % {signed(row['minus_baseline_low'])} to {signed(row['minus_baseline_high'])}"
-    return "the same in every song" if row["minus_baseline"] else "no song differs"
+    if not row["minus_baseline"]:
+        return "no song differs"
+    return "the same in every song" if row["songs"] > 1 else "no interval from one song"
 
 
 def _sample(row: Mapping) -> str:
