@@ -18,11 +18,13 @@ from nafp.demo.band import render
 from nafp.demo.song import plan_song
 from nafp.errors import UserError
 from nafp.identify.library import Library
+from nafp.identify.nearest import Exact, Without
 from nafp.identify.places import find_audio, label
 from nafp.identify.recognise import COLUMNS, Catalogue, Limits, best_songs, identify, intervals
 from nafp.identify.recordings import BlockLandmarks, Recording, concatenated, read_recording
 from nafp.model.fingerprint import fingerprint, fingerprint_blocks
 from nafp.model.model import build_model
+from nafp.search.vectors import Database
 from nafp.walk import AUDIO_SUFFIXES
 
 DIM = 32
@@ -491,6 +493,47 @@ def test_copies_of_a_song_do_not_keep_each_other_from_being_recognised(library_w
 
     assert catalogue.are_copies(song_number("1.wav"), song_number("best of.mp3"))
     assert not catalogue.are_copies(song_number("1.wav"), song_number("2.wav"))
+
+
+@pytest.mark.parametrize("index", [None, "l2"])
+def test_a_song_that_repeats_itself_is_found(music, tmp_path, index):
+    """All best places of a window are in it, or in it and its copy: the rival is another song."""
+    loop, alone = np.tile(composed(5, 2), 60), np.tile(composed(6, 4), 30)
+    for name, samples in (("loop.wav", loop), ("loop (copy).flac", loop), ("alone.wav", alone)):
+        sf.write(music / name, samples, 8000)
+    library = updated(music, tmp_path)
+    catalogue, way = library.catalogue(), library.index(index, {}) if index else None
+    for samples, songs in ((loop, {"loop.wav", "loop (copy).flac"}), (alone, {"alone.wav"})):
+        (row,) = identify(heard(samples[80000:200000]), catalogue, Limits(), way).to_dict("records")
+        assert {row["song"], *row["copies"]} == songs
+        assert (row["from_s"], row["to_s"], row["score"]) == (0, 15, pytest.approx(1, abs=1e-3))
+        assert row["runner_up"] in set(catalogue.names) - songs and 0.1 < row["margin"] < 2
+    rivals = identify(heard(loop[80000:200000]), replace(catalogue, marks=None, _known={}), Limits(), way)
+    assert rivals["song"].isna().all()  # if they are no copies, it could be either
+    both = identify(heard(np.concatenate([loop[80000:160000], alone[80000:160000]])), catalogue, Limits(), way)
+    assert both["song"].isin(["loop.wav", "loop (copy).flac"]).tolist() == [True, False]
+
+
+def test_a_song_without_any_rival_is_found(tmp_path):
+    (tmp_path / "music").mkdir()
+    loop = np.tile(song(5, 2), 60)
+    sf.write(tmp_path / "music/loop.wav", loop, 8000)
+    (row,) = identify(heard(loop[:80000]), updated(tmp_path / "music", tmp_path).catalogue(), Limits()).to_dict(
+        "records"
+    )
+    assert (row["song"], row["runner_up"], row["margin"]) == ("loop.wav", "", row["score"])
+
+
+@pytest.mark.parametrize("hidden", [[], [0, 1, 2], range(20, 290), range(297), range(300)])
+def test_rows_are_passed_over(hidden, monkeypatch):
+    """However many they are, the nearest of the others are found, in any number of parts."""
+    monkeypatch.setattr("nafp.identify.nearest.MAX_ROWS", 50)
+    g = np.random.default_rng(0)
+    x, query = (g.standard_normal((n, 8)).astype(np.float32) for n in (300, 17))
+    shown = np.setdiff1d(np.arange(300), hidden)
+    nearest = shown[np.argsort(-query @ x[shown].T, axis=1)[:, :5]]
+    found = Without(Exact(Database(x, x[:0])), np.isin(np.arange(300), hidden)).nearest(query, 5)
+    np.testing.assert_array_equal(found, np.pad(nearest, ((0, 0), (0, 5 - nearest.shape[1])), constant_values=-1))
 
 
 def test_a_mix_is_no_bridge_between_its_songs():
