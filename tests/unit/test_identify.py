@@ -1,5 +1,6 @@
 """One's own music: decoding anything, a library that keeps up, matches and intervals."""
 
+import json
 import os
 import shutil
 from dataclasses import replace
@@ -17,6 +18,7 @@ from nafp.audio.splits import Split
 from nafp.demo.band import render
 from nafp.demo.song import plan_song
 from nafp.errors import UserError
+from nafp.identify.answers import gathered, to_json
 from nafp.identify.library import Library
 from nafp.identify.nearest import Exact, Without
 from nafp.identify.places import find_audio, label
@@ -424,6 +426,33 @@ def test_a_library_follows_its_folder(index, music, tmp_path, monkeypatch):
         found = answer(library, deleted[24000:64000])
         assert found["song"].isna().all()
         assert found["note"].str.startswith("no match").all()
+
+
+@pytest.mark.parametrize("index", [None, "hnsw"])
+def test_a_song_that_is_changed_again_and_again_is_found(music, tmp_path, index):
+    """Its former fingerprints stay in the store, more of them than the neighbours that are searched for."""
+    for i in range(4, 31):
+        sf.write(music / f"{i}.wav", song(i), 8000)
+    for time in range(25):
+        os.utime(music / "1.wav", (time, time))
+        library = updated(music, tmp_path)
+        assert library.generation == 0
+    way = library.index(index, {"M": 16, "efConstruction": 80, "efSearch": 64}) if index else None
+    answer = identify(heard(song(1)[24000:64000]), library.catalogue(), Limits(), way)
+    (row,) = [
+        json.loads(line, parse_constant=pytest.fail)
+        for line in to_json(gathered(answer.to_dict("records"))).splitlines()
+    ]
+    assert (row["song"], row["offset_s"], row["score"]) == ("1.wav", 3.0, 1.0)
+
+
+def test_the_score_of_nothing_is_unknown(music, tmp_path):
+    """Not infinite, which JSON cannot say."""
+    catalogue = updated(music, tmp_path).catalogue()
+    nothing = replace(catalogue, song_of_row=np.full_like(catalogue.song_of_row, -1))
+    answer = identify(heard(song(1)), nothing, Limits())
+    (row,) = map(json.loads, to_json(gathered(answer.to_dict("records"))).splitlines())
+    assert (row["song"], row["score"], row["note"]) == (None, None, "no match")
 
 
 def test_no_row_of_a_library_ever_means_two_songs(music, tmp_path):

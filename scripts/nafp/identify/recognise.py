@@ -318,6 +318,10 @@ def identify(
         )
     if not rows:
         best = found.loc[found["score"].idxmax()]
-        near = "" if best["song"] < 0 else f"; the nearest is {names[int(best['song'])]}"
-        rows = [nothing | {"score": best["score"], "note": f"no match{near}"}]
+        near = (
+            {}
+            if best["song"] < 0
+            else {"score": best["score"], "note": f"no match; the nearest is {names[int(best['song'])]}"}
+        )
+        rows = [nothing | {"note": "no match"} | near]
     return answer(*rows)
