@@ -23,7 +23,7 @@ from nafp.identify.library import Library
 from nafp.identify.nearest import Exact, Without
 from nafp.identify.places import find_audio, label
 from nafp.identify.recognise import COLUMNS, Catalogue, Limits, best_songs, identify, intervals
-from nafp.identify.recordings import BlockLandmarks, Recording, concatenated, read_recording
+from nafp.identify.recordings import BlockLandmarks, BlockMeter, Recording, concatenated, read_recording
 from nafp.model.fingerprint import fingerprint, fingerprint_blocks
 from nafp.model.model import build_model
 from nafp.search.vectors import Database
@@ -613,6 +613,33 @@ def test_what_is_no_match_says_why(matches, samples, note):
     (row,) = matches(samples).to_dict("records")
     assert pd.isna(row["song"])
     assert row["note"].startswith(note)
+
+
+@pytest.mark.parametrize("pause_s", [2.5, 4, 10])
+def test_silence_is_no_song(music, tmp_path, pause_s):
+    """Of two unknown songs with a pause between them, none is found; of a known one with a pause, nothing else is."""
+    pause = np.zeros(int(8000 * pause_s), np.int16)
+    sf.write(music / "0.wav", np.concatenate([song(0), np.zeros(8000 * 4, np.int16)]), 8000)
+    catalogue = updated(music, tmp_path).catalogue()
+    for first, last, name in ((song(77), song(78), None), (song(1)[:48000], song(1)[48000:], "1.wav")):
+        sf.write(tmp_path / "q.wav", np.concatenate([first, pause, last]), 8000)
+        found = identify(read_recording("q.wav", tmp_path / "q.wav", embed), catalogue, Limits())
+        assert set(found["song"].replace(np.nan, None)) == {name}
+    assert (found["offset_s"].min(), found["to_s"].max()) == (0, 12 + pause_s)
+
+
+@pytest.mark.parametrize("samples", [5000, 8000, 11_999, 12_000, 50_001])
+@pytest.mark.parametrize("block", [1, 3000, 60_000])
+def test_the_peaks_of_segments(samples, block):
+    sound = np.random.default_rng(samples).integers(-32768, 32767, samples).astype(np.int16)
+    sound[9000:22_000] = 0
+    meter = BlockMeter([sound[at : at + block] for at in range(0, samples, block)])
+    assert sum(map(len, meter)) == meter.samples == samples
+    loud = np.abs(sound.astype(int))
+    assert meter.peak == loud.max(initial=0)
+    assert meter.peaks.tolist() == [
+        loud[at : at + 8000].max(initial=0) for at in range(0, max(samples - 7999, 1), 4000)
+    ]
 
 
 def test_windows_that_disagree_are_different_intervals():

@@ -40,9 +40,9 @@ COLUMNS = ("query", "from_s", "to_s", "song", "offset_s", "score", "runner_up", 
 class Limits:
     """When a recording counts as recognised.
 
-    ``min_score``: mean inner product of a window; ``min_margin``: its difference to the best other song; ``windows``: number
-    that must agree, if the recording has as many. The defaults fit no particular model; ``nafp.identify.calibration`` learns
-    those of a model.
+    ``min_score``: mean inner product of a window, silence excepted; ``min_margin``: its difference to the best other song;
+    ``windows``: number that must agree, if the recording has as many. The defaults fit no particular model;
+    ``nafp.identify.calibration`` learns those of a model.
     """
 
     min_score: float = 0.5
@@ -76,8 +76,17 @@ class Catalogue:
         return self._known[pair]
 
 
-def windows(query: np.ndarray, index: SearchableIndex | Exact, catalogue: Catalogue, limits: Limits) -> pd.DataFrame:
+def windows(
+    query: np.ndarray,
+    index: SearchableIndex | Exact,
+    catalogue: Catalogue,
+    limits: Limits,
+    silent: np.ndarray | None = None,
+) -> pd.DataFrame:
     """Search every window of a recording's fingerprints (n, d), one row each.
+
+    ``silent``: (n,) bool, the segments without sound, which resemble the silence in any song: they do not count, and windows
+    with more of them than others have no place.
 
     Columns: start (segment), song (in the middle of the best place, -1 for none), place (its row), score, other (song of
     the runner-up, -1 where all places that were kept are of one song and its copies), runner_up (its score, at most that of
@@ -86,9 +95,11 @@ def windows(query: np.ndarray, index: SearchableIndex | Exact, catalogue: Catalo
     """
     length = min(LONGEST, len(query))
     count, tables = len(query) - length + 1, []
+    silent = np.zeros(len(query), bool) if silent is None else silent
     for first in range(0, count, WINDOWS):
-        part = query[first : first + WINDOWS + length - 1]
-        search = partial(best_places, part, length, index, catalogue)
+        some = slice(first, first + WINDOWS + length - 1)
+        part = query[some]
+        search = partial(best_places, part, silent[some], length, index, catalogue)
         starts = np.arange(len(part) - length + 1)
         place, score = search(starts, ())
         found = best_songs(place, score, length, catalogue, limits)
@@ -134,6 +145,7 @@ def crowded(
 
 def best_places(
     query: np.ndarray,
+    silent: np.ndarray,
     length: int,
     index: SearchableIndex | Exact,
     catalogue: Catalogue,
@@ -142,8 +154,10 @@ def best_places(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The best places (q, PLACES) of windows, best first, and their scores; no neighbours in some songs or in deleted ones."""
     seen = Without(index, np.isin(catalogue.song_of_row, [-1, *without]))
-    (result,) = search_sequences(seen, catalogue.database, query, starts, [length], progress=False, kept=PLACES)
-    return result.place, result.score
+    heard = np.where(silent[:, None], 0, query)
+    (result,) = search_sequences(seen, catalogue.database, heard, starts, [length], progress=False, kept=PLACES)
+    counted = np.convolve(~silent, np.ones(length, int), "valid")[starts, None]
+    return result.place, np.where(2 * counted >= length, result.score * (length / np.maximum(counted, 1)), -np.inf)
 
 
 def songs_at(place: np.ndarray, length: int, catalogue: Catalogue) -> np.ndarray:
@@ -296,7 +310,8 @@ def identify(
     if recording.peak < SILENCE * 32768:
         return answer(nothing | {"note": "silence"})
     length = min(LONGEST, len(query))
-    found = windows(query, index or Exact(catalogue.database), catalogue, limits)
+    silent = None if recording.peaks is None else recording.peaks < SILENCE * 32768
+    found = windows(query, index or Exact(catalogue.database), catalogue, limits, silent)
     parts = [interval(part, query, catalogue, length) for part in intervals(found, length, limits)]
     names, first_row, rows = catalogue.names, catalogue.first_row, []
     for part in joined(parts, query, catalogue.database, first_row):
