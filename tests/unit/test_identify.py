@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import soundfile as sf
 import torch
+from denied import deny
 from scipy.signal import resample_poly
 
 from nafp.audio.landmarks import landmarks
@@ -19,9 +20,10 @@ from nafp.demo.band import render
 from nafp.demo.song import plan_song
 from nafp.errors import UserError
 from nafp.identify.answers import gathered, to_json
+from nafp.identify.job import update
 from nafp.identify.library import Library
 from nafp.identify.nearest import Exact, Without
-from nafp.identify.places import find_audio, label
+from nafp.identify.places import find_audio, label, recordings
 from nafp.identify.recognise import COLUMNS, Catalogue, Limits, best_songs, identify, intervals
 from nafp.identify.recordings import BlockLandmarks, BlockMeter, Recording, concatenated, read_recording
 from nafp.model.fingerprint import fingerprint, fingerprint_blocks
@@ -480,6 +482,50 @@ def test_a_library_that_is_mostly_of_the_past_is_compacted(music, tmp_path):
         np.testing.assert_allclose(library.vectors, vectors(song(2)), atol=1e-6)
         assert sorted(path.name for path in (tmp_path / "store").iterdir()) == ["1", "library.json", "lock"]
         np.testing.assert_array_equal(library.catalogue().marks(0), landmarks(song(2)))
+
+
+@pytest.mark.parametrize("lost", ["denied", "link"])
+def test_songs_in_a_folder_that_cannot_be_read_are_kept(music, tmp_path, monkeypatch, capsys, lost):
+    """They are most of the library: taken for deleted, they would be lost when it is compacted."""
+    (tmp_path / "disk").mkdir()
+    (music / "album").symlink_to(tmp_path / "disk")
+    for number in range(4, 10):
+        sf.write(music / f"album/{number}.wav", song(number), 8000)
+    (music / "gone.wav").symlink_to("/nowhere/gone.wav")
+    before = updated(music, tmp_path)
+    names, rows = before.songs["path"].tolist(), before.rows
+    if lost == "denied":
+        deny(monkeypatch, "scandir", music / "album")
+    else:
+        (tmp_path / "disk").rename(tmp_path / "elsewhere")
+    (music / "0.wav").unlink()
+    with open_library(music, tmp_path) as library:
+        update(library, lambda blocks: pytest.fail("nothing is new"))
+    assert library.songs["path"].tolist() == [name for name in names if name != "0.wav"]
+    assert (library.generation, library.rows) == (0, rows)
+    assert identify(heard(song(5)), library.catalogue(), Limits())["song"].tolist() == ["album/5.wav"]
+    nowhere = "a link to a file that is not there"
+    why = {"denied": "cannot be read (Permission denied)", "link": nowhere}[lost]
+    assert {f"skipped album: {why}", f"skipped gone.wav: {nowhere}"} < set(capsys.readouterr().err.splitlines())
+    listed = pd.read_csv(tmp_path / "store/left_out.csv").set_index("path")["problem"]
+    assert (listed["album"], listed["gone.wav"]) == (why, nowhere)
+
+
+def test_what_cannot_be_read_among_recordings(music, tmp_path, monkeypatch):
+    (music / "album").mkdir()
+    (music / "gone.wav").symlink_to("/nowhere/gone.wav")
+    deny(monkeypatch, "scandir", music / "album")
+    found, unreadable = recordings([str(music)])
+    assert [name for name, _ in found] == ["0.wav", "1.wav", "2.wav", "broken.mp3"]
+    assert unreadable == {
+        "album": "cannot be read (Permission denied)",
+        "gone.wav": "a link to a file that is not there",
+    }
+    deny(monkeypatch, "scandir", music)
+    with pytest.raises(
+        UserError, match="has no audio files that can be read; .*music: cannot be read .Permission denied"
+    ):
+        recordings([str(music)])
 
 
 @pytest.fixture

@@ -122,9 +122,8 @@ def main(options: argparse.Namespace) -> int:
     """Identify, write the table, show it; returns the exit status."""
     folder = options.matches.absolute().parent
     folder.mkdir(parents=True, exist_ok=True)
-    tempfile.TemporaryFile(
-        prefix=options.matches.name[:50], dir=folder
-    ).close()  # an OSError now, and not after the work
+    # an OSError now, and not after the work
+    tempfile.TemporaryFile(prefix=options.matches.name[:50], dir=folder).close()
     score = Limits.min_score if options.min_score is None else options.min_score
     rate = options.false_positives if options.min_score is None else None
     answers, limits = run(
