@@ -59,7 +59,8 @@ def recordings(places: Sequence[str]) -> tuple[list[tuple[str, Path]], dict[str,
 
     Also the printable names of what cannot be read in the folders, and why.
     """
-    found, unreadable = [], {}
+    found: list[tuple[str, Path]] = []
+    unreadable: dict[str, str] = {}
     for place in map(Path, places):
         if not place.is_dir():
             found.append((printable(place.name if len(places) == 1 else str(place)), place))
