@@ -1,8 +1,10 @@
 """The files below a folder, by suffix; links are followed, but neither loops nor dangling links."""
 
+import errno
 import hashlib
 import os
 import re
+import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -51,30 +53,50 @@ def unescaped_path(text: str) -> str:
     return ESCAPED.sub(lambda found: chr(int(found[2], 16)) if found[2] else os.fsdecode(bytes.fromhex(found[1])), text)
 
 
+NOWHERE = "a link to a file that is not there"
+
+
 def files_below(
-    root: Path | str, wanted: Callable[[str], bool] = lambda name: True, dangling: bool = False
+    root: Path | str,
+    wanted: Callable[[str], bool] = lambda name: True,
+    dangling: bool = False,
+    unreadable: dict[str, str] | None = None,
 ) -> list[Path]:
     """Files below a folder whose names are wanted, in the order of their paths; links to files and folders are followed.
 
     A link to one of its own parent folders is not followed; a dangling link is left out, unless ``dangling``. A folder that
-    does not exist holds no files.
+    does not exist holds no files. ``unreadable`` takes the paths that it is unknown what is at, and why: folders that cannot be
+    read, and links to nothing of any name, since they may have led to a folder.
     """
-    return sorted(Path(found) for found in _found(os.fspath(root), wanted, dangling, ()))
+    lost = {} if unreadable is None else unreadable
+    return sorted(Path(found) for found in _found(os.fspath(root), wanted, dangling, lost, ()))
 
 
-def _found(folder: str, wanted: Callable[[str], bool], dangling: bool, above: tuple) -> Iterator[str]:
+def _found(
+    folder: str, wanted: Callable[[str], bool], dangling: bool, unreadable: dict[str, str], above: tuple
+) -> Iterator[str]:
     try:
         status = os.stat(folder)
         entries = list(os.scandir(folder))
-    except OSError:
+    except OSError as error:
+        unreadable[folder] = f"cannot be read ({error.strerror or error})"
         return
     here = status.st_dev, status.st_ino
     if here in above:
         return
     for entry in entries:
-        if os.path.isdir(entry.path):  # entry.is_dir() fails where a link leads to itself
-            yield from _found(entry.path, wanted, dangling, (*above, here))
-        elif wanted(entry.name) and (os.path.isfile(entry.path) or (dangling and is_dangling(entry.path))):
+        try:
+            mode = os.stat(entry.path).st_mode
+        except OSError as error:
+            nowhere = error.errno in (errno.ENOENT, errno.ELOOP)
+            if dangling and wanted(entry.name) and is_dangling(entry.path):
+                yield entry.path
+            elif os.path.islink(entry.path) or not nowhere:  # other files were deleted in the meantime
+                unreadable[entry.path] = NOWHERE if nowhere else f"cannot be read ({error.strerror or error})"
+            continue
+        if stat.S_ISDIR(mode):
+            yield from _found(entry.path, wanted, dangling, unreadable, (*above, here))
+        elif stat.S_ISREG(mode) and wanted(entry.name):
             yield entry.path
 
 

@@ -90,7 +90,7 @@ def test_exit_status_and_answers(place, identify):
     assert printed.out.splitlines()[-1] == "1 of 1 recordings recognised: matches.csv"
     (row,) = matches().to_dict("records")
     assert (row["query"], row["song"], row["offset_s"], row["from_s"], row["to_s"]) == ("part.wav", "1.wav", 2, 0, 5)
-    assert identify("recordings/part.wav", "--min-score", "1.01")[0] == 1
+    assert identify("recordings/part.wav", "--min-margin", "2")[0] == 1
     assert matches()["note"].str.startswith("no match; the nearest is").all()
 
 

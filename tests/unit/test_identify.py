@@ -1,5 +1,6 @@
 """One's own music: decoding anything, a library that keeps up, matches and intervals."""
 
+import json
 import os
 import shutil
 from dataclasses import replace
@@ -9,6 +10,7 @@ import pandas as pd
 import pytest
 import soundfile as sf
 import torch
+from denied import deny
 from scipy.signal import resample_poly
 
 from nafp.audio.landmarks import landmarks
@@ -17,12 +19,16 @@ from nafp.audio.splits import Split
 from nafp.demo.band import render
 from nafp.demo.song import plan_song
 from nafp.errors import UserError
+from nafp.identify.answers import gathered, to_json
+from nafp.identify.job import update
 from nafp.identify.library import Library
-from nafp.identify.places import find_audio, label
+from nafp.identify.nearest import Exact, Without
+from nafp.identify.places import find_audio, label, recordings
 from nafp.identify.recognise import COLUMNS, Catalogue, Limits, best_songs, identify, intervals
-from nafp.identify.recordings import BlockLandmarks, Recording, concatenated, read_recording
+from nafp.identify.recordings import BlockLandmarks, BlockMeter, Recording, concatenated, read_recording
 from nafp.model.fingerprint import fingerprint, fingerprint_blocks
 from nafp.model.model import build_model
+from nafp.search.vectors import Database
 from nafp.walk import AUDIO_SUFFIXES
 
 DIM = 32
@@ -424,6 +430,33 @@ def test_a_library_follows_its_folder(index, music, tmp_path, monkeypatch):
         assert found["note"].str.startswith("no match").all()
 
 
+@pytest.mark.parametrize("index", [None, "hnsw"])
+def test_a_song_that_is_changed_again_and_again_is_found(music, tmp_path, index):
+    """Its former fingerprints stay in the store, more of them than the neighbours that are searched for."""
+    for i in range(4, 31):
+        sf.write(music / f"{i}.wav", song(i), 8000)
+    for time in range(25):
+        os.utime(music / "1.wav", (time, time))
+        library = updated(music, tmp_path)
+        assert library.generation == 0
+    way = library.index(index, {"M": 16, "efConstruction": 80, "efSearch": 64}) if index else None
+    answer = identify(heard(song(1)[24000:64000]), library.catalogue(), Limits(), way)
+    (row,) = [
+        json.loads(line, parse_constant=pytest.fail)
+        for line in to_json(gathered(answer.to_dict("records"))).splitlines()
+    ]
+    assert (row["song"], row["offset_s"], row["score"]) == ("1.wav", 3.0, 1.0)
+
+
+def test_the_score_of_nothing_is_unknown(music, tmp_path):
+    """Not infinite, which JSON cannot say."""
+    catalogue = updated(music, tmp_path).catalogue()
+    nothing = replace(catalogue, song_of_row=np.full_like(catalogue.song_of_row, -1))
+    answer = identify(heard(song(1)), nothing, Limits())
+    (row,) = map(json.loads, to_json(gathered(answer.to_dict("records"))).splitlines())
+    assert (row["song"], row["score"], row["note"]) == (None, None, "no match")
+
+
 def test_no_row_of_a_library_ever_means_two_songs(music, tmp_path):
     """The last song is deleted and another comes: an index that holds the old one finds the new one."""
     (music / "broken.mp3").unlink()
@@ -449,6 +482,50 @@ def test_a_library_that_is_mostly_of_the_past_is_compacted(music, tmp_path):
         np.testing.assert_allclose(library.vectors, vectors(song(2)), atol=1e-6)
         assert sorted(path.name for path in (tmp_path / "store").iterdir()) == ["1", "library.json", "lock"]
         np.testing.assert_array_equal(library.catalogue().marks(0), landmarks(song(2)))
+
+
+@pytest.mark.parametrize("lost", ["denied", "link"])
+def test_songs_in_a_folder_that_cannot_be_read_are_kept(music, tmp_path, monkeypatch, capsys, lost):
+    """They are most of the library: taken for deleted, they would be lost when it is compacted."""
+    (tmp_path / "disk").mkdir()
+    (music / "album").symlink_to(tmp_path / "disk")
+    for number in range(4, 10):
+        sf.write(music / f"album/{number}.wav", song(number), 8000)
+    (music / "gone.wav").symlink_to("/nowhere/gone.wav")
+    before = updated(music, tmp_path)
+    names, rows = before.songs["path"].tolist(), before.rows
+    if lost == "denied":
+        deny(monkeypatch, "scandir", music / "album")
+    else:
+        (tmp_path / "disk").rename(tmp_path / "elsewhere")
+    (music / "0.wav").unlink()
+    with open_library(music, tmp_path) as library:
+        update(library, lambda blocks: pytest.fail("nothing is new"))
+    assert library.songs["path"].tolist() == [name for name in names if name != "0.wav"]
+    assert (library.generation, library.rows) == (0, rows)
+    assert identify(heard(song(5)), library.catalogue(), Limits())["song"].tolist() == ["album/5.wav"]
+    nowhere = "a link to a file that is not there"
+    why = {"denied": "cannot be read (Permission denied)", "link": nowhere}[lost]
+    assert {f"skipped album: {why}", f"skipped gone.wav: {nowhere}"} < set(capsys.readouterr().err.splitlines())
+    listed = pd.read_csv(tmp_path / "store/left_out.csv").set_index("path")["problem"]
+    assert (listed["album"], listed["gone.wav"]) == (why, nowhere)
+
+
+def test_what_cannot_be_read_among_recordings(music, tmp_path, monkeypatch):
+    (music / "album").mkdir()
+    (music / "gone.wav").symlink_to("/nowhere/gone.wav")
+    deny(monkeypatch, "scandir", music / "album")
+    found, unreadable = recordings([str(music)])
+    assert [name for name, _ in found] == ["0.wav", "1.wav", "2.wav", "broken.mp3"]
+    assert unreadable == {
+        "album": "cannot be read (Permission denied)",
+        "gone.wav": "a link to a file that is not there",
+    }
+    deny(monkeypatch, "scandir", music)
+    with pytest.raises(
+        UserError, match="has no audio files that can be read; .*music: cannot be read .Permission denied"
+    ):
+        recordings([str(music)])
 
 
 @pytest.fixture
@@ -491,6 +568,47 @@ def test_copies_of_a_song_do_not_keep_each_other_from_being_recognised(library_w
 
     assert catalogue.are_copies(song_number("1.wav"), song_number("best of.mp3"))
     assert not catalogue.are_copies(song_number("1.wav"), song_number("2.wav"))
+
+
+@pytest.mark.parametrize("index", [None, "l2"])
+def test_a_song_that_repeats_itself_is_found(music, tmp_path, index):
+    """All best places of a window are in it, or in it and its copy: the rival is another song."""
+    loop, alone = np.tile(composed(5, 2), 60), np.tile(composed(6, 4), 30)
+    for name, samples in (("loop.wav", loop), ("loop (copy).flac", loop), ("alone.wav", alone)):
+        sf.write(music / name, samples, 8000)
+    library = updated(music, tmp_path)
+    catalogue, way = library.catalogue(), library.index(index, {}) if index else None
+    for samples, songs in ((loop, {"loop.wav", "loop (copy).flac"}), (alone, {"alone.wav"})):
+        (row,) = identify(heard(samples[80000:200000]), catalogue, Limits(), way).to_dict("records")
+        assert {row["song"], *row["copies"]} == songs
+        assert (row["from_s"], row["to_s"], row["score"]) == (0, 15, pytest.approx(1, abs=1e-3))
+        assert row["runner_up"] in set(catalogue.names) - songs and 0.1 < row["margin"] < 2
+    rivals = identify(heard(loop[80000:200000]), replace(catalogue, marks=None, _known={}), Limits(), way)
+    assert rivals["song"].isna().all()  # if they are no copies, it could be either
+    both = identify(heard(np.concatenate([loop[80000:160000], alone[80000:160000]])), catalogue, Limits(), way)
+    assert both["song"].isin(["loop.wav", "loop (copy).flac"]).tolist() == [True, False]
+
+
+def test_a_song_without_any_rival_is_found(tmp_path):
+    (tmp_path / "music").mkdir()
+    loop = np.tile(song(5, 2), 60)
+    sf.write(tmp_path / "music/loop.wav", loop, 8000)
+    (row,) = identify(heard(loop[:80000]), updated(tmp_path / "music", tmp_path).catalogue(), Limits()).to_dict(
+        "records"
+    )
+    assert (row["song"], row["runner_up"], row["margin"]) == ("loop.wav", "", row["score"])
+
+
+@pytest.mark.parametrize("hidden", [[], [0, 1, 2], range(20, 290), range(297), range(300)])
+def test_rows_are_passed_over(hidden, monkeypatch):
+    """However many they are, the nearest of the others are found, in any number of parts."""
+    monkeypatch.setattr("nafp.identify.nearest.MAX_ROWS", 50)
+    g = np.random.default_rng(0)
+    x, query = (g.standard_normal((n, 8)).astype(np.float32) for n in (300, 17))
+    shown = np.setdiff1d(np.arange(300), hidden)
+    nearest = shown[np.argsort(-query @ x[shown].T, axis=1)[:, :5]]
+    found = Without(Exact(Database(x, x[:0])), np.isin(np.arange(300), hidden)).nearest(query, 5)
+    np.testing.assert_array_equal(found, np.pad(nearest, ((0, 0), (0, 5 - nearest.shape[1])), constant_values=-1))
 
 
 def test_a_mix_is_no_bridge_between_its_songs():
@@ -541,6 +659,33 @@ def test_what_is_no_match_says_why(matches, samples, note):
     (row,) = matches(samples).to_dict("records")
     assert pd.isna(row["song"])
     assert row["note"].startswith(note)
+
+
+@pytest.mark.parametrize("pause_s", [2.5, 4, 10])
+def test_silence_is_no_song(music, tmp_path, pause_s):
+    """Of two unknown songs with a pause between them, none is found; of a known one with a pause, nothing else is."""
+    pause = np.zeros(int(8000 * pause_s), np.int16)
+    sf.write(music / "0.wav", np.concatenate([song(0), np.zeros(8000 * 4, np.int16)]), 8000)
+    catalogue = updated(music, tmp_path).catalogue()
+    for first, last, name in ((song(77), song(78), None), (song(1)[:48000], song(1)[48000:], "1.wav")):
+        sf.write(tmp_path / "q.wav", np.concatenate([first, pause, last]), 8000)
+        found = identify(read_recording("q.wav", tmp_path / "q.wav", embed), catalogue, Limits())
+        assert set(found["song"].replace(np.nan, None)) == {name}
+    assert (found["offset_s"].min(), found["to_s"].max()) == (0, 12 + pause_s)
+
+
+@pytest.mark.parametrize("samples", [5000, 8000, 11_999, 12_000, 50_001])
+@pytest.mark.parametrize("block", [1, 3000, 60_000])
+def test_the_peaks_of_segments(samples, block):
+    sound = np.random.default_rng(samples).integers(-32768, 32767, samples).astype(np.int16)
+    sound[9000:22_000] = 0
+    meter = BlockMeter([sound[at : at + block] for at in range(0, samples, block)])
+    assert sum(map(len, meter)) == meter.samples == samples
+    loud = np.abs(sound.astype(int))
+    assert meter.peak == loud.max(initial=0)
+    assert meter.peaks.tolist() == [
+        loud[at : at + 8000].max(initial=0) for at in range(0, max(samples - 7999, 1), 4000)
+    ]
 
 
 def test_windows_that_disagree_are_different_intervals():

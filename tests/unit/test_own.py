@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile as sf
+from denied import deny
 from scipy.signal import resample_poly
 from sounds import coded
 
@@ -263,6 +264,15 @@ def test_linked_albums_are_used_and_links_to_nothing_are_listed(folders, songs, 
     nowhere = "a link to a file that is not there"
     assert [row_of(table, name)["problem"] for name in ("gone.wav", "self.mp3")] == [nowhere] * 2
     assert row_of(table, "._song.wav")["problem"] == "cannot be read (it is a side file of macOS)"
+
+
+def test_folders_that_cannot_be_read_are_listed(folders, tmp_path, monkeypatch):
+    deny(monkeypatch, "scandir", Path(folders["music"], "album 1"))
+    Path(folders["music"], "nas").symlink_to("/nowhere")
+    table = imported(folders, tmp_path / "out")
+    assert row_of(table, "album 1")["problem"] == "cannot be read (Permission denied)"
+    assert row_of(table, "nas")["problem"] == "a link to a file that is not there"
+    assert table["problem"].ne("").sum() == 2
 
 
 def test_formats_that_only_ffmpeg_reads(folders, songs, tmp_path):

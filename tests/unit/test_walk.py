@@ -3,6 +3,7 @@
 import os
 
 import pytest
+from denied import deny
 
 from nafp.walk import escaped_path, files_below, folder_signature, is_audio, is_wav, unescaped_path
 
@@ -86,6 +87,21 @@ def test_links_that_lead_nowhere_can_be_listed(music):
     listed = [path.name for path in files_below(music, is_audio, dangling=True)]
     assert listed == ["a.MP3", "b.wav", "gone.wav", "self.wav"]
     assert folder_signature(music)
+
+
+def test_what_cannot_be_read_is_told(music, monkeypatch):
+    (music / "nas").symlink_to("/nowhere/music")
+    (music / "gone.wav").symlink_to("/nowhere/gone.wav")
+    (music / "locked.mp3").write_bytes(b"x")
+    for name, refused in (("scandir", "album"), ("stat", "locked.mp3")):
+        deny(monkeypatch, name, music / refused)
+    unreadable: dict[str, str] = {}
+    assert [path.name for path in files_below(music, is_audio, unreadable=unreadable)] == ["b.wav"]
+    denied, nowhere = "cannot be read (Permission denied)", "a link to a file that is not there"
+    assert {os.path.relpath(path, music): why for path, why in unreadable.items()} == {
+        **{"album": denied, "locked.mp3": denied},
+        **{"nas": nowhere, "gone.wav": nowhere},
+    }
 
 
 @pytest.mark.parametrize(

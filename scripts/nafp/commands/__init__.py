@@ -4,6 +4,7 @@ A command is a module with ``arguments()``, which parses them, and ``main(option
 """
 
 import sys
+import traceback
 from importlib import import_module
 from typing import NoReturn
 
@@ -32,7 +33,10 @@ def main() -> None:
 
 
 def run_command(name: str) -> NoReturn:
-    """Run one of COMMANDS and exit: an error is one sentence and status 1, or what the command's ERROR_STATUS says."""
+    """Run one of COMMANDS and exit: an error is one sentence and status 1, or what the command's ERROR_STATUS says.
+
+    An error of ours is a traceback, with the same status.
+    """
     command = import_module(f"nafp.commands.{name}")
     try:
         sys.exit(command.main(command.arguments()))
@@ -40,4 +44,9 @@ def run_command(name: str) -> NoReturn:
         print(f"error: {printable(str(problem))}", file=sys.stderr)
     except BrokenPipeError:  # ``nafp compare ... | head``
         pass
+    except OSError as problem:  # a full disk, a folder that cannot be written to
+        place = f"{problem.filename}: " if problem.filename else ""
+        print(f"error: {printable(f'{place}{problem.strerror or problem}')}", file=sys.stderr)
+    except Exception:
+        traceback.print_exc()
     sys.exit(getattr(command, "ERROR_STATUS", 1))

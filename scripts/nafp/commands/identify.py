@@ -3,7 +3,8 @@
 import argparse
 import os
 import sys
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from nafp.identify.answers import filled, summary, to_json, to_text, write_csv
@@ -31,6 +32,27 @@ def indexes() -> dict[str, Mapping]:
     return {USUAL: known[USUAL]} | known
 
 
+def checked(kind: Callable, holds: Callable[[float], bool], what: str) -> Callable[[str], float]:
+    """A type of numbers on the command line; ``what`` says in words what ``holds`` for those that are taken."""
+
+    def parsed(text: str) -> float:
+        try:
+            if holds(value := kind(text)):
+                return value
+        except ValueError:
+            pass
+        raise argparse.ArgumentTypeError(f"{text!r} is not {what}")
+
+    return parsed
+
+
+COUNT = checked(int, lambda n: n >= 1, "a whole number from 1 on")
+SHARE = checked(float, lambda x: 0 < x < 1, "a share between 0 and 1, such as 0.01 for 1 %")
+SCORE = checked(float, lambda x: -1 <= x <= 1, "a score, which is from -1 to 1")
+MARGIN = checked(float, lambda x: 0 <= x <= 2, "a difference of scores, which is from 0 to 2")
+LIMIT = checked(int, lambda n: n >= 0, "a whole number from 0 on")
+
+
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description="Fingerprint a folder of music and find which song, from when to when, a recording is. "
@@ -55,22 +77,22 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--json", action="store_true", help="print the rows as JSON, one object a line")
     parser.add_argument("--name", default="", help="name of the library in the store (default: that of its folder)")
     parser.add_argument(
-        "--min-score", type=float, help="score of a match, at least (default: by the model's calibration)"
+        "--min-score", type=SCORE, help="score of a match, at least (default: by the model's calibration)"
     )
     parser.add_argument(
         "--false-positives",
-        type=float,
+        type=SHARE,
         default=0.01,
         help="accepted share of unknown recordings that are recognised (default %(default)s)",
     )
     parser.add_argument(
         "--min-margin",
-        type=float,
+        type=MARGIN,
         default=Limits.min_margin,
         help="difference of scores to other songs, at least (default %(default)s)",
     )
     parser.add_argument(
-        "--windows", type=int, default=Limits.windows, help="number of windows that must agree (default %(default)s)"
+        "--windows", type=COUNT, default=Limits.windows, help="number of windows that must agree (default %(default)s)"
     )
     known = indexes()
     parser.add_argument(
@@ -82,11 +104,11 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument(
         "--exact-up-to",
-        type=int,
+        type=LIMIT,
         default=10**6,
         help="fingerprints up to which search is exhaustive (default %(default)s)",
     )
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=COUNT, default=2)
     parser.set_defaults(answers=None)
     options = parser.parse_args()
     options.recordings += [options.queries] if options.queries else []
@@ -98,6 +120,10 @@ def arguments() -> argparse.Namespace:
 
 def main(options: argparse.Namespace) -> int:
     """Identify, write the table, show it; returns the exit status."""
+    folder = options.matches.absolute().parent
+    folder.mkdir(parents=True, exist_ok=True)
+    # an OSError now, and not after the work
+    tempfile.TemporaryFile(prefix=options.matches.name[:50], dir=folder).close()
     score = Limits.min_score if options.min_score is None else options.min_score
     rate = options.false_positives if options.min_score is None else None
     answers, limits = run(

@@ -21,7 +21,7 @@ from nafp.datasets.layout import SPLITS, plain_name
 from nafp.errors import UserError
 from nafp.files import atomic_write
 from nafp.text import for_spreadsheets
-from nafp.walk import escaped_path, files_below, is_audio, is_dangling, unescaped_path
+from nafp.walk import escaped_path, files_below, is_audio, unescaped_path
 
 # part -> split, in order of priority: the first one keeps a song that several of them hold
 SONG_SPLITS = {"test": "test_db", "val": "val_db", "train": "train", "dummy": "dummy"}
@@ -72,7 +72,8 @@ def prepared(role: str, options: Mapping, cache: Path, threads: int) -> pd.DataF
 def listed(role: str, folders: Folders, cache: Path, threads: int) -> pd.DataFrame:
     """Every audio file of a role: role, part (train, test, ...; '' if it is to be drawn), file, source, name, sha256, problem.
 
-    ``file`` is its path; ``source`` and ``name`` (below the folder) are text. An unreadable file has no sha256.
+    ``file`` is its path; ``source`` and ``name`` (below the folder) are text. An unreadable file has no sha256; folders that
+    cannot be read are listed like such files.
     """
     rows = []
     for part, folder in folders_of(folders):
@@ -80,9 +81,9 @@ def listed(role: str, folders: Folders, cache: Path, threads: int) -> pd.DataFra
         problems: dict[str, str] = {}
         digests = digest_files(folder, journal, threads, is_audio, problems)
         problems = {name: f"cannot be read ({reason})" for name, reason in problems.items()}
-        for path in files_below(folder, is_audio, dangling=True):
-            if is_dangling(path):
-                problems[escaped_path(path.relative_to(folder).as_posix())] = "a link to a file that is not there"
+        lost: dict[str, str] = {}
+        files_below(folder, is_audio, unreadable=lost)
+        problems |= {escaped_path(Path(path).relative_to(folder).as_posix()): why for path, why in lost.items()}
         known = dict(zip(digests["path"], digests["sha256"], strict=True))
         for name in sorted({**known, **problems}):
             file = folder / unescaped_path(name)

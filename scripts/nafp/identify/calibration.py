@@ -15,7 +15,8 @@ import pandas as pd
 from scipy.special import stdtrit
 
 from nafp.files import read_json
-from nafp.identify.recognise import LONGEST, Catalogue, Exact, Limits, intervals, windows
+from nafp.identify.nearest import Exact
+from nafp.identify.recognise import LONGEST, Catalogue, Limits, intervals, windows
 from nafp.search.vectors import Database
 from nafp.shipped import limits_in
 

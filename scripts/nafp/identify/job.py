@@ -89,12 +89,12 @@ def run(task: Task) -> tuple[pd.DataFrame, str]:
         with_standard_input(task.queries) as places,
         Library(of_library / key, task.library, key, settings["dim"]) as library,
     ):
-        listed = recordings(places)
+        listed, lost = recordings(places)
         update(library, embed)
         catalogue, (limits, said) = library.catalogue(), limits_of(task, weights, library)
         print(said, file=sys.stderr)
         index = library.index(*task.index) if len(catalogue.database) > task.exact_up_to else None
-        rows = []
+        rows = [unreadable(name, why) for name, why in lost.items()]
         with tqdm(listed, unit="recording", mininterval=1) as bar:
             for name, path in bar:
                 try:
@@ -154,7 +154,10 @@ def update(library: Library, embed) -> None:
     if not songs["rows"].sum():
         raise UserError(f"{library.root}: none of its {len(songs)} files could be read; {table} says why, file by file")
     read = (songs["rows"] > 0).sum()
-    print(f"{read} songs, {songs['rows'].sum()} fingerprints; {len(broken)} broken files skipped", file=sys.stderr)
+    print(
+        f"{read} songs, {songs['rows'].sum()} fingerprints; {len(broken)} broken files or folders skipped",
+        file=sys.stderr,
+    )
 
 
 def report_other_stores(store: Path, of_library: Path, key: str) -> None:

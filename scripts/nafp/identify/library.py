@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pandas as pd
@@ -191,15 +191,20 @@ class Library:
         return owner
 
     def update(self, embed: Embed) -> pd.DataFrame:
-        """Fingerprint new and changed files of the folder, drop the deleted ones; returns the broken files.
+        """Fingerprint new and changed files of the folder, drop the deleted ones; returns what is broken: path, problem.
 
-        Saved after every song: an interrupted update is continued by the next one.
+        Saved after every song: an interrupted update is continued by the next one. The songs of a folder that cannot be read
+        now stay as they are, and so does the song of a link to nothing.
         """
-        paths = {path.relative_to(self.root).as_posix(): path for path in find_audio(self.root)}
+        unreadable: dict[str, str] = {}
+        paths = {path.relative_to(self.root).as_posix(): path for path in find_audio(self.root, unreadable)}
+        lost = {Path(path).relative_to(self.root).as_posix(): why for path, why in unreadable.items()}
         keys = {name: key_of(path) for name, path in paths.items()}
         reader = readers()
 
         def known(row: dict) -> bool:
+            if not lost.keys().isdisjoint([row["path"], *map(str, PurePosixPath(row["path"]).parents)]):
+                return True
             unchanged = keys.get(row["path"]) == tuple(row[name] for name in KEY)
             return unchanged and (not row["problem"] or row["reader"] == reader)
 
@@ -213,7 +218,8 @@ class Library:
                 table.flush()
                 self._rows.append(row)
         songs = self.songs
-        return songs[songs["problem"] != ""]
+        broken = songs.loc[songs["problem"] != "", ["path", "problem"]]
+        return pd.concat([broken, pd.DataFrame({"path": lost.keys(), "problem": lost.values()})], ignore_index=True)
 
     def _add(self, path: Path, embed: Embed) -> dict:
         """Append the fingerprints and landmarks of a file; returns the other columns of its row."""

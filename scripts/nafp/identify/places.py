@@ -19,12 +19,19 @@ def label(place: Path | str, name: str = "") -> str:
     return f"{words or 'folder'}-{hashlib.sha256(os.fsencode(place)).hexdigest()[:8]}"
 
 
-def find_audio(folder: Path | str) -> list[Path]:
-    """The audio files below a folder, by suffix, sorted; UserError if there are none."""
+def find_audio(folder: Path | str, unreadable: dict[str, str] | None = None) -> list[Path]:
+    """The audio files below a folder, by suffix, sorted; UserError if there are none.
+
+    ``unreadable`` takes folders that cannot be read and links to nothing, as ``nafp.walk.files_below`` says.
+    """
     if not os.path.isdir(folder):
         raise UserError(f"{printable(str(folder))}: is not a folder")
-    files = files_below(folder, is_audio)
+    lost = {} if unreadable is None else unreadable
+    files = files_below(folder, is_audio, unreadable=lost)
     if not files:
+        if lost:
+            path, why = next(iter(lost.items()))
+            raise UserError(f"{printable(str(folder))}: has no audio files that can be read; {printable(path)}: {why}")
         raise UserError(
             f"{printable(str(folder))}: has no audio files, by the suffixes of their names (.wav, .flac, .mp3, .m4a, ...)"
         )
@@ -47,14 +54,22 @@ def named_folder(library: str, names: dict[str, str]) -> tuple[str, str]:
     return os.path.expanduser(names.get(library, library)), name
 
 
-def recordings(places: Sequence[str]) -> list[tuple[str, Path]]:
-    """Printable names and paths of recordings: files, and all files below folders; UserError for a folder without any."""
-    found = []
+def recordings(places: Sequence[str]) -> tuple[list[tuple[str, Path]], dict[str, str]]:
+    """Printable names and paths of recordings: files, and all files below folders; UserError for a folder without any.
+
+    Also the printable names of what cannot be read in the folders, and why.
+    """
+    found: list[tuple[str, Path]] = []
+    unreadable: dict[str, str] = {}
     for place in map(Path, places):
         if not place.is_dir():
             found.append((printable(place.name if len(places) == 1 else str(place)), place))
             continue
-        for path in find_audio(place):
-            below = path.relative_to(place).as_posix()
-            found.append((printable(below if len(places) == 1 else str(path)), path))
-    return found
+
+        def name(path: Path | str, place: Path = place) -> str:
+            return printable(Path(path).relative_to(place).as_posix() if len(places) == 1 else str(path))
+
+        lost: dict[str, str] = {}
+        found += [(name(path), path) for path in find_audio(place, lost)]
+        unreadable |= {name(path): why for path, why in lost.items()}
+    return found, unreadable

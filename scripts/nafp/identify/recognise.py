@@ -10,7 +10,7 @@ that they are copies do not compete: the one with most windows is named, with it
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import combinations
@@ -20,10 +20,11 @@ import pandas as pd
 
 from nafp.audio.landmarks import similar
 from nafp.audio.segments import HOP, SAMPLE_RATE, SEGMENT
+from nafp.identify.nearest import Exact, Without
 from nafp.identify.recordings import Recording
-from nafp.search.sequences import exact_neighbours, search_sequences
+from nafp.search.sequences import NEIGHBOURS, search_sequences
 from nafp.search.types.base import SearchableIndex
-from nafp.search.vectors import Database
+from nafp.search.vectors import NO_ROW, Database
 
 LONGEST = 9  # segments of a window: 5 s, long enough to be sure, short enough to find where a song begins
 WINDOWS = 2**14  # windows searched at a time: 2.3 hours
@@ -39,9 +40,9 @@ COLUMNS = ("query", "from_s", "to_s", "song", "offset_s", "score", "runner_up", 
 class Limits:
     """When a recording counts as recognised.
 
-    ``min_score``: mean inner product of a window; ``min_margin``: its difference to the best other song; ``windows``: number
-    that must agree, if the recording has as many. The defaults fit no particular model; ``nafp.identify.calibration`` learns
-    those of a model.
+    ``min_score``: mean inner product of a window, silence excepted; ``min_margin``: its difference to the best other song;
+    ``windows``: number that must agree, if the recording has as many. The defaults fit no particular model;
+    ``nafp.identify.calibration`` learns those of a model.
     """
 
     min_score: float = 0.5
@@ -75,39 +76,99 @@ class Catalogue:
         return self._known[pair]
 
 
-class Exact:
-    """Exhaustive search of a database, without an index of its own."""
-
-    def __init__(self, database: Database):
-        self.database = database
-
-    def nearest(self, query: np.ndarray, k: int) -> np.ndarray:
-        """(n, d) -> (n, k) rows."""
-        return exact_neighbours(self.database, query, k)
-
-
-def windows(query: np.ndarray, index: SearchableIndex | Exact, catalogue: Catalogue, limits: Limits) -> pd.DataFrame:
+def windows(
+    query: np.ndarray,
+    index: SearchableIndex | Exact,
+    catalogue: Catalogue,
+    limits: Limits,
+    silent: np.ndarray | None = None,
+) -> pd.DataFrame:
     """Search every window of a recording's fingerprints (n, d), one row each.
+
+    ``silent``: (n,) bool, the segments without sound, which resemble the silence in any song: they do not count, and windows
+    with more of them than others have no place.
 
     Columns: start (segment), song (in the middle of the best place, -1 for none), place (its row), score, other (song of
     the runner-up, -1 where all places that were kept are of one song and its copies), runner_up (its score, at most that of
-    the last place), copies (numbers of the songs that score alike and are copies of this one).
+    the last place; 0 if no other song has a place), copies (numbers of the songs that score alike and are copies of this one).
+    Where a song that repeats itself takes the places, they are searched again without it.
     """
     length = min(LONGEST, len(query))
     count, tables = len(query) - length + 1, []
+    silent = np.zeros(len(query), bool) if silent is None else silent
     for first in range(0, count, WINDOWS):
-        part = query[first : first + WINDOWS + length - 1]
+        some = slice(first, first + WINDOWS + length - 1)
+        part = query[some]
+        search = partial(best_places, part, silent[some], length, index, catalogue)
         starts = np.arange(len(part) - length + 1)
-        (result,) = search_sequences(index, catalogue.database, part, starts, [length], progress=False, kept=PLACES)
-        tables.append(best_songs(result.place, result.score, length, catalogue, limits).assign(start=first + starts))
+        place, score = search(starts, ())
+        found = best_songs(place, score, length, catalogue, limits)
+        passed_over, again = dict.fromkeys(starts.tolist(), frozenset()), set()
+        while groups := crowded(found, place, score, passed_over, length, catalogue, limits):
+            more, scores = np.full((len(starts), PLACES), NO_ROW), np.full((len(starts), PLACES), -np.inf)
+            for songs, rows in groups.items():
+                more[rows], scores[rows] = search(starts[rows], songs)
+            place, score = np.hstack([place, more]), np.hstack([score, scores])
+            found = best_songs(place, score, length, catalogue, limits)
+            passed_over = {row: songs for songs, rows in groups.items() for row in rows}
+            again |= passed_over.keys()
+        found.loc[found.index.isin(again) & (found["other"] < 0), "runner_up"] = 0.0
+        tables.append(found.assign(start=first + starts))
     return pd.concat(tables, ignore_index=True)
 
 
+def crowded(
+    found: pd.DataFrame,
+    place: np.ndarray,
+    score: np.ndarray,
+    passed_over: Mapping[int, frozenset[int]],
+    length: int,
+    catalogue: Catalogue,
+    limits: Limits,
+) -> dict[frozenset[int], list[int]]:
+    """Windows in which a song and its copies leave no neighbours for others: groups of them, by the songs to pass over.
+
+    ``found``: the rows of ``best_songs`` for the places (q, places) and their scores; ``passed_over``: the windows of the last
+    search, and the songs that it passed over.
+    """
+    song, groups = songs_at(place, length, catalogue), {}
+    alike = score >= (found["score"].to_numpy() - max(ALIKE, limits.min_margin))[:, None]
+    could_be = found["score"] >= limits.min_score
+    for row in found[could_be & found.index.isin(passed_over)].itertuples():
+        before, last = passed_over[row.Index], song[row.Index, -PLACES:][alike[row.Index, -PLACES:]]
+        own = row.copies | {row.song} if row.other >= 0 else frozenset(song[row.Index].tolist()) - {-1}
+        crowd = np.isin(last, list(own)).sum() >= NEIGHBOURS // 2
+        if (crowd or (row.other < 0 and row.score - row.runner_up < limits.min_margin)) and not own <= before:
+            groups.setdefault(own | before, []).append(row.Index)
+    return groups
+
+
+def best_places(
+    query: np.ndarray,
+    silent: np.ndarray,
+    length: int,
+    index: SearchableIndex | Exact,
+    catalogue: Catalogue,
+    starts: np.ndarray,
+    without: Iterable[int],
+) -> tuple[np.ndarray, np.ndarray]:
+    """The best places (q, PLACES) of windows, best first, and their scores; no neighbours in some songs or in deleted ones."""
+    seen = Without(index, np.isin(catalogue.song_of_row, [-1, *without]))
+    heard = np.where(silent[:, None], 0, query)
+    (result,) = search_sequences(seen, catalogue.database, heard, starts, [length], progress=False, kept=PLACES)
+    counted = np.convolve(~silent, np.ones(length, int), "valid")[starts, None]
+    return result.place, np.where(2 * counted >= length, result.score * (length / np.maximum(counted, 1)), -np.inf)
+
+
+def songs_at(place: np.ndarray, length: int, catalogue: Catalogue) -> np.ndarray:
+    """The songs in the middle of windows, since a window begins before its song where the song begins; -1 for none."""
+    owner = catalogue.song_of_row
+    return np.where(place >= 0, owner[np.minimum(place + length // 2, len(owner) - 1)], -1)
+
+
 def best_songs(place: np.ndarray, score: np.ndarray, length: int, catalogue: Catalogue, limits: Limits) -> pd.DataFrame:
-    """The rows of ``windows``, without start, from the best places of each window and their scores (q, PLACES)."""
-    owner, each = catalogue.song_of_row, np.arange(len(place))
-    middle = np.minimum(place + length // 2, len(owner) - 1)  # where a song begins, a window begins before it
-    song = np.where(place >= 0, owner[middle], -1)
+    """The rows of ``windows``, without start, from places of each window and their scores (q, places)."""
+    song, each = songs_at(place, length, catalogue), np.arange(len(place))
     score = np.where(song >= 0, score, -np.inf)
     named = song[each, score.argmax(axis=1)]
     same, copies = song == named[:, None], [frozenset()] * len(place)
@@ -135,8 +196,8 @@ def name_copies(
 ) -> tuple[np.ndarray, np.ndarray, list[frozenset[int]]]:
     """The best song of each window (q,), or the copy of it that most windows support, so that a recording gets one name.
 
-    ``song``, ``score``: (q, PLACES); ``pairs``: the copies (``close_copies``). Returns the songs (q,), which places are of
-    them or of copies of them (q, PLACES), and the copies that score alike.
+    ``song``, ``score``: (q, places); ``pairs``: the copies (``close_copies``). Returns the songs (q,), which places are of
+    them or of copies of them (q, places), and the copies that score alike.
     """
     partners = {one: {b if one == a else a for a, b in pairs if one in (a, b)} for one in set(sum(pairs, ()))}
     near = score >= np.maximum(limits.min_score, score.max(axis=1) - max(ALIKE, limits.min_margin))[:, None]
@@ -153,7 +214,7 @@ def name_copies(
 def close_copies(song: np.ndarray, score: np.ndarray, catalogue: Catalogue, limits: Limits) -> set[tuple[int, int]]:
     """Pairs of copies (smaller number first) that would keep each other from being recognised.
 
-    ``song``, ``score``: (q, PLACES). Candidates are songs with similar scores in as many windows as must agree.
+    ``song``, ``score``: (q, places). Candidates are songs with similar scores in as many windows as must agree.
     """
     counts = Counter()
     top = score.max(axis=1)
@@ -249,7 +310,8 @@ def identify(
     if recording.peak < SILENCE * 32768:
         return answer(nothing | {"note": "silence"})
     length = min(LONGEST, len(query))
-    found = windows(query, index or Exact(catalogue.database), catalogue, limits)
+    silent = None if recording.peaks is None else recording.peaks < SILENCE * 32768
+    found = windows(query, index or Exact(catalogue.database), catalogue, limits, silent)
     parts = [interval(part, query, catalogue, length) for part in intervals(found, length, limits)]
     names, first_row, rows = catalogue.names, catalogue.first_row, []
     for part in joined(parts, query, catalogue.database, first_row):
@@ -271,6 +333,10 @@ def identify(
         )
     if not rows:
         best = found.loc[found["score"].idxmax()]
-        near = "" if best["song"] < 0 else f"; the nearest is {names[int(best['song'])]}"
-        rows = [nothing | {"score": best["score"], "note": f"no match{near}"}]
+        near = (
+            {}
+            if best["song"] < 0
+            else {"score": best["score"], "note": f"no match; the nearest is {names[int(best['song'])]}"}
+        )
+        rows = [nothing | {"note": "no match"} | near]
     return answer(*rows)

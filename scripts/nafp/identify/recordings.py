@@ -10,7 +10,7 @@ import numpy as np
 from nafp.audio.landmarks import HOP as LANDMARK_HOP
 from nafp.audio.landmarks import landmarks
 from nafp.audio.open import open_audio
-from nafp.audio.segments import SAMPLE_RATE
+from nafp.audio.segments import HOP, SAMPLE_RATE, segments_of
 from nafp.errors import UserError
 
 LANDMARK_BLOCK = 60 * SAMPLE_RATE // LANDMARK_HOP * LANDMARK_HOP  # samples whose landmarks are computed at a time
@@ -23,7 +23,7 @@ Embed = Callable[[Iterable[np.ndarray]], Iterable[np.ndarray]]  # a recording's 
 class Recording:
     """A recording to be identified: (n, d) fingerprints, its length in samples, its peak (0 to 32768).
 
-    ``note``: what its decoder says of it, '' if all of it was read.
+    ``note``: what its decoder says of it, '' if all of it was read; ``peaks``: (n,) of its segments, None if unknown.
     """
 
     name: str
@@ -31,19 +31,33 @@ class Recording:
     samples: int
     peak: int
     note: str = ""
+    peaks: np.ndarray | None = None
 
 
 class BlockMeter:
-    """Blocks of samples (T,) int16 as they pass: number of samples so far, and their peak."""
+    """Blocks of samples (T,) int16 as they pass: the number of samples so far, and their peaks, 0 to 32768."""
 
     def __init__(self, blocks: Iterable[np.ndarray]):
-        self.blocks, self.samples, self.peak = blocks, 0, 0
+        self.blocks, self.samples = blocks, 0
+        self._of_hops = np.zeros(1, np.int32)  # peak of every HOP samples, and 0 behind them
 
     def __iter__(self) -> Iterator[np.ndarray]:
         for block in self.blocks:
+            hop = np.arange(self.samples, self.samples + len(block)) // HOP
             self.samples += len(block)
-            self.peak = max(self.peak, int(np.abs(block.astype(np.int32)).max(initial=0)))
+            self._of_hops = np.pad(self._of_hops, (0, -(-self.samples // HOP) + 1 - len(self._of_hops)))
+            np.maximum.at(self._of_hops, hop, np.abs(block.astype(np.int32)))
             yield block
+
+    @property
+    def peak(self) -> int:
+        """Of all samples so far."""
+        return int(self._of_hops.max())
+
+    @property
+    def peaks(self) -> np.ndarray:
+        """(n,) of all segments so far."""
+        return np.maximum(self._of_hops[:-1], self._of_hops[1:])[: segments_of(self.samples)]
 
 
 class BlockLandmarks:
@@ -74,7 +88,7 @@ def read_recording(name: str, path: Path, embed: Embed) -> Recording:
         fingerprints = concatenated(embed(blocks))
         if not len(fingerprints):
             raise UserError(f"{path}: no samples")
-        return Recording(name, fingerprints, blocks.samples, blocks.peak, audio.note)
+        return Recording(name, fingerprints, blocks.samples, blocks.peak, audio.note, blocks.peaks)
 
 
 def concatenated(parts: Iterable[np.ndarray]) -> np.ndarray:
