@@ -28,8 +28,9 @@ from nafp.audio.segments import SAMPLE_RATE
 from nafp.datasets.layout import SPLITS
 from nafp.identify.calibration import learned
 from nafp.identify.places import find_audio
-from nafp.identify.recognise import Catalogue, Limits, identify
+from nafp.identify.recognise import identify
 from nafp.identify.recordings import Recording
+from nafp.identify.windows import Catalogue, Limits
 from nafp.jobfacts import processor
 from nafp.model.fingerprint import fingerprint_clips
 from nafp.model.weights import load_model

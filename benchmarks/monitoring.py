@@ -21,8 +21,9 @@ from nafp import compute
 from nafp.audio.open import read_any
 from nafp.audio.segments import SAMPLE_RATE, count_segments
 from nafp.datasets.layout import SPLITS
-from nafp.identify.recognise import Catalogue, Limits, identify
+from nafp.identify.recognise import identify
 from nafp.identify.recordings import Recording
+from nafp.identify.windows import Catalogue, Limits
 from nafp.jobfacts import processor
 from nafp.model.fingerprint import fingerprint_clips
 from nafp.model.weights import load_model

@@ -11,7 +11,7 @@ from nafp.audio.splits import Split
 from nafp.console import tee_to_log
 from nafp.files import atomic_write
 from nafp.identify.calibration import calibrate
-from nafp.identify.recognise import Limits
+from nafp.identify.windows import Limits
 from nafp.model.fingerprint import fingerprint_clips
 from nafp.model.model import on_device
 from nafp.model.weights import load_model

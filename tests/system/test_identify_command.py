@@ -24,7 +24,7 @@ from nafp.errors import UserError
 from nafp.identify.answers import WIDTH, gathered, to_json, to_text, write_csv
 from nafp.identify.calibration import bound, calibrate, highest_passed, learned
 from nafp.identify.library import Library
-from nafp.identify.recognise import Limits
+from nafp.identify.windows import Limits
 from nafp.model.model import build_model
 from nafp.text import printable, shortened, spreadsheet_cell
 

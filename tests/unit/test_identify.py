@@ -24,8 +24,9 @@ from nafp.identify.job import update
 from nafp.identify.library import Library
 from nafp.identify.nearest import Exact, Without
 from nafp.identify.places import find_audio, label, recordings
-from nafp.identify.recognise import COLUMNS, Catalogue, Limits, best_songs, identify, intervals
+from nafp.identify.recognise import COLUMNS, identify, intervals
 from nafp.identify.recordings import BlockLandmarks, BlockMeter, Recording, concatenated, read_recording
+from nafp.identify.windows import Catalogue, Limits, best_songs
 from nafp.model.fingerprint import fingerprint, fingerprint_blocks
 from nafp.model.model import build_model
 from nafp.search.vectors import Database

@@ -6,8 +6,9 @@ import pytest
 from programme import Excerpt, crossfaded, degraded, match_cues
 
 from nafp.audio.segments import HOP, SAMPLE_RATE, SEGMENT
-from nafp.identify.recognise import Catalogue, Interval, Limits, identify, joined
+from nafp.identify.recognise import Interval, identify, joined
 from nafp.identify.recordings import Recording
+from nafp.identify.windows import Catalogue, Limits
 from nafp.search.vectors import Database
 
 

@@ -180,6 +180,14 @@ def test_drawing_times_needs_times(made):
         pareto.index_costs(made()[0].assign(ms_per_query=np.nan))
 
 
+def test_costs_of_queries_of_unknown_place_are_of_song_hits(made):
+    cells = made()[0]
+    points, drawing = pareto.index_costs(cells[cells["match"].eq("song")])
+    assert {panel.y.title for panel in drawing.panels} == {"top-1 hit rate (song), %"} == set(points["rate"])
+    shortest = cells[cells["match"].eq("song") & cells["seconds"].eq(cells["seconds"].min())]
+    assert sorted(points["hit_rate_pct"]) == sorted(shortest["hit_rate_pct"])
+
+
 def test_what_no_other_index_beats():
     points = pd.DataFrame(
         {"hit_rate_pct": [90, 90, 80, 80, 70], "ms_per_query": [2, 1, 0.5, 0.5, 0.4], "bytes": [100, 100, 50, 60, 10]}

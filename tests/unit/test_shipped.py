@@ -14,7 +14,7 @@ import nafp
 from nafp.demo.corpus import _song as composed
 from nafp.errors import UserError
 from nafp.identify.calibration import learned
-from nafp.identify.recognise import Limits
+from nafp.identify.windows import Limits
 from nafp.model.model import build_model
 from nafp.model.weights import load_initial, settings_of
 from nafp.pretrained.checks import check_source

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from nafp.identify.answers import filled, summary, to_json, to_text, write_csv
 from nafp.identify.job import Task, run
-from nafp.identify.recognise import Limits
+from nafp.identify.windows import Limits
 from nafp.shipped import DEFAULT
 from nafp.text import printable
 from nafp.yaml_text import parse_yaml

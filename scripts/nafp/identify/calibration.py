@@ -16,7 +16,8 @@ from scipy.special import stdtrit
 
 from nafp.files import read_json
 from nafp.identify.nearest import Exact
-from nafp.identify.recognise import LONGEST, Catalogue, Limits, intervals, windows
+from nafp.identify.recognise import intervals
+from nafp.identify.windows import LONGEST, Catalogue, Limits, windows
 from nafp.search.vectors import Database
 from nafp.shipped import limits_in
 
@@ -56,7 +57,7 @@ def calibrate(
 
 
 def highest_passed(found: pd.DataFrame, length: int, agreeing: int) -> float:
-    """The highest ``min_score`` with which windows (``recognise.windows``) are still an interval, whatever their margin."""
+    """The highest ``min_score`` with which windows (``windows.windows``) are still an interval, whatever their margin."""
     low, high = -1.0, 1.0
     for _ in range(STEPS):
         middle = (low + high) / 2

@@ -22,9 +22,10 @@ from nafp.identify.answers import clock, gathered, unreadable
 from nafp.identify.calibration import learned
 from nafp.identify.library import Library
 from nafp.identify.places import STANDARD_INPUT, check_places, label, recordings
-from nafp.identify.recognise import Limits, identify
+from nafp.identify.recognise import identify
 from nafp.identify.recordings import read_recording
 from nafp.identify.store import model_key
+from nafp.identify.windows import Limits
 from nafp.model.fingerprint import fingerprint_blocks
 from nafp.model.model import on_device
 from nafp.model.weights import load_model, settings_of

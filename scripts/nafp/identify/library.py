@@ -14,7 +14,6 @@ from nafp.audio.open import open_audio
 from nafp.errors import UserError
 from nafp.files import atomic_write, lock
 from nafp.identify.places import find_audio
-from nafp.identify.recognise import Catalogue
 from nafp.identify.recordings import BlockLandmarks, BlockMeter, Embed, readers
 from nafp.identify.store import (
     COLUMNS,
@@ -29,6 +28,7 @@ from nafp.identify.store import (
     read_lines,
     write_lines,
 )
+from nafp.identify.windows import Catalogue
 from nafp.search.index import read_index, update_index
 from nafp.search.types import index_type_of
 from nafp.search.types.base import SearchableIndex

@@ -14,7 +14,7 @@ from matplotlib.ticker import LogLocator, NullLocator
 from matplotlib.transforms import Bbox
 
 from nafp.report.figures.colour import GREY, Palette
-from nafp.report.figures.curves import asked_by
+from nafp.report.figures.curves import asked_by, with_a_level
 from nafp.report.figures.drawing import Axis, Drawing, Panel, rows_of
 from nafp.report.figures.style import HEIGHT, WIDTH, legend, note, plotted, short
 from nafp.report.tables.cells import label, pool_seeds, shown_fields, with_intervals
@@ -22,24 +22,26 @@ from nafp.report.tables.cells import label, pool_seeds, shown_fields, with_inter
 MOST_LABELS = 24
 UNITS = {"ms_per_query": "ms", "bytes": "bytes"}
 _RADIUS = 4  # marker radius in points
+_RATE = "top-1 hit rate ({}), %"
 
 
 def index_costs(cells: pd.DataFrame, palette: Palette | None = None) -> tuple[pd.DataFrame, Drawing]:
-    """The exact top-1 hit rate (%) at the shortest query over ms per query, and over bytes per fingerprint on disk.
+    """The top-1 hit rate (%) at the shortest query over ms per query, and over bytes per fingerprint on disk.
 
     A point an index type, a colour a run, or, of a single run, an index type; its bar is the 95 % interval. Filled:
     Pareto-optimal among the types of the same run in hit rate, time and size; the line joins the best hit rates for the time,
     or the size.
     Returns the points, for `draw_costs`, and the drawing. Raises ValueError when no cell has a search time.
     """
-    palette, points = Palette() if palette is None else palette, _points_of(cells)
+    cells, level = with_a_level(cells)
+    palette, points = Palette() if palette is None else palette, _points_of(cells).assign(rate=_RATE.format(level))
     by = "configuration" if points["configuration"].nunique() > 1 else "index"
     points = points.assign(name=[short(str(name)) or "this run" for name in points[by]])
     firsts = points.drop_duplicates("name").to_dict("records")
     colours = {row["name"]: palette.of_row(row) for row in firsts}
     asked = (points["queries"] / points["seeds"]).max()
     note = f"n = {asked:,.0f} queries in {points['songs'].max():,} songs; bar: 95 % interval; open: dominated"
-    y = Axis("top-1 hit rate (exact), %")
+    y = Axis(points["rate"].iloc[0])
     titles = {
         "ms_per_query": f"ms per query of {points['seconds'].iloc[0]:g} s",
         "bytes": "bytes per fingerprint on disk",
@@ -84,8 +86,8 @@ def draw_costs(points: pd.DataFrame, colours: Mapping[str, str], path: str | Pat
             for _, rows in groups:
                 _plot_points(axes, rows, cost, colours)
             _cost_axis(axes, points[cost])
-        panels[0].set(xlabel=f"ms per query of {points['seconds'].iloc[0]:g} s", ylabel="top-1 hit rate (exact), %")
-        panels[1].set(xlabel="bytes per fingerprint on disk", ylabel="top-1 hit rate (exact), %")
+        panels[0].set(xlabel=f"ms per query of {points['seconds'].iloc[0]:g} s", ylabel=points["rate"].iloc[0])
+        panels[1].set(xlabel="bytes per fingerprint on disk", ylabel=points["rate"].iloc[0])
         asked = (points["queries"] / points["seeds"]).max()
         note(panels[0], f"n = {asked:,.0f} queries in {points['songs'].max():,} songs; bar: 95 % interval")
         handles = [Line2D([], [], marker="o", linestyle="", color=colour) for colour in colours.values()] * several

@@ -1,0 +1,210 @@
+"""Windows of a recording, and the song that each is most like: the first half of `nafp.identify.recognise`."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+
+from nafp.audio.landmarks import similar
+from nafp.identify.nearest import Exact, Without
+from nafp.search.sequences import NEIGHBOURS, search_sequences
+from nafp.search.types.base import SearchableIndex
+from nafp.search.vectors import NO_ROW, Database
+
+LONGEST = 9  # segments of a window: 5 s, long enough to be sure, short enough to find where a song begins
+WINDOWS = 2**14  # windows searched at a time: 2.3 hours
+PLACES = 30  # best places kept of a window, so that a chorus in several copies of a song does not hide the next song
+ALIKE = 0.1  # largest difference between the scores of copies, if ``min_margin`` is not larger
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When a recording counts as recognised.
+
+    ``min_score``: mean inner product of a window, silence excepted; ``min_margin``: its difference to the best other song;
+    ``windows``: number that must agree, if the recording has as many. The defaults fit no particular model;
+    ``nafp.identify.calibration`` learns those of a model.
+    """
+
+    min_score: float = 0.5
+    min_margin: float = 0.1
+    windows: int = 3
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """The songs of a library, as they are searched.
+
+    ``database``: their fingerprints; ``names``, ``first_row``: of each song, the row of its first fingerprint;
+    ``song_of_row``: (rows,), -1 where a song was deleted; ``marks``: gives a song's landmarks (``nafp.audio.landmarks``), which
+    identify copies; without it no songs count as copies.
+    """
+
+    database: Database
+    names: Sequence[str]
+    first_row: np.ndarray
+    song_of_row: np.ndarray
+    marks: Callable[[int], np.ndarray] | None = None
+    _known: dict[tuple[int, int], bool] = field(default_factory=dict)
+
+    def are_copies(self, a: int, b: int) -> bool:
+        """Whether two songs are the same recording, or one contains a part of the other."""
+        if self.marks is None:
+            return False
+        pair = min(a, b), max(a, b)
+        if pair not in self._known:
+            self._known[pair] = len(similar([self.marks(song) for song in pair])) > 0
+        return self._known[pair]
+
+
+def windows(
+    query: np.ndarray,
+    index: SearchableIndex | Exact,
+    catalogue: Catalogue,
+    limits: Limits,
+    silent: np.ndarray | None = None,
+) -> pd.DataFrame:
+    """Search every window of a recording's fingerprints (n, d), one row each.
+
+    ``silent``: (n,) bool, the segments without sound, which resemble the silence in any song: they do not count, and windows
+    with more of them than others have no place.
+
+    Columns: start (segment), song (in the middle of the best place, -1 for none), place (its row), score, other (song of
+    the runner-up, -1 where all places that were kept are of one song and its copies), runner_up (its score, at most that of
+    the last place; 0 if no other song has a place), copies (numbers of the songs that score alike and are copies of this one).
+    Where a song that repeats itself takes the places, they are searched again without it.
+    """
+    length = min(LONGEST, len(query))
+    count, tables = len(query) - length + 1, []
+    silent = np.zeros(len(query), bool) if silent is None else silent
+    for first in range(0, count, WINDOWS):
+        some = slice(first, first + WINDOWS + length - 1)
+        part = query[some]
+        search = partial(best_places, part, silent[some], length, index, catalogue)
+        starts = np.arange(len(part) - length + 1)
+        place, score = search(starts, ())
+        found = best_songs(place, score, length, catalogue, limits)
+        passed_over, again = dict.fromkeys(starts.tolist(), frozenset()), set()
+        while groups := crowded(found, place, score, passed_over, length, catalogue, limits):
+            more, scores = np.full((len(starts), PLACES), NO_ROW), np.full((len(starts), PLACES), -np.inf)
+            for songs, rows in groups.items():
+                more[rows], scores[rows] = search(starts[rows], songs)
+            place, score = np.hstack([place, more]), np.hstack([score, scores])
+            found = best_songs(place, score, length, catalogue, limits)
+            passed_over = {row: songs for songs, rows in groups.items() for row in rows}
+            again |= passed_over.keys()
+        found.loc[found.index.isin(again) & (found["other"] < 0), "runner_up"] = 0.0
+        tables.append(found.assign(start=first + starts))
+    return pd.concat(tables, ignore_index=True)
+
+
+def crowded(
+    found: pd.DataFrame,
+    place: np.ndarray,
+    score: np.ndarray,
+    passed_over: Mapping[int, frozenset[int]],
+    length: int,
+    catalogue: Catalogue,
+    limits: Limits,
+) -> dict[frozenset[int], list[int]]:
+    """Windows in which a song and its copies leave no neighbours for others: groups of them, by the songs to pass over.
+
+    ``found``: the rows of ``best_songs`` for the places (q, places) and their scores; ``passed_over``: the windows of the last
+    search, and the songs that it passed over.
+    """
+    song, groups = songs_at(place, length, catalogue), {}
+    alike = score >= (found["score"].to_numpy() - max(ALIKE, limits.min_margin))[:, None]
+    could_be = found["score"] >= limits.min_score
+    for row in found[could_be & found.index.isin(passed_over)].itertuples():
+        before, last = passed_over[row.Index], song[row.Index, -PLACES:][alike[row.Index, -PLACES:]]
+        own = row.copies | {row.song} if row.other >= 0 else frozenset(song[row.Index].tolist()) - {-1}
+        crowd = np.isin(last, list(own)).sum() >= NEIGHBOURS // 2
+        if (crowd or (row.other < 0 and row.score - row.runner_up < limits.min_margin)) and not own <= before:
+            groups.setdefault(own | before, []).append(row.Index)
+    return groups
+
+
+def best_places(
+    query: np.ndarray,
+    silent: np.ndarray,
+    length: int,
+    index: SearchableIndex | Exact,
+    catalogue: Catalogue,
+    starts: np.ndarray,
+    without: Iterable[int],
+) -> tuple[np.ndarray, np.ndarray]:
+    """The best places (q, PLACES) of windows, best first, and their scores; no neighbours in some songs or in deleted ones."""
+    seen = Without(index, np.isin(catalogue.song_of_row, [-1, *without]))
+    heard = np.where(silent[:, None], 0, query)
+    (result,) = search_sequences(seen, catalogue.database, heard, starts, [length], progress=False, kept=PLACES)
+    counted = np.convolve(~silent, np.ones(length, int), "valid")[starts, None]
+    return result.place, np.where(2 * counted >= length, result.score * (length / np.maximum(counted, 1)), -np.inf)
+
+
+def songs_at(place: np.ndarray, length: int, catalogue: Catalogue) -> np.ndarray:
+    """The songs in the middle of windows, since a window begins before its song where the song begins; -1 for none."""
+    owner = catalogue.song_of_row
+    return np.where(place >= 0, owner[np.minimum(place + length // 2, len(owner) - 1)], -1)
+
+
+def best_songs(place: np.ndarray, score: np.ndarray, length: int, catalogue: Catalogue, limits: Limits) -> pd.DataFrame:
+    """The rows of ``windows``, without start, from places of each window and their scores (q, places)."""
+    song, each = songs_at(place, length, catalogue), np.arange(len(place))
+    score = np.where(song >= 0, score, -np.inf)
+    named = song[each, score.argmax(axis=1)]
+    same, copies = song == named[:, None], [frozenset()] * len(place)
+    if pairs := close_copies(song, score, catalogue, limits):
+        named, same, copies = name_copies(song, score, named, pairs, limits)
+    best = np.where(song == named[:, None], score, -np.inf).argmax(axis=1)
+    rivals = np.where(same, -np.inf, score)
+    second = rivals.argmax(axis=1)
+    runner_up = rivals[each, second]
+    lowest = np.where(np.isfinite(score), score, np.inf).min(axis=1)
+    return pd.DataFrame(
+        {
+            "song": np.where(np.isfinite(score[each, best]), named, -1),
+            "place": place[each, best],
+            "score": score[each, best],
+            "other": np.where(np.isfinite(runner_up), song[each, second], -1),
+            "runner_up": np.where(np.isfinite(runner_up), runner_up, lowest),
+            "copies": copies,
+        }
+    )
+
+
+def name_copies(
+    song: np.ndarray, score: np.ndarray, named: np.ndarray, pairs: set[tuple[int, int]], limits: Limits
+) -> tuple[np.ndarray, np.ndarray, list[frozenset[int]]]:
+    """The best song of each window (q,), or the copy of it that most windows support, so that a recording gets one name.
+
+    ``song``, ``score``: (q, places); ``pairs``: the copies (``close_copies``). Returns the songs (q,), which places are of
+    them or of copies of them (q, places), and the copies that score alike.
+    """
+    partners = {one: {b if one == a else a for a, b in pairs if one in (a, b)} for one in set(sum(pairs, ()))}
+    near = score >= np.maximum(limits.min_score, score.max(axis=1) - max(ALIKE, limits.min_margin))[:, None]
+    support = {one: round(float(score[near & (song == one)].sum()), 3) for one in partners}
+    named, same, copies = named.copy(), song == named[:, None], [frozenset()] * len(song)
+    for row in np.flatnonzero(near.any(axis=1) & np.isin(named, list(partners))):
+        alike, best = set(song[row][near[row]].tolist()), int(named[row])
+        named[row] = one = max({best} | partners[best] & alike, key=lambda one: (support[one], -one))
+        same[row] = np.isin(song[row], [one, *partners[one]])
+        copies[row] = frozenset(partners[one] & alike)
+    return named, same, copies
+
+
+def close_copies(song: np.ndarray, score: np.ndarray, catalogue: Catalogue, limits: Limits) -> set[tuple[int, int]]:
+    """Pairs of copies (smaller number first) that would keep each other from being recognised.
+
+    ``song``, ``score``: (q, places). Candidates are songs with similar scores in as many windows as must agree.
+    """
+    counts = Counter()
+    top = score.max(axis=1)
+    for row in np.flatnonzero(top >= limits.min_score):
+        near = np.unique(song[row][score[row] >= top[row] - max(ALIKE, limits.min_margin)])
+        counts.update(combinations(near.tolist(), 2))
+    least = min(limits.windows, len(song))
+    return {pair for pair, count in counts.items() if count >= least and catalogue.are_copies(*pair)}
