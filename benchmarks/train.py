@@ -43,7 +43,7 @@ FULL_CHAIN = [
     {"frequency_mask": {}},
 ]
 IMAGE = 256, 32  # mels and frames of the paper's segments
-MODELS = {"full": {"width": 128, "dim": 128}, "corpus": {"width": 32, "dim": 128}, "demo": {"width": 16, "dim": 64}}
+MODELS = {"full": {"width": 128, "dim": 128}, "width 32": {"width": 32, "dim": 128}, "demo": {"width": 16, "dim": 64}}
 
 
 def noise(clips: int, seconds: float, folder: str = "x") -> Split:

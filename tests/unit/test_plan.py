@@ -191,10 +191,10 @@ def test_a_benchmark_replaces_what_was_recorded_of_its_device(tmp_path):
 def test_recorded_rates_are_those_of_the_benchmark(config):
     """Each is a row of the first section of train.md, at the arithmetic that the model's encoder counts."""
     text = (ROOT / "benchmarks/train.md").read_text(encoding="utf-8").split("\n## ")[1]
-    widths = {"full": 128, "corpus": 32, "demo": 16}
+    widths = {"full": 128, "width 32": 32, "demo": 16}
     recorded = [one for one in read_speeds(ROOT / "benchmarks/rates.json") if one.device == "cpu"]
     assert {one.model for one in recorded} == set(widths)
-    rows = [line.replace(" ", "").split("|") for line in text.splitlines() if line.startswith("|")]
+    rows = [[cell.strip() for cell in line.split("|")] for line in text.splitlines() if line.startswith("|")]
     of_row = {(row[1], row[2], row[4]): row[8] for row in rows if row[3] == "float32"}
     for one in recorded:
         assert one.flops == Separable(widths[one.model]).flops(image_shape({}))
