@@ -36,3 +36,6 @@ def test_every_rule_is_tried_or_it_is_said_why_not():
     files = [path for path in (ROOT / "rules").glob("*.smk") if path.name != "targets.smk"]
     rules = {name for path in files for name in re.findall(r"^ *rule (\w+):", path.read_text(), flags=re.MULTILINE)}
     assert rules == JOBS.keys() | UNTRIED.keys()
+    page = (ROOT / "benchmarks/faults.md").read_text()
+    assert [rule for rule in JOBS if f"| {rule} |" not in page and f"`{rule}`" not in page] == []
+    assert all(f"Not tried: `{rule}`, which {why}." in page for rule, why in UNTRIED.items())
