@@ -135,7 +135,7 @@ def why_left_out(cell):
     """Why a cell can neither be made here nor is there already, in a sentence; nothing if it is or can."""
     kind = kind_of(cell.run)
     if GENERATED and not kind.network:
-        return "dataset.generated: its distractors are fingerprints of the workflow's own models, which no audio has"
+        return "dataset.generated: distractors are generated for the networks of this workflow only"
     if kind.searched or os.path.exists(f"{RESULTS}/scores/{grid.path_of(cell, EPOCH)}"):
         return ""
     return lacked_by(grid.parse_run(cell.run)["method"])

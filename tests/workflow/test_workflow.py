@@ -338,7 +338,7 @@ def test_a_database_in_shards(finished, tmp_path):
 def test_generated_distractors_in_place_of_the_dummy_songs(finished, tmp_path):
     """A database of any size, in shards, drawn from a model of the dummy songs: the same songs by the same seed.
 
-    Fingerprints made elsewhere and methods, which have no such distractors, are left out, with a sentence each.
+    Nothing of them is heard. Fingerprints made elsewhere and methods, which have no such distractors, are left out, with a sentence each.
     """
     folder = tmp_path / "project"
     shutil.copytree(finished, folder, copy_function=shutil.copy2)
@@ -364,6 +364,13 @@ def test_generated_distractors_in_place_of_the_dummy_songs(finished, tmp_path):
     again = snakemake(folder, str((at / "generated/1-of-3.npy").relative_to(folder)), config=config)
     assert again.returncode == 0, again.stdout[-3000:]
     np.testing.assert_array_equal(np.asarray(open_vectors(at / "generated.json")), vectors)
+    heard = board / "heard_misses.json"
+    for target in (str(heard.relative_to(folder)), "scoreboard"):
+        done = snakemake(folder, target, config=config)
+        assert done.returncode == 0, done.stdout[-3000:]
+    assert "generated distractors, which have no audio" in json.loads(heard.read_text())["note"]
+    assert (board / "so_far/index.html").exists() and not (board / "so_far/misses.svg").exists()
+    assert "plot_misses" not in planned(folder, "all", config=config)
     others = ("external=theirs", "method=landmarks")
     runs = {"runs": [{}, *(dict([other.split("=")]) for other in others)]}
     config = tiny(
@@ -375,7 +382,7 @@ def test_generated_distractors_in_place_of_the_dummy_songs(finished, tmp_path):
     listed = snakemake(folder, "rivals", "-n", config=config)
     assert listed.returncode == 0, listed.stdout[-3000:]
     for other in others:
-        assert listed.stdout.count(f"study rivals: {other} is left out: dataset.generated: its distractors") == 1
+        assert listed.stdout.count(f"study rivals: {other} is left out: dataset.generated: distractors are") == 1
 
 
 def test_the_scale_study(finished, tmp_path):

@@ -88,7 +88,7 @@ def check_init_from(source: str, ours: Mapping) -> None:
     Options that one of the two does not know are left to the loading; ``max_scope`` changes no weight's meaning.
     """
     stated = settings_in(weights_file(source))
-    for name in {"features", "model", "dim"} & stated.keys():
+    for name in filter(stated.__contains__, ("features", "model", "dim")):
         theirs, wanted = stated[name], ours[name]
         if isinstance(wanted, Mapping):
             both = (theirs.keys() & wanted.keys()) - {"max_scope"}
