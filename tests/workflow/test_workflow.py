@@ -338,7 +338,8 @@ def test_a_database_in_shards(finished, tmp_path):
 def test_generated_distractors_in_place_of_the_dummy_songs(finished, tmp_path):
     """A database of any size, in shards, drawn from a model of the dummy songs: the same songs by the same seed.
 
-    Nothing of them is heard. Fingerprints made elsewhere and methods, which have no such distractors, are left out, with a sentence each.
+    Nothing of them is heard. Fingerprints made elsewhere and methods, which have no such distractors, are left out, with a
+    sentence each.
     """
     folder = tmp_path / "project"
     shutil.copytree(finished, folder, copy_function=shutil.copy2)
