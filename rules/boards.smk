@@ -78,13 +78,22 @@ def study_look(wildcards):
 
 
 def figures_of(study, cells):
-    """The figures of a study that say something: by what it varies, and by the cells that there are."""
+    """The figures of a study that say something: by what it varies, and what the cells that there are have of that."""
     if not cells:
         return []
     if LADDERS[study]:
         return ["heat_map", *(["strengths"] if any(ladder["curve"] for ladder in LADDERS[study]) else [])]
-    figures = ["hit_rate", *(name for name in ("bsz", "dim", "aug", "snr_db") if name in VARIED[study]), "open_set"]
-    return figures + (["costs"] if "index" in VARIED[study] else [])
+    keys = dict(zip(cells_of(study), CELLS[study]))
+    known = {name for cell in cells for name in fields_of_cell(keys[cell])} & set(VARIED[study])
+    figures = ["hit_rate", *(name for name in ("bsz", "dim", "aug", "snr_db") if name in known), "open_set"]
+    return figures + (["costs"] if "index" in known else [])
+
+
+@cache
+def fields_of_cell(key):
+    """The names of the fields that a cell has: a method has no batch size, the data set's own queries state no level."""
+    level = grid.snr_of(config["query_sets"].get(key.query_set, []))
+    return {*grid.parse_run(key.run), *(["index"] if key.index else []), *([] if level is None else ["snr_db"])}
 
 
 def all_figures(study):
@@ -189,7 +198,9 @@ def listening_run(run):
 
 def sound_demo(runs, splits, query_sets):
     """The page's sound demo (nafp.report.page.sound_demo.Demo): what runs answer to segments of packed splits, and query sets."""
+    none = {} if detailed_runs() else {"note": "it is for runs that are trained here, and the studies have none"}
     return {
+        **none,
         "runs": {run: listening_run(run) for run in runs},
         "packed": {split: packed(split) for split in splits},
         **config["scoreboard"]["listen"],

@@ -22,7 +22,7 @@ with tee_to_log(snakemake.log[0]):
     songs_of_rows, truth = np.repeat(np.arange(len(songs)), songs.segments), asked.right + len(songs.dummy.segments)
     method = method_of(snakemake.wildcards.name, params.method)
     queries = Queries(query, asked.starts, params.queries.get("query_set", FILES))
-    answered = ask(method, songs, queries, search["lengths"], songs_of_rows[truth], snakemake.threads)
+    answered = ask(method, songs, queries, search["lengths"], truth, snakemake.threads)
     table = per_query_table(answered.placed, asked.starts, truth, songs_of_rows, songs.names, asked.moved, asked.placed)
     cell = Cell.count(
         table,

@@ -1,6 +1,9 @@
 """Milvus by its URI: a server on a TCP port, and what a user sees when it refuses, restarts or has lost the collection."""
 
 import base64
+import os
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -21,6 +24,7 @@ from nafp.search.types.milvus import LITE_TYPES
 from nafp.search.vectors import Database
 
 LITE = OPTIONS["milvus"]
+ROOT = Path(__file__).parents[2]
 TOKEN = "user:secret"
 REFUSED = "the server refuses the token; set MILVUS_TOKEN"
 
@@ -207,6 +211,27 @@ def test_what_milvus_lite_has(kind, tmp_path):
     with pytest.raises(UserError, match="milvus: Milvus Lite has no index_type 'IVF_PQ'; use one of AUTOINDEX, BRUTE"):
         build_index("milvus", options | {"index_type": "IVF_PQ"}, database, tmp_path / "other")
     assert not (tmp_path / "other").exists()
+
+
+def test_cells_that_search_one_collection_take_turns(tmp_path):
+    """Milvus Lite is open in one process at a time: the second one waits, and then finds the same."""
+    database = Database(vectors(0, 60), vectors(1, 5))
+    build_index("milvus", LITE, database, tmp_path / "milvus")
+    np.savez(tmp_path / "vectors.npz", dummy=database.dummy, db=database.db)
+    script = (
+        "import sys, time, numpy as np\nfrom pathlib import Path\nfrom nafp.search.index import read_index\n"
+        "from nafp.search.vectors import Database\nat = Path(sys.argv[1])\nfound = np.load(at / 'vectors.npz')\n"
+        f"index = read_index('milvus', {LITE!r}, at / 'milvus', Database(found['dummy'], found['db']))\n"
+        "print('open', flush=True)\ntime.sleep(3)\n"
+    )
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "scripts")}
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as other:
+        assert "open" in other.stdout.readline()
+        index = read_index("milvus", LITE, tmp_path / "milvus", database)
+        assert other.poll() is not None or other.wait(10) == 0
+    assert (index.nearest(database.db, 1)[:, 0] == np.arange(60, 65)).all()
+    index.client.close()
 
 
 def test_a_milvus_collection_of_another_database(tmp_path):

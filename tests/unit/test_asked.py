@@ -64,7 +64,7 @@ class Oracle:
 def cell_of(query: Split, method) -> tuple[Cell, pd.DataFrame]:
     asked = Asked.of(SONGS.db.clips, query.clips, SEARCH)
     songs, truth = np.repeat(np.arange(len(SONGS)), SONGS.segments), asked.right + len(SONGS.dummy.segments)
-    answered = ask(method, SONGS, Queries(query, asked.starts), LENGTHS, songs[truth], threads=1)
+    answered = ask(method, SONGS, Queries(query, asked.starts), LENGTHS, truth, threads=1)
     table = per_query_table(answered.placed, asked.starts, truth, songs, SONGS.names, asked.moved)
     facts = {
         "dataset": "made up",

@@ -51,7 +51,7 @@ def cell_of(table: pd.DataFrame, songs: Songs, queries: Queries, folder: Path) -
     method = HandedIn(str(folder / "answers.csv"))
     method.check()
     songs_of_rows, truth = np.repeat(np.arange(5), 9), queries.starts + 27
-    answered = ask(method, songs, queries, LENGTHS, songs_of_rows[truth], threads=1)
+    answered = ask(method, songs, queries, LENGTHS, truth, threads=1)
     per_query = per_query_table(answered.placed, queries.starts, truth, songs_of_rows, songs.names)
     facts = {"dataset": "d", "run": "method=theirs", "fields": {}, "index": "", "database": {"db": 45}}
     return Cell.count(per_query, **facts), per_query
@@ -62,6 +62,13 @@ def test_what_is_asked(queries):
     assert table.columns.tolist() == ["query_set", "query", "start_s", "length_s"]
     assert table.iloc[6].tolist() == ["files", "query/1.wav", 0.5, 1.0]
     assert table.iloc[-1].tolist() == ["files", "query/1.wav", 2.0, 3.0] and len(table) == 20
+
+
+def test_a_place_before_the_song_is_no_hit(songs, queries, tmp_path):
+    """Such as that of a system that hands in the negative offset: the song is right, and so is the place of queries at 0 s."""
+    table = right(queries)
+    cell, _ = cell_of(table.assign(offset_s=-table["offset_s"]), songs, queries, tmp_path)
+    assert cell.hits["top1_song"] == [10, 10] and cell.hits["top1_exact"] == [2, 2]
 
 
 def test_right_answers_are_hits_whatever_their_order(songs, queries, tmp_path):
@@ -110,6 +117,8 @@ def test_answers_to_other_query_sets_are_left(songs, queries, tmp_path):
         (7, "rank", 0, "row 9: rank is 0; the best answer has rank 1"),
         (7, "rank", 1.5, "row 9: rank is 1.5"),
         (27, "rank", 1, "row 29: rank 1 of 'query/1.wav' at 1 s is there twice"),
+        (27, "score", 0.89999999999, "row 29: score 0.8999.* of rank 2 equals that of the rank before in 32 bits"),
+        (27, "score", -1e39, r"row 29: score -1e\+39 does not fit into 32 bits"),
         (27, "score", 0.95, "row 29: the score of rank 2, 0.95, is higher than that of the rank before"),
     ],
 )

@@ -89,14 +89,14 @@ def test_what_was_done_is_counted(tmp_path):
         folder.mkdir(parents=True)
         pd.DataFrame({"epoch": range(1, epochs + 1)}).to_csv(folder / "history.csv", index=False)
         (folder / "provenance.json").write_text(json.dumps({"jobs": [made | {"device": "H100"}]}))
-    splits = {"train": {"hours": 12.0}, "test_db": {"hours": 0.5}, "dummy": {"hours": 2.0}, "val_db": {"hours": 9}}
+    splits = {"train": {"hours": 1234.0}, "test_db": {"hours": 0.5}, "dummy": {"hours": 2.0}, "val_db": {"hours": 9}}
     (tmp_path / "verification.json").write_text(json.dumps({"splits": splits}))
     (tmp_path / "benchmarks/train").mkdir(parents=True)
     for name, seconds in (("a", 200), ("b", 100)):
         (tmp_path / f"benchmarks/train/{name}.tsv").write_text(f"s\th:m:s\n{seconds}\t0\n")
     said = what_was_done(read_cells(paths), tmp_path / "verification.json", tmp_path / "benchmarks")
     assert said == (
-        "2 models trained for 3 to 5 epochs on 12 h of music, 1 other method, 5 evaluations in a database of 2.5 h; "
+        "2 models trained for 3 to 5 epochs on 1,234 h of music, 1 other method, 5 evaluations in a database of 0.89 h; "
         "5 min of jobs, on Xeon (4 cores), H100."
     )
 
@@ -105,4 +105,4 @@ def test_what_was_done_where_little_is_known(tmp_path):
     assert what_was_done(read_cells([]), tmp_path / "no.json", tmp_path) == ""
     path = write_cell(tmp_path / "scores", {}, queries=60, provenance=None)
     said = what_was_done(read_cells([path]), tmp_path / "no.json", tmp_path / "no benchmarks")
-    assert said == "1 model trained for an unknown number of epochs, 1 evaluation."
+    assert said == "1 model trained for an unknown number of epochs, 1 evaluation in a database of 0.89 h."

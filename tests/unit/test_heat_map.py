@@ -19,7 +19,7 @@ from nafp.evaluation.cell import table_beside
 from nafp.report.figures import ladders as figures
 from nafp.report.figures import plots, trends
 from nafp.report.page import listening
-from nafp.report.page.heat import read_matrix
+from nafp.report.page.heat import heat_of, read_matrix
 from nafp.report.page.page import Page, Section, Top
 from nafp.report.tables.cells import load_cells
 from nafp.report.tables.job import write_limits
@@ -320,6 +320,14 @@ def test_every_number_of_the_page_is_that_of_its_queries(made, tmp_path):
     limits = matrix.limits.query("ladder == 'noise' and query_s == 3").set_index("configuration")["said"]
     for name in NAMES:
         assert said[name].replace("\xa0", " ") == f"{name} · ≥ 50 % {limits[name]}"
+
+
+@pytest.mark.parametrize(("fields", "name"), [({"method": "marks"}, "marks"), ({}, "nafp")])
+def test_one_system_alone_has_its_row(tmp_path, fields, name):
+    paths, study = write_ladders(tmp_path / "cells", [(fields, 0.2)])
+    write_limits(vars(study), paths, tmp_path / "rates.csv", tmp_path / "limits.csv")
+    for shown in heat_of(read_matrix(tmp_path / "rates.csv", tmp_path / "limits.csv", LADDERS)):
+        assert [[row["name"] for row in panel["rows"]] for panel in shown["panels"]] == [[name]] * len(LADDERS)
 
 
 def test_strengths_can_be_heard_where_there_are_sounds(made):

@@ -57,7 +57,7 @@ def table_of(method: Answering, songs: Songs, queries: Queries):
     """The per-query table of a method, and what its answers cost."""
     songs_of_rows = np.repeat(np.arange(len(songs)), songs.segments)
     truth = queries.starts + len(songs.dummy.segments)
-    answered = ask(method, songs, queries, LENGTHS, songs_of_rows[truth], threads=1)
+    answered = ask(method, songs, queries, LENGTHS, truth, threads=1)
     return per_query_table(answered.placed, queries.starts, truth, songs_of_rows, songs.names), answered
 
 

@@ -144,6 +144,16 @@ def test_lists_that_were_searched_do_not_stay_in_memory(tmp_path, monkeypatch):
     np.testing.assert_array_equal(index.nearest(database.db, 5), found)
 
 
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="only Linux tells how a file is mapped")
+def test_an_index_that_may_only_be_read_is_searched(tmp_path):
+    """Its lists are mapped for reading, so another user's results, or an archive's, will do."""
+    build_index(NAME, OPTIONS[NAME], DATABASE, tmp_path / "index", train_max=500)
+    index = read_index(NAME, OPTIONS[NAME], tmp_path / "index", DATABASE)
+    assert len(index.nearest(DATABASE.db, 5)) == len(DATABASE.db)
+    modes = [line.split()[1] for line in Path("/proc/self/maps").read_text().splitlines() if "index/lists.bin" in line]
+    assert modes and all(mode.startswith("r--") for mode in modes)
+
+
 def test_lists_of_other_sizes_than_the_file_are_refused(tmp_path):
     build_index(NAME, OPTIONS[NAME], DATABASE, tmp_path / "index", train_max=500)
     index = faiss.read_index(str(tmp_path / "index/index.faiss"), faiss.IO_FLAG_ONDISK_SAME_DIR)

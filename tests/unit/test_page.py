@@ -19,6 +19,7 @@ from nafp.evaluation.cell import table_beside
 from nafp.grid import run_name
 from nafp.report.figures import curves, misses, pareto, similarity, trends
 from nafp.report.figures.plots import draw
+from nafp.report.figures.style import short_names
 from nafp.report.misses import kinds
 from nafp.report.page import listening, media, provenance
 from nafp.report.page import page as page_module
@@ -178,6 +179,22 @@ def test_labels_of_points_do_not_overlap(made, tmp_path, monkeypatch):
 def test_drawing_times_needs_times(made):
     with pytest.raises(ValueError, match="no cell has a search time"):
         pareto.index_costs(made()[0].assign(ms_per_query=np.nan))
+
+
+def test_runs_whose_names_end_differently_stay_apart():
+    """Long names lose their middle; those that are still alike are numbered."""
+    runs = [f"aug full, N=120, d=128, ntxent, recipe images, seed {seed}" for seed in range(3)]
+    alike = [f"{'x' * 30}{letter}{'y' * 30}" for letter in "abc"]
+    names = short_names([*runs, *alike])
+    assert len(set(names.values())) == 6 and all(len(name) <= 44 for name in names.values())
+    assert all(
+        names[run].startswith("aug full") and names[run].endswith(f"seed {seed}") for seed, run in enumerate(runs)
+    )
+    panels = trends.learning_curves({run: history() for run in runs}, 3000).panels
+    assert all(panel.rows["series"].nunique() == 3 for panel in panels)
+    shares = pd.Series(1.0, index=misses.KINDS)
+    chart = misses.chart_of_answers(dict.fromkeys(runs, shares), 1.0, 40)
+    assert all(json.dumps(names[run], ensure_ascii=False) in json.dumps(chart, ensure_ascii=False) for run in runs)
 
 
 def test_costs_of_queries_of_unknown_place_are_of_song_hits(made):

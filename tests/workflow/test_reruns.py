@@ -41,7 +41,7 @@ ROWS = {  # the page's row -> file, text, its replacement, what reruns, and of s
         ("tiny.yaml", "search: {lengths: [1, 3, 5]}", "search: {lengths: [1, 3]}", {"score"} | BOARD),
     ],
     "`search.device`": [
-        ("config.yaml", "device: auto", "device: cpu", {"score"} | BOARD, {"list_queries": 0, "measure_scale": 0}),
+        ("config.yaml", "device: auto", "device: cpu", {"build_index", "score"} | BOARD, {"measure_scale": 0}),
     ],
     "one more seed, batch size or chain in a study": [
         (

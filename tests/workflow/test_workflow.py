@@ -231,6 +231,18 @@ def test_the_scoreboard_of_what_has_finished(finished, tmp_path):
     assert planned(folder, "scoreboard") == {"scoreboard": 1}
 
 
+def test_the_scoreboard_of_a_study_whose_first_cell_lacks_what_it_varies(finished, tmp_path):
+    """The data set's own queries state no level of noise, and are there from another study."""
+    folder = tmp_path / "project"
+    shutil.copytree(finished, folder, copy_function=shutil.copy2)
+    sets = {f"noise_{level}": [{"background": {"snr_db": [level, level]}}] for level in (0, 10)}
+    config = tiny(folder, query_sets=sets, studies={"noise": {"query_set": ["files", *sets]}})
+    done = snakemake(folder, "scoreboard", config=config)
+    assert done.returncode == 0, done.stdout[-3000:]
+    figures = {path.name for path in (folder / "results/demo/scoreboard/so_far").glob("noise.*.svg")}
+    assert figures == {"noise.hit_rate.svg", "noise.open_set.svg"}
+
+
 def test_one_cell_by_its_path(finished):
     other = "aug=tb_bsz=32_dim=16_loss=ntxent_recipe=base_seed=5"  # a run of no study
     jobs = planned(finished, f"results/demo/scores/{other}/epoch=last/ivf.json")

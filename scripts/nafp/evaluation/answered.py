@@ -33,11 +33,11 @@ class Answered:
 
 
 def ask(
-    method: Answering, songs: Songs, queries: Queries, lengths: Sequence[int], asked: np.ndarray, threads: int
+    method: Answering, songs: Songs, queries: Queries, lengths: Sequence[int], truth: np.ndarray, threads: int
 ) -> Answered:
-    """Let a method answer queries of all lengths (in segments). ``asked``: (q,) the song that each query is from.
+    """Let a method answer queries of all lengths (in segments). ``truth``: (q,) the right row of the database for each query.
 
-    The method is not told which song that is.
+    The method is not told which one that is.
     """
     began = time.perf_counter()
     built = method.build(songs, threads)
@@ -47,15 +47,15 @@ def ask(
         began = time.perf_counter()
         answers = built.answer(queries, length)
         ms = (time.perf_counter() - began) / len(queries) * 1e3
-        placed.append(place(answers, length, songs, asked, ms))
+        placed.append(place(answers, length, songs, truth, ms))
     return Answered(placed, build_s, built.size_bytes)
 
 
-def place(answers: Answers, length: int, songs: Songs, asked: np.ndarray, ms: float) -> Placed:
+def place(answers: Answers, length: int, songs: Songs, truth: np.ndarray, ms: float) -> Placed:
     """Answers of a method as rows of the database; ``other_place`` is the best answer of another song than the asked one."""
-    rows = rows_at(answers.song, answers.offset_s, songs.segments)
-    others = rows_at(answers.other_song, answers.other_offset_s, songs.segments)
-    right = answers.song[:, 0] == asked
+    rows = rows_at(answers.song, answers.offset_s, songs.segments, truth[:, None])
+    others = rows_at(answers.other_song, answers.other_offset_s, songs.segments, truth)
+    right = answers.song[:, 0] == np.searchsorted(np.cumsum(songs.segments), truth, "right")
     return Placed(
         length=length,
         place=rows,
@@ -66,12 +66,18 @@ def place(answers: Answers, length: int, songs: Songs, asked: np.ndarray, ms: fl
     )
 
 
-def rows_at(song: np.ndarray, offset_s: np.ndarray, segments: np.ndarray) -> np.ndarray:
+def rows_at(
+    song: np.ndarray, offset_s: np.ndarray, segments: np.ndarray, truth: np.ndarray | None = None
+) -> np.ndarray:
     """The row nearest to a place in a song, seconds into it; -1 where there is no song. ``segments``: (songs,) of each song.
 
-    A place outside of its song is taken to be as far inside, so that its distance from the end stays what it was.
+    A place outside of its song is taken to be inside, as far from the right row (``truth``) as it is, or as far as the song goes:
+    it is no hit by being put there. Without ``truth``, it is taken to be as far from the song's end.
     """
-    last = segments[song] - 1
-    nth = np.abs(np.floor(offset_s * SAMPLE_RATE / HOP + 0.5))
-    nth = np.clip(np.where(nth > last, 2 * last - nth, nth), 0, last).astype(np.int64)
-    return np.where(song >= 0, (np.cumsum(segments) - segments)[song] + nth, -1)
+    first, last = (np.cumsum(segments) - segments)[song], segments[song] - 1
+    nth = np.floor(offset_s * SAMPLE_RATE / HOP + 0.5)
+    right = np.where(nth < 0, 0, last) if truth is None else np.clip(truth - first, 0, last)
+    far = np.abs(nth - right)
+    inside = np.where(right + far <= last, right + far, np.where(right >= far, right - far, last * (2 * right < last)))
+    nth = np.where((nth < 0) | (nth > last), inside, nth).astype(np.int64)
+    return np.where(song >= 0, first + nth, -1)

@@ -151,4 +151,12 @@ def read_answers(file: str, songs: list[str]) -> pd.DataFrame:
         rises,
         "the score of rank {rank:g}, {score:g}, is higher than that of the rank before; the best answer comes first",
     )
+    with np.errstate(over="ignore"):
+        kept = table["score"].astype(np.float32)
+    refuse(~np.isfinite(kept), "score {score!r} does not fit into 32 bits; scale the scores")
+    before = table[[*query, "score"]].assign(kept=kept).groupby(query).shift()
+    refuse(
+        table["score"].lt(before["score"]) & kept.eq(before["kept"]),
+        "score {score!r} of rank {rank:g} equals that of the rank before in 32 bits, which would be a tie; scale the scores",
+    )
     return table

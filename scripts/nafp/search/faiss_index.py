@@ -132,7 +132,8 @@ def extend_folder(folder: Path, database: Database) -> None:
 def open_folder(index_type: FaissType, folder: Path, database: Database, device: str) -> "FaissIndex | ExactSearch":
     """Open an index, memory-mapped where its type allows; UserError if it is damaged or of another database."""
     path = folder / INDEX_FILE
-    index = read_faiss(path, faiss.IO_FLAG_ONDISK_SAME_DIR if index_type.on_disk else faiss.IO_FLAG_MMAP_IFC)
+    on_disk = faiss.IO_FLAG_ONDISK_SAME_DIR | faiss.IO_FLAG_READ_ONLY
+    index = read_faiss(path, on_disk if index_type.on_disk else faiss.IO_FLAG_MMAP_IFC)
     if index.ntotal != len(database):
         raise UserError(
             f"{path}: holds {index.ntotal} fingerprints, but the database has {len(database)}; delete {folder} and "

@@ -3,13 +3,16 @@
 A server's token is read from the environment variable MILVUS_TOKEN, and is neither printed nor stored.
 """
 
+import fcntl
 import hashlib
 import json
 import logging
 import os
 import time
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
@@ -123,6 +126,18 @@ def wait_for_index(client, name: str, uri: str) -> None:
         time.sleep(INDEX_POLL_S)
 
 
+@cache
+def take_turn(path: Path) -> IO:
+    """Wait until no other process has a collection of Milvus Lite open, which one at a time can; kept until this one ends."""
+    file = open(path, "rb+")  # noqa: SIM115
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        print(f"{path.parent}: another process searches it, which one at a time can; waiting", flush=True)
+        fcntl.flock(file, fcntl.LOCK_EX)
+    return file
+
+
 class Collection:
     """A filled collection, ready to search. Raises UserError if it is missing, unreachable or of another database."""
 
@@ -136,6 +151,8 @@ class Collection:
             raise UserError(f"{path}: is damaged or missing; delete {folder} and build it again") from error
         self.uri, self.name = options.uri or str(folder / "milvus.db"), facts["collection"]
         self.rows, self.dim, self.parameters = facts["rows"], facts["dim"], dict(options.search)
+        if options.uri is None:
+            take_turn(path)
         self.client = connect(self.uri)
         with milvus_errors(self.uri):
             found = self.client.has_collection(self.name)

@@ -8,7 +8,7 @@ import pandas as pd
 from nafp.evaluation import openset
 from nafp.report.figures.colour import FAINT, GREY, OVER, Palette
 from nafp.report.figures.drawing import DASHED, SOLID, Axis, Drawing, Panel, rows_of
-from nafp.report.figures.style import short
+from nafp.report.figures.style import short, short_names
 from nafp.report.tables.cells import label, pool_seeds, shown_fields, with_intervals
 
 MOST_CURVES = 8  # curves in colour; the others are grey
@@ -147,7 +147,10 @@ def named(
     """The rows with ``name``, that of their curve, by the fields that tell the cells apart."""
     fields = shown_fields(cells, varied) or [name for name in ("aug", "bsz", "dim") if name in cells.columns]
     fields = [name for name in fields if name not in leave_out]
-    return pooled.assign(name=[short(label(row, fields)) or "this run" for row in pooled.to_dict("records")])
+    names = pd.Series(
+        [label(row, fields) or "this run" for row in pooled.to_dict("records")], pooled.index, dtype=object
+    )
+    return pooled.assign(name=names.map(short_names(names)))
 
 
 def _of_axis(pooled: pd.DataFrame, over: str) -> list[str]:

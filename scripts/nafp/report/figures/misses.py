@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from nafp.report.figures.other_charts import bars_of
-from nafp.report.figures.style import legend, note, plotted, short
+from nafp.report.figures.style import legend, note, plotted, short_names
 from nafp.report.misses.kinds import KINDS
 
 # Colours of the kinds, of Seaborn's palette "colorblind", which colour-blind people tell apart, and a light grey
@@ -43,7 +43,7 @@ def plot_answers(counts: Mapping[str, pd.Series], seconds: float, songs: int, pa
                     )
             left += width
         axes.set(xlabel=f"top-1 answers to queries of {seconds:g} s, %", xlim=(0, 100))
-        axes.set_yticks(at, [short(name) for name in table.index])
+        axes.set_yticks(at, list(short_names(table.index).values()))
         axes.grid(False, axis="y")
         note(axes, f"n = {total:,} queries in {songs:,} songs")
         legend(figure, *axes.get_legend_handles_labels())
@@ -51,7 +51,7 @@ def plot_answers(counts: Mapping[str, pd.Series], seconds: float, songs: int, pa
 
 def chart_of_answers(counts: Mapping[str, pd.Series], seconds: float, songs: int) -> dict:
     """The specification of the same for the page (`other_charts.bars_of`)."""
-    table = pd.DataFrame({short(name): one for name, one in counts.items()}).T
+    table = pd.DataFrame(dict(counts)).rename(columns=short_names(counts)).T
     colours = dict(zip(KINDS, _COLOURS, strict=True))
     note = f"n = {int(table.sum(axis=1).max()):,} queries in {songs:,} songs"
     return bars_of(table, colours, f"top-1 answers to queries of {seconds:g} s, %", note)

@@ -16,7 +16,7 @@ from matplotlib.transforms import Bbox
 from nafp.report.figures.colour import GREY, Palette
 from nafp.report.figures.curves import asked_by, with_a_level
 from nafp.report.figures.drawing import Axis, Drawing, Panel, rows_of
-from nafp.report.figures.style import HEIGHT, WIDTH, legend, note, plotted, short
+from nafp.report.figures.style import HEIGHT, WIDTH, legend, note, plotted, short, short_names
 from nafp.report.tables.cells import label, pool_seeds, shown_fields, with_intervals
 
 MOST_LABELS = 24
@@ -36,7 +36,7 @@ def index_costs(cells: pd.DataFrame, palette: Palette | None = None) -> tuple[pd
     cells, level = with_a_level(cells)
     palette, points = Palette() if palette is None else palette, _points_of(cells).assign(rate=_RATE.format(level))
     by = "configuration" if points["configuration"].nunique() > 1 else "index"
-    points = points.assign(name=[short(str(name)) or "this run" for name in points[by]])
+    points = points.assign(name=points[by].map(short_names(points[by])).replace("", "this run"))
     firsts = points.drop_duplicates("name").to_dict("records")
     colours = {row["name"]: palette.of_row(row) for row in firsts}
     asked = (points["queries"] / points["seeds"]).max()
@@ -109,7 +109,7 @@ def _points_of(cells: pd.DataFrame) -> pd.DataFrame:
         raise ValueError("no cell has a search time (ms_per_query), so there is nothing to plot")
     points = with_intervals(points)
     fields = [name for name in shown_fields(cells) if name != "index"]
-    names = [short(label(row, fields)) for row in points.to_dict("records")]
+    names = [label(row, fields) for row in points.to_dict("records")]
     points = points.assign(bytes=points["index_bytes"] / points["fingerprints"], configuration=names)
     groups = points.groupby("configuration", sort=False)
     return points.assign(dominated=pd.concat([dominated(rows) for _, rows in groups]))

@@ -1,6 +1,6 @@
 """Shared by all figures: style, colours, legends, and files whose bytes depend on the data alone."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import cycle
 from pathlib import Path
@@ -9,6 +9,8 @@ import matplotlib.style
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from nafp.text import shortened
 
 _STYLE = {
     **matplotlib.style.library["seaborn-v0_8-whitegrid"],
@@ -74,6 +76,17 @@ def note(axes: Axes, text: str) -> None:
 
 
 def short(name: str, longest: int = _LONGEST_NAME) -> str:
-    """A name that fits a legend."""
-    name = " ".join(name.split()).lstrip("_")  # a leading underscore hides a name from the legend
-    return name if len(name) <= longest else name[: longest - 1] + "…"
+    """A name that fits a legend: without its middle if it is long, since seeds and recipes stand at the end."""
+    return shortened(" ".join(name.split()).lstrip("_"), longest)  # a leading underscore hides a name from the legend
+
+
+def short_names(names: Iterable[str]) -> dict[str, str]:
+    """Name -> the short one, which no other name has: those that would be alike are numbered."""
+    found: dict[str, str] = {}
+    for name in dict.fromkeys(names):
+        fits, number = short(name), 1
+        while fits in found.values():
+            number += 1
+            fits = f"{short(name, _LONGEST_NAME - 1 - len(str(number)))} {number}"
+        found[name] = fits
+    return found

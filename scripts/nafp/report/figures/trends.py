@@ -8,7 +8,7 @@ import pandas as pd
 from nafp.grid import CellKey, parse_run
 from nafp.report.figures.colour import Palette, configuration_of
 from nafp.report.figures.drawing import DASHED, SOLID, Axis, Drawing, Panel, rows_of
-from nafp.report.figures.style import short
+from nafp.report.figures.style import short_names
 from nafp.report.tables.beyond import METHODS, Beyond, seconds_of, size_text
 from nafp.report.tables.ladders import HALF, Matrix, strength_text
 
@@ -23,8 +23,8 @@ def learning_curves(
     ``histories``: name -> columns epoch, loss and val_top1_1s (percent; NaN or no column where nothing was validated), and
     ``collapsed``: such epochs are crossed out. ``queries``: validation queries, at most. ``colours``: of the names.
     """
-    palette = Palette()
-    colours = {short(name): (colours or {}).get(name) or palette[name] for name in histories}
+    palette, shown = Palette(), short_names(histories)
+    colours = {shown[name]: (colours or {}).get(name) or palette[name] for name in histories}
     histories = {name: history.assign(collapsed=history.get("collapsed", False)) for name, history in histories.items()}
     panels = []
     for column, title, n in (
@@ -32,7 +32,7 @@ def learning_curves(
         ("val_top1_1s", "validation hit rate, %", f"up to {queries:,} queries of 1 s"),
     ):
         parts = [
-            _epochs(history.reindex(columns=["epoch", column, "collapsed"]).dropna(), short(name), column, n)
+            _epochs(history.reindex(columns=["epoch", column, "collapsed"]).dropna(), shown[name], column, n)
             for name, history in histories.items()
         ]
         panels.append(Panel(pd.concat(parts, ignore_index=True), Axis("epoch", whole=True), Axis(title)))
@@ -54,12 +54,12 @@ def scale(tables: Mapping[str, pd.DataFrame], colours: Mapping[str, str] | None 
     Each table is one of `nafp.evaluation.scale.predictions`; the shortest and the longest sequences are shown. The line is the
     fitted trend with its 95 % band, and its open last point is the prediction. ``colours``: of the names.
     """
-    palette, lines, rates, times = Palette(), {}, [], []
+    palette, shown, lines, rates, times = Palette(), short_names(tables), {}, [], []
     for name, table in tables.items():
         for length, line in {table["length"].min(): SOLID, table["length"].max(): DASHED}.items():
             lines[f"queries of {(length + 1) / 2:g} s"] = line
             rows = table[table["length"] == length]
-            texts = {"name": short(name), "line": f"queries of {(length + 1) / 2:g} s"}
+            texts = {"name": shown[name], "line": f"queries of {(length + 1) / 2:g} s"}
             texts |= {"at": [f"{size:,.0f} segments" for size in rows["segments"]]}
             texts |= {
                 "asked": [
@@ -78,7 +78,7 @@ def scale(tables: Mapping[str, pd.DataFrame], colours: Mapping[str, str] | None 
     note = f"n = {queries:,} queries in {songs:,} songs; band: 95 % interval; open: predicted"
     return Drawing(
         panels,
-        {short(name): (colours or {}).get(name) or palette[name] for name in tables},
+        {shown[name]: (colours or {}).get(name) or palette[name] for name in tables},
         lines,
         note,
         shape=(5.4, 2.3),
@@ -138,13 +138,13 @@ def strengths(matrix: Matrix, palette: Palette | None = None) -> Drawing:
     """
     palette = Palette() if palette is None else palette
     rates = matrix.rates[matrix.rates["query_s"] == matrix.shown_s].dropna(subset=["hit_rate_pct"])
-    panels = []
+    panels, shown = [], short_names(matrix.rates["configuration"])
     for ladder in (one for one in matrix.ladders if one["curve"]):
         rows = rates[rates["ladder"] == ladder["name"]]
         rows = rows.assign(strength=rows["strength"].astype(float)).sort_values("strength", kind="stable")
         unit = f" {ladder['unit']}" if ladder["unit"] else ""
         texts = {
-            "name": [short(name) for name in rows["configuration"]],
+            "name": rows["configuration"].map(shown),
             "series": rows["configuration"],
             "at": [f"{strength_text(one)}{unit}" for one in rows["strength"]],
             "asked": [
@@ -160,7 +160,7 @@ def strengths(matrix: Matrix, palette: Palette | None = None) -> Drawing:
     for name in matrix.rates["configuration"].unique():
         cell = matrix.firsts.get(name, CellKey(name, ""))
         key = configuration_of(cell, parse_run(cell.run), ("seed", "query_set")) if name in matrix.firsts else name
-        colours[short(name)] = palette[key]
+        colours[shown[name]] = palette[key]
     return Drawing(panels, colours, {}, said_of(rates), 2, (2.7, 1.75))
 
 

@@ -5,13 +5,12 @@ from pathlib import Path
 
 import pandas as pd
 
+from nafp.audio.segments import HOP, SAMPLE_RATE
 from nafp.evaluation.cell import Cell, results_of
 from nafp.files import read_json
 from nafp.jobfacts import UNKNOWN
 from nafp.methods import kind_of_fields
 from nafp.report.page.provenance import seconds_of_jobs, spent
-
-SEARCHED = ("test_db", "dummy")  # splits of the database
 
 
 def what_was_done(cells: Mapping[Path, Cell], verification: Path, benchmarks: Path) -> str:
@@ -27,17 +26,20 @@ def what_was_done(cells: Mapping[Path, Cell], verification: Path, benchmarks: Pa
     hours = _hours(verification)
     parts = []
     if trained:
-        music = f" on {hours['train']:.2g} h of music" if "train" in hours else ""
+        music = f" on {_text(hours['train'])} h of music" if "train" in hours else ""
         parts.append(f"{_count(len(trained), 'model')} trained for {_epochs(trained.values())}{music}")
     if others:
         parts.append(f"{_count(len(others), 'other method')}" if trained else _count(len(others), "method"))
-    searched = sum(hours.get(split, 0) for split in SEARCHED)
-    database = f" in a database of {searched:.2g} h" if searched else ""
-    parts.append(f"{_count(len(cells), 'evaluation')}{database}")
+    segments = max(sum(cell.database.values()) for cell in cells.values())
+    parts.append(f"{_count(len(cells), 'evaluation')} in a database of {_text(segments * HOP / SAMPLE_RATE / 3600)} h")
     seconds = sum(map(sum, seconds_of_jobs(benchmarks).values()))
     time = f"; {spent(seconds)} of jobs" if seconds else ""
     machines = _machines(cells.values(), trained.values())
     return f"{', '.join(parts)}{time}{f', on {machines}' if machines else ''}."
+
+
+def _text(hours: float) -> str:
+    return f"{hours:,.0f}" if hours >= 10 else f"{hours:.2g}"
 
 
 def _count(number: int, noun: str) -> str:

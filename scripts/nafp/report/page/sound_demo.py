@@ -24,7 +24,7 @@ from nafp.search.vectors import Database, open_vectors
 class Demo:
     """``runs``: name -> weights, dummy and db (fingerprints), dim, features and model. ``packed``: split -> file; nothing
     if a split is missing. ``chain``: the steps that are shown, of images with ``features``. ``query_sets``: name -> packed
-    queries that are to be heard."""
+    queries that are to be heard. ``note``: why there are no runs."""
 
     runs: Mapping[str, Mapping]
     packed: Mapping[str, str]
@@ -34,6 +34,7 @@ class Demo:
     features: Mapping
     seed: int
     query_sets: Mapping[str, str] = field(default_factory=dict)
+    note: str = "no run has finished yet"
 
 
 def write_demo(demo: Demo, path: Path, threads: int) -> None:
@@ -47,7 +48,7 @@ def write_demo(demo: Demo, path: Path, threads: int) -> None:
         chosen = choose(songs.db, demo.segments, demo.seed)
         shown |= listen(loaded(demo.runs), songs, chosen, demo.snr_db, noises, demo.seed)
     else:
-        shown["note"] = "no run has finished yet" if not demo.runs else "the data set has no held-out noise"
+        shown["note"] = demo.note if not demo.runs else "the data set has no held-out noise"
     if demo.packed:
         train = Split.open(demo.packed["train"])
         pools = {

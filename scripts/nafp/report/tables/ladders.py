@@ -82,8 +82,8 @@ def _every_cell(cells: pd.DataFrame, study: Study) -> pd.DataFrame:
 
 
 def _name(row: Mapping[str, Any], names: Sequence[str]) -> str:
-    trained = all(pd.isna(row.get(axis)) for axis in AXES)
-    return ", ".join(part for part in ("nafp" * trained, label(row, names)) if part)
+    methods = [row[axis] for axis in AXES if pd.notna(row.get(axis))] or ["nafp"]
+    return ", ".join(part for part in (*methods, label(row, [name for name in names if name not in AXES])) if part)
 
 
 # ---------------------------------------------------------------- limits
