@@ -61,6 +61,7 @@ def test_what_is_unknown_in_a_path():
 def test_a_run_that_would_be_trained_in_the_place_of_another(edited):
     """It is said once, with the keys that differ, by the main process; not of runs that are not asked for."""
     folder, edit = edited
+    edit("config.yaml", "minutes: 10 ", "minutes: 7 ")  # the training is there, and resumes from its last state
     assert "other settings" not in snakemake(folder, "-n").stdout
     edit("config.yaml", "learning_rate: 2.0e-3", "learning_rate: 1.0e-3")
     edit("config.yaml", "ntxent: {tau: 0.05}", "ntxent: {tau: 0.1}")
@@ -69,7 +70,7 @@ def test_a_run_that_would_be_trained_in_the_place_of_another(edited):
         f"results/demo/runs/{run}" for run in (FULL, NONE)
     )
     assert all(
-        "(train.learning_rate, loss_options.tau); it will be trained again in its place" in line for line in said
+        "(loss_options.tau, train.learning_rate); it will be trained again in its place" in line for line in said
     )
     assert "other settings" not in snakemake(folder, "data", "-n").stdout
     edit(f"results/demo/runs/{FULL}/config.yaml", (folder / f"results/demo/runs/{FULL}/config.yaml").read_text(), "")

@@ -153,10 +153,10 @@ def read_answers(file: str, songs: list[str]) -> pd.DataFrame:
     )
     with np.errstate(over="ignore"):
         kept = table["score"].astype(np.float32)
-    refuse(~np.isfinite(kept), "score {score!r} does not fit into 32 bits; scale the scores")
+    refuse(~np.isfinite(kept), "score {score:.12g} does not fit into 32 bits; scale the scores")
     before = table[[*query, "score"]].assign(kept=kept).groupby(query).shift()
     refuse(
         table["score"].lt(before["score"]) & kept.eq(before["kept"]),
-        "score {score!r} of rank {rank:g} equals that of the rank before in 32 bits, which would be a tie; scale the scores",
+        "score {score:.12g} of rank {rank:g} equals that of the rank before in 32 bits, which would be a tie; scale the scores",
     )
     return table
