@@ -50,10 +50,9 @@ def say_of_retraining(run):
         return
     try:
         before = parse_yaml(recorded.read_text(encoding="utf-8"))
-        ours = Settings(
-            **training_settings_of(run)
-        ).identity()  # what a resumed training may have otherwise is left out
-        changed = overlay.differences(Settings(**before).identity(), ours)
+        # without what may differ where a training is resumed
+        was, now = (Settings(**settings).identity() for settings in (before, training_settings_of(run)))
+        changed = overlay.differences(was, now)
     except (OSError, AttributeError, TypeError, yaml.YAMLError):
         return  # a damaged one, which says nothing
     if changed:

@@ -42,7 +42,7 @@ with tee_to_log(snakemake.log[0]):
         how["songs"] = songs if protocol.within_song else None
         results = search_sequences(index, database, query, asked.starts, search["lengths"], **how)
     else:
-        places = clips["samples"].to_numpy(), samples[-1], asked.starts, search["lengths"], songs[truth]
+        places = clips["samples"].to_numpy(), samples[-1], asked.starts, search["lengths"], truth
         results = search_on_grid(index, database, query, grid, *places, search["protocol"], rates)
     table = per_query_table(results, asked.starts, truth, songs, clips["path"], asked.moved, asked.placed)
     facts = json.loads(Path(inputs.facts).read_text(encoding="utf-8"))

@@ -7,7 +7,7 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any, TextIO
 
-from nafp.errors import UserError
+from nafp.errors import UserError, sentence_of
 from nafp.secrets import hidden
 
 
@@ -42,9 +42,8 @@ def tee_to_log(log: str | Path) -> Iterator[None]:
             return
         except UserError as error:
             print(f"error: {error}", file=sys.stderr)
-        except OSError as error:  # disk full, no permission: the system's own sentence is the clearest
-            where = f"{error.filename}: " if error.filename else ""
-            print(f"error: {where}{error.strerror or error}", file=sys.stderr)
+        except OSError as error:
+            print(f"error: {sentence_of(error)}", file=sys.stderr)
         except Exception:
             traceback.print_exc()
         sys.exit(1)

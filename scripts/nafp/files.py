@@ -75,10 +75,10 @@ def read_json(path: Path | str, *keys: str) -> dict:
     return found
 
 
-def lock(path: Path, problem: str) -> IO:
+def lock(path: Path, problem: str, wait: bool = False) -> IO:
     """Lock a file, until the returned file is closed or the process ends, however it ends.
 
-    UserError, with ``problem``, if another process holds it.
+    UserError, with ``problem``, if another process holds it; ``wait``: that is said, and waited for.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     file = open(path, "a+", encoding="ascii", errors="replace")  # noqa: SIM115
@@ -87,8 +87,12 @@ def lock(path: Path, problem: str) -> IO:
     except BlockingIOError:
         file.seek(0)
         holder = file.read().strip()
-        file.close()
-        raise UserError(f"{path.parent}: {problem}" + (f" ({holder} has it)" if holder else "")) from None
+        said = f"{path.parent}: {problem}" + (f" ({holder} has it)" if holder else "")
+        if not wait:
+            file.close()
+            raise UserError(said) from None
+        print(said, flush=True)
+        fcntl.flock(file, fcntl.LOCK_EX)
     except OSError as error:  # a file system without locks
         print(f"{path}: cannot be locked ({error.strerror}); let no two processes use it at once", flush=True)
         return file

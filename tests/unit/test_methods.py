@@ -111,7 +111,8 @@ def test_half_a_segment_is_the_right_place_and_one_is_near(songs, queries, off_s
 
 
 def test_a_place_outside_of_its_song_is_as_far_inside(songs):
-    assert rows_at(np.array([0, 0, 0, 1, 8, -1]), np.array([-1, 5.5, 99, 0, 5, 3]), songs.segments).tolist() == [
+    ends = np.array([0, 10, 10, 11, 98, 0])  # right rows at the end of the song that the place is beyond
+    assert rows_at(np.array([0, 0, 0, 1, 8, -1]), np.array([-1, 5.5, 99, 0, 5, 3]), songs.segments, ends).tolist() == [
         2,
         9,
         0,

@@ -44,8 +44,8 @@ def searched(grid: Grid, lengths=LENGTHS, noise: float = 0.0):
     starts = np.concatenate([np.arange(31), 39 + np.arange(21)])  # from which 5 s fit into the two long test songs
     index, database = exact(embedded(DUMMY, grid, 0), embedded(DB, grid, len(DUMMY)))
     query = embedded(DB, grid, len(DUMMY), noise)
-    truth, asked, song_of_row = asked_of(starts)
-    results = search_on_grid(index, database, query, grid, SONGS, np.array(DB), starts, lengths, asked)
+    truth, _, song_of_row = asked_of(starts)
+    results = search_on_grid(index, database, query, grid, SONGS, np.array(DB), starts, lengths, truth)
     return per_query_table(results, starts, truth, song_of_row, [f"{i}" for i in range(len(SONGS))]), results
 
 
@@ -60,6 +60,18 @@ def test_a_query_is_found_where_it_is_whatever_the_hop(grid):
     assert [result.length for result in results] == LENGTHS and all(
         result.ms > 0 for result in results if answered.all()
     )
+
+
+def test_a_place_before_the_song_is_no_hit():
+    """A query from 0.5 s on, whose first whole second is like the song's first: it would begin half a second before the song."""
+    grid, start = Grid(1, 1), np.array([1])
+    index, database = exact(embedded(DUMMY, grid, 0), embedded(DB, grid, len(DUMMY)))
+    query = np.roll(embedded(DB, grid, len(DUMMY)), 1, axis=0)
+    truth, _, song_of_row = asked_of(start)
+    results = search_on_grid(index, database, query, grid, SONGS, np.array(DB), start, [3], truth)
+    table = per_query_table(results, start, truth, song_of_row, [f"{i}" for i in range(len(SONGS))])
+    assert results[0].score[0, 0] == pytest.approx(1) and table["top1_song"].all()
+    assert not table["top1_exact"].any() and not table["top1_near"].any()
 
 
 def test_our_own_grid_gives_the_answers_of_the_usual_search():

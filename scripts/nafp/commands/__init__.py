@@ -8,7 +8,7 @@ import traceback
 from importlib import import_module
 from typing import NoReturn
 
-from nafp.errors import UserError
+from nafp.errors import UserError, sentence_of
 from nafp.text import printable
 
 COMMANDS = {
@@ -44,9 +44,8 @@ def run_command(name: str) -> NoReturn:
         print(f"error: {printable(str(problem))}", file=sys.stderr)
     except BrokenPipeError:  # ``nafp compare ... | head``
         pass
-    except OSError as problem:  # a full disk, a folder that cannot be written to
-        place = f"{problem.filename}: " if problem.filename else ""
-        print(f"error: {printable(f'{place}{problem.strerror or problem}')}", file=sys.stderr)
+    except OSError as problem:
+        print(f"error: {printable(sentence_of(problem))}", file=sys.stderr)
     except Exception:
         traceback.print_exc()
     sys.exit(getattr(command, "ERROR_STATUS", 1))

@@ -55,7 +55,7 @@ def place(answers: Answers, length: int, songs: Songs, truth: np.ndarray, ms: fl
     """Answers of a method as rows of the database; ``other_place`` is the best answer of another song than the asked one."""
     rows = rows_at(answers.song, answers.offset_s, songs.segments, truth[:, None])
     others = rows_at(answers.other_song, answers.other_offset_s, songs.segments, truth)
-    right = answers.song[:, 0] == np.searchsorted(np.cumsum(songs.segments), truth, "right")
+    right = answers.song[:, 0] == songs_at(truth, songs.segments)
     return Placed(
         length=length,
         place=rows,
@@ -66,17 +66,20 @@ def place(answers: Answers, length: int, songs: Songs, truth: np.ndarray, ms: fl
     )
 
 
-def rows_at(
-    song: np.ndarray, offset_s: np.ndarray, segments: np.ndarray, truth: np.ndarray | None = None
-) -> np.ndarray:
+def songs_at(rows: np.ndarray, segments: np.ndarray) -> np.ndarray:
+    """The songs of rows of the database. ``segments``: (songs,) of each song."""
+    return np.searchsorted(np.cumsum(segments), rows, "right")
+
+
+def rows_at(song: np.ndarray, offset_s: np.ndarray, segments: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """The row nearest to a place in a song, seconds into it; -1 where there is no song. ``segments``: (songs,) of each song.
 
     A place outside of its song is taken to be inside, as far from the right row (``truth``) as it is, or as far as the song goes:
-    it is no hit by being put there. Without ``truth``, it is taken to be as far from the song's end.
+    it is no hit by being put there.
     """
     first, last = (np.cumsum(segments) - segments)[song], segments[song] - 1
     nth = np.floor(offset_s * SAMPLE_RATE / HOP + 0.5)
-    right = np.where(nth < 0, 0, last) if truth is None else np.clip(truth - first, 0, last)
+    right = np.clip(truth - first, 0, last)
     far = np.abs(nth - right)
     inside = np.where(right + far <= last, right + far, np.where(right >= far, right - far, last * (2 * right < last)))
     nth = np.where((nth < 0) | (nth > last), inside, nth).astype(np.int64)

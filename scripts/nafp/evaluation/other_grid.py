@@ -44,26 +44,27 @@ def search_on_grid(
     clips: np.ndarray,
     starts: np.ndarray,
     lengths: Sequence[int],
-    asked: np.ndarray,
+    truth: np.ndarray,
     protocol: str = "clip",
     rates: Sequence[float] = (1.0,),
 ) -> list[Result]:
     """Search the sequences that begin at segments ``starts`` (q,) of the query clips: one `Result` a length, on our rows.
 
-    ``songs``, ``clips``: samples of each song of the database and of each query clip; ``asked``: (q,) the song that each
-    sequence is from; ``lengths``: in segments of ours. A sequence has the fingerprints that lie inside its seconds; if there is
-    none, it has no answer.
+    ``songs``, ``clips``: samples of each song of the database and of each query clip; ``truth``: (q,) the right row of
+    ours for each sequence; ``lengths``: in segments of ours. A sequence has the fingerprints that lie inside its seconds; if
+    there is none, it has no answer.
     """
     import numpy as np
 
     from nafp.audio.segments import count_segments
-    from nafp.evaluation.answered import rows_at
+    from nafp.evaluation.answered import rows_at, songs_at
     from nafp.evaluation.hits import rows_of
     from nafp.search.sequences import KEPT, Result, search_sequences
 
     of_songs, of_clips = (np.array(list(map(grid.count, samples))) for samples in (songs, clips))
     song_of_row, first = np.repeat(np.arange(len(songs)), of_songs), np.cumsum(of_songs) - of_songs
-    ours = count_segments(clips)
+    ours, segments = count_segments(clips), count_segments(songs)
+    asked = songs_at(truth, segments)
     clip = np.searchsorted(np.cumsum(ours), starts, "right")
     start_s = (starts - (np.cumsum(ours) - ours)[clip]) * HOP / SAMPLE_RATE
     skipped = np.ceil(start_s / grid.hop_s - TOLERANCE).astype(np.int64)  # fingerprints of the clip that begin earlier
@@ -73,9 +74,9 @@ def search_on_grid(
     counts = np.clip(counts, 0, (of_clips[clip] - skipped)[:, None])  # (q, lengths)
     kept = min(KEPT * ceil(max(0.5 / grid.hop_s, 1)), MOST_KEPT)
 
-    def on_our_rows(places: np.ndarray, lead: np.ndarray) -> np.ndarray:
+    def on_our_rows(places: np.ndarray, lead: np.ndarray, right: np.ndarray) -> np.ndarray:
         song = np.where(places >= 0, song_of_row[places], -1)
-        return rows_at(song, (places - first[song]) * grid.hop_s - lead, count_segments(songs))
+        return rows_at(song, (places - first[song]) * grid.hop_s - lead, segments, right)
 
     def nothing(length: int) -> Result:
         shape = len(starts), KEPT
@@ -93,9 +94,9 @@ def search_on_grid(
         how["songs"] = song_of_row if PROTOCOLS[protocol].within_song else None
         results = dict(zip(wanted, search_sequences(index, database, query, begin, wanted, **how), strict=True))
         for i, one in ((i, results[count]) for i, count in enumerate(group.tolist()) if count):
-            best = first_of_each_row(on_our_rows(one.place, lead_s[which, None]), one.score, KEPT)
+            best = first_of_each_row(on_our_rows(one.place, lead_s[which, None], truth[which, None]), one.score, KEPT)
             found[i].place[which], found[i].score[which] = best
-            found[i].other_place[which] = on_our_rows(one.other_place, lead_s[which])
+            found[i].other_place[which] = on_our_rows(one.other_place, lead_s[which], truth[which])
             found[i].other_score[which] = one.other_score
             ms = found[i].ms + one.ms * len(which) / len(starts)
             found[i] = replace(found[i], ms=ms, ms_per_segment=one.ms_per_segment)

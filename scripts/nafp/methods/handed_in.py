@@ -146,15 +146,14 @@ def read_answers(file: str, songs: list[str]) -> pd.DataFrame:
     query = [SET, "query", "start_s", "length_s"]
     refuse(table.duplicated([*query, "rank"]), "rank {rank:g} of {query!r} at {start_s:g} s is there twice")
     table = table.sort_values([*query, "rank"], kind="stable")
-    rises = table["score"].gt(table.groupby(query)["score"].shift())
-    refuse(
-        rises,
-        "the score of rank {rank:g}, {score:g}, is higher than that of the rank before; the best answer comes first",
-    )
     with np.errstate(over="ignore"):
         kept = table["score"].astype(np.float32)
+    before = table.assign(kept=kept).groupby(query)[["score", "kept"]].shift()
+    refuse(
+        table["score"].gt(before["score"]),
+        "the score of rank {rank:g}, {score:g}, is higher than that of the rank before; the best answer comes first",
+    )
     refuse(~np.isfinite(kept), "score {score:.12g} does not fit into 32 bits; scale the scores")
-    before = table[[*query, "score"]].assign(kept=kept).groupby(query).shift()
     refuse(
         table["score"].lt(before["score"]) & kept.eq(before["kept"]),
         "score {score:.12g} of rank {rank:g} equals that of the rank before in 32 bits, which would be a tie; scale the scores",

@@ -39,7 +39,7 @@ def obtain(name: str, options: Mapping, folder: Path) -> Path:
         archive = folder / f"{name}.zip"
         fetch_from_zenodo(options["record"], options["md5"], archive, options.get("api", API))
     place = folder / name / (options.get("md5") or hash_of(archive, "md5"))
-    for other in folder.glob(f"{name}/*"):  # unpacked from another archive of this name
+    for other in (folder / name).glob("*"):  # unpacked from another archive of this name
         if other.stem != place.name:
             shutil.rmtree(other) if other.is_dir() else other.unlink()
     unpack(archive, place, Journal(place.with_suffix(".tsv")), limit=LIMIT)

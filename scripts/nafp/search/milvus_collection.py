@@ -3,7 +3,6 @@
 A server's token is read from the environment variable MILVUS_TOKEN, and is neither printed nor stored.
 """
 
-import fcntl
 import hashlib
 import json
 import logging
@@ -17,6 +16,7 @@ from typing import IO
 import numpy as np
 
 from nafp.errors import UserError
+from nafp.files import lock
 from nafp.search.types.milvus import Milvus
 from nafp.search.vectors import NO_ROW, Database
 
@@ -127,15 +127,9 @@ def wait_for_index(client, name: str, uri: str) -> None:
 
 
 @cache
-def take_turn(path: Path) -> IO:
+def take_turn(folder: Path) -> IO:
     """Wait until no other process has a collection of Milvus Lite open, which one at a time can; kept until this one ends."""
-    file = open(path, "rb+")  # noqa: SIM115
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        print(f"{path.parent}: another process searches it, which one at a time can; waiting", flush=True)
-        fcntl.flock(file, fcntl.LOCK_EX)
-    return file
+    return lock(folder / "milvus.lock", "another process searches it, which one at a time can; waiting", wait=True)
 
 
 class Collection:
@@ -152,7 +146,7 @@ class Collection:
         self.uri, self.name = options.uri or str(folder / "milvus.db"), facts["collection"]
         self.rows, self.dim, self.parameters = facts["rows"], facts["dim"], dict(options.search)
         if options.uri is None:
-            take_turn(path)
+            take_turn(folder)
         self.client = connect(self.uri)
         with milvus_errors(self.uri):
             found = self.client.has_collection(self.name)

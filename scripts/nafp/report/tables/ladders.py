@@ -9,9 +9,9 @@ import pandas as pd
 
 from nafp.evaluation.song_hits import read_hits
 from nafp.grid import AXES, CellKey
-from nafp.report.tables.cells import OF_QUERIES, differs, label, pool_seeds, with_intervals
+from nafp.report.tables.cells import OF_QUERIES, differs, pool_seeds, with_intervals
 from nafp.report.tables.layout import MINUS
-from nafp.report.tables.study import Study, planned_configurations
+from nafp.report.tables.study import Study, name_of, planned_configurations
 
 HALF = 50  # percent
 RESAMPLES = 2000
@@ -67,8 +67,8 @@ def configurations_of(cells: pd.DataFrame, study: Study) -> pd.DataFrame:
     planned = planned_configurations(cells, study)
     fields = planned.drop(columns=["planned", "planned_runs"])
     names = [name for name in dict.fromkeys([*study.varied, *fields]) if name in fields and differs(fields, name)]
-    names = [name for name in names if name not in OF_QUERIES]
-    return planned.assign(configuration=[_name(row, names) for row in planned.to_dict("records")])
+    names = [name for name in names if name not in (*OF_QUERIES, *AXES)]
+    return planned.assign(configuration=[name_of(row, names) for row in planned.to_dict("records")])
 
 
 def _every_cell(cells: pd.DataFrame, study: Study) -> pd.DataFrame:
@@ -79,11 +79,6 @@ def _every_cell(cells: pd.DataFrame, study: Study) -> pd.DataFrame:
     lengths = pd.DataFrame({"query_s": sorted(cells["seconds"].unique())})
     every = planned.merge(lengths, how="cross").merge(pooled, how="left", sort=False)
     return every.assign(match=study.matches[0], queries=every["queries"] / every["seeds"])
-
-
-def _name(row: Mapping[str, Any], names: Sequence[str]) -> str:
-    methods = [row[axis] for axis in AXES if pd.notna(row.get(axis))] or ["nafp"]
-    return ", ".join(part for part in (*methods, label(row, [name for name in names if name not in AXES])) if part)
 
 
 # ---------------------------------------------------------------- limits

@@ -165,11 +165,16 @@ def planned_configurations(cells: pd.DataFrame, study: Study) -> pd.DataFrame:
     return grouped.agg(planned=("run", "nunique"), planned_runs=("run", tuple)).reset_index()
 
 
-def _described(row: Mapping[str, Any], names: Sequence[str], study: Study) -> dict[str, Any]:
+def name_of(row: Mapping[str, Any], names: Sequence[str]) -> str:
+    """A configuration's method, nafp for a trained run, and the fields of these names."""
     methods = [row[axis] for axis in AXES if pd.notna(row.get(axis))] or ["nafp"]
+    return ", ".join(part for part in (*methods, label(row, names)) if part)
+
+
+def _described(row: Mapping[str, Any], names: Sequence[str], study: Study) -> dict[str, Any]:
     return {
         "source": OURS,
-        "method": ", ".join(part for part in (*methods, label(row, names)) if part),
+        "method": name_of(row, names),
         "N": row.get("bsz"),
         "d": row.get("dim"),
         "index": row["index"],
