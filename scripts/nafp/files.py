@@ -75,10 +75,10 @@ def read_json(path: Path | str, *keys: str) -> dict:
     return found
 
 
-def lock(path: Path, problem: str, wait: bool = False) -> IO:
+def lock(path: Path, problem: str) -> IO:
     """Lock a file, until the returned file is closed or the process ends, however it ends.
 
-    UserError, with ``problem``, if another process holds it; ``wait``: that is said, and waited for.
+    UserError, with ``problem``, if another process holds it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     file = open(path, "a+", encoding="ascii", errors="replace")  # noqa: SIM115
@@ -87,16 +87,29 @@ def lock(path: Path, problem: str, wait: bool = False) -> IO:
     except BlockingIOError:
         file.seek(0)
         holder = file.read().strip()
-        said = f"{path.parent}: {problem}" + (f" ({holder} has it)" if holder else "")
-        if not wait:
-            file.close()
-            raise UserError(said) from None
-        print(said, flush=True)
-        fcntl.flock(file, fcntl.LOCK_EX)
-    except OSError as error:  # a file system without locks
-        print(f"{path}: cannot be locked ({error.strerror}); let no two processes use it at once", flush=True)
+        file.close()
+        raise UserError(f"{path.parent}: {problem}" + (f" ({holder} has it)" if holder else "")) from None
+    except OSError as error:
+        _say_unlocked(path, error)
         return file
     file.truncate(0)
     file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
     file.flush()
     return file
+
+
+def lock_folder(folder: Path, problem: str) -> None:
+    """Lock a folder, in which nothing is written, until the process ends; where another has it, say ``problem`` and wait."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        print(f"{folder}: {problem}", flush=True)
+        fcntl.flock(handle, fcntl.LOCK_EX)
+    except OSError as error:
+        _say_unlocked(folder, error)
+
+
+def _say_unlocked(path: Path, error: OSError) -> None:
+    """What a file system without locks costs."""
+    print(f"{path}: cannot be locked ({error.strerror}); let no two processes use it at once", flush=True)

@@ -11,12 +11,11 @@ import time
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 
 from nafp.errors import UserError
-from nafp.files import lock
+from nafp.files import lock_folder
 from nafp.search.types.milvus import Milvus
 from nafp.search.vectors import NO_ROW, Database
 
@@ -127,9 +126,9 @@ def wait_for_index(client, name: str, uri: str) -> None:
 
 
 @cache
-def take_turn(folder: Path) -> IO:
+def take_turn(folder: Path) -> None:
     """Wait until no other process has a collection of Milvus Lite open, which one at a time can; kept until this one ends."""
-    return lock(folder / "milvus.lock", "another process searches it, which one at a time can; waiting", wait=True)
+    lock_folder(folder, "another process searches it, which one at a time can; waiting")
 
 
 class Collection:
