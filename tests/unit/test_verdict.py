@@ -99,6 +99,17 @@ def test_studies_with_little_to_say(grid):
     assert untested.endswith("Nothing was tested: the baseline has not run.") and " finds most: " in untested
 
 
+def test_other_hits_than_exact_ones_are_named(grid):
+    paths = [*grid[0], *grid[1]]
+    said = {
+        kinds: verdict(tabulated(paths, Study("sizes", ["bsz"], "?", kinds))[1])
+        for kinds in (("song", "exact"), ("exact", "song"))
+    }
+    songs, exact = said.values()
+    assert songs.startswith("By song hits, N = ") and exact.startswith("N = ")
+    assert not exact.endswith(songs.removeprefix("By song hits, "))  # the numbers are those of the kind
+
+
 def at_another_speed(folder, skill: float) -> Path:
     """A cell of the first of FIELDS whose queries start elsewhere in the songs, as those of a set with a rate do."""
     path = write_cell(folder / "stretched", {}, skill=skill, query_set="stretched", query_chain=[])

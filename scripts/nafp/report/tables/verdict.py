@@ -14,7 +14,7 @@ FIELDS = {"N": "N = ", "d": "d = ", "index": ""}  # columns that tell configurat
 
 
 def verdict(table: pd.DataFrame) -> str:
-    """The verdict of a table of `study.study_table`, on its first kind of match; empty if nothing has run.
+    """The verdict of a table of `study.study_table`, on its first kind of match, named if not exact; empty if nothing has run.
 
     The configuration that finds most of the shortest queries is held against the baseline, and the same two at the longest.
     Being the best of k is corrected for: p is multiplied by k (Bonferroni), and the intervals are simultaneous. Those that were
@@ -23,7 +23,13 @@ def verdict(table: pd.DataFrame) -> str:
     ours = table[table["source"].eq(OURS) & table["state"].ne(NOT_RUN)]
     if ours.empty:
         return ""
-    first = ours[ours["match"].eq(ours["match"].iloc[0])]
+    match = ours["match"].iloc[0]
+    return f"By {match} hits, " * (match != "exact") + _of_match(ours, match)
+
+
+def _of_match(ours: pd.DataFrame, match: str) -> str:
+    """What one kind of match says."""
+    first = ours[ours["match"].eq(match)]
     short, long = (first[first["query_s"].eq(first["query_s"].agg(end))] for end in ("min", "max"))
     names = dict(zip(short["row"], _names(short), strict=True))
     baseline, tested = short[short["baseline"]], short[short["p"].notna()]
@@ -32,7 +38,7 @@ def verdict(table: pd.DataFrame) -> str:
     if len(short) == 1:
         return f"{names[best['row']]} finds {_rate(best)}."
     if baseline.empty or tested.empty:
-        return f"{names[best['row']]} finds most: {_rate(best)}. Nothing was tested: {_why_untested(ours)}."
+        return f"{names[best['row']]} finds most: {_rate(best)}. Nothing was tested: {_why_untested(ours, match)}."
     theirs, count, opening = names[baseline["row"].iloc[0]], len(tested), ""
     others = [names[row] for row in short["row"] if row not in judged["row"].tolist()]
     if best["baseline"]:
@@ -48,9 +54,8 @@ def verdict(table: pd.DataFrame) -> str:
     return said + f" Asked other queries, so not tested: {', '.join(others)}." * bool(others)
 
 
-def _why_untested(ours: pd.DataFrame) -> str:
-    """Why the first kind of match has no test against the baseline."""
-    match = ours["match"].iloc[0]
+def _why_untested(ours: pd.DataFrame, match: str) -> str:
+    """Why a kind of match has no test against the baseline."""
     if not ours["baseline"].any():
         return "the baseline has not run"
     if not METRICS[match].tested:
