@@ -132,7 +132,7 @@ def test_a_run_that_another_process_trains_is_left_alone(make_job, tmp_path, cha
     assert len(pd.read_csv(job["outputs"]["history"])) == 3
 
 
-def test_a_finished_run_is_extended_as_if_it_had_been_longer(make_job, tmp_path):
+def test_a_finished_run_is_extended_as_if_it_had_been_longer(make_job):
     schedule = {"name": "cos", "final_lr": 1e-5, "epochs": 2}
     long = make_job("long", epochs=4, schedule=schedule)
     short = make_job("short", epochs=2, schedule=schedule)

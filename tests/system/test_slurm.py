@@ -128,7 +128,7 @@ def test_a_study_through_slurm_and_its_troubles(finished, cluster, tmp_path):
 # ---------------------------------------------------------------- many jobs, simulated
 
 
-def test_a_rehearsal_with_few_places_loses_nothing(tmp_path):
+def test_a_rehearsal_with_few_places_loses_nothing():
     """More jobs are ready than may wait or run, and some fail: all is made, in groups that request what they use at a time."""
     folder = Path(tempfile.mkdtemp(prefix="few"))  # the path of a socket must be short
     command = [sys.executable, "benchmarks/rehearse_cluster.py", "--keep", str(folder / "kept"), "--hangs-after", "120"]

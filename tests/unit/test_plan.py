@@ -1,6 +1,7 @@
 """What scripts/plan.py says before anything runs."""
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -30,7 +31,7 @@ from nafp.plan.rates import (
     write_speeds,
 )
 from nafp.plan.songs import Songs, count_songs
-from nafp.plan.stages import as_table, plan
+from nafp.plan.stages import RULES, as_table, plan
 from nafp.plan.work import Work, target_cells
 from nafp.search import sequences
 from nafp.search.types import index_type_of
@@ -373,3 +374,8 @@ def test_the_command(tmp_path):
     assert done.stdout.splitlines()[-1].split()[0] == "total"
     wrong = subprocess.run([*command, "--songs", "dummy=12"], cwd=tmp_path, capture_output=True, text=True)
     assert wrong.stderr == "error: --songs dummy=12: say SPLIT=SONGSxSECONDS, like dummy=10000x30\n"
+
+
+def test_every_rule_of_the_scoreboard_is_of_its_stage():
+    rules = "".join((ROOT / f"rules/{name}.smk").read_text() for name in ("figures", "scoreboard"))
+    assert set(re.findall(r"^rule (\w+):", rules, flags=re.MULTILINE)) <= set(RULES["scoreboard"])

@@ -169,7 +169,7 @@ def test_results_in_a_fresh_clone_are_up_to_date(finished, tmp_path):
     assert stages(planned(clone)) == changed
 
 
-def test_files_of_ones_own_folder_are_looked_at_when_asked(finished, tmp_path):
+def test_files_of_ones_own_folder_are_looked_at_when_asked(tmp_path):
     folder = copy_project(tmp_path)
     root = data_set(folder / "music", seconds=8)
     config = tiny(folder, dataset={"name": "mine", "root": "music"})

@@ -15,6 +15,7 @@ from nafp.model.encoders import ENCODERS, options_of_all
 from nafp.options import options_schema
 from nafp.search.rates import RATES
 from nafp.search.types import INDEX_TYPES
+from nafp.training import former_names
 from nafp.yaml_text import parse_yaml
 
 # Place in the schema -> options by name, as a registry of the library states them (JSON Schemas). What has an entry here
@@ -48,11 +49,8 @@ RENAMED: dict[str, Mapping[str, str]] = {
         "ef_search": "efSearch",
         "factor": "k_factor",
     },
-    **dict.fromkeys(("train", "recipes.*.train"), {"start": "init_from", "micro_batch": "micro_batch_size"}),
-    **dict.fromkeys(
-        ("train.data", "recipes.*.train.data"),
-        {"past_s": "context_s", "neighbours": "shuffle_run_length", "rest": "drop_last"},
-    ),
+    **dict.fromkeys(("train", "recipes.*.train"), former_names.FIELDS),
+    **dict.fromkeys(("train.data", "recipes.*.train.data"), former_names.DATA),
 }
 
 

@@ -22,7 +22,8 @@ RULES = {  # stage -> its rules
     ),
     "scoreboard": (
         *("make_table", "find_limits", "plot", "plot_scale", "plot_beyond", "plot_misses", "plot_similarity"),
-        *("measure_scale", "extrapolate", "tabulate_beyond", "listen", "build_page", "scoreboard"),
+        *("plot_learning", "plot_heat_map", "measure_scale", "extrapolate", "tabulate_beyond", "listen", "hear_misses"),
+        *("build_page", "scoreboard"),
     ),
 }
 STATE_COPIES = 8  # weights kept of a run: best, last, and two states with Adam's two moments
