@@ -16,18 +16,19 @@ from nafp.audio.splits import Split
 from nafp.audio.wav import check_wav
 from nafp.datasets.layout import SPLITS
 from nafp.datasets.manifest import make_manifest
-from nafp.datasets.verification import find_problems
+from nafp.datasets.verification import bad_files, broken_pairs
 from nafp.errors import UserError
 
 
 def problems_of(root):
-    return find_problems(make_manifest(root), root)
+    manifest = make_manifest(root)
+    return bad_files(manifest, root) + broken_pairs(manifest, root)
 
 
 def test_a_good_data_set_has_no_problems(tmp_path):
     root = data_set(tmp_path)
     manifest = make_manifest(root)
-    assert find_problems(manifest, root) == []
+    assert problems_of(root) == []
     assert set(manifest["split"]) == set(SPLITS)
     assert (manifest["seconds"] == 3).all()
 

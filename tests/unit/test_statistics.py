@@ -16,7 +16,6 @@ from nafp.evaluation.statistics import (
     clustered_interval,
     difference_interval,
     holm,
-    mcnemar,
     paired_test,
     sign_flip_p,
     wilson_interval,
@@ -152,6 +151,11 @@ def test_many_songs_as_by_sampling():
     signs = np.random.default_rng(2).choice([-1, 1], (20_000, 300))
     sampled = np.mean(np.abs(signs @ differences) >= abs(differences.sum()))
     assert sign_flip_p(differences) == pytest.approx(sampled, abs=4 * np.sqrt(0.25 / 20_000))
+
+
+def mcnemar(a: np.ndarray, b: np.ndarray) -> float:
+    """Two-sided p of McNemar's exact test of two systems' hits (n,) on the same queries, as if those were independent."""
+    return sign_flip_p(np.asarray(a, int) - np.asarray(b, int))
 
 
 def test_ten_queries_of_five_songs_are_five_observations():

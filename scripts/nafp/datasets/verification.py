@@ -23,11 +23,6 @@ OTHER_COPY = (
 LATE_MS = 50  # delay of the direct sound of an impulse response; a tenth of the hop between segments
 
 
-def find_problems(manifest: pd.DataFrame, root: Path, splits: Sequence[str] = MUSIC) -> list[str]:
-    """Problems of a data set, one sentence each: bad files, empty music splits, queries without a song."""
-    return bad_files(manifest, root) + broken_pairs(manifest, root, splits)
-
-
 def bad_files(manifest: pd.DataFrame, root: Path) -> list[str]:
     """One sentence a file that cannot be used."""
     return [f"{root / row.path}: {row.problem}" for row in manifest[manifest["problem"] != ""].itertuples()]

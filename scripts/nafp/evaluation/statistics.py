@@ -166,11 +166,6 @@ def _coins(count: int) -> np.ndarray:
     return np.array([comb(count, heads) / 2**count for heads in range(count + 1)])
 
 
-def mcnemar(a: np.ndarray, b: np.ndarray) -> float:
-    """Two-sided p of McNemar's exact test of two systems' hits (n,) on the same queries, if those are independent."""
-    return sign_flip_p(np.asarray(a, int) - np.asarray(b, int))
-
-
 def holm(p: Sequence[float] | pd.Series) -> pd.Series:
     """p values corrected for their number by Holm's method; NaN stays NaN and does not count."""
     p = pd.Series(p)

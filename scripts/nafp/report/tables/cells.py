@@ -214,9 +214,9 @@ def label(row: Mapping[str, Any], fields: Iterable[str]) -> str:
     return ", ".join(f"{symbols.get(name, f'{name} ')}{value}{' dB' * (name == 'snr_db')}" for name, value in parts)
 
 
-def run_labels(cells: pd.DataFrame, varied: Sequence[str] = ()) -> dict[str, str]:
+def run_labels(cells: pd.DataFrame) -> dict[str, str]:
     """Run -> its short name among the runs of these cells; the whole one where nothing tells them apart."""
-    fields = [name for name in shown_fields(cells, varied) if name not in ("index", *OF_QUERIES)]
+    fields = [name for name in shown_fields(cells) if name not in ("index", *OF_QUERIES)]
     fields += ["seed"] if "seed" in cells.columns and cells["seed"].nunique() > 1 and "seed" not in fields else []
     runs = cells.drop_duplicates("run").to_dict("records")
     return {row["run"]: label(row, fields) or row["run"] for row in runs}
