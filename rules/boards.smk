@@ -184,7 +184,7 @@ def listening_splits():
 def listening_run(run):
     """What is needed to compute a run's fingerprints and to search them."""
     fields = grid.parse_run(run)
-    sections = overlay.of_recipe(config, fields["recipe"])
+    sections = sections_of(fields["recipe"])
     vectors = vectors_of(run)
     return {
         "weights": weights_of(run),
@@ -205,7 +205,7 @@ def sound_demo(runs, splits, query_sets):
         "packed": {split: packed(split) for split in splits},
         **config["scoreboard"]["listen"],
         "chain": config["chains"][config["run"]["aug"]],
-        "features": config["features"],
+        "features": sections_of(config["run"]["recipe"])["features"],
         "seed": config["search"]["seed"],
         "query_sets": query_sets,
     }

@@ -24,6 +24,8 @@ rule ship:
         code=code("ship"),
         name=DATASET,
         data=about_training_data(),
+        composed=DATA["source"] == "demo",
+        epoch=EPOCH,
     message:
         "packing {DEFAULT_RUN} for others"
     script:

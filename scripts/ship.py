@@ -1,6 +1,5 @@
 """Write a trained run as one small file, and its model card."""
 
-import json
 from pathlib import Path
 
 import pandas as pd
@@ -15,11 +14,13 @@ with tee_to_log(snakemake.log[0]):
     size = write_shipped(inputs.weights, read_json(inputs.limits), weights)
     print(f"{weights}: {size / 1e6:.1f} MB")
     history = pd.read_csv(inputs.history)
-    job = json.loads(Path(inputs.provenance).read_text(encoding="utf-8"))["jobs"][-1]
     anchors = (history["anchors_per_s"] * history["seconds"]).mean()
     facts = {
         "data": params.data,
-        "job": job,
+        "composed": params.composed,
+        "epoch": params.epoch,
+        "epochs": len(history),
+        "jobs": read_json(inputs.provenance, "jobs")["jobs"],
         "segments": f"{anchors:,.0f}",
         "hours": f"{history['seconds'].sum() / 3600:.1f}",
     }

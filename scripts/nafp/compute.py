@@ -18,7 +18,6 @@ from torch import Tensor
 from nafp.errors import UserError
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-KERNELS = ("auto", "eager")
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # parameters of mallopt, by malloc.h
 CLAIMS: list[IO] = []  # open files whose locks are this process's GPUs
 GIVEN = "NAFP_GPUS"  # environment variable: the GPUs that a job of several processes has claimed for them

@@ -357,6 +357,7 @@ def test_bounds_and_what_is_said(tmp_path):
     assert bound(0.5, 0.0, 1, 0.01) == 1
     none, said = learned(tmp_path / "no.json", 100, 0.01, Limits())
     assert (none, said.startswith("limits: the general ones")) == (Limits(), True)
+    assert f"snakemake --cores all {tmp_path / 'no.json'}  makes it" in said
     facts = {"unknown": {"clean": {"mean": 0.9, "sd": 0.1, "songs": 3}}, "windows": 5, "fingerprints": 10}
     (tmp_path / "few.json").write_text(json.dumps(facts))
     limits, said = learned(tmp_path / "few.json", 100, 0.01, Limits())

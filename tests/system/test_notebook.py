@@ -26,7 +26,8 @@ def test_the_notebook_finds_the_song(cells, tmp_path, monkeypatch):
     best = names["found"].iloc[0]
     assert (best["song"], best["offset_s"]) == ("second", 12)
     assert len(names["figure"].axes) == 3
-    assert names["library"]["first"].shape == (59, 64)
+    assert names["library"]["first"].shape == (59, 128)
+    assert not any(tmp_path.iterdir())
 
 
 def test_the_notebook_is_stored_without_outputs(cells):

@@ -4,6 +4,7 @@ import base64
 import json
 import re
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -13,10 +14,12 @@ import pytest
 from boards import FIELDS, LENGTHS, PUBLISHED, ROWS_A_SONG, tabulated, write_cell, write_grid
 from recount import check_table, recounted
 
+from nafp.audio.pools import AudioPool
 from nafp.audio.segments import SEGMENT
 from nafp.audio.splits import Split
 from nafp.evaluation.cell import table_beside
 from nafp.grid import run_name
+from nafp.model.features import LogMel
 from nafp.report.figures import curves, misses, pareto, similarity, trends
 from nafp.report.figures.plots import draw
 from nafp.report.figures.style import short_names
@@ -25,6 +28,7 @@ from nafp.report.page import listening, media, provenance
 from nafp.report.page import page as page_module
 from nafp.report.page.headline import headline
 from nafp.report.page.page import ORIGINS, Page, Section, Top
+from nafp.report.page.sound_demo import Demo, write_demo
 from nafp.report.tables.cells import load_cells
 from nafp.report.tables.published import load_published
 from nafp.report.tables.study import Study
@@ -302,7 +306,7 @@ def test_names_from_data_are_escaped_everywhere(made):
         {"step": name, "settings": {name: name}, "sound": "", "image": "data:image/webp;base64,"} for name in HOSTILE
     ]
     queries = [{"song": name, "at_s": 0, "original": "m", "heard": heard} for name in HOSTILE]
-    shown = {"media": stored, "queries": queries, "steps": steps, "names": {}}
+    shown = {"media": stored, "queries": queries, "steps": steps, "names": {}, "f_min": 300, "f_max": 4000}
     origin = {name: {name: [name]} for name in HOSTILE}
     reader = Reader(Page(HOSTILE[0], top, sections, [], shown, origin, HOSTILE[0]).html())
     assert reader.tags.count("script") == 1  # the page's own
@@ -435,3 +439,50 @@ def test_places_are_named_by_song_and_second():
     assert songs.place(2) == {"song": "d", "at_s": 1.0}
     assert songs.place(4) == {"song": "t", "at_s": 0.5}
     np.testing.assert_allclose(songs.cut(4) * 32768, np.arange(SEGMENT // 2, 3 * SEGMENT // 2))
+
+
+@pytest.fixture
+def song() -> tuple[Split, dict[str, AudioPool]]:
+    """A training song of noise, and other noise to mix with it."""
+    rng = np.random.default_rng(0)
+    song, noise = (rng.normal(0, 3000, 8 * SEGMENT).astype(np.int16) for _ in range(2))
+    return Split.of_clips([song], ["x/song.wav"]), {"bg": AudioPool(Split.of_clips([noise], ["x/noise.wav"]))}
+
+
+def panels_of(song: tuple[Split, dict[str, AudioPool]], steps: list, monkeypatch) -> tuple[list[str], np.ndarray]:
+    """Names of the panels of a chain, and the samples (n, SEGMENT) that are heard in them."""
+    train, pools = song
+    heard = []
+    monkeypatch.setattr(listening, "sound", heard.append)
+    shown = listening.chain_steps(train, steps, pools, LogMel(n_mels=64), 0)
+    return [one["step"] for one in shown], np.stack(heard)
+
+
+def test_every_step_that_is_shown_acts(song, monkeypatch):
+    """Whatever its probability; they are in the order in which a chain applies them."""
+    steps = [{"low_pass": {"p": 0.0}}, {"time_offset": {"max_s": 0.2}}, {"speed": {"p": 0.0}}, {"splice": {"p": 0.0}}]
+    steps += [{"background": {"snr_db": [0, 0], "p": 0.0}}]
+    names, heard = panels_of(song, steps, monkeypatch)
+    assert names == ["original", "time_offset", "speed", "low_pass", "background", "splice"]
+    assert all(np.abs(after - before).max() > 1e-3 for before, after in pairwise(heard))
+
+
+def test_a_splice_is_heard_from_its_place_on(song, monkeypatch):
+    names, heard = panels_of(song, [{"splice": {"at_s": [0.25, 0.25]}}, {"background": {}}], monkeypatch)
+    assert names == ["original", "background", "splice"]
+    apart = np.abs(heard[2] - heard[1])
+    assert apart[:2000].max() == 0 and apart[2000:].max() > 1e-3
+
+
+def test_steps_are_shown_with_the_band_of_their_images(song, tmp_path, made):
+    train, _ = song
+    files = {split: tmp_path / f"{split}.npy" for split in ("train", "test_db", "dummy")}
+    for file in files.values():
+        np.save(file, train.audio)
+        train.clips.to_csv(file.with_suffix(".csv"), index=False)
+    features = {"n_mels": 64, "f_min": 160, "f_max": 3500}
+    packed = {split: str(file) for split, file in files.items()}
+    demo = Demo({}, packed, 1, [0], [{"time_offset": {}}], features, seed=0)
+    write_demo(demo, tmp_path / "listening.json", threads=1)
+    shown = json.loads((tmp_path / "listening.json").read_text())
+    assert "(160 to 3,500\u00a0Hz)" in Reader(Page("T", Top(), [made()[1]], listening=shown).html()).text

@@ -223,6 +223,7 @@ def test_trainings_that_have_finished_are_measurements(tmp_path):
         "triplets": ({"positives": 3}, {}),
         "card": ({"precision": "bfloat16"}, {"device": "NVIDIA H100"}),
         "rounded": ({}, {"device": "NVIDIA H100"}),
+        "fell back": ({"precision": "bfloat16"}, {"precision": "float32"}),
     }
     for name, (of_settings, of_job) in changes.items():
         run = tmp_path / "demo/runs" / name
@@ -238,6 +239,7 @@ def test_trainings_that_have_finished_are_measurements(tmp_path):
         "triplets": (800, "cpu", 2, "float32"),
         "card": (400, "gpu", 1, "bfloat16"),
         "rounded": (400, "gpu", 1, "tf32"),
+        "fell back": (400, "cpu", 2, "float32"),
     }
     assert found["slow"].flops == Separable(16).flops(image_shape({}))
 

@@ -1,9 +1,13 @@
 """Models that come with the library: how a run becomes one file, what the file says, and that the one that ships works."""
 
 import json
+import re
+from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import yaml
@@ -11,9 +15,11 @@ from boards import write_cell
 from safetensors.torch import load_file, save
 
 import nafp
+from nafp.config.overlay import with_changes
 from nafp.demo.corpus import _song as composed
 from nafp.errors import UserError
 from nafp.identify.calibration import learned
+from nafp.identify.job import limits_of
 from nafp.identify.windows import Limits
 from nafp.model.model import build_model
 from nafp.model.weights import load_initial, settings_of
@@ -22,7 +28,9 @@ from nafp.pretrained.obtain import import_pretrained
 from nafp.pretrained.ship import write_shipped
 from nafp.report.card import write_card
 from nafp.shipped import DEFAULT, limits_in, shipped, weights_file
+from nafp.training.checks import check_init_from
 
+ROOT = Path(__file__).parents[2]
 SETTINGS = {
     **{"features": {"n_mels": 64}, "model": {"variant": "release", "width": 4}, "dim": 16, "seed": 0, "bsz": 16},
     **{"chain": [{"background": {}}], "loss": "ntxent", "loss_options": {"tau": 0.05}, "optimizer": {"name": "adam"}},
@@ -81,6 +89,19 @@ def test_limits_are_those_that_the_weights_carry(packed, tmp_path):
     assert learned(tmp_path / "run.safetensors", 4000, 0.01, Limits())[0] == Limits()
 
 
+def test_limits_that_weights_carry_go_before_those_beside_them(packed, tmp_path):
+    """A file beside them may be of other weights that were there before."""
+    library = SimpleNamespace(songs=pd.DataFrame({"rows": [4000]}))
+    task = SimpleNamespace(false_positives=0.01, limits=Limits())
+    other = {kind: one | {"mean": 0.8} for kind, one in LIMITS["unknown"].items()}
+    for weights in (packed, tmp_path / "run.safetensors"):
+        weights.with_suffix(".limits.json").write_text(json.dumps(LIMITS | {"unknown": other}))
+    assert limits_of(task, packed, library)[0].min_score < 0.5
+    assert limits_of(task, tmp_path / "run.safetensors", library)[0].min_score > 0.8
+    (tmp_path / "run.limits.json").unlink()
+    assert limits_of(task, tmp_path / "run.safetensors", library)[0] == Limits()
+
+
 def test_a_file_of_weights_becomes_a_run(packed, tmp_path):
     files = {
         "last": "epoch=last.safetensors",
@@ -101,28 +122,56 @@ def test_a_file_of_weights_becomes_a_run(packed, tmp_path):
         check_source("x", {"weights": "nowhere"})
 
 
+JOB = {"processor": "P", "threads": 1, "device": "CPU", "commit": "abc", "changed": False, "date": "2026-11-27"}
+FACTS = {
+    **{"data": "Songs.", "composed": True, "epoch": "last", "epochs": 2, "segments": "1,000", "hours": "0.5"},
+    "jobs": [JOB],
+}
+
+
+def card_of(weights: Path, cells: Sequence[Path] = (), name: str = "small", **facts) -> str:
+    """The card of a file of weights, by FACTS and others in their place."""
+    path = weights.with_suffix(".md")
+    write_card(weights, name, FACTS | facts, cells, path)
+    return path.read_text()
+
+
 def test_a_card_states_what_was_measured(packed, tmp_path):
     cell = write_cell(tmp_path, {}, skill=0.5)
-    facts = {
-        "data": "Songs.",
-        "segments": "1,000",
-        "hours": "0.5",
-        "job": {
-            "processor": "P",
-            "threads": 1,
-            "device": "CPU",
-            "commit": "abc",
-            "changed": False,
-            "date": "2026-11-27",
-        },
-    }
-    write_card(packed, "small", facts, [cell], tmp_path / "small.md")
-    said = (tmp_path / "small.md").read_text()
+    said = card_of(packed, [cell])
     hits = json.loads(cell.read_text())["hits"]
     for column in ("top1_exact", "top1_near", "top1_song", "open_set"):
         for count in hits[column]:
             assert f"| {count / 5:.1f} [" in said
     assert "degraded 0.430 (20 songs)" in said and "Seed 0, N = 16" in said and "- background: {}" in said
+
+
+def test_a_card_says_what_holds_for_this_model(packed, tmp_path):
+    """Of music that a program composed, of weights that come with the library, and of anybody's."""
+    composed, ours = card_of(packed), card_of(packed, name=DEFAULT)
+    assert "Trained on composed music" in composed and "The licence is that of the pipeline." in composed
+    assert f'nafp.load("{packed}")' in composed and f"`pretrained: {{small: {{weights: {packed}}}}}`" in composed
+    assert f'nafp.load("{DEFAULT}")' in ours and f"`pretrained={DEFAULT}`.\n" in ours
+    others = card_of(packed, name=DEFAULT, composed=False)
+    assert (
+        "omposed music" not in others and "licence is that" not in others and "The licence is not stated yet" in others
+    )
+    assert f'nafp.load("{packed}")' in others
+
+
+def test_a_card_says_how_the_weights_came_about(packed, tmp_path):
+    said = card_of(packed)
+    assert "float32, 2 epochs of 1,000 segments" in said and "The weights are those after the last epoch." in said
+    assert "init_from" not in said
+    source = write_weights(tmp_path / "source.safetensors", SETTINGS | {"init_from": DEFAULT, "lr_bsz": 8})
+    write_shipped(source, LIMITS, tmp_path / "begun.safetensors")
+    jobs = [JOB | {"precision": "bfloat16"}, JOB | {"precision": "float32"}]
+    said = card_of(tmp_path / "begun.safetensors", epoch="best", epochs=1, jobs=jobs)
+    assert "bfloat16, then float32, 1 epoch, of the 2 of the schedule, of 1,000 segments" in said
+    assert (
+        "those of the epoch that validated best" in said and f"init_from: {DEFAULT}\n" in said and "lr_bsz: 8\n" in said
+    )
+    assert "those after epoch 7." in card_of(packed, epoch="7")
 
 
 def test_the_model_that_comes_with_the_library():
@@ -141,6 +190,32 @@ def test_the_model_that_comes_with_the_library():
         noisy = part + rng.normal(0, part.std() / 2, len(part))  # 6 dB
         best = nafp.find(library, model.fingerprint((noisy / 2).astype(np.int16))).iloc[0]
         assert (best["song"], best["offset_s"]) == (str(i), 2.0)
+
+
+def model_of_config(name: str) -> dict:
+    """Features, model and dim of the default config under one of ``config/``."""
+    base, over = (yaml.safe_load((ROOT / file).read_text()) for file in ("config.yaml", f"config/{name}.yaml"))
+    config = with_changes(base, over)
+    return {"features": config["features"], "model": config["model"], "dim": config["run"]["dim"]}
+
+
+def test_its_config_makes_it():
+    """A change of ``config/composed.yaml`` goes with new weights."""
+    stated = settings_of(shipped()[DEFAULT])
+    assert model_of_config("composed") == {name: stated[name] for name in ("features", "model", "dim")}
+
+
+def test_a_config_that_begins_with_it_is_of_the_same_model():
+    check_init_from(DEFAULT, model_of_config("corpus-cpu"))
+
+
+def test_its_card_states_its_settings():
+    path = shipped()[DEFAULT]
+    stated = settings_of(path)
+    (block,) = re.findall(r"```yaml\n(.*?)```", path.with_suffix(".md").read_text(encoding="utf-8"), re.DOTALL)
+    recipe = yaml.safe_load(block)
+    assert recipe.keys() >= {"features", "model", "chain", "loss", "schedule", "optimizer", "data"}
+    assert recipe == {name: stated[name] for name in recipe}
 
 
 def test_a_training_begins_with_it():

@@ -220,6 +220,12 @@ def test_training_learns(tmp_path, changes, monkeypatch):
     assert list((tmp_path / "board").iterdir())
 
 
+@pytest.mark.parametrize(("pays", "computed"), [(True, "bfloat16"), (False, "float32")])
+def test_a_job_states_the_precision_that_it_computes_in(monkeypatch, pays, computed):
+    monkeypatch.setattr("nafp.compute.bfloat16_pays", lambda device: pays)
+    assert trainer(chain=[], precision="bfloat16").jobs == [{"precision": computed}]
+
+
 def test_tensorboard_compares_runs_by_their_settings(tmp_path):
     """The tab HParams: settings and metrics of the run, said again by a training that goes on."""
     for epochs in (1, 2):

@@ -79,8 +79,8 @@ def learned(path: Path, fingerprints: int, false_positives: float, limits: Limit
         facts = read_json(path, "unknown", "windows", "fingerprints") if path.is_file() else None
     if facts is None:
         return limits, (
-            f"limits: the general ones (score {limits.min_score:g}), not those of the model; there is no {path}, "
-            "which  snakemake models  makes"
+            f"limits: the general ones (score {limits.min_score:g}), not those of the model; there is no {path}; "
+            f"of a run of the workflow,  snakemake --cores all {path}  makes it"
         )
     unknown, known_windows = facts["unknown"].values(), facts["windows"]
     larger = max(1.0, fingerprints / facts["fingerprints"])

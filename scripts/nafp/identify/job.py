@@ -123,8 +123,7 @@ def limits_of(task: Task, weights: Path, library: Library) -> tuple[Limits, str]
     """The limits to use, and a sentence on their origin."""
     if task.false_positives is None:
         return task.limits, f"limits: as given (score {task.limits.min_score:g}, margin {task.limits.min_margin:g})"
-    beside = weights.with_suffix(".limits.json")
-    path = beside if beside.is_file() or limits_in(weights) is None else weights
+    path = weights.with_suffix(".limits.json") if limits_in(weights) is None else weights
     return learned(path, int(library.songs["rows"].sum()), task.false_positives, task.limits)
 
 

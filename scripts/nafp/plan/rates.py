@@ -216,7 +216,7 @@ def speed_of_run(run: Path) -> TrainingSpeed | None:
     if len(jobs) != 1 or jobs[0].get("processes", 1) != 1 or not speeds:
         return None
     (job,), settings = jobs, parse_yaml((run / "config.yaml").read_text(encoding="utf-8"))
-    gpu, tf32 = job["device"] != "CPU", settings["tf32"] and settings["precision"] == "float32"
+    gpu, computed = job["device"] != "CPU", job.get("precision", settings["precision"])
     return TrainingSpeed(
         model=run.name,
         flops=encoder_of(settings["model"]).flops(image_shape(settings["features"])),
@@ -226,5 +226,5 @@ def speed_of_run(run: Path) -> TrainingSpeed | None:
         anchors_per_s=round(median(speeds) * (1 + settings["positives"]) / 2, 1),  # as of one replica an anchor
         source=str(run / "history.csv"),
         machine=f"{job['date']}, {job['device'] if gpu else job['processor']}",
-        precision="tf32" if gpu and tf32 else settings["precision"],
+        precision="tf32" if gpu and settings["tf32"] and computed == "float32" else computed,
     )

@@ -12,15 +12,33 @@ from nafp.files import atomic_write
 from nafp.identify.calibration import bound
 from nafp.model.weights import settings_of
 from nafp.report.tables.cells import load_cells, pool_seeds, with_intervals
+from nafp.shipped import shipped
 
 MATCHES = ("exact", "near", "song", "open set")
+RECIPE = (
+    *(
+        "init_from",
+        "features",
+        "model",
+        "chain",
+        "positives",
+        "loss",
+        "loss_options",
+        "lr_bsz",
+        "schedule",
+        "optimizer",
+    ),
+    "data",
+)
 RATE = 0.01  # of unknown recordings that may be recognised, for which the limit is stated
 
 
 def write_card(weights: Path, name: str, facts: Mapping, cells: Sequence[Path], path: Path) -> None:
     """Write the card of shipped weights as Markdown, with a table for each cell (of these weights, whatever the data set).
 
-    ``facts``: ``data``, sentences on what the training data are, and ``job``, of the training (`nafp.jobfacts`).
+    ``facts``: ``data``, sentences on what the training data are; ``composed``, whether a program made them; ``epoch``: best, last
+    or a number, whose weights these are; ``epochs`` trained, their mean ``segments`` and the ``hours`` of all; ``jobs``: of the
+    training, the last one last (`nafp.jobfacts`).
     """
     settings = settings_of(weights)
     environment = Environment(
@@ -29,15 +47,16 @@ def write_card(weights: Path, name: str, facts: Mapping, cells: Sequence[Path], 
         keep_trailing_newline=True,
         trim_blocks=True,
     )
-    recipe = {
-        key: settings[key]
-        for key in ("features", "model", "chain", "loss", "loss_options", "schedule", "optimizer", "data")
-    }
+    recipe = {key: settings[key] for key in RECIPE if settings.get(key) is not None}
+    jobs = facts["jobs"]
     unknown = settings["limits"]["unknown"]
     with atomic_write(path) as part:
         text = environment.get_template("card.md.j2").render(
             name=name,
+            source=name if facts["composed"] and name in shipped() else weights,
             settings=settings,
+            job=jobs[-1],
+            precision=", then ".join(dict.fromkeys(job.get("precision", settings["precision"]) for job in jobs)),
             recipe=yaml.safe_dump(recipe, sort_keys=False, default_flow_style=None, width=120),
             megabytes=weights.stat().st_size / 1e6,
             facts=facts,

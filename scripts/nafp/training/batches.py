@@ -27,7 +27,10 @@ ROWS_AT_A_TIME = 1024  # rows transformed at a time, in about 200 MB of memory
 
 
 def generator_for(*key: int) -> torch.Generator:
-    """A random generator that is a function of the key alone, so that no draw depends on earlier ones."""
+    """A random generator that is a function of the key alone, so that no draw depends on earlier ones.
+
+    Zeros at the end of a key do not count: the shuffle of an epoch, ``(seed, epoch)``, draws from the stream of its first batch.
+    """
     state = np.random.SeedSequence(key).generate_state(1, np.uint64)[0]
     return torch.Generator().manual_seed(int(state >> np.uint64(1)))
 

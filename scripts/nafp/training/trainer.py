@@ -51,7 +51,6 @@ class Trainer:
         facts: Mapping | None = None,
     ):
         self.settings, self.device, self.checkpoints = settings, device, checkpoints
-        self.jobs = [facts or {}]  # facts (jobfacts) of the jobs that trained this run, this one last
         self.rank, self.processes = rank_and_world_size()
         s = settings
         torch.manual_seed(s.seed)  # seed of the initial weights
@@ -60,7 +59,9 @@ class Trainer:
             check_init_from(s.init_from, {"features": s.features, "model": s.model, "dim": s.dim})
             load_initial(self.network, weights_file(s.init_from))
         self.network.to(device)
-        self.network.encoder.dtype = compute.precision(s.precision, device)
+        self.network.encoder.dtype = dtype = compute.precision(s.precision, device)
+        computed = {"precision": str(dtype).removeprefix("torch.")}
+        self.jobs = [{**(facts or {}), **computed}]  # facts (jobfacts) of the jobs that trained this run, this one last
         if s.kernels == "auto" and not s.compile:
             self.network.encoder.backend = self.network.encoder.backend_for(device)
         options = {name: value for name, value in s.optimizer.items() if name != "name"}
@@ -114,8 +115,6 @@ class Trainer:
             size, said = largest_micro_batch(self.network.embed, images, rows)
             print(said, flush=True)
         self.micro_batch_size = None if size and size >= rows else size
-
-    choose_piece = choose_micro_batch  # former name
 
     def records(self) -> bool:
         """Whether a step up to its gradients is recorded as a CUDA graph."""

@@ -12,7 +12,7 @@ from nafp.audio.pools import AudioPool
 from nafp.audio.segments import SAMPLE_RATE, SEGMENT
 from nafp.audio.splits import Split
 from nafp.augment.chain import Chain
-from nafp.augment.steps import STEPS, names_of
+from nafp.augment.steps import STEPS
 from nafp.model.model import Model
 from nafp.report.page.media import grey_image, picture, sound
 from nafp.report.songs import Songs
@@ -20,6 +20,7 @@ from nafp.search.sequences import exact_neighbours
 from nafp.search.vectors import Database
 
 EXCERPT_S = 2
+STAGES = ("crop", "time", "wave", "splice", "image")  # in the order in which a chain applies them
 
 
 @dataclass(frozen=True)
@@ -120,37 +121,48 @@ def listen(
 def chain_steps(
     train: Split, steps: Sequence[Mapping], pools: Mapping[str, AudioPool], log_mel: nn.Module, seed: int
 ) -> list[dict[str, Any]]:
-    """One training segment through a chain, step by step: [{step, sound, image}], each with all steps before.
+    """One training segment through a chain, step by step: [{step, settings, sound, image}], each with all steps before.
 
-    ``image`` is the log-mel image that the encoder sees. Sounds end where masks on the image begin.
+    Every step acts, whatever its probability, and they come in the order in which a chain applies them. ``image`` is the log-mel
+    image that the encoder sees. Sounds end where masks on the image begin.
     """
     rng = Generator().manual_seed(seed)
     middle = len(train.segments) // 2
-    low, high = (torch.from_numpy(part[middle : middle + 1]) for part in (train.segments.low, train.segments.high))
-    start, audio, number = int(train.segments.start[middle]), AudioPool(train), train.segments.clip[middle]
-    clip = audio.start[[number]], (audio.start + audio.samples)[[number]]
+    segment = slice(middle, middle + 1)
+    start, low, high = (torch.from_numpy(getattr(train.segments, name)[segment]) for name in ("start", "low", "high"))
+    number, audio = torch.from_numpy(train.segments.clip[segment]), AudioPool(train)
+    clip = audio.start[number], (audio.start + audio.samples)[number]
+
+    def replica(chain: Chain, at: torch.Tensor, factors: Mapping) -> torch.Tensor:
+        """(1, SEGMENT) samples of the segment's clip from ``at`` (1,) on, degraded."""
+        if factors:
+            x = chain.time.cut(audio, chain.time.places(factors, audio, at, *clip), SEGMENT)
+        else:
+            x = audio.cut(at, SEGMENT)
+        return chain.degrade(x, chain.draw_wave(1, SEGMENT, rng, number))
+
     shown = []
-    names = names_of(steps)
-    for count in range(len(steps) + 1):
-        chain = Chain(steps[:count], pools)
+    named = [(name, options or {}) for step in steps for name, options in step.items()]
+    named.sort(key=lambda step: STAGES.index(STEPS[step[0]].stage))
+    certain = [{name: options if STEPS[name].stage == "crop" else {**options, "p": 1}} for name, options in named]
+    for count in range(len(named) + 1):
+        chain = Chain(certain[:count], pools)
         rng.manual_seed(seed)
-        offset = int(chain.draw_offsets(low, high, 1, rng, torch.tensor([middle]))[0, 1])
-        at = torch.tensor([start + offset])
+        _, first, second = start + chain.draw_offsets(low, high, 2, rng, torch.tensor([middle])).T
         factors = chain.time.draw(1, rng)
-        x = (
-            chain.time.cut(audio, chain.time.places(factors, audio, at, *clip), SEGMENT)
-            if factors
-            else audio.cut(at, SEGMENT)
-        )
-        x = chain.degrade(x, chain.draw_wave(1, SEGMENT, rng, torch.tensor([number])))
+        x = replica(chain, first, factors)
+        if chain.splice:
+            _, at = chain.splice.draw(1, rng)
+            x = torch.where(torch.arange(SEGMENT) >= at, replica(chain, second, factors), x)
         image = log_mel(x)
         image = chain.mask(image, chain.draw_image(image.shape, rng))
-        audible = count == 0 or STEPS[names[count - 1]].stage != "image"
+        step, settings = named[count - 1] if count else ("original", {})
+        audible = count == 0 or STEPS[step].stage != "image"
         scaled = (image[0] - image.min()) / (image.max() - image.min()).clamp(min=1e-9)
         shown.append(
             {
-                "step": names[count - 1] if count else "original",
-                "settings": dict(next(iter(steps[count - 1].values())) or {}) if count else {},
+                "step": step,
+                "settings": dict(settings),
                 "sound": sound(x[0].numpy()) if audible else "",
                 "image": grey_image(scaled.numpy()),
             }

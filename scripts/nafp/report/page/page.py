@@ -80,8 +80,7 @@ class Page:
     """All that the scoreboard shows.
 
     `closer`: figures that belong to no single study, as those of a `Section`.
-    `listening`: as from `listening.listen`, with steps (of `listening.chain_steps`), ladders (of `listening.excerpts`), note, and
-    names, run -> short name.
+    `listening`: as from `sound_demo.write_demo`, with names, run -> short name.
     `misses`: as from `nafp.report.misses.replay.write_misses`, with names, as `listening` has.
     `provenance`: any nesting of mappings, lists and plain values. `state`: a sentence on what is missing. `made`: the jobs behind
     the cells. `links`, `tensorboard`, `legend`: as from `links.links_of`, `links.tensorboard_command`, `legend.legend`.
@@ -201,6 +200,7 @@ def _listening(listening: Mapping[str, Any]) -> dict[str, Any]:
         "levels": levels,
         "runs": [(run, names.get(run, run), found[run]) for run in runs],
         "steps": steps,
+        **{name: listening.get(name) for name in ("f_min", "f_max")},
         "note": listening.get("note", ""),
         "ladders": listening.get("ladders", {}),
     }

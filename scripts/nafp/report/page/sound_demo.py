@@ -58,6 +58,7 @@ def write_demo(demo: Demo, path: Path, threads: int) -> None:
         (segment,) = choose(db, 1, demo.seed)
         shown["ladders"] = excerpts(db, {name: Split.open(path) for name, path in demo.query_sets.items()}, segment)
         shown["steps"] = chain_steps(train, demo.chain, pools, LogMel(**demo.features), demo.seed)
+        shown |= {name: demo.features[name] for name in ("f_min", "f_max")}
     with atomic_write(path) as part:
         part.write_text(json.dumps(shown), encoding="utf-8")
     print(f"{len(shown['queries'])} segments, {len(demo.runs)} runs, {len(shown['media'])} sounds. {shown['note']}")

@@ -136,7 +136,7 @@ def to_markdown(beyond: Beyond) -> str:
     sizes = beyond.sizes
     head = ["query", "method", *(size_text(one) for one in sizes["segments"])]
     lines = [*map(escaped, beyond.says), "", "Top-1 hit rate (exact), percent, by segments of the database:", ""]
-    lines += _heading(head, 2)
+    lines += _heading(head)
     lines.append(_line(["", "songs", *(size_text(one) for one in sizes["songs"])]))
     for (length, method), _ in beyond.predictions.groupby(["length", "method"], sort=True):
         rates = [beyond.rate(length, method, one) for one in sizes["segments"]]
@@ -145,7 +145,7 @@ def to_markdown(beyond: Beyond) -> str:
         lines.append(_line(["", f"{escaped(name.removesuffix('_gb'))}, GB", *map(gigabytes_text, sizes[name])]))
     if len(beyond.checks):
         lines += ["", "The check, mean over the parts:", ""]
-        lines += _heading(CHECK_HEAD, 2)
+        lines += _heading(CHECK_HEAD)
         for row in beyond.checks.to_dict("records"):
             numbers = [f"{row['fitted_songs']:,.0f}", f"{row['songs']:,.0f}"]
             rates = [f"{row[name]:.1f}" for name in ("hit_rate_pct", "measured_pct", "error")]
@@ -158,8 +158,8 @@ def _interval(row: pd.Series | None) -> str:
     return "–" if row is None else f"{row['hit_rate_pct']:.1f} ({row['low_pct']:.0f}–{row['high_pct']:.0f})"
 
 
-def _heading(head: Sequence[str], texts: int) -> list[str]:
-    return [_line(head), "|" + ":--|" * texts + "--:|" * (len(head) - texts)]
+def _heading(head: Sequence[str]) -> list[str]:
+    return [_line(head), "|" + ":--|" * 2 + "--:|" * (len(head) - 2)]
 
 
 def _line(cells: Sequence[str]) -> str:
