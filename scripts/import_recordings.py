@@ -12,4 +12,6 @@ with tee_to_log(snakemake.log[0]):
     for_spreadsheets(table).to_csv(snakemake.output.table, index=False)
     for row in table[table["problem"] != ""].itertuples():
         print(f"left out {row.source}{'' if row.row != row.row else f', row {row.row:.0f}'}: {row.problem}")
+    for row in table[(table["problem"] == "") & (table["note"] != "")].itertuples():
+        print(f"note on {row.source}: {row.note}")
     print(table[table["problem"] == ""].groupby("split").size().to_string())

@@ -62,12 +62,14 @@ def find(songs: Mapping[str, np.ndarray], query: np.ndarray, count: int = 5) -> 
 
     ``songs``: name -> fingerprints (n, d); ``query``: those of the recording (m, d). The score of an offset is the mean inner
     product of the recording's fingerprints with the song's, 0 beyond the ends of the song; a song has the score of its best
-    offset. The search is exhaustive: for large libraries there is ``nafp identify``.
+    offset, one without fingerprints has no row. The search is exhaustive: for large libraries there is ``nafp identify``.
     """
     if not len(query):
         raise UserError("query: no fingerprints; a recording has at least one")
     rows = []
     for name, vectors in songs.items():
+        if not len(vectors):
+            continue
         scores = place_scores(np.asarray(vectors, np.float32), np.asarray(query, np.float32))
         best = int(np.argmax(np.nan_to_num(scores, nan=-np.inf)))
         rows.append({"song": name, "offset_s": (best - len(query) + 1) * HOP / SAMPLE_RATE, "score": scores[best]})

@@ -1,5 +1,8 @@
 """Errors that a user can fix."""
 
+import errno
+from pathlib import Path
+
 from nafp.secrets import hidden
 
 
@@ -14,3 +17,19 @@ class UserError(Exception):
 
     def __init__(self, message: str):
         super().__init__(hidden(message))
+
+
+class Unavailable(UserError):
+    """What the system could not read just now, of a disk or a network share that drops out: a later attempt may succeed."""
+
+
+# System errors that stay as long as the file stays what it is
+LASTING = errno.EACCES, errno.EPERM, errno.EINVAL, errno.EISDIR, errno.ELOOP
+AGAIN = "run the same command again when it can be read, or move it out of the folder"
+
+
+def unreadable(path: Path | str, error: Exception) -> UserError:
+    """What to say of a file that could not be read: Unavailable for an error of the system that may pass."""
+    number = error.errno if isinstance(error, OSError) else None
+    kind = UserError if number is None or number in LASTING else Unavailable
+    return kind(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})")

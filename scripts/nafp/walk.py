@@ -5,8 +5,10 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+
+from nafp.errors import AGAIN, LASTING, UserError
 
 # Suffixes in lower case, also of formats that cannot be read: such files are listed, not passed over
 _SUFFIXES = """
@@ -56,6 +58,19 @@ def unescaped_path(text: str) -> str:
 NOWHERE = "a link to a file that is not there"
 
 
+def reason_of(error: OSError) -> str:
+    """What is said of a file or folder that the system did not read."""
+    return f"cannot be read ({error.strerror or error})"
+
+
+def check_lasting(unreadable: Mapping[str, str]) -> None:
+    """UserError if one of the paths that ``files_below`` could not read may be read at another time."""
+    lasting = {NOWHERE, *(reason_of(OSError(number, os.strerror(number))) for number in LASTING)}
+    for path, why in unreadable.items():
+        if why not in lasting:
+            raise UserError(f"{path}: {why}; {AGAIN}")
+
+
 def files_below(
     root: Path | str,
     wanted: Callable[[str], bool] = lambda name: True,
@@ -79,7 +94,7 @@ def _found(
         status = os.stat(folder)
         entries = list(os.scandir(folder))
     except OSError as error:
-        unreadable[folder] = f"cannot be read ({error.strerror or error})"
+        unreadable[folder] = reason_of(error)
         return
     here = status.st_dev, status.st_ino
     if here in above:
@@ -92,7 +107,7 @@ def _found(
             if dangling and wanted(entry.name) and is_dangling(entry.path):
                 yield entry.path
             elif os.path.islink(entry.path) or not nowhere:  # other files were deleted in the meantime
-                unreadable[entry.path] = NOWHERE if nowhere else f"cannot be read ({error.strerror or error})"
+                unreadable[entry.path] = NOWHERE if nowhere else reason_of(error)
             continue
         if stat.S_ISDIR(mode):
             yield from _found(entry.path, wanted, dangling, unreadable, (*above, here))

@@ -69,6 +69,13 @@ def test_scores_are_those_of_every_place_by_hand():
         assert score == pytest.approx(sum(query[i] @ song[j] for i, j in pairs) / 3)
 
 
+def test_a_song_without_fingerprints_is_passed_over():
+    vectors = np.eye(4, dtype=np.float32)
+    found = nafp.find({"empty": vectors[:0], "a": vectors, "nothing": np.zeros((0, 0))}, vectors[1:3])
+    assert found[["song", "offset_s"]].values.tolist() == [["a", 0.5]]
+    assert nafp.find({"empty": vectors[:0]}, vectors).columns.tolist() == ["song", "offset_s", "score"]
+
+
 def test_what_is_not_there_or_no_sound_is_said(run):
     with pytest.raises(UserError, match="epoch=7.safetensors: is not there; name a file of weights"):
         nafp.load(run, 7)

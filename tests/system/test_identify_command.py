@@ -19,6 +19,7 @@ import torch
 import yaml
 from safetensors.torch import save_file
 
+from nafp import compute
 from nafp.commands import identify as script
 from nafp.errors import UserError
 from nafp.identify.answers import WIDTH, gathered, to_json, to_text, write_csv
@@ -122,6 +123,19 @@ def test_standard_input(place):
     done = subprocess.run([*command, "nowhere.wav"], capture_output=True, env=environment, text=True)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.splitlines()[-1] == "error: nowhere.wav: is not there; name a recording, or a folder of them"
+
+
+def test_standard_output_has_the_answers_alone(place, identify, monkeypatch):
+    set_up = compute.set_up
+
+    def talking(*arguments, **options):
+        print("GPU 0: shared with another job, since no other is free", flush=True)
+        return set_up(*arguments, **options)
+
+    monkeypatch.setattr(compute, "set_up", talking)
+    status, printed = identify("recordings", "--json")
+    assert status == 0 and [json.loads(line)["song"] for line in printed.out.splitlines()] == ["1.wav"]
+    assert "GPU 0: shared" in printed.err
 
 
 def test_no_recording_can_be_read(place, identify):

@@ -146,8 +146,8 @@ def test_tables_of_both_formats(tmp_path):
         "d/q1.mp3,2.5,11.5,000/007.wav,0.5,0.9,,,,\nd/q2.mp3,0,8,,,,,,,\nd/'-q3.v2,0,8,'-x.flac,-0.5,1,,,,\n",
     )
     assert read_boxes(ours).to_numpy().tolist() == [
-        ["q1", "007", 0, 10, 2, 12, 1.0],
-        ["'-q3.v2", "-x", 0, 8, 0, 8, 1.0],
+        ["q1", "007", 0, 10, 2, 12, 1.0, []],
+        ["'-q3.v2", "-x", 0, 8, 0, 8, 1.0, []],
     ]
 
 
@@ -187,3 +187,16 @@ def test_the_command(tmp_path, capsys):
     assert "files      2   50.00     100.00" in said and "Boxes and seconds need reference_begin" in said
     assert files["write"].read_text().splitlines() == [f"{','.join([*PAIR, *ENDS])}", "q1,r1,0,10,0,10"]
     assert len(pd.read_csv(files["csv"])) == 2
+
+
+def test_a_copy_that_is_annotated_counts(tmp_path, capsys):
+    """Not where the song itself is annotated, in another query, or where no copy is."""
+    annotations = write(tmp_path / "a.csv", "reference_id,query_id\nalbum,q1\nsingle,q1\nalbum,q2\nother,q3\n")
+    rows = ["q1.wav,0,9,single.mp3,0,x/album.wav", "q2.wav,0,9,single.mp3,0,live.mp3; x/album.wav"]
+    rows += ["q3.wav,0,9,single.mp3,0,x/album.wav", "q3.wav,10,19,other.mp3,0,"]
+    matches = write(tmp_path / "m.csv", "\n".join(["query,from_s,to_s,song,offset_s,copies", *rows, ""]))
+    written = tmp_path / "w.csv"
+    command.main(Namespace(annotations=annotations, matches=matches, csv=None, write=written))
+    table = pd.read_csv(written)
+    assert table["reference_id"].tolist() == ["single", "album", "single", "other"]
+    assert table.columns.tolist() == [*PAIR, *ENDS]

@@ -1,8 +1,11 @@
 """How commands end: a status, and one sentence for a mistake of the user's."""
 
+import os
+import subprocess
 import sys
 from argparse import Namespace
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 
@@ -51,6 +54,25 @@ def test_an_error_of_the_system_is_one_sentence(monkeypatch, capsys, name):
 def test_an_error_of_ours_is_not_taken_for_an_answer(monkeypatch, capsys):
     assert ending(monkeypatch, "identify", RuntimeError("a bug")) == 2
     assert capsys.readouterr().err.endswith("RuntimeError: a bug\n")
+
+
+@pytest.mark.parametrize("name, package, status", [("identify", "faiss", 2), ("power", "pandas", 1)])
+def test_a_missing_package_is_one_sentence(name, package, status):
+    """As in an environment without the extra [commands]."""
+    said = f"import sys; sys.modules[{package!r}] = None; from nafp.commands import run_command; run_command({name!r})"
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2] / "scripts")}
+    done = subprocess.run([sys.executable, "-c", said], env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (status, "")
+    (sentence,) = done.stderr.splitlines()
+    assert package in sentence and sentence.endswith("pip install -e '.[commands]'")
+
+
+def test_a_missing_reader_is_one_sentence_and_a_bug_is_none(monkeypatch, capsys):
+    assert ending(monkeypatch, "power", ImportError("Unable to find a usable engine")) == 1
+    way_out = "install what nafp power needs:  pip install -e '.[commands]'\n"
+    assert capsys.readouterr().err == f"error: Unable to find a usable engine; {way_out}"
+    assert ending(monkeypatch, "identify", ModuleNotFoundError("No module named 'nafp.x'", name="nafp.x")) == 2
+    assert capsys.readouterr().err.startswith("Traceback")
 
 
 @pytest.mark.parametrize(

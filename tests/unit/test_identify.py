@@ -1,5 +1,6 @@
 """One's own music: decoding anything, a library that keeps up, matches and intervals."""
 
+import io
 import json
 import os
 import shutil
@@ -10,15 +11,17 @@ import pandas as pd
 import pytest
 import soundfile as sf
 import torch
-from denied import deny
+from denied import deny, drops_out
 from scipy.signal import resample_poly
+from sounds import coded
 
+from nafp.audio import decode
 from nafp.audio.landmarks import landmarks
 from nafp.audio.open import open_audio, read_any
 from nafp.audio.splits import Split
 from nafp.demo.band import render
 from nafp.demo.song import plan_song
-from nafp.errors import UserError
+from nafp.errors import Unavailable, UserError
 from nafp.identify.answers import gathered, to_json
 from nafp.identify.job import update
 from nafp.identify.library import Library
@@ -99,6 +102,30 @@ def test_broken_files_are_said(tmp_path):
     (tmp_path / "x.mp3").write_bytes(b"no music")
     with pytest.raises(UserError, match="x.mp3: cannot be read"):
         read_any(tmp_path / "x.mp3")
+
+
+@pytest.mark.parametrize("share", [0, 0.5])
+def test_a_disk_that_drops_out_is_no_damage(tmp_path, monkeypatch, share):
+    """Decoders take what the system does not read for the end of a file, or for a format that is not known."""
+    path = coded(tmp_path / "x.m4a", tone(20, 44100), 44100, "ipod", "aac", 256_000)
+    whole, size = read_any(path), path.stat().st_size
+
+    class Disk(io.FileIO):
+        def readinto(self, buffer):
+            if share * size < self.tell() < size - 20_000:  # the index is at the end
+                raise OSError(5, "Input/output error")
+            return super().readinto(buffer)
+
+    with (
+        monkeypatch.context() as patched,
+        pytest.raises(Unavailable, match="x.m4a: cannot be read .Input/output error"),
+    ):
+        patched.setattr(decode, "open", lambda place, *_, **__: Disk(place), raising=False)
+        read_any(path)
+    np.testing.assert_array_equal(read_any(path), whole)
+    with pytest.raises(UserError) as lasting:
+        read_any(tmp_path)
+    assert not isinstance(lasting.value, Unavailable)
 
 
 # ---------------------------------------------------------------- library
@@ -199,6 +226,29 @@ def test_an_interrupted_update_goes_on(music, tmp_path, half):
     np.testing.assert_allclose(library.vectors, vectors(song(0), song(1), song(2)), atol=1e-6)
     assert updated(music, tmp_path, failing).songs["path"].tolist() == ["0.wav", "1.wav", "2.wav", "broken.mp3"]
     assert len(calls) == 4
+
+
+def test_a_song_that_cannot_be_read_just_now_is_tried_again(music, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("nafp.audio.open.sounds", drops_out(music / "1.wav", times=1))
+    with open_library(music, tmp_path) as library:
+        update(library, embed)
+        assert library.songs["path"].tolist() == ["0.wav", "2.wav", "broken.mp3"] and library.rows == 2 * 23
+    said = capsys.readouterr().err.splitlines()
+    assert "skipped 1.wav: cannot be read (Input/output error)" in said
+    assert said[-1] == "2 songs, 46 fingerprints; 2 broken files or folders skipped"
+    assert pd.read_csv(tmp_path / "store/left_out.csv")["path"].tolist() == ["broken.mp3", "1.wav"]
+    with open_library(music, tmp_path) as library:
+        assert library.update(embed)["path"].tolist() == ["broken.mp3"]
+    np.testing.assert_allclose(library.vectors, vectors(song(0), song(2), song(1)), atol=1e-6)
+
+
+def test_a_library_on_a_disk_that_drops_out(music, tmp_path, monkeypatch):
+    def nothing(*_):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("nafp.audio.open.sounds", nothing)
+    with open_library(music, tmp_path) as library, pytest.raises(UserError, match="none of its 4 files could be read"):
+        update(library, embed)
 
 
 def test_another_model_is_refused(music, tmp_path):

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile as sf
-from denied import deny
+from denied import deny, drops_out
 from scipy.signal import resample_poly
 from sounds import coded
 
@@ -273,6 +273,28 @@ def test_folders_that_cannot_be_read_are_listed(folders, tmp_path, monkeypatch):
     assert row_of(table, "album 1")["problem"] == "cannot be read (Permission denied)"
     assert row_of(table, "nas")["problem"] == "a link to a file that is not there"
     assert table["problem"].ne("").sum() == 2
+
+
+def test_a_disk_that_drops_out_ends_the_import(folders, tmp_path, monkeypatch):
+    """A data set without its songs would count as complete: while hashing, while decoding, and a whole folder."""
+    broken, real, album = Path(folders["music"], "album 1/5b.flac"), open, Path(folders["music"], "album 2")
+
+    def unread(place, *args, **kwargs):
+        if Path(place) == broken:
+            raise OSError(5, "Input/output error")
+        return real(place, *args, **kwargs)
+
+    says = "cannot be read .Input/output error.; run the same command again when it can be read, or move it"
+    with monkeypatch.context() as patched, pytest.raises(UserError, match=f"5b.flac: {says}"):
+        patched.setattr(digests, "open", unread, raising=False)
+        imported(folders, tmp_path / "out")
+    with monkeypatch.context() as patched, pytest.raises(UserError, match=f"5b.flac: {says}"):
+        patched.setattr("nafp.audio.open.sounds", drops_out(broken, times=1))
+        imported(folders, tmp_path / "out")
+    with monkeypatch.context() as patched, pytest.raises(UserError, match=f"album 2: {says}"):
+        deny(patched, "scandir", album, OSError(5, "Input/output error"))
+        imported(folders, tmp_path / "out")
+    assert imported(folders, tmp_path / "out")["problem"].eq("").all()
 
 
 def test_formats_that_only_ffmpeg_reads(folders, songs, tmp_path):

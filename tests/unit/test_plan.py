@@ -283,6 +283,11 @@ def test_a_config_file_may_name_the_run_that_identifies(tmp_path):
     assert found == default | {"identify": default["identify"] | {"run": "pretrained=composed"}}
 
 
+def test_a_number_that_yaml_takes_for_text_is_one(tmp_path):
+    (tmp_path / "fast.yaml").write_text("train: {learning_rate: 1e-3}\n")
+    assert read_config([tmp_path / "fast.yaml"])["train"]["learning_rate"] == 0.001
+
+
 def test_a_table_has_a_line_a_stage_and_totals(config):
     lines = as_table(list(stages(config, "table3").values())).splitlines()
     assert lines[0].split() == ["stage", "jobs", "gpu_hours", "cpu_hours", "disk_gb", "memory_gb", "source"]

@@ -7,13 +7,16 @@ import numpy as np
 import pandas as pd
 import pytest
 import recordings
+import soundfile as sf
 import yaml
+from denied import deny, drops_out
 from recordings import cut, song
 
 from nafp.audio.packing import pack
 from nafp.audio.splits import Split
 from nafp.audio.wav import read_wav, write_wav
 from nafp.config.check import check_config
+from nafp.datasets import recordings as recordings_of
 from nafp.datasets.layout import SPLITS, TIME_MAP
 from nafp.datasets.manifest import make_manifest, read_time_map, with_places
 from nafp.datasets.recordings import import_recordings
@@ -114,6 +117,56 @@ def test_one_bad_file_ends_nothing(described, tmp_path):
     (Path(dataset["folder"]) / "queries/003-q1.wav").write_bytes(b"")
     with pytest.raises(UserError, match="sd-rr: no recording of a song is left .4 were left out: .*002.wav"):
         import_recordings(dataset, tmp_path / "none", 1)
+
+
+def test_what_is_odd_silent_or_unreadable_is_said(described, tmp_path, monkeypatch):
+    dataset = described("annotated")
+    folder, others = Path(dataset["folder"]), tmp_path / "others"
+    whole = (folder / "queries/query_0001.wav").read_bytes()
+    (folder / "queries/query_0001.wav").write_bytes(whole[: len(whole) * 4 // 5])
+    inverted = song(5, 8)
+    sf.write(others / "inverted.wav", np.stack([inverted, -inverted], axis=1), 8000)
+    write_wav(others / "nothing.wav", np.zeros(16000, np.int16))
+    for denied in (others / "denied", folder / "references/denied"):
+        denied.mkdir()
+        deny(monkeypatch, "scandir", denied)
+    table, queries = imported(dataset, tmp_path / "out")
+    notes = table[table["note"].ne("")].set_index("source")["note"].to_dict()
+    assert notes[str(others / "inverted.wav")] == "the channels cancel each other out; the left one was taken"
+    assert notes[str(folder / "queries/query_0001.wav")] == "20.0 of 25.0 seconds could be read" and len(notes) == 2
+    problems = table[table["problem"].ne("")].set_index("source")["problem"].to_dict()
+    reasons = dict.fromkeys(["denied", "references/denied"], "cannot be read (Permission denied)")
+    assert problems == {
+        str(others / "nothing.wav"): "silent",
+        str(others / "denied"): reasons["denied"],
+        str(folder / "references/denied"): reasons["references/denied"],
+    }
+    assert not list((tmp_path / "out").rglob("*nothing*")) and len(queries.clips) == 3
+
+
+@pytest.mark.parametrize("block", [1, 7, 100, 1000])
+def test_excerpts_are_cut_as_blocks_pass(block):
+    """Also those that overlap, are in one another, begin or end outside of the recording, or have no end."""
+    samples = np.arange(100, dtype=np.int16)
+    spans = [(0, 10), (5, 60), (20, 30), (90, np.inf), (95, 300), (100, 110), (60, 60), (0, np.inf)]
+    found = dict(recordings_of.cut_spans((samples[at : at + block] for at in range(0, 100, block)), spans))
+    assert found.keys() == set(range(len(spans)))
+    for number, (begin, end) in enumerate(spans):
+        np.testing.assert_array_equal(found[number], samples[begin : int(min(end, 100))])
+        assert found[number].base is None  # a view would keep its block in memory
+
+
+def test_a_disk_that_drops_out_ends_the_import(described, tmp_path, monkeypatch):
+    dataset = described("sd-rr")
+    broken = Path(dataset["folder"]) / "queries/003-q1.wav"
+    monkeypatch.setattr("nafp.audio.open.sounds", drops_out(broken, times=1))
+    with pytest.raises(
+        UserError, match=r"003-q1.wav: cannot be read \(Input/output error\); run the same command again"
+    ):
+        import_recordings(dataset, tmp_path / "out", 2)
+    assert not (tmp_path / "out" / TIME_MAP).exists()
+    table = import_recordings(dataset, tmp_path / "out", 2)
+    assert table["problem"].eq("").all()
 
 
 def test_names_of_any_length_and_script(described, tmp_path):
@@ -311,7 +364,7 @@ def test_the_config_takes_them(described, source):
 
 
 def test_matches_that_ask_for_an_unknown_place_are_refused_before_anything_runs(described):
-    """Of query sets made of the songs the place is known."""
+    """Of query sets made of the songs the place is known; of annotations, their header says whether it is."""
     config = yaml.safe_load((ROOT / "config.yaml").read_text()) | {"dataset": described("pex")}
     config["query_sets"] = {"moved": [{"time_offset": {"max_s": 0.2}}]}
 
@@ -324,3 +377,11 @@ def test_matches_that_ask_for_an_unknown_place_are_refused_before_anything_runs(
     says = "^study 'mine': exact, near hits are not known, because the source pex does not say .* as matches: song, open set$"
     with pytest.raises(UserError, match=says):
         check(matches=["exact", "near"], query_set=["files", "moved"])
+    dataset = config["dataset"] = described("annotated")
+    with pytest.raises(UserError, match="because the source annotated does not say"):
+        check(matches=["exact", "near"])
+    table = Path(dataset["folder"]) / "cross_annotations.csv"
+    table.write_text(table.read_text().replace("x_tag", "reference_start"))
+    check(matches=["exact", "near"])
+    table.unlink()
+    check(matches=["exact", "near"])

@@ -79,3 +79,37 @@ def test_a_run_that_would_be_trained_in_the_place_of_another(edited):
     assert [line for line in planned_again.stdout.splitlines() if "other settings" in line] == [
         line for line in said if line.startswith(f"results/demo/runs/{NONE}:")
     ]
+
+
+def test_the_summary_of_an_earlier_run_is_not_printed(tmp_path):
+    """Of another target: it would pass for this one's."""
+    folder = copy_project(tmp_path / "project")
+    page = folder / "results/demo/scoreboard"
+    page.mkdir(parents=True)
+    (page / "summary.txt").write_text("an earlier page\n")
+    done = snakemake(folder, "results/demo/data/corpus/aug")
+    assert done.returncode == 0 and "composing the demo corpus" in done.stdout, done.stdout[-3000:]
+    assert "an earlier page" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["queries=music/Hits #1", "queries=music/Best: of", "queries=2023", "library=007", "library=[live]", "queries=1e3"],
+)
+def test_names_of_folders_that_yaml_reads_differently_are_refused(project, given):
+    """Snakemake would search another folder, without a word."""
+    key, name = given.split("=")
+    other = {"library": "queries", "queries": "library"}[key] + "=music"
+    done = snakemake(project, "identify", "-n", "--config", other, given)
+    assert done.returncode != 0
+    assert f"{key}: Snakemake reads {name!r} as YAML, in which it means" in done.stdout
+    assert f"of its own:  '{key}=\"{name}\"'" in done.stdout
+
+
+def test_names_of_folders_in_quotes_of_their_own(project):
+    done = snakemake(project, "identify", "-n", "--config", "library=music", 'queries="music/Hits #1"')
+    assert "identify: music: is not a folder" in done.stdout
+    for name in ("Hits #1", "2023"):
+        (project / name).mkdir(exist_ok=True)
+    done = snakemake(project, "identify", "-n", "--config", 'library="Hits #1"', "queries=./2023")
+    assert "identify: Hits #1: has no audio files" in done.stdout

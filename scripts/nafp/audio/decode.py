@@ -43,9 +43,10 @@ class Account:
 
 
 class Part(io.RawIOBase):
-    """A piece of a file, read like a file."""
+    """A piece of a file, read like a file; ``error``: why the system did not read it, which decoders take for its end."""
 
     def __init__(self, path: Path, piece: Piece):
+        self.error: OSError | None = None
         self._file, self._piece, self._at = open(path, "rb", buffering=0), piece, 0  # noqa: SIM115
 
     def readable(self) -> bool:
@@ -77,7 +78,11 @@ class Part(io.RawIOBase):
     def readinto(self, buffer) -> int:
         self._file.seek(self._piece.begin + self._at)
         view = memoryview(buffer).cast("B")[: max(self._piece.end - self._piece.begin - self._at, 0)]
-        count = self._file.readinto(view) or 0
+        try:
+            count = self._file.readinto(view) or 0
+        except OSError as error:
+            self.error = error
+            raise
         self._at += count
         return count
 
@@ -150,6 +155,8 @@ def sounds_of(file: Part, piece: Piece, account: Account) -> Iterator[SndfileSou
                     declared_s = max(declared_s, sound.declared_s or read_s + sound.lost_s)
         except NoSound as error:
             problem = problem and str(error)  # libsndfile accepts a file without samples
+    if file.error:
+        raise file.error
     account.read_s += read_s
     account.declared_s += max(declared_s, read_s)
     account.cut, account.problem = account.cut or not piece.complete, account.problem or problem

@@ -13,7 +13,7 @@ from scipy.signal import resample_poly
 
 from nafp.audio.decode import Account, NoSamples, sounds
 from nafp.audio.segments import SAMPLE_RATE
-from nafp.errors import UserError
+from nafp.errors import UserError, unreadable
 
 BLOCK_S = 30  # seconds decoded at a time
 CANCELLED = (
@@ -28,7 +28,7 @@ class Audio:
     """A sound file, read once; ``note``: after its blocks were read, a remark on missing or unusual sound, or ''."""
 
     def __init__(self, path: Path | str):
-        """UserError if nothing of the file can be read."""
+        """UserError if nothing of the file can be read; Unavailable if the system could not read it just now."""
         self.path, self.note = Path(path), ""
         self._blocks = self._decoded()
         self._first = list(islice(self._blocks, 1))
@@ -37,7 +37,7 @@ class Audio:
         """(<= 30 s,) int16 samples at 8 kHz, block by block: gapless, one or two of them in memory.
 
         Channels are averaged. A truncated file gives the samples that are there, and a note. UserError for samples
-        that are not numbers.
+        that are not numbers, Unavailable where the system stops reading.
         """
         return chain(self._first, self._blocks)
 
@@ -54,8 +54,7 @@ class Audio:
         except NoSamples as error:
             raise UserError(f"{self.path}: no samples") from error
         except (OSError, ValueError, sf.LibsndfileError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise UserError(f"{self.path}: cannot be read ({reason})") from error
+            raise unreadable(self.path, error) from error
         self.note = "; ".join(filter(None, [account.note, mixing.note]))
 
 

@@ -19,6 +19,8 @@ COMMANDS = {
     "judge": "tell how well matches agree with annotations",
     "power": "say how many test songs a difference needs to be seen",
 }
+INSTALL = "pip install -e '.[commands]'"
+ERROR_STATUS = {"identify": 2}  # as grep has it: 0 for a match, 1 for none; 1 of other commands
 
 
 def main() -> None:
@@ -33,12 +35,12 @@ def main() -> None:
 
 
 def run_command(name: str) -> NoReturn:
-    """Run one of COMMANDS and exit: an error is one sentence and status 1, or what the command's ERROR_STATUS says.
+    """Run one of COMMANDS and exit: an error is one sentence and the status that ERROR_STATUS says, 1 by default.
 
     An error of ours is a traceback, with the same status.
     """
-    command = import_module(f"nafp.commands.{name}")
     try:
+        command = import_module(f"nafp.commands.{name}")
         sys.exit(command.main(command.arguments()))
     except UserError as problem:
         print(f"error: {printable(str(problem))}", file=sys.stderr)
@@ -46,6 +48,9 @@ def run_command(name: str) -> NoReturn:
         pass
     except OSError as problem:
         print(f"error: {printable(sentence_of(problem))}", file=sys.stderr)
-    except Exception:
-        traceback.print_exc()
-    sys.exit(getattr(command, "ERROR_STATUS", 1))
+    except Exception as problem:
+        if isinstance(problem, ImportError) and not (problem.name or "").startswith("nafp"):
+            print(f"error: {problem}; install what nafp {name} needs:  {INSTALL}", file=sys.stderr)
+        else:
+            traceback.print_exc()
+    sys.exit(ERROR_STATUS.get(name, 1))

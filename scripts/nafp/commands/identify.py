@@ -5,8 +5,10 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import redirect_stdout
 from pathlib import Path
 
+from nafp.commands import ERROR_STATUS
 from nafp.identify.answers import filled, summary, to_json, to_text, write_csv
 from nafp.identify.job import Task, run
 from nafp.identify.windows import Limits
@@ -15,7 +17,6 @@ from nafp.text import printable
 from nafp.yaml_text import parse_yaml
 
 USUAL = "ivfpq-rr"
-ERROR_STATUS = 2  # as grep has it: 0 for a match, 1 for none
 CONFIG = Path(__file__).parents[3] / "config.yaml"  # the checkout's, if this is one
 
 
@@ -126,21 +127,22 @@ def main(options: argparse.Namespace) -> int:
     tempfile.TemporaryFile(prefix=options.matches.name[:50], dir=folder).close()
     score = Limits.min_score if options.min_score is None else options.min_score
     rate = options.false_positives if options.min_score is None else None
-    answers, limits = run(
-        Task(
-            options.library,
-            options.recordings,
-            options.run,
-            options.epoch,
-            options.store,
-            Limits(score, options.min_margin, options.windows),
-            rate,
-            (options.index, options.index_options),
-            options.exact_up_to,
-            options.threads,
-            options.name,
+    with redirect_stdout(sys.stderr):  # standard output has the answers alone
+        answers, limits = run(
+            Task(
+                options.library,
+                options.recordings,
+                options.run,
+                options.epoch,
+                options.store,
+                Limits(score, options.min_margin, options.windows),
+                rate,
+                (options.index, options.index_options),
+                options.exact_up_to,
+                options.threads,
+                options.name,
+            )
         )
-    )
     write_csv(answers, options.matches)
     said = f"{summary(answers)}: {printable(str(options.matches))}"
     text = f"{to_text(answers)}\n{filled(limits)}\n{filled(said)}\n"
@@ -150,5 +152,5 @@ def main(options: argparse.Namespace) -> int:
     if options.json:
         print(said, file=sys.stderr)
     if answers["from_s"].isna().all():
-        return ERROR_STATUS
+        return ERROR_STATUS["identify"]
     return 0 if answers["song"].notna().any() else 1

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from nafp.evaluation.annotated import ENDS, PAIR, judge, read_boxes, summarised
+from nafp.evaluation.annotated import ENDS, PAIR, judge, read_boxes, summarised, with_annotated_copies
 from nafp.files import atomic_write
 
 
@@ -23,6 +23,7 @@ def arguments() -> argparse.Namespace:
 
 def main(options: argparse.Namespace) -> None:
     annotations, matches = read_boxes(options.annotations), read_boxes(options.matches)
+    matches = with_annotated_copies(matches, annotations)
     judged = judge(annotations, matches)
     for table, path in ((judged, options.csv), (matches.drop(columns="tempo", errors="ignore"), options.write)):
         if path:

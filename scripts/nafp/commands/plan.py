@@ -56,7 +56,7 @@ def read_config(files: list[Path]) -> dict:
         if not file.is_file():
             raise UserError(f"{file}: no such file")
         config = overlay.with_changes(config, parse_yaml(file.read_text(encoding="utf-8")) or {})
-    config = overlay.named_run(config, [ROOT / "config.yaml", *files])
+    config = overlay.typed(overlay.named_run(config, [ROOT / "config.yaml", *files]))
     check_config(config, ROOT)
     return with_ladders(config)
 

@@ -37,6 +37,20 @@ Table = Mapping[str, Sequence]  # columns of a clip table: path, samples
 Clips = Callable[[str], Table | None]  # split -> its clip table as far as it is known; else None
 
 
+def check_given(config: Mapping, arguments: Sequence[str]) -> None:
+    """UserError if Snakemake, which reads what ``--config`` gives as YAML, took something else from the name of a folder.
+
+    ``arguments``: of the command line. A name in quotes of its own is what is in them.
+    """
+    for key in ("library", "queries"):
+        given = [text.removeprefix(f"{key}=") for text in arguments if text.startswith(f"{key}=")]
+        if given and given[-1] and given[-1][0] not in "'\"" and config.get(key) != given[-1]:
+            raise UserError(
+                f"{key}: Snakemake reads {given[-1]!r} as YAML, in which it means {config.get(key)!r}; put the name in quotes of "
+                f"its own:  '{key}=\"{given[-1]}\"'"
+            )
+
+
 def check_config(config: Mapping, root: Path) -> None:
     """Raise UserError with one sentence a problem if the config does not fit the schema, names unknown things, or asks for
     what cannot be trained or searched.
@@ -166,8 +180,9 @@ def lost_baselines(config: Mapping) -> list[str]:
 
 def unknown_places(config: Mapping) -> list[str]:
     """Studies that show only hits which ask for the place in the song, of queries whose place is not known, one sentence each."""
-    source, problems = dataset_of(config)["source"], []
-    for name, study in config["studies"].items() if not SOURCES[source].placed else ():
+    dataset, problems = dataset_of(config), []
+    source = dataset["source"]
+    for name, study in config["studies"].items() if not SOURCES[source].placed(dataset) else ():
         matches = (study or {}).get("matches", METRICS)
         asked = not set(matches) & set(of_any_place())
         if asked and any(cell.query_set == FILES for cell in grid.study_cells(study, config)):

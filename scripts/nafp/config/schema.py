@@ -141,7 +141,8 @@ def sentence(error: ValidationError) -> str:
         case "multipleOf":
             return f"{where}: {error.instance!r} is not a multiple of {error.validator_value}"
         case "type":
-            return f"{where}: {error.instance!r} is not of type {error.validator_value}"
+            advice = "; put it in quotes" if error.validator_value == "string" else ""
+            return f"{where}: {error.instance!r} is not of type {error.validator_value}{advice}"
         case "pattern":
             schemas = [error.schema, *([error.parent.schema] if error.parent else [])]
             about = next((f": {schema['description']}" for schema in schemas if "description" in schema), "")

@@ -5,7 +5,7 @@ Without pandas: planning looks at the folders.
 
 import csv
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from nafp.errors import UserError
@@ -29,10 +29,11 @@ class Excerpt:
 
 @dataclass(frozen=True)
 class Collection:
-    """Songs by name, and excerpts of recordings of them."""
+    """Songs by name, and excerpts of recordings of them; ``unreadable``: paths below their folders, and why."""
 
     songs: Mapping[str, Path]
     excerpts: Sequence[Excerpt]
+    unreadable: Mapping[str, str] = field(default_factory=dict)
 
 
 class Table:
@@ -65,10 +66,13 @@ class Table:
         return value
 
 
-def by_name(folder: Path, what: str) -> dict[str, Path]:
-    """The sound files below a folder, by their names with and without suffix; UserError if there are none, or two of a name."""
+def by_name(folder: Path, what: str, unreadable: dict[str, str]) -> dict[str, Path]:
+    """The sound files below a folder, by their names with and without suffix; UserError if there are none, or two of a name.
+
+    ``unreadable`` takes folders that cannot be read and links to nothing, as ``nafp.walk.files_below`` says.
+    """
     found: dict[str, Path] = {}
-    for path in files_below(folder, is_audio):
+    for path in files_below(folder, is_audio, unreadable=unreadable):
         for name in {path.name, path.stem}:
             if name in found:
                 raise UserError(f"{path}: has the name of {found[name]} too; each file needs a name of its own")

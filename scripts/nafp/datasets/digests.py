@@ -11,6 +11,8 @@ from pathlib import Path
 import pandas as pd
 from tqdm import tqdm
 
+from nafp.errors import AGAIN, Unavailable, UserError
+from nafp.errors import unreadable as read_error
 from nafp.files import atomic_write
 from nafp.walk import escaped_path, files_below
 
@@ -141,7 +143,7 @@ def digest_files(
 
     ``wanted``: only of files with such names. Only files that the journal does not know are read. Paths are relative to
     ``root``, as text (see ``nafp.walk.escaped_path``). ``unreadable`` takes the files that cannot be read, by path, and why;
-    without it the first one is an OSError.
+    without it the first one is an OSError. With it, UserError for one that the system may read at another time.
     """
     paths = sorted(path.relative_to(root).as_posix() for path in files_below(root, wanted))
     known = {path: journal.known(root, path) for path in paths}
@@ -167,6 +169,8 @@ def digest_files(
                 known[path] = found
             elif unreadable is None:
                 raise found
+            elif isinstance(problem := read_error(root / path, found), Unavailable):
+                raise UserError(f"{problem}; {AGAIN}")
             else:
                 unreadable[escaped_path(path)] = found.strerror or str(found)
     found = [digest for digest in known.values() if digest]

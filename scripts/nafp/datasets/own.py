@@ -18,10 +18,10 @@ from nafp.audio.wav import check_wav, opened, read_wav, write_blocks
 from nafp.datasets.checks import SHARES, Folders, check_folders, folders_of
 from nafp.datasets.digests import Journal, digest_files
 from nafp.datasets.layout import SPLITS, plain_name
-from nafp.errors import UserError
+from nafp.errors import AGAIN, Unavailable, UserError
 from nafp.files import atomic_write
 from nafp.text import for_spreadsheets
-from nafp.walk import escaped_path, files_below, is_audio, unescaped_path
+from nafp.walk import check_lasting, escaped_path, files_below, is_audio, unescaped_path
 
 # part -> split, in order of priority: the first one keeps a song that several of them hold
 SONG_SPLITS = {"test": "test_db", "val": "val_db", "train": "train", "dummy": "dummy"}
@@ -42,7 +42,8 @@ def import_audio(options: Mapping, root: Path, cache: Path, threads: int) -> pd.
     that was taken instead), note (what is odd about a file that was taken), sha256. Names are as ``nafp.walk.escaped_path`` has
     them. Files are decoded once, even if they are renamed: ``cache`` holds them by their content. Raises UserError if a
     split stays empty, after writing the table of the files found so far to LEFT_OUT beside the cache; sounds, which are
-    few, are checked before the music is.
+    few, are checked before the music is. UserError also if the system cannot read a file or folder just now: a data set without
+    it would count as complete.
     """
     report = cache.with_name(LEFT_OUT)
     report.unlink(missing_ok=True)
@@ -83,6 +84,7 @@ def listed(role: str, folders: Folders, cache: Path, threads: int) -> pd.DataFra
         problems = {name: f"cannot be read ({reason})" for name, reason in problems.items()}
         lost: dict[str, str] = {}
         files_below(folder, is_audio, unreadable=lost)
+        check_lasting(lost)
         problems |= {escaped_path(Path(path).relative_to(folder).as_posix()): why for path, why in lost.items()}
         known = dict(zip(digests["path"], digests["sha256"], strict=True))
         for name in sorted({**known, **problems}):
@@ -104,6 +106,8 @@ def decode(files: pd.DataFrame, cache: Path, threads: int) -> None:
         try:
             if check_wav(path).problem:
                 write_decoded(source, path)
+        except Unavailable as error:
+            raise UserError(f"{error}; {AGAIN}") from error
         except UserError as error:
             return str(error).removeprefix(f"{source}: "), "", 0, ""
         note = path.with_suffix(".txt")

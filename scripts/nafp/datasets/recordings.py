@@ -5,7 +5,7 @@ There is nothing to train on. Songs without a recording are distractors.
 
 import hashlib
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,32 +13,37 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from nafp.audio.open import read_any
+from nafp.audio.open import open_audio
 from nafp.audio.segments import SAMPLE_RATE, SEGMENT
-from nafp.audio.wav import write_wav
+from nafp.audio.wav import write_blocks, write_wav
 from nafp.datasets.annotations import Excerpt
 from nafp.datasets.layout import SPLITS, TIME_MAP, plain_name
+from nafp.datasets.own import described
 from nafp.datasets.sources import SOURCES
-from nafp.errors import UserError
+from nafp.errors import AGAIN, Unavailable, UserError
 from nafp.files import atomic_write
-from nafp.walk import escaped_path, files_below, is_audio
+from nafp.walk import check_lasting, escaped_path, files_below, is_audio
 
-COLUMNS = ["source", "row", "split", "path", "song", "song_start_s", "problem"]
+COLUMNS = ["source", "row", "split", "path", "song", "song_start_s", "problem", "note"]
+Span = tuple[int, float]  # samples of a recording: the first, and the one behind the last, or infinity
 
 
 def import_recordings(dataset: Mapping, root: Path, threads: int) -> pd.DataFrame:
     """Write songs, distractors and queries below ``root``, and the table TIME_MAP of the queries' songs and places.
 
     ``dataset``: the config's. Returns a row a song and excerpt: source (file), row (of the annotations), split, path (below
-    ``root``; '' if left out), song, song_start_s, problem. UserError if no query or no distractor is left, or if the folder is
-    not laid out as its source says.
+    ``root``; '' if left out), song, song_start_s, problem, note (what is odd about a file that was taken); and a row, without a
+    split, for a folder that cannot be read. UserError if no query or no distractor is left, if the folder is not laid out as
+    its source says, or if the system cannot read something just now: a data set without it would count as complete.
     """
     collection = SOURCES[dataset["source"]].collect(dataset)
+    lost = dict(collection.unreadable)
     heard = {excerpt.song for excerpt in collection.excerpts}
     songs = [("test_db" if name in heard else "dummy", name, path) for name, path in collection.songs.items()]
     if folder := dataset.get("distractors"):
-        found = files_below(folder, is_audio)
+        found = files_below(folder, is_audio, unreadable=lost)
         songs += [("dummy", f"distractors/{escaped_path(path.relative_to(folder).as_posix())}", path) for path in found]
+    check_lasting(lost)
     recordings: dict[Path, list[Excerpt]] = {}
     for excerpt in collection.excerpts:
         recordings.setdefault(excerpt.file, []).append(excerpt)
@@ -47,6 +52,8 @@ def import_recordings(dataset: Mapping, root: Path, threads: int) -> pd.DataFram
         known = {row["song"]: row["path"] for row in rows if row["split"] == "test_db" and row["path"]}
         cut = pool.map(lambda one: import_excerpts(*one, known, root), recordings.items())
         rows += [row for some in watched(cut, len(recordings), "recordings") for row in some]
+    nothing = {"split": "", "path": "", "song": "", "note": ""}
+    rows += [{"source": escaped_path(path), "problem": why} | nothing for path, why in lost.items()]
     table = pd.DataFrame(rows, columns=COLUMNS)
     require(table, dataset)
     queries = table[table["split"].eq("test_query") & table["path"].ne("")]
@@ -72,44 +79,85 @@ def path_of_song(song: str) -> str:
 
 
 def import_song(split: str, name: str, path: Path, root: Path) -> dict:
-    """Decode a song into its split; its row."""
-    row = {"source": escaped_path(path), "split": split, "path": "", "song": name, "problem": ""}
+    """Decode a song into its split, block by block; its row."""
+    row = {"source": escaped_path(path), "split": split, "path": "", "song": name, "problem": "", "note": ""}
     target = f"{SPLITS[split]}/{path_of_song(name)}.wav"
     try:
-        samples = read_any(path)
+        with open_audio(path) as audio, atomic_write(root / target) as part:
+            write_blocks(part, audio.blocks())
+            problem, _, samples = described(part)
+            if problem or samples < SEGMENT:
+                raise UserError("shorter than 1 s" if samples < SEGMENT else problem)
     except UserError as error:
-        return {**row, "problem": str(error).removeprefix(f"{path}: ")}
-    if len(samples) < SEGMENT:
-        return {**row, "problem": "shorter than 1 s"}
-    write_wav(root / target, samples)
-    return {**row, "path": target}
+        return row | {"problem": lasting_problem(error, path)}
+    return row | {"path": target, "note": audio.note}
+
+
+def lasting_problem(error: UserError, path: Path) -> str:
+    """What is wrong with a file; UserError if it may be read at another time."""
+    if isinstance(error, Unavailable):
+        raise UserError(f"{error}; {AGAIN}") from error
+    return str(error).removeprefix(f"{path}: ")
 
 
 def import_excerpts(path: Path, excerpts: Sequence[Excerpt], songs: Mapping[str, str], root: Path) -> list[dict]:
-    """Cut the excerpts out of one recording; a row each. ``songs``: name -> path below ``root`` of those that could be read."""
+    """Cut the excerpts out of one recording, block by block; a row each. ``songs``: name -> path below ``root`` of those that
+    could be read."""
+    spans = [span_of(one) for one in excerpts]
+    written: dict[int, str] = {}  # number of an excerpt -> its path, '' if it is too short
+    unreadable = note = ""
     try:
-        samples, unreadable = read_any(path), ""
+        with open_audio(path) as audio:
+            for number, samples in cut_spans(audio.blocks(), spans):
+                one, written[number] = excerpts[number], ""
+                if len(samples) >= SEGMENT and one.song in songs:
+                    name = f"{path_of_song(one.song)}/{plain_name(path.stem)}-{one.row:05d}.wav"
+                    written[number] = f"{SPLITS['test_query']}/{name}"
+                    write_wav(root / written[number], samples)
+        note = audio.note
     except UserError as error:
-        samples, unreadable = np.zeros(0, np.int16), str(error).removeprefix(f"{path}: ")
+        unreadable = lasting_problem(error, path)
     rows = []
-    for one in excerpts:
-        row = {
-            "source": escaped_path(path),
-            "row": one.row,
-            "split": "test_query",
-            "path": "",
-            "song": songs.get(one.song, one.song),
-        }
-        begin = round(one.begin_s * SAMPLE_RATE)
-        end = len(samples) if one.end_s is None else min(round(one.end_s * SAMPLE_RATE), len(samples))
-        problem = unreadable or ("its song was left out" if one.song not in songs else "")
-        problem = problem or ("shorter than 1 s" if end - begin < SEGMENT else "")
-        if not problem:
-            name = f"{path_of_song(one.song)}/{plain_name(path.stem)}-{one.row:05d}.wav"
-            row["path"] = f"{SPLITS['test_query']}/{name}"
-            write_wav(root / row["path"], samples[begin:end])
-        rows.append({**row, "song_start_s": one.song_start_s, "problem": problem})
+    for number, one in enumerate(excerpts):
+        problem = unreadable if number not in written else "" if one.song in songs else "its song was left out"
+        rows.append(
+            {
+                "source": escaped_path(path),
+                "row": one.row,
+                "split": "test_query",
+                "path": written.get(number, ""),
+                "song": songs.get(one.song, one.song),
+                "song_start_s": one.song_start_s,
+                "problem": problem or ("" if written[number] else "shorter than 1 s"),
+                "note": note if written.get(number) else "",
+            }
+        )
     return rows
+
+
+def span_of(excerpt: Excerpt) -> Span:
+    """The samples of a recording that an excerpt consists of."""
+    end = np.inf if excerpt.end_s is None else round(excerpt.end_s * SAMPLE_RATE)
+    return round(excerpt.begin_s * SAMPLE_RATE), end
+
+
+def cut_spans(blocks: Iterable[np.ndarray], spans: Sequence[Span]) -> Iterator[tuple[int, np.ndarray]]:
+    """The number of each span and its samples (T,) int16, as soon as its end has passed or the recording ends.
+
+    Of a recording's blocks, only what lies in spans that have begun is kept.
+    """
+    parts: dict[int, list[np.ndarray]] = {number: [np.zeros(0, np.int16)] for number in range(len(spans))}
+    at = 0
+    for block in blocks:
+        for number in list(parts):
+            begin, end = spans[number]
+            if begin < at + len(block):
+                parts[number].append(block[max(begin - at, 0) : int(max(min(end - at, len(block)), 0))].copy())
+            if end <= at + len(block):
+                yield number, np.concatenate(parts.pop(number))
+        at += len(block)
+    for number, some in parts.items():
+        yield number, np.concatenate(some)
 
 
 def require(table: pd.DataFrame, dataset: Mapping) -> None:

@@ -21,6 +21,7 @@ Span = tuple[float, float]  # seconds, without the end
 PAIR = ["query_id", "reference_id"]
 ENDS = ["reference_begin", "reference_end", "query_begin", "query_end"]
 IDENTIFIED = {"query", "from_s", "to_s", "song", "offset_s"}  # columns of the table that `nafp identify` writes
+COPIES = "copies"  # column of songs that are the same recording as the one that is named
 COUNTS = ["tp", "fp", "fn", "up"]  # true and false positives, false negatives, positives of which neither is known
 
 
@@ -35,7 +36,7 @@ class Box:
 
 def read_boxes(path: Path | str) -> pd.DataFrame:
     """A table of annotations or matches, in the toolkit's format or as `nafp identify` writes it: columns PAIR and, unless it
-    names files alone, ENDS and tempo (as a factor).
+    names files alone, ENDS and tempo (as a factor); of `nafp identify` also COPIES, as a list of names.
 
     UserError if it is no such table, with the row (the first one below the header is 2) if one is wrong.
     """
@@ -75,7 +76,24 @@ def of_identified(table: pd.DataFrame) -> pd.DataFrame:
     ends |= {"query_begin": from_s, "query_end": to_s}
     names = {"query_id": found["query"].map(identifier), "reference_id": found["song"].map(identifier)}
     whole = {name: value.map(math.floor if name.endswith("begin") else math.ceil) for name, value in ends.items()}
-    return pd.DataFrame({**names, **whole}, index=found.index).assign(tempo=1.0)
+    copies = found[COPIES] if COPIES in found else pd.Series("", index=found.index)
+    copies = [[identifier(name) for name in text.split("; ")] if text else [] for text in copies]
+    return pd.DataFrame({**names, **whole}, index=found.index).assign(tempo=1.0, copies=copies)
+
+
+def with_annotated_copies(matches: pd.DataFrame, annotations: pd.DataFrame) -> pd.DataFrame:
+    """The matches without the column COPIES: where the song is not annotated in its query and a copy of it is, that copy.
+
+    Its times are those of the song that was named, since no others are known.
+    """
+    if COPIES not in matches:
+        return matches
+    annotated = {query: set(rows) for query, rows in annotations.groupby("query_id")["reference_id"]}
+    taken = []
+    for query, song, copies in matches[[*PAIR, COPIES]].itertuples(index=False):
+        there = annotated.get(query, set())
+        taken.append(next((name for name in (song, *copies) if name in there), song))
+    return matches.drop(columns=COPIES).assign(reference_id=taken)
 
 
 def identifier(name: str) -> str:

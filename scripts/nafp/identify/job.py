@@ -152,7 +152,9 @@ def update(library: Library, embed) -> None:
     for song in songs[songs["note"] != ""].itertuples():
         print(f"{printable(song.path)}: {printable(song.note)}", file=sys.stderr)
     if not songs["rows"].sum():
-        raise UserError(f"{library.root}: none of its {len(songs)} files could be read; {table} says why, file by file")
+        raise UserError(
+            f"{library.root}: none of its {len(broken)} files could be read; {table} says why, file by file"
+        )
     read = (songs["rows"] > 0).sum()
     print(
         f"{read} songs, {songs['rows'].sum()} fingerprints; {len(broken)} broken files or folders skipped",

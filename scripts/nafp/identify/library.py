@@ -11,7 +11,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from nafp.audio.open import open_audio
-from nafp.errors import UserError
+from nafp.errors import Unavailable, UserError
 from nafp.files import atomic_write, lock
 from nafp.identify.places import find_audio
 from nafp.identify.recordings import BlockLandmarks, BlockMeter, Embed, readers
@@ -194,7 +194,8 @@ class Library:
         """Fingerprint new and changed files of the folder, drop the deleted ones; returns what is broken: path, problem.
 
         Saved after every song: an interrupted update is continued by the next one. The songs of a folder that cannot be read
-        now stay as they are, and so does the song of a link to nothing.
+        now stay as they are, and so does the song of a link to nothing. A file that the system cannot read just now is broken
+        in this update only: the next one tries it again.
         """
         unreadable: dict[str, str] = {}
         paths = {path.relative_to(self.root).as_posix(): path for path in find_audio(self.root, unreadable)}
@@ -213,7 +214,11 @@ class Library:
         with open(self.folder / SONGS, "ab") as table:
             for name in tqdm(new, desc="library", unit="song", mininterval=1, disable=not new):
                 row = {"path": name, **dict(zip(KEY, keys[name], strict=True)), "reader": reader}
-                row |= self._add(paths[name], embed)
+                try:
+                    row |= self._add(paths[name], embed)
+                except Unavailable as error:  # without a row, so that the next update tries again
+                    lost[name] = str(error).removeprefix(f"{paths[name]}: ")
+                    continue
                 table.write(json.dumps(row).encode("ascii") + b"\n")
                 table.flush()
                 self._rows.append(row)
@@ -222,7 +227,8 @@ class Library:
         return pd.concat([broken, pd.DataFrame({"path": lost.keys(), "problem": lost.values()})], ignore_index=True)
 
     def _add(self, path: Path, embed: Embed) -> dict:
-        """Append the fingerprints and landmarks of a file; returns the other columns of its row."""
+        """Append the fingerprints and landmarks of a file; returns the other columns of its row. Unavailable, after removing
+        what was appended, if the system could not read it."""
         first, first_mark = self.rows, len(self.marks)
         row = {"samples": 0, "first": first, "rows": 0, "first_mark": first_mark, "marks": 0, "note": "", "problem": ""}
         with open(self.folder / FINGERPRINTS, "ab") as file, open(self.folder / MARKS, "ab") as mark_file:
@@ -239,7 +245,7 @@ class Library:
             except BaseException as error:
                 file.flush()
                 file.truncate(first * self.dim * 4)
-                if not isinstance(error, UserError):
+                if not isinstance(error, UserError) or isinstance(error, Unavailable):
                     raise
                 return row | {"rows": 0, "problem": str(error).removeprefix(f"{path}: ")}
             if not row["rows"]:

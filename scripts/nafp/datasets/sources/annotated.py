@@ -5,6 +5,7 @@ from pathlib import Path
 
 from nafp.datasets.annotations import Collection, Excerpt, Table, by_name, named
 from nafp.datasets.sources.source import EVALUATED, RECORDED_OPTIONS, Source
+from nafp.errors import UserError
 
 COLUMNS = ("query", "reference", "query_start", "query_end")
 PLACE, AGREEMENT = "reference_start", "x_tag"  # optional columns
@@ -24,12 +25,25 @@ OPTIONS = {
 }
 
 
+def table_of(dataset: Mapping) -> Table:
+    """The CSV of annotations; UserError if it cannot be read."""
+    return Table(Path(dataset["folder"], dataset.get("annotations", "annotations.csv")), COLUMNS, WHAT)
+
+
+def placed(dataset: Mapping) -> bool:
+    """Whether the CSV says where in their songs the recordings are; True of one that cannot be read, as ``collect`` will say."""
+    try:
+        return PLACE in table_of(dataset).columns
+    except UserError:
+        return True
+
+
 def collect(dataset: Mapping) -> Collection:
     """One excerpt a row; of songs that no row names, none. If there is a column reference_start, it says where in the song."""
     root = Path(dataset["folder"])
-    table = Table(root / dataset.get("annotations", "annotations.csv"), COLUMNS, WHAT)
-    songs, queries = by_name(root / "references", WHAT), by_name(root / "queries", WHAT)
-    excerpts = []
+    table = table_of(dataset)
+    excerpts, lost = [], {}
+    songs, queries = (by_name(root / folder, WHAT, lost) for folder in ("references", "queries"))
     for number, row in table:
         if AGREEMENT in row and "agreement" in dataset and row[AGREEMENT] not in dataset["agreement"]:
             continue
@@ -37,7 +51,7 @@ def collect(dataset: Mapping) -> Collection:
         begin, end = (table.seconds(number, row, column) for column in ("query_start", "query_end"))
         place = table.seconds(number, row, PLACE) if PLACE in table.columns else None
         excerpts.append(Excerpt(file, begin, end, song.stem, place, number))
-    return Collection({path.stem: path for path in songs.values()}, excerpts)
+    return Collection({path.stem: path for path in songs.values()}, excerpts, lost)
 
 
 ANNOTATED = Source(
@@ -46,5 +60,6 @@ ANNOTATED = Source(
     ("folder",),
     maker="import_recordings",
     collect=collect,
+    placed=placed,
     splits=EVALUATED,
 )

@@ -15,13 +15,13 @@ def collect(dataset: Mapping) -> Collection:
     """The excerpts of which the montages consist. Where one begins in its song is known to a second only: not well enough."""
     root = Path(dataset["folder"])
     table = Table(root / "annotations.csv", COLUMNS, WHAT)
-    songs, queries = by_name(root / "references", WHAT), by_name(root / "queries", WHAT)
-    excerpts = []
+    excerpts, lost = [], {}
+    songs, queries = (by_name(root / folder, WHAT, lost) for folder in ("references", "queries"))
     for number, row in table:
         song, file = (named(*one, table, number) for one in ((songs, row["reference_id"]), (queries, row["query_id"])))
         begin, end = (table.seconds(number, row, column) for column in ("query_begin", "query_end"))
         excerpts.append(Excerpt(file, begin + MARGIN_S, end - MARGIN_S, song.stem, None, number))
-    return Collection({path.stem: path for path in songs.values()}, excerpts)
+    return Collection({path.stem: path for path in songs.values()}, excerpts, lost)
 
 
 PEX = Source(
@@ -30,6 +30,6 @@ PEX = Source(
     ("folder", "distractors"),
     maker="import_recordings",
     collect=collect,
-    placed=False,
+    placed=lambda dataset: False,
     splits=EVALUATED,
 )

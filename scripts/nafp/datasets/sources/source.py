@@ -79,8 +79,8 @@ class Source:
     so ours to delete when they are unpacked. ``queries``: the config -> part (val, test) -> the chain that its songs are
     degraded by, and the seed of that; nothing if the data set brings its queries. ``clips``: the config -> split -> (clips,
     seconds of each), where the config says it. ``collect``: the config's ``dataset`` -> the songs and recordings that
-    import_recordings makes the files of. ``placed``: False if it never says where in their songs its queries are. ``splits``: of
-    music that it has.
+    import_recordings makes the files of. ``placed``: the config's ``dataset`` -> False if it does not say where in their songs
+    its queries are. ``splits``: of music that it has.
     """
 
     about: str
@@ -92,5 +92,5 @@ class Source:
     queries: Callable[[Mapping], tuple[Mapping[str, Steps], int]] = lambda config: ({}, 0)
     clips: Callable[[Mapping], Mapping[str, tuple[int, float]]] = lambda config: {}
     collect: Callable[[Mapping], Collection] | None = None
-    placed: bool = True
+    placed: Callable[[Mapping], bool] = lambda dataset: True
     splits: tuple[str, ...] = MUSIC
