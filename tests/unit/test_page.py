@@ -15,6 +15,7 @@ from recount import check_table, recounted
 
 from nafp.audio.segments import SEGMENT
 from nafp.audio.splits import Split
+from nafp.errors import UserError
 from nafp.evaluation.cell import table_beside
 from nafp.grid import run_name
 from nafp.report.figures import curves, misses, pareto, similarity, trends
@@ -250,9 +251,14 @@ def test_similarity_matrices_of_any_number_of_runs(tmp_path, runs):
 
 
 def test_a_similarity_matrix_is_of_one_song():
-    db = np.eye(6, dtype=np.float32)
-    matrix = similarity.matrix(db, 0.5 * db, np.array([0, 1, 1, 1, 2, 2]))
-    np.testing.assert_allclose(matrix, 0.5 * np.eye(3))
+    clips = pd.DataFrame({"path": ["a", "b", "c"], "samples": [8000, 16_000, 12_000]})  # 1, 3 and 2 segments
+    rows, right = similarity.pairs(clips, clips)
+    assert rows.tolist() == right.tolist() == [1, 2, 3]
+    parts = pd.DataFrame({"samples": [8000, 12_000], "song": ["c", "b"], "song_start_s": [0.5, 0.5]})
+    rows, right = similarity.pairs(clips, parts)
+    assert (rows.tolist(), right.tolist()) == ([1, 2], [2, 3])
+    with pytest.raises(UserError, match="similarity: the table of queries does not say where in their songs"):
+        similarity.pairs(clips, parts.assign(song_start_s=[0.5, np.nan]))
 
 
 def test_the_page_shows_numbers_blocks_and_figures(made):
