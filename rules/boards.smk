@@ -280,7 +280,11 @@ def board_so_far(wildcards):
             if cells and not GENERATED
             else None
         ),
-        "similarity": {"cells": cells, "vectors": vectors, "clips": [packed("test_db"), packed("test_query")]} if vectors else None,
+        "similarity": (
+            {"cells": cells, "vectors": vectors, "clips": [packed("test_db"), packed("test_query")]}
+            if vectors
+            else None
+        ),
         "scale": {"tables": tables} if tables else None,
         "beyond": {"table": beyond[0]} if beyond else None,
     }

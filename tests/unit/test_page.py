@@ -211,6 +211,21 @@ def test_what_no_other_index_beats():
         {"hit_rate_pct": [90, 90, 80, 80, 70], "ms_per_query": [2, 1, 0.5, 0.5, 0.4], "bytes": [100, 100, 50, 60, 10]}
     )
     assert pareto.dominated(points).tolist() == [True, False, False, True, False]
+    for one, best in (([90, 0.3], [5]), ([60, 3], [1, 2, 4])):  # of an unknown size: only hits and time count
+        unknown = pd.DataFrame([[*one, np.nan]], columns=points.columns)
+        found = pareto.dominated(pd.concat([points, unknown], ignore_index=True))
+        assert np.flatnonzero(~found).tolist() == best
+
+
+def test_costs_are_of_the_shortest_query_that_was_timed(made):
+    """One whose cells have no time at all is not plotted."""
+    cells = made()[0]
+    shortest = cells["seconds"].min()
+    points, _ = pareto.index_costs(cells.assign(ms_per_query=cells["ms_per_query"].where(cells["seconds"] > shortest)))
+    assert set(points["seconds"]) == {sorted(cells["seconds"].unique())[1]}
+    lost = cells["index"].eq(cells["index"].iloc[0])
+    some, _ = pareto.index_costs(cells.assign(ms_per_query=cells["ms_per_query"].where(~lost)))
+    assert set(some["index"]) == set(cells["index"]) - {cells["index"].iloc[0]} and some["seconds"].eq(shortest).all()
 
 
 def test_kinds_of_answers_by_hand():

@@ -106,13 +106,13 @@ def draw_misses(cells: Paths, packed: Mapping[str, str], svg: str | Path) -> Non
 
     UserError if it is not known where in their songs the queries are.
     """
+    table = load_cells(cells)
+    if not table["match"].eq("exact").any():
+        raise UserError("misses: the table of queries does not say where in their songs all of them are")
     splits = {name: Split.open(path) for name, path in packed.items()}
     dummy, db, query = (splits[name] for name in ("dummy", "test_db", "test_query"))
     songs = np.concatenate([dummy.segments.clip, db.segments.clip + len(dummy.clips)])
-    table, rows = load_cells(cells), len(dummy.segments)
-    if not table["match"].eq("exact").any():
-        raise UserError("misses: the table of queries does not say where in their songs all of them are")
-    names, counts = run_labels(table), {}
+    rows, names, counts = len(dummy.segments), run_labels(table), {}
     for run, path in zip(table["run"].unique(), cells, strict=True):
         with damaged_file_errors(table_beside(path)):
             hits = pd.read_parquet(table_beside(path), columns=COLUMNS)
