@@ -60,7 +60,7 @@ def test_the_winner_is_tested_against_the_default_or_the_next(grid, default):
 
 
 def test_seeds_that_disagree_win_nothing(tmp_path):
-    """Six seeds of eight are far better, all queries together beyond chance; one is worse."""
+    """Seven seeds of eight are far better, all queries together beyond chance; one is worse."""
     skills = {60: [1.2] * 7 + [-0.1], 120: [0.0] * 8}
     paths = {
         bsz: [

@@ -457,6 +457,7 @@ def test_a_time_that_is_not_known_is_a_dash(cells_of, published):
     assert cells["ms_per_query"].dtype == float and cells.loc[cells["seconds"].eq(1), "ms_per_query"].isna().all()
     shown = printed(table_of(cells, published, "indexes", ["index"])).query("match == 'exact'")
     assert shown["ms per query (10 s)"].tolist() == ["0.4", "–"]
+    assert pool_seeds(cells_of({"ms_per_query": [None, None]}))["ms_per_query"].isna().all()
 
 
 def test_the_caption_says_of_which_answers_the_rates_are(cells_of, published):

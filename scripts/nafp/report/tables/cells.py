@@ -82,8 +82,7 @@ def _cell_rows(cell: Cell, path: str | Path) -> list[dict[str, Any]]:
     clash = set(cell.fields) & set(_COLUMNS)
     if clash:
         raise ValueError(f"{path}: a run field may not be called {', '.join(sorted(clash))}")
-    nothing = [None] * len(cell.seconds)
-    times, ranks = (np.array(values or nothing, float) for values in (cell.ms_per_query, cell.mrr))  # NaN for None
+    times, ranks = (values or [np.nan] * len(cell.seconds) for values in (cell.ms_per_query, cell.mrr))
     matches = {metric.column: match for match, metric in METRICS.items()}
     shared = {
         "dataset": cell.dataset,
