@@ -11,13 +11,12 @@ import datetime
 import time
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
+from nafp.evaluation.asked import Asked
 from nafp.evaluation.extrapolation import Plan, extrapolate
 from nafp.evaluation.hits import songs_of_rows
 from nafp.evaluation.protocol import PROTOCOLS
-from nafp.evaluation.starts import choose_starts
 from nafp.jobfacts import processor
 from nafp.report.tables.beyond import Beyond, to_markdown
 from nafp.search.vectors import Database, open_vectors
@@ -40,22 +39,24 @@ def main() -> None:
     options = parser.parse_args()
     at = options.results / "fingerprints" / options.run
     database = Database(open_vectors(at / "dummy.npy"), open_vectors(at / "test_db.npy"))
-    samples = [clip_samples(options.results, split) for split in ("dummy", "test_db")]
+    dummy, test_db = (clips_of(options.results, split) for split in ("dummy", "test_db"))
+    songs = songs_of_rows(dummy["samples"], test_db["samples"])
+    search = {"test_ids": "all", "protocol": "clip", "lengths": LENGTHS, "seed": 0}
     plan = Plan(SEGMENTS, options.tail, options.share, options.parts, FRACTIONS, options.generated)
     print(f"\n## {datetime.date.today()}, {options.run}, {processor()}")
     for name in options.query_sets:
         split = "test_query" if name == "files" else f"query_{name}"
-        starts = choose_starts(clip_samples(options.results, split), "all", "clip", LENGTHS)
+        asked = Asked.of(test_db, clips_of(options.results, split), search)
         query, began = open_vectors(at / f"{split}.npy"), time.process_time()
-        table = extrapolate(database, songs_of_rows(*samples), query, starts, LENGTHS, PROTOCOLS["clip"], plan)
+        table = extrapolate(database, songs, query, asked, LENGTHS, PROTOCOLS["clip"], plan)
         seconds = time.process_time() - began
-        print(f"\n### {name}: {len(starts):,} queries, {len(database):,} segments, {seconds:.0f} s of CPU time\n")
+        print(f"\n### {name}: {len(asked.starts):,} queries, {len(database):,} segments, {seconds:.0f} s of CPU time\n")
         print(to_markdown(Beyond(table)))
 
 
-def clip_samples(results: Path, split: str) -> np.ndarray:
-    """Samples of each clip of a split."""
-    return pd.read_csv(results / f"data/packed/{split}.csv")["samples"].to_numpy()
+def clips_of(results: Path, split: str) -> pd.DataFrame:
+    """The table of clips of a split."""
+    return pd.read_csv(results / f"data/packed/{split}.csv")
 
 
 if __name__ == "__main__":

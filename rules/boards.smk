@@ -120,10 +120,15 @@ def history_of(run):
 def detail_figures():
     """Figure -> file, for what is drawn of no single study."""
     names = ["learning"] if len(all_histories()) > 1 else []
-    names += ["misses"] if detailed_runs() and not GENERATED else []  # generated distractors have no audio
-    names += ["similarity"] if detailed_runs() else []
-    names += ["scale", "beyond"] if DEFAULT_RUN in detailed_runs() else []
+    names += ["misses"] if placed_runs() and not GENERATED else []  # generated distractors have no audio
+    names += ["similarity"] if placed_runs() else []
+    names += ["scale", "beyond"] if DEFAULT_RUN in placed_runs() else []
     return {name: f"{BOARD}/{name}.svg" for name in names}
+
+
+def placed_runs():
+    """The runs that are looked at closely, if it is known where in their songs all queries are."""
+    return detailed_runs() if knows_places() else []
 
 
 def cell_of(run):
@@ -143,7 +148,7 @@ def extrapolation_table():
 
 def beyond_table():
     """What the page shows of them, as a list; empty where the default run is not looked at."""
-    return [f"{BOARD}/beyond.csv"] if DEFAULT_RUN in detailed_runs() else []
+    return [f"{BOARD}/beyond.csv"] if DEFAULT_RUN in placed_runs() else []
 
 
 def vectors_of(run):
@@ -255,14 +260,14 @@ def demo_so_far(wildcards):
 
 def board_so_far(wildcards):
     """What there is for the tables and figures of a scoreboard (nafp.report.board.write_board)."""
-    cells = available(map(cell_of, detailed_runs()))
-    arrays = {run: arrays_of(run) for run in detailed_runs()}
+    cells = available(map(cell_of, placed_runs()))
+    arrays = {run: arrays_of(run) for run in placed_runs()}
     vectors = {
         run: parts for run, parts in arrays.items() if all(map(os.path.exists, [cell_of(run), *parts[0], *parts[1]]))
     }
-    tables = available(scale_tables()) if DEFAULT_RUN in detailed_runs() else []
+    tables = available(scale_tables()) if DEFAULT_RUN in placed_runs() else []
     histories = available(all_histories())
-    beyond = available([extrapolation_table()]) if DEFAULT_RUN in detailed_runs() else []
+    beyond = available([extrapolation_table()]) if DEFAULT_RUN in placed_runs() else []
     return {
         "origin": ORIGIN,
         "look": look_of(STUDIES),
@@ -275,7 +280,11 @@ def board_so_far(wildcards):
             if cells and not GENERATED
             else None
         ),
-        "similarity": {"cells": cells, "vectors": vectors, "clips": packed("test_db")} if vectors else None,
+        "similarity": (
+            {"cells": cells, "vectors": vectors, "clips": [packed("test_db"), packed("test_query")]}
+            if vectors
+            else None
+        ),
         "scale": {"tables": tables} if tables else None,
         "beyond": {"table": beyond[0]} if beyond else None,
     }

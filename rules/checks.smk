@@ -139,6 +139,25 @@ def check_queries(query_set=grid.FILES):
     refuse(lambda clips: problems_of_queries(SEARCH | {"test_ids": ids}, clips, steps))
 
 
+@cache
+def knows_places():
+    """Whether it is known where in their songs all of the data set's own queries are, as far as can be seen."""
+    table = Path(CORPUS, TIME_MAP)
+    if SOURCE.maker or not table.is_file():
+        return SOURCE.placed
+    try:
+        with table.open(newline="", encoding="utf-8") as file:
+            return all((row["song_start_s"] or "").lower() not in ("", "nan") for row in csv.DictReader(file))
+    except (OSError, ValueError, KeyError, csv.Error):
+        return True  # a damaged one, of which its reader says so
+
+
+def check_places(what):
+    """A sentence if it is not known where in their songs the queries are, and ``what`` asks for it."""
+    if not knows_places():
+        raise WorkflowError(f"{what}: the data set does not say where in their songs all of its queries are")
+
+
 def dummy_vectors(wildcards):
     """The dummy fingerprints that an index is built of, as input."""
     check_index(wildcards.index, dim_of(wildcards.run), grid=grid_of(wildcards.run))
@@ -147,6 +166,7 @@ def dummy_vectors(wildcards):
 
 def fewest_dummy_vectors(wildcards):
     """The dummy fingerprints whose parts are searched, as input: an index is built of the smallest, too."""
+    check_places("scale")
     check_queries()
     check_index(wildcards.index, dim_of(wildcards.run), min(config["scale"]["fractions"]))
     return fingerprints_of(wildcards.run, wildcards.epoch, "dummy")
@@ -154,6 +174,7 @@ def fewest_dummy_vectors(wildcards):
 
 def queried_dummy_vectors(wildcards):
     """The dummy fingerprints that are scored without an index, as input."""
+    check_places("extrapolation")
     check_queries()
     return fingerprints_of(wildcards.run, wildcards.epoch, "dummy")
 

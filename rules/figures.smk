@@ -197,7 +197,7 @@ rule plot_similarity:
     input:
         cells=[cell_of(run) for run in detailed_runs()],
         vectors=[file for run in detailed_runs() for part in arrays_of(run) for file in part],
-        clips=packed("test_db"),
+        clips=[packed(split) for split in ("test_db", "test_query")],
     output:
         svg=report(
             f"{BOARD}/similarity.svg",

@@ -9,7 +9,7 @@ import pandas as pd
 from nafp.audio.segments import count_segments
 from nafp.console import tee_to_log
 from nafp.evaluation.asked import Asked
-from nafp.evaluation.cell import Cell
+from nafp.evaluation.cell import Cell, times_of
 from nafp.evaluation.hits import per_query_table, rows_of, songs_of_rows
 from nafp.evaluation.identity import digest_of_audio, name_of_ids
 from nafp.evaluation.other_grid import search_on_grid
@@ -64,8 +64,7 @@ with tee_to_log(snakemake.log[0]):
         fingerprints=None if grid == OURS else len(database),
         recall=recall(index, database, query),
         memory_bytes=index.memory_bytes,
-        ms_per_segment=round(results[0].ms_per_segment, 4),
-        ms_per_query=[round(result.ms, 4) for result in results],
+        **times_of(results),
         provenance={"index": facts.pop("provenance"), "search": made},
         **facts,
     )

@@ -124,6 +124,21 @@ def p_of(ours: Sequence[Sequence[tuple[int, int]]], theirs: Sequence[Sequence[tu
     return max(p, 2 * student.sf(abs(mean) / math.sqrt(variance), freedom)) if variance else p
 
 
+def side_of(ours: Sequence[Sequence[tuple[int, int]]], theirs: Sequence[Sequence[tuple[int, int]]]) -> int:
+    """1 or -1 where every seed finds more, or fewer, than the other system does on average; otherwise 0."""
+    totals = [[sum(h for h, _ in seed) for seed in side] for side in (ours, theirs)]
+    a, b = (sum(side) / len(side) for side in totals)
+    off = [one - b for one in totals[0]] + [a - one for one in totals[1]]
+    return 1 if min(off) > 0 else -1 if max(off) < 0 else 0
+
+
+def judged(ours: Sequence[Sequence[tuple[int, int]]], theirs: Sequence[Sequence[tuple[int, int]]], count: int) -> str:
+    """Whether two systems differ, in words, of ``count`` comparisons."""
+    if count * p_of(ours, theirs) >= 0.05:
+        return "not significant"
+    return "significant" if side_of(ours, theirs) else "not significant, seeds disagree"
+
+
 def apart(
     ours: Sequence[Sequence[tuple[int, int]]], theirs: Sequence[Sequence[tuple[int, int]]]
 ) -> tuple[float, float, float]:
@@ -279,10 +294,7 @@ def check_tests(rows, names, hits, matches, lengths, rows_a_song, baseline) -> i
     for i, j, length in tests:
         ours, theirs = ([by_song(file, matches[j], length, rows_a_song) for file in hits[k]] for k in (i, baseline))
         p.append(p_of(ours, theirs))
-        totals = [[sum(h for h, _ in seed) for seed in side] for side in (ours, theirs)]
-        a, b = (sum(side) / len(side) for side in totals)
-        off = [one - b for one in totals[0]] + [a - one for one in totals[1]]
-        signs.append("▲" if min(off) > 0 else "▼" if max(off) < 0 else "")
+        signs.append({1: "▲", -1: "▼", 0: ""}[side_of(ours, theirs)])
     for (i, j, length), one, holm, sign in zip(tests, p, corrected(p), signs, strict=True):
         cell = rows[i * len(matches) + j][names.index(f"{(length + 1) / 2:g} s")]
         said = re.search("against the baseline p = (.*), (.*) corrected", cell["title"]).groups()

@@ -57,13 +57,20 @@ def test_sizes_in_words(number, text):
 def test_the_files(tmp_path):
     made_up().to_csv(tmp_path / "extrapolation.csv", index=False)
     write_beyond(tmp_path / "extrapolation.csv", tmp_path / "beyond.csv")
-    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "beyond.csv"), made_up(), check_dtype=False)
+    times = made_up()["segments"].map({SIZES[0]: 1, SIZES[1]: 84.7458, SIZES[2]: 84745.7627})
+    pd.testing.assert_frame_equal(
+        pd.read_csv(tmp_path / "beyond.csv"), made_up().assign(times=times), check_dtype=False
+    )
     text = (tmp_path / "beyond.md").read_text(encoding="utf-8")
     assert "| 1 s | extreme values | 90.0 (82–96) | 85.0 (77–91) | 80.0 (72–86) |" in text
     assert "| 10 s | trend | 90.0 (82–96) | 70.0 (62–76) | 50.0 (42–56) |" in text
     assert "|  | songs | 200 | 16,949 | 16.9 million |" in text
     assert "|  | l2, GB | 0.00604 | 0.512 | 512 |" in text
     assert "| 2 s | trend | 60 | 200 | 91.0 | 90.0 | 2.3 | 2 of 3 |" in text
+    assert "| query | method | 11,800 | 1 million | 1 billion\\* |" in text
+    assert "\n\n\\* more than 100 times the data.\n" in text
+    near = made_up()[lambda rows: rows["segments"] < 1e9]
+    assert "\\*" not in to_markdown(Beyond(near))
     tables = [block for block in text.split("\n\n") if block.startswith("|")]
     assert all(len({line.count("|") for line in block.splitlines()}) == 1 for block in tables) and len(tables) == 2
 

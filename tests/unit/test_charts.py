@@ -11,12 +11,14 @@ import vl_convert
 from boards import FIELDS, LENGTHS, PUBLISHED, ROWS_A_SONG, tabulated, write_cell, write_grid, write_ladders
 from recount import passed_by_few, recounted
 
+from nafp.errors import UserError
 from nafp.evaluation import openset
 from nafp.evaluation.cell import table_beside
+from nafp.evaluation.starts import ICASSP_IDS_SHA256
 from nafp.grid import CellKey, parse_run, run_name
 from nafp.report.figures import charts, colour, curves, misses, pareto, plots, similarity, trends
 from nafp.report.figures.differences import differences_over_length
-from nafp.report.figures.job import Look, draw_learning, draw_study
+from nafp.report.figures.job import Look, draw_learning, draw_misses, draw_study
 from nafp.report.page.charts import Charts, Shown, library, script_json
 from nafp.report.page.job import figure_of
 from nafp.report.page.page import Page, Section, Top
@@ -141,6 +143,42 @@ def test_the_papers_point_stays_where_ours_end(grid):
     assert {row["at"]: row["y"] for row in rows if row["n"] == "published"} == {"120": 55.9, "320": 61.0, "640": 62.2}
     assert {row["at"] for row in rows if row["n"] != "published"} == {"60", "120", "240"}
     assert list(drawing.panels[0].x.ticks.values()) == ["60", "120", "240", "320", "640"]
+
+
+def test_the_paper_is_named_by_what_compares(grid):
+    like_theirs = {
+        "protocol": "release",
+        "test_ids": f"sha256:{ICASSP_IDS_SHA256}",
+        "index": "ivfpq",
+        "dataset": "full",
+    }
+    like_theirs |= {"index_options": json.dumps({"nlist": 200, "nprobe": 40, "m": 64, "nbits": 8})}
+    for changes, name in (
+        ({}, "paper (other database, test-dummy-db-100k-full), "),
+        ({**like_theirs, "database_segments": 54e6}, "paper, "),
+        ({**like_theirs, "database_segments": 54e6, "protocol": "clip"}, "paper (other protocol), "),
+    ):
+        cells = grid[1].assign(**changes)
+        for drawing in (
+            curves.hit_rate_over_length(cells, ["aug", "bsz"], PUBLISHED_ROWS),
+            curves.hit_rate_over(cells, "bsz", ["aug", "bsz"], PUBLISHED_ROWS),
+        ):
+            assert [one for one in drawing.colours if one.startswith(name)]
+            assert sum(one.startswith("paper") for one in drawing.colours) == 1
+    songs = grid[1][grid[1]["match"].eq("song")]  # the paper's exact hits are nothing beside them
+    assert not any("paper" in one for one in curves.hit_rate_over_length(songs, ["aug", "bsz"], PUBLISHED_ROWS).colours)
+
+
+def test_configurations_that_are_not_drawn_are_counted(alike, grid):
+    assert curves.hit_rate_over(alike[1], "bsz", ["index"]).note.endswith("; 2 lower configurations not plotted")
+    assert "not plotted" not in curves.hit_rate_over(grid[1], "bsz", ["aug", "bsz"]).note
+
+
+def test_misses_of_unknown_places_are_not_drawn(tmp_path):
+    hits = {"top1_song": [50] * len(LENGTHS)}
+    cells = [write_cell(tmp_path, {}, queries=60, hits=hits)]
+    with pytest.raises(UserError, match="misses: the table of queries does not say where in their songs"):
+        draw_misses(cells, {}, tmp_path / "misses.svg")
 
 
 def test_markers_at_100_percent_are_whole(grid, tmp_path, monkeypatch):

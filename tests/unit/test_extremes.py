@@ -8,6 +8,8 @@ import pandas as pd
 import pytest
 from scipy.stats import genpareto
 
+from nafp.errors import UserError
+from nafp.evaluation.asked import Asked
 from nafp.evaluation.estimates import Plan, by_extremes, by_generator, none_among
 from nafp.evaluation.extrapolation import COLUMNS, FEWEST_SONGS, extrapolate, peaks_of, random_parts
 from nafp.evaluation.extremes import (
@@ -22,8 +24,11 @@ from nafp.evaluation.extremes import (
     shrunken,
 )
 from nafp.evaluation.generated import fit_songs
+from nafp.evaluation.hits import per_query_table
 from nafp.evaluation.protocol import PROTOCOLS
+from nafp.evaluation.scale import measure
 from nafp.evaluation.song_scores import Kept, Sequences, blocks, score_own_songs, score_songs
+from nafp.search.index import build_index, read_index
 from nafp.search.sequences import search_sequences
 from nafp.search.vectors import Database
 
@@ -129,7 +134,7 @@ def test_the_songs_that_are_there_are_counted_not_modelled():
 def test_without_a_score_there_is_no_hit(songs):
     """Of queries that the protocol gives no right place: their windows end in another song."""
     database, of_rows, query = songs
-    asked = Sequences(query, np.array([SEGMENTS - 1, 0]), [3])
+    asked = Sequences(query, *2 * [np.array([SEGMENTS - 1, 0])], [3])
     own = score_own_songs(asked, database.db, of_rows[len(database.dummy) :], PROTOCOLS["nmfp"])
     of_query = of_rows[len(database.dummy) + asked.starts]
     everything = [(np.ones(DUMMY + TEST, bool), 5)]
@@ -165,6 +170,14 @@ SEGMENTS, DUMMY, TEST = 12, 40, 6
 STARTS = np.concatenate([np.arange(at, at + 8) for at in range(0, TEST * SEGMENTS, SEGMENTS)])
 
 
+def asked_at(starts: np.ndarray) -> Asked:
+    """Sequences of queries that are whole songs."""
+    return Asked(starts, starts, None)
+
+
+ASKED = asked_at(STARTS)
+
+
 @pytest.fixture(scope="module")
 def songs() -> tuple[Database, np.ndarray, np.ndarray]:
     """A database of DUMMY and TEST songs of SEGMENTS segments, the song of each row, and noisy queries."""
@@ -187,12 +200,43 @@ def naive(database: Database, query: np.ndarray, length: int) -> np.ndarray:
     return scores
 
 
+def test_queries_that_are_pieces_of_songs_in_any_order(songs, tmp_path):
+    """The scale study and the extrapolation of all the data count the hits that a cell counts."""
+    database, of_rows, query = songs
+    begins = np.random.default_rng(1).permutation(np.arange(0, len(query), SEGMENTS).repeat(2) + [0, 4] * TEST)
+    query = np.concatenate([query[begin : begin + 8] for begin in begins])
+    clips = pd.DataFrame({"path": [f"{i}.wav" for i in range(TEST)], "samples": 4000 * (SEGMENTS + 1)})
+    pieces = pd.DataFrame({"song": clips["path"].to_numpy()[begins // SEGMENTS], "song_start_s": begins % SEGMENTS / 2})
+    search = {"test_ids": "all", "protocol": "clip", "lengths": [1, 3], "seed": 0}
+    asked = Asked.of(clips, pieces.assign(samples=4000 * 9), search)
+    truth, names = asked.right + len(database.dummy), [f"song {i}" for i in range(DUMMY + TEST)]
+    build_index("l2", {}, database, tmp_path / "l2")
+    index = read_index("l2", {}, tmp_path / "l2", database)
+    found = search_sequences(index, database, query, asked.starts, [1, 3], progress=False)
+    cell = per_query_table(found, asked.starts, truth, of_rows, names).groupby("length")["top1_exact"].mean()
+    assert cell.between(0.05, 0.95).all()
+    grown = measure("l2", {}, database, query, of_rows[len(database.dummy) :], asked, [1, 3], [0.1, 1.0])
+    whole = grown[grown["segments"] == len(database)].groupby("length")
+    pd.testing.assert_series_equal(whole["hit"].mean(), cell, check_names=False)
+    assert all((song == of_rows[truth]).all() for _, song in whole["song"])
+    table = extrapolate(database, of_rows, query, asked, [1], PROTOCOLS["clip"], PLAN)
+    known = table[table["measured_pct"].notna() & table["kind"].eq(PREDICTED)]
+    np.testing.assert_allclose(known["measured_pct"], 100 * cell[1])
+    unknown = replace(asked, placed=False)
+    with pytest.raises(
+        UserError, match="scale: the table of queries does not say where in their songs all of them are"
+    ):
+        measure("l2", {}, database, query, of_rows, unknown, [1], [0.1, 1.0])
+    with pytest.raises(UserError, match="extrapolation: the table of queries does not say where"):
+        extrapolate(database, of_rows, query, unknown, [1], PROTOCOLS["clip"], PLAN)
+
+
 @pytest.mark.parametrize("length", [1, 3, 5])
 def test_the_scores_of_the_stream(songs, length, monkeypatch):
     database, of_rows, query = songs
     monkeypatch.setattr("nafp.evaluation.song_scores.ROWS", 50)  # several blocks, and chunks of queries
     monkeypatch.setattr("nafp.evaluation.song_scores.SCORES", 500)
-    asked, scores = Sequences(query, STARTS, [1, 3, 5]), naive(database, query, length)
+    asked, scores = Sequences(query, STARTS, STARTS, [1, 3, 5]), naive(database, query, length)
     own = score_own_songs(asked, database.db, of_rows[len(database.dummy) :], PROTOCOLS["nmfp"])
     right, wrong = own[length]
     truth, line = len(database.dummy) + STARTS, np.arange(len(STARTS))
@@ -228,7 +272,7 @@ def test_right_places_have_the_scores_of_the_search(songs, name):
     """Under every protocol, to the last row of the database."""
     database, of_rows, query = songs
     starts, protocol = np.array([0, 3, 35, 40, 69, 71]), PROTOCOLS[name]
-    asked = Sequences(query, starts, [1, 3, 5])
+    asked = Sequences(query, starts, starts, [1, 3, 5])
     own = score_own_songs(asked, database.db, of_rows[len(database.dummy) :], protocol)
     within = {"songs": of_rows} if protocol.within_song else {}
     how = {"partial_mean": protocol.partial_mean, "kept": len(database), "progress": False, **within}
@@ -243,7 +287,7 @@ PLAN = Plan([600, 1e4, 1e6], tail=10, share=0.5, parts=3, fractions=[0.1, 0.3, 1
 
 def test_the_table(songs):
     database, of_rows, query = songs
-    table = extrapolate(database, of_rows, query, STARTS, [3, 1], PROTOCOLS["clip"], PLAN)
+    table = extrapolate(database, of_rows, query, ASKED, [3, 1], PROTOCOLS["clip"], PLAN)
     assert table.columns.tolist() == COLUMNS and len(table) == 2 * (2 * 4 + 3 + 3 * 3)
     assert set(table["method"]) == {EXTREMES, TREND, GENERATED} and set(table["queries"]) == {len(STARTS)}
     predicted = table[(table["kind"] == PREDICTED) & (table["length"] == 1)]
@@ -267,7 +311,7 @@ def test_the_table(songs):
 def test_generated_songs_in_the_table(songs):
     """They are counted beside the songs that are there, to the size that was generated; the songs here are Gaussian, too."""
     database, of_rows, query = songs
-    table = extrapolate(database, of_rows, query, STARTS, [1], PROTOCOLS["clip"], PLAN)
+    table = extrapolate(database, of_rows, query, ASKED, [1], PROTOCOLS["clip"], PLAN)
     ours = table[(table["kind"] == PREDICTED) & (table["method"] == GENERATED)]
     assert ours["segments"].tolist() == pytest.approx([552, 600, 1e4])
     assert ours["hit_rate_pct"].iloc[0] == pytest.approx(ours["measured_pct"].iloc[0])
@@ -275,7 +319,7 @@ def test_generated_songs_in_the_table(songs):
     held = table[(table["kind"] == CHECKED) & (table["method"] == GENERATED)]
     assert (held["difference"].abs() < 15).all() and (held["best_higher"].abs() < 0.1).all()
     assert ((held["best_higher_low"] < held["best_higher"]) & (held["best_higher"] < held["best_higher_high"])).all()
-    without = extrapolate(database, of_rows, query, STARTS, [1], PROTOCOLS["clip"], replace(PLAN, generated=0))
+    without = extrapolate(database, of_rows, query, ASKED, [1], PROTOCOLS["clip"], replace(PLAN, generated=0))
     assert GENERATED not in set(without["method"])
 
 
@@ -320,7 +364,7 @@ def test_equal_songs_are_no_hit(songs):
     database, of_rows, query = songs
     copied = Database(np.concatenate([database.dummy, database.db]), database.db)
     more = np.concatenate([of_rows, of_rows[-len(database.db) :] + TEST])
-    table = extrapolate(copied, more, query, STARTS, [1, 3], PROTOCOLS["clip"], PLAN)
+    table = extrapolate(copied, more, query, ASKED, [1, 3], PROTOCOLS["clip"], PLAN)
     assert (table["measured_pct"].dropna() == 0).all()
     known = table[(table["kind"] == PREDICTED) & (table["method"] == EXTREMES)]
     assert (known["hit_rate_pct"] == 0).all()  # a part may lack the copies: it cannot foresee them
@@ -328,15 +372,15 @@ def test_equal_songs_are_no_hit(songs):
 
 def test_the_same_seed_the_same_table(songs):
     database, of_rows, query = songs
-    one, same = (extrapolate(database, of_rows, query, STARTS, [1], PROTOCOLS["clip"], PLAN) for _ in range(2))
+    one, same = (extrapolate(database, of_rows, query, ASKED, [1], PROTOCOLS["clip"], PLAN) for _ in range(2))
     pd.testing.assert_frame_equal(one, same)
 
 
 def test_too_few_songs(songs):
     database, of_rows, query = songs
     small = Database(database.dummy[: 2 * SEGMENTS], database.db)
-    few = extrapolate(small, of_rows[: 8 * SEGMENTS], query, STARTS, [1], PROTOCOLS["clip"], PLAN)
+    few = extrapolate(small, of_rows[: 8 * SEGMENTS], query, ASKED, [1], PROTOCOLS["clip"], PLAN)
     assert few.empty and few.columns.tolist() == COLUMNS
     assert random_parts(2 * FEWEST_SONGS, PLAN) == [] and len(random_parts(2 * FEWEST_SONGS + 4, PLAN)) == 3
-    long = extrapolate(database, of_rows, query, STARTS[:5], [1, 13], PROTOCOLS["clip"], PLAN)
+    long = extrapolate(database, of_rows, query, asked_at(STARTS[:5]), [1, 13], PROTOCOLS["clip"], PLAN)
     assert set(long["length"]) == {1}  # no song holds 13 segments

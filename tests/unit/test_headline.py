@@ -7,7 +7,7 @@ import re
 import pandas as pd
 import pytest
 from boards import FIELDS, LENGTHS, ROWS_A_SONG, write_cell, write_grid
-from recount import apart, by_song, p_of
+from recount import apart, by_song, judged
 from scipy.stats import t as student
 
 from nafp.evaluation.cell import table_beside
@@ -19,7 +19,7 @@ from nafp.report.tables.cells import load_cells, read_cells
 SIZES = (60, 120, 240)
 SAID = re.compile(
     r"The best configuration \((N=\d+)\) finds ([0-9.]+) points more than the (default|second best) \((N=\d+)\) at 1 s: "
-    r"(significant|not significant) \(95 % (−?[0-9.]+) to (−?[0-9.]+), 40 songs, (one seed|2 seeds)"
+    r"(significant|not significant(?:, seeds disagree)?) \(95 % (−?[0-9.]+) to (−?[0-9.]+), 40 songs, (one seed|2 seeds)"
     r"(; corrected for 2 comparisons)?\)\."
 )
 
@@ -56,7 +56,22 @@ def test_the_winner_is_tested_against_the_default_or_the_next(grid, default):
     half = student.ppf(1 - 0.05 / 4, freedom) * math.sqrt(variance)
     stated = [float(text.replace("−", "-")) for text in (by, low, high)]
     assert stated == pytest.approx([100 * mean, 100 * max(mean - half, -1), 100 * min(mean + half, 1)], abs=0.0501)
-    assert (word == "significant") == (2 * p_of(songs_of(grid[first]), songs_of(grid[theirs])) < 0.05)
+    assert word == judged(songs_of(grid[first]), songs_of(grid[theirs]), 2)
+
+
+def test_seeds_that_disagree_win_nothing(tmp_path):
+    """Seven seeds of eight are far better, all queries together beyond chance; one is worse."""
+    skills = {60: [1.2] * 7 + [-0.1], 120: [0.0] * 8}
+    paths = {
+        bsz: [
+            write_cell(tmp_path, {"bsz": bsz, "seed": seed}, skill=skill, seed=seed, queries=200)
+            for seed, skill in enumerate(some)
+        ]
+        for bsz, some in skills.items()
+    }
+    assert judged(songs_of(paths[60]), songs_of(paths[120]), 1) == "not significant, seeds disagree"
+    said = winner(load_cells([path for some in paths.values() for path in some]))
+    assert " at 1 s: not significant, seeds disagree (95 % " in said
 
 
 def test_the_best_of_many_has_a_wider_interval_than_the_same_cell_alone(grid):

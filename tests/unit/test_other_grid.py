@@ -6,6 +6,7 @@ from answers import exact
 
 from nafp.audio.segments import count_segments, segments_of
 from nafp.errors import UserError
+from nafp.evaluation.cell import times_of
 from nafp.evaluation.hits import per_query_table, rows_of
 from nafp.evaluation.other_grid import check_protocol, first_of_each_row, search_on_grid
 from nafp.search.checks import check_exchanged, check_rows
@@ -89,10 +90,14 @@ def test_our_own_grid_gives_the_answers_of_the_usual_search():
 
 
 def test_a_sequence_shorter_than_a_segment_has_no_answer():
-    table, _ = searched(Grid(0.5, 2.5))
+    table, results = searched(Grid(0.5, 2.5))
     answered = (table["place1"] >= 0).groupby(table["length"]).mean()
     assert answered.tolist() == [0, 0, 1]
     assert not table[table["length"] == 3]["top1_song"].any()
+    times = times_of(results)  # no time is stated for what was not searched
+    assert times["ms_per_query"][:2] == [None, None] and times["ms_per_query"][2] > 0
+    assert times["ms_per_segment"] == round(results[2].ms_per_segment, 4)
+    assert times_of(results[:2]) == {"ms_per_query": [None, None], "ms_per_segment": None}
     by_start = searched(Grid(1, 1), lengths=[1])[0]  # a query from 0.5 s on has no whole segment of the grid in its 1 s
     assert (by_start["place1"] >= 0).tolist() == [start % 1 == 0 for start in by_start["start"]]
 

@@ -17,6 +17,7 @@ from recount import check_table, recounted
 from nafp.audio.pools import AudioPool
 from nafp.audio.segments import SEGMENT
 from nafp.audio.splits import Split
+from nafp.errors import UserError
 from nafp.evaluation.cell import table_beside
 from nafp.grid import run_name
 from nafp.model.features import LogMel
@@ -214,6 +215,21 @@ def test_what_no_other_index_beats():
         {"hit_rate_pct": [90, 90, 80, 80, 70], "ms_per_query": [2, 1, 0.5, 0.5, 0.4], "bytes": [100, 100, 50, 60, 10]}
     )
     assert pareto.dominated(points).tolist() == [True, False, False, True, False]
+    for one, best in (([90, 0.3], [5]), ([60, 3], [1, 2, 4])):  # of an unknown size: only hits and time count
+        unknown = pd.DataFrame([[*one, np.nan]], columns=points.columns)
+        found = pareto.dominated(pd.concat([points, unknown], ignore_index=True))
+        assert np.flatnonzero(~found).tolist() == best
+
+
+def test_costs_are_of_the_shortest_query_that_was_timed(made):
+    """One whose cells have no time at all is not plotted."""
+    cells = made()[0]
+    shortest = cells["seconds"].min()
+    points, _ = pareto.index_costs(cells.assign(ms_per_query=cells["ms_per_query"].where(cells["seconds"] > shortest)))
+    assert set(points["seconds"]) == {sorted(cells["seconds"].unique())[1]}
+    lost = cells["index"].eq(cells["index"].iloc[0])
+    some, _ = pareto.index_costs(cells.assign(ms_per_query=cells["ms_per_query"].where(~lost)))
+    assert set(some["index"]) == set(cells["index"]) - {cells["index"].iloc[0]} and some["seconds"].eq(shortest).all()
 
 
 def test_kinds_of_answers_by_hand():
@@ -254,9 +270,14 @@ def test_similarity_matrices_of_any_number_of_runs(tmp_path, runs):
 
 
 def test_a_similarity_matrix_is_of_one_song():
-    db = np.eye(6, dtype=np.float32)
-    matrix = similarity.matrix(db, 0.5 * db, np.array([0, 1, 1, 1, 2, 2]))
-    np.testing.assert_allclose(matrix, 0.5 * np.eye(3))
+    clips = pd.DataFrame({"path": ["a", "b", "c"], "samples": [8000, 16_000, 12_000]})  # 1, 3 and 2 segments
+    rows, right = similarity.pairs(clips, clips)
+    assert rows.tolist() == right.tolist() == [1, 2, 3]
+    parts = pd.DataFrame({"samples": [8000, 12_000], "song": ["c", "b"], "song_start_s": [0.5, 0.5]})
+    rows, right = similarity.pairs(clips, parts)
+    assert (rows.tolist(), right.tolist()) == ([1, 2], [2, 3])
+    with pytest.raises(UserError, match="similarity: the table of queries does not say where in their songs"):
+        similarity.pairs(clips, parts.assign(song_start_s=[0.5, np.nan]))
 
 
 def test_the_page_shows_numbers_blocks_and_figures(made):

@@ -6,6 +6,7 @@ from scipy.special import expit
 from scipy.stats import beta
 
 from nafp.errors import UserError
+from nafp.evaluation.asked import Asked
 from nafp.evaluation.scale import fit_trend, measure, predictions, sizes_of
 from nafp.search.vectors import Database
 
@@ -67,7 +68,7 @@ def test_measure_and_predictions():
     database = Database(unit(g.standard_normal((3000, 8))), unit(g.standard_normal((100, 8))))
     query = unit(database.db + 0.35 * g.standard_normal((100, 8)))
     starts, fractions, songs = np.arange(95), [0.01, 0.1, 1.0], np.repeat(np.arange(10), 10)
-    found = measure("l2", {}, database, query, songs, starts, [1, 3], fractions)
+    found = measure("l2", {}, database, query, songs, Asked(starts, starts, None), [1, 3], fractions)
     assert len(found) == 3 * 2 * 95
     assert sorted(found["segments"].unique()) == [130, 400, 3100]
     table = predictions(found)
@@ -87,8 +88,8 @@ def test_a_sequence_that_is_asked_for_twice_counts_twice():
     database = Database(unit(np.random.default_rng(0).standard_normal((300, 8))), unit(np.eye(40, 8) + 0.1))
     query = unit(database.db + 0.3 * np.random.default_rng(1).standard_normal((40, 8)))
     starts, songs = np.array([3, 3, 5, 30, 30, 30]), np.repeat([0, 1], 20)
-    table = predictions(measure("l2", {}, database, query, songs, starts, [1], [0.1, 1.0]))
-    once = measure("l2", {}, database, query, songs, np.array([3, 5, 30]), [1], [0.1, 1.0])
+    table = predictions(measure("l2", {}, database, query, songs, Asked(starts, starts, None), [1], [0.1, 1.0]))
+    once = measure("l2", {}, database, query, songs, Asked(*2 * [np.array([3, 5, 30])], None), [1], [0.1, 1.0])
     hit = once.pivot(index="query", columns="segments", values="hit")
     assert table["queries"].eq(6).all() and table["songs"].eq(2).all()
     np.testing.assert_allclose(table["measured"].iloc[:2], 100 * np.average(hit, axis=0, weights=[2, 1, 3]))
@@ -104,5 +105,7 @@ def test_fractions_of_one_size_are_measured_once():
 def test_a_trend_of_fractions_that_fall_together():
     database = Database(unit(np.random.default_rng(0).standard_normal((12, 8))), unit(np.eye(10, 8) + 0.1))
     songs = np.zeros(10, int)
-    found = measure("l2", {}, database, database.db, songs, np.arange(10), [1], [0.01, 0.03, 0.1, 1.0])
+    found = measure(
+        "l2", {}, database, database.db, songs, Asked(*2 * [np.arange(10)], None), [1], [0.01, 0.03, 0.1, 1.0]
+    )
     assert predictions(found)["segments"].tolist() == [11, 22, 220]

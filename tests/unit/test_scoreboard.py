@@ -262,6 +262,7 @@ def test_published_rows_belong_to_their_study(published, study, matches, methods
         ("full", FULL_SIZE, True),
         ("mini", FULL_SIZE, False),
         ("full", {"dummy": 9440, "db": 2360}, False),  # named so, but a part of it
+        ("full", {"generated": FULL_SIZE["dummy"], "db": FULL_SIZE["db"]}, False),
     ],
 )
 def test_only_the_same_database_compares(cells_of, published, dataset, database, compares):
@@ -448,6 +449,24 @@ def test_an_index_study_shows_what_an_index_costs(cells_of, published):
     assert exact["ms per query (10 s)"].tolist() == ["0.4", "0.8"]
     assert exact["build s"].tolist() == ["0.5", "–"]
     assert exact["recall %"].tolist() == ["–", "98.7"]
+
+
+def test_a_time_that_is_not_known_is_a_dash(cells_of, published):
+    """Of a length at which no query has a fingerprint to search with."""
+    cells = cells_of({"ms_per_query": [None, 0.4]}, {"index": "l2", "ms_per_query": [None, None]})
+    assert cells["ms_per_query"].dtype == float and cells.loc[cells["seconds"].eq(1), "ms_per_query"].isna().all()
+    shown = printed(table_of(cells, published, "indexes", ["index"])).query("match == 'exact'")
+    assert shown["ms per query (10 s)"].tolist() == ["0.4", "–"]
+    assert pool_seeds(cells_of({"ms_per_query": [None, None]}))["ms_per_query"].isna().all()
+
+
+def test_the_caption_says_of_which_answers_the_rates_are(cells_of, published):
+    first, more = (
+        caption(table_of(cells_of({}), published, matches=matches)) for matches in (["exact"], ["exact", "top3"])
+    )
+    assert " Top-1 hit rate in % with" in first and "Top3" not in first
+    assert " Hit rate in % with" in more and "Top3: the right segment is among the best three answers." in more
+    assert "Top10: the right" in caption(table_of(cells_of({}), published, matches=["top10"]))
 
 
 def test_methods_without_an_index_are_compared_by_what_an_hour_of_music_costs(cells_of, published):
@@ -710,7 +729,8 @@ def test_a_comparable_number_has_its_difference_below(cells_of, published):
     assert entry.below == ("45.6–54.4", "paper −5.9", "re-run −18.0")  # 50.0 beside 55.9 and 67.95
     assert "(45.6–54.4; paper −5.9; re-run −18.0)" in to_markdown(table)
     assert r"{\tiny paper $-$5.9}" in to_latex(table, "table3")
-    assert "Under the interval" in caption(table)
+    said = caption(table)
+    assert "Under the interval" in said and "features, encoder and the rest of the training may differ" in said
 
 
 def test_headline_copes_with_one_run_none_found_and_nothing(cells_of):

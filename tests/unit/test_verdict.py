@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from boards import FIELDS, LENGTHS, ROWS_A_SONG, tabulated, write_cell, write_grid
-from recount import apart, by_song, interval, one_decimal, p_of
+from recount import apart, by_song, interval, judged, one_decimal, side_of
 from scipy.stats import t as student
 
 from nafp.evaluation.cell import table_beside
@@ -49,7 +49,7 @@ def points(text: str) -> float:
 
 
 NUMBER = "(\N{MINUS SIGN}?[0-9.]+)"
-JUDGED = "(significant|not significant)"
+JUDGED = "(significant|not significant(?:, seeds disagree)?)"
 APART = rf"\((?:95 % {NUMBER} to {NUMBER}|no song differs)"
 
 
@@ -62,7 +62,8 @@ def test_every_number_is_counted_again(grid, baseline):
     others = [i for i in range(len(SIZES)) if i != baseline]
     if winner == baseline:
         low, high = interval(short[winner])
-        worse = [i for i in others if 2 * p_of(short[i], short[baseline]) < 0.05 and rates[i] < rates[baseline]]
+        sure = [i for i in others if judged(short[i], short[baseline], 2) == "significant"]
+        worse = [i for i in sure if rates[i] < rates[baseline]]
         opening = f"N = {SIZES[winner]} finds most: {one_decimal(max(rates))} % of queries of 1 s (95 % {one_decimal(low)} to "
         assert said.startswith(f"{opening}{one_decimal(high)}, 40 songs")
         assert f"; {('none', 1, 'all')[len(worse)]} of the 2 others" in said
@@ -84,8 +85,21 @@ def test_every_number_is_counted_again(grid, baseline):
         ends = max(mean - half, -1), min(mean + half, 1)
         stated = [points(text) for text in sizes[1:] if text]
         assert stated == pytest.approx([100 * end for end in ends] if variance else [], abs=0.0501)
-        assert (sizes[0] == "significant") == (2 * p_of(songs[chosen], songs[baseline]) < 0.05)
+        assert (sizes[0] or "not significant") == judged(songs[chosen], songs[baseline], 2)
     assert points(late) == pytest.approx(100 * apart(long[chosen], long[baseline])[0], abs=0.0501)
+
+
+def test_seeds_that_disagree_are_said(grid):
+    """In the table, counted again; and where only they speak against a difference."""
+    said, table = said_of(grid, 0)
+    tested = table[table["p"].notna() & table["match"].eq("exact") & table["query_s"].eq(1)]
+    sides = [side_of(songs_of(size, 1), songs_of(grid[0], 1)) for size in grid[1:]]
+    assert tested["seeds_agree"].tolist() == [side != 0 for side in sides]
+    assert table.loc[table["p"].isna(), "seeds_agree"].isna().all()
+    sure, torn = (verdict(table.assign(p=table["p"] * 0, seeds_agree=agree)) for agree in (True, False))
+    assert sure == re.sub("not significant(, seeds disagree)?", "significant", sure)
+    assert torn.count("not significant, seeds disagree") == len(re.findall(r"(?<!not )significant", sure)) > 0
+    assert said.count("of the 2 others") == 0 or "none of the 2 others is worse beyond chance" in torn
 
 
 def test_studies_with_little_to_say(grid):
@@ -188,7 +202,8 @@ def test_equal_systems_are_said_to_be_equal(tmp_path):
 def test_a_difference_without_an_interval_says_why(found, songs, seeds, p, said):
     names = ("minus_baseline", "minus_baseline_low", "minus_baseline_high")
     row = {"query_s": 1.0, "songs": songs, "seeds": seeds, "p": p, **dict(zip(names, found, strict=True))}
-    assert difference(row, "l2", 1) == said
+    assert difference(row | {"seeds_agree": True}, "l2", 1) == said
+    assert ": significant" not in difference(row | {"seeds_agree": False}, "l2", 1)
 
 
 def test_the_page_says_it_under_the_question(grid):

@@ -9,7 +9,7 @@ import pytest
 from wavs import data_set, write
 from workflow import copy_project, planned, snakemake, tiny
 
-from nafp.datasets.layout import SPLITS
+from nafp.datasets.layout import SPLITS, TIME_MAP
 from nafp.search.external import EXCHANGED
 
 MINE = {"name": "mine", "root": "music"}  # two clips of 8 s in each split: 15 segments each
@@ -76,6 +76,21 @@ def test_the_packed_data_set_is_good_for_the_tiny_experiment(packed):
 def test_what_the_packed_data_set_makes_impossible(packed, changes, says):
     said = refused(packed, **changes)
     assert all(part in said for part in says.split(" .* ")), said[-1500:]
+
+
+def test_what_asks_for_places_of_queries_that_are_not_known(tmp_path):
+    """It is refused with a sentence, and no part of the scoreboard."""
+    folder = copy_project(tmp_path / "project")
+    table = data_set(folder / "music") / TIME_MAP
+    table.write_text("query,song,song_start_s\na.wav,b.wav,0.5\nc.wav,b.wav,\n", encoding="utf-8")
+    scores = "results/mine/scores/aug=full_bsz=16_dim=16_loss=ntxent_recipe=base_seed=0/epoch=best"
+    for file, what in (("l2.scale.csv", "scale"), ("extrapolation.csv", "extrapolation")):
+        assert f"{what}: the data set does not say where in their songs all of its queries are" in refused(
+            folder, f"{scores}/{file}"
+        )
+    jobs = planned(folder, config=tiny(folder, dataset=MINE))
+    assert jobs["build_page"] == 1 and jobs["score"] > 1
+    assert not {"plot_misses", "plot_similarity", "plot_scale", "plot_beyond", "tabulate_beyond"} & set(jobs)
 
 
 def test_data_may_always_be_made_again(packed):

@@ -59,6 +59,11 @@ class Asked:
         moved = moved | {"rate": rate} if moved and "rate" in queries else moved
         return cls(starts, clips.song_first[clip] + right, moved, placed)
 
+    def require_places(self, what: str) -> None:
+        """UserError if it is not known where in their songs all of them are, and ``what`` asks for it."""
+        if not self.placed:
+            raise UserError(f"{what}: the table of queries does not say where in their songs all of them are")
+
 
 @dataclass(frozen=True)
 class TimeMap:

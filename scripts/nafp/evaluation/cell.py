@@ -3,8 +3,9 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from math import isnan
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pandas as pd
 
@@ -14,6 +15,13 @@ from nafp.files import atomic_write, read_json
 REQUIRED = ("dataset", "run", "fields", "index", "database", "songs", "queries", "seconds", "hits")
 HITS = ".hits.parquet"  # ending of per-query tables
 NULLS = ("memory_bytes",)  # null in the file where it is not known
+
+
+class Timed(Protocol):
+    """Answers that were timed, like `nafp.search.sequences.Result`."""
+
+    ms: float
+    ms_per_segment: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +35,8 @@ class Cell:
     ``songs``, ``queries``: how many were asked, at each length. ``lengths``: in segments; ``seconds``: the same. ``hits``:
     column of a metric -> number of hits, one a length. ``recall``: share of nearest neighbours that the index finds.
     ``mrr``: mean reciprocal rank of the right segment, ``offset_ms``: mean error of the answers in the right song, one a
-    length each. ``ms_per_segment``: of the neighbour search. ``provenance``: facts of the jobs that built and searched.
+    length each. ``ms_per_query``: one a length, None where no sequence of that length has a fingerprint to search with.
+    ``ms_per_segment``: of the neighbour search. ``provenance``: facts of the jobs that built and searched.
     ``index_bytes``: on disk. ``unanswered``: how many queries have no answer, which is a miss, one a length.
     """
 
@@ -56,7 +65,7 @@ class Cell:
     offset_ms: Sequence[float | None] | None = None
     memory_bytes: int | None = None
     ms_per_segment: float | None = None
-    ms_per_query: Sequence[float] | None = None
+    ms_per_query: Sequence[float | None] | None = None
     provenance: Mapping[str, Mapping] | None = None
     build_s: float | None = None
     index_bytes: int | None = None
@@ -123,6 +132,13 @@ class Cell:
         kept = (*NULLS, *(("snr_db",) if self.query_set else ()))
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         return {name: value for name, value in values.items() if value is not None or name in kept}
+
+
+def times_of(answers: Sequence[Timed]) -> dict[str, Any]:
+    """The fields of a cell that say how long a search took, from its answers, one a length; NaN where nothing was searched."""
+    each = [None if isnan(one.ms) else round(one.ms, 4) for one in answers]
+    of_segments = [round(one.ms_per_segment, 4) for one in answers if not isnan(one.ms_per_segment)]
+    return {"ms_per_segment": of_segments[0] if of_segments else None, "ms_per_query": each}
 
 
 def table_beside(cell: str | Path) -> Path:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from nafp.evaluation.asked import Asked
 from nafp.evaluation.estimates import RESAMPLES, Estimate, Plan, Sizes, by_song, estimates, measured
 from nafp.evaluation.extremes import CHECKED, FEWEST, PREDICTED, Peaks
 from nafp.evaluation.generated import fit_part
@@ -34,39 +35,41 @@ def extrapolate(
     database: Database,
     songs: np.ndarray,
     query: np.ndarray,
-    starts: np.ndarray,
+    asked: Asked,
     lengths: Sequence[int],
     protocol: Protocol,
     plan: Plan,
 ) -> pd.DataFrame:
     """Predictions and their checks, one row a method, length, size and part: COLUMNS, rates in percent, differences in points.
 
-    ``songs``: (rows,) the song of each row of the database, ascending from 0; ``starts``: (q,) rows of ``query`` (n, d) and, as
-    right places, of ``database.db``. Intervals are 95 %, over songs of queries and, for extreme values, of distractors. No rows
-    with fewer than FEWEST_SONGS distractor songs; no checks where a part would have fewer.
+    ``songs``: (rows,) the song of each row of the database, ascending from 0; ``asked``: of q sequences of ``query`` (n, d).
+    Intervals are 95 %, over songs of queries and, for extreme values, of distractors. No rows with fewer than FEWEST_SONGS
+    distractor songs; no checks where a part would have fewer. UserError if the places of the queries are not known.
     """
+    asked.require_places("extrapolation")
     sizes = Sizes(int(songs[-1]) + 1, len(database))
-    asked = Sequences(np.ascontiguousarray(query, np.float32), starts, sorted(lengths))
+    sequences = Sequences(np.ascontiguousarray(query, np.float32), asked.starts, asked.right, sorted(lengths))
     of_db = songs[len(database.dummy) :]
-    of_own = score_own_songs(asked, database.db, of_db, protocol)
+    own = of_db[asked.right]
+    of_own = score_own_songs(sequences, database.db, of_db, protocol)
     right = {n: scores for n, (scores, _) in of_own.items()}
     tail, parts = min(plan.tail, sizes.songs // TAIL) + 1, random_parts(sizes.songs, plan)
     fitted = [np.ones(sizes.songs, bool), *parts]
     rest = [(~part, 1) for part in parts]
-    kept = score_songs(asked, blocks(database, songs), of_db[starts], right, [*((one, tail) for one in fitted), *rest])
+    kept = score_songs(sequences, blocks(database, songs), own, right, [*((one, tail) for one in fitted), *rest])
     drawn = [
-        generated_songs(asked, database, songs, right, part, sizes, [plan.seed, i], plan)
+        generated_songs(sequences, database, songs, right, part, sizes, [plan.seed, i], plan)
         for i, part in enumerate(fitted)
     ]
-    _, of_query = np.unique(of_db[starts], return_inverse=True)
+    _, of_query = np.unique(own, return_inverse=True)
     rows = []
-    for n in asked.lengths:
-        peaks = [peaks_of(one, *of_own[n], of_db[starts], plan.tail) for one in kept[n][: len(fitted)]]
+    for n in sequences.lengths:
+        peaks = [peaks_of(one, *of_own[n], own, plan.tail) for one in kept[n][: len(fitted)]]
         rows += [row | {"length": n} for row in predicted(peaks[0], drawn[0].get(n), of_query, sizes, plan)]
         for number, left in enumerate(kept[n][len(fitted) :], start=1):
             found = checked(peaks[number], drawn[number].get(n), left, peaks[0], of_query, sizes, plan)
             rows += [row | {"length": n, "part": number} for row in found]
-    facts = {"queries": len(starts), "query_songs": of_query.max() + 1}
+    facts = {"queries": len(own), "query_songs": of_query.max() + 1}
     return pd.DataFrame(rows, columns=COLUMNS).assign(**facts)
 
 

@@ -32,8 +32,18 @@ METRICS = {
     "near": Metric(
         "top1_near", lambda judged: judged.first(judged.off <= 1), "at most one segment (500 ms) from the right one"
     ),
-    "top3": Metric("top3_exact", lambda judged: judged.rank <= 3, "the right segment among the best three"),
-    "top10": Metric("top10_exact", lambda judged: judged.rank <= 10, "the right segment among the best ten"),
+    "top3": Metric(
+        "top3_exact",
+        lambda judged: judged.rank <= 3,
+        "the right segment among the best three",
+        caption="Top3: the right segment is among the best three answers.",
+    ),
+    "top10": Metric(
+        "top10_exact",
+        lambda judged: judged.rank <= 10,
+        "the right segment among the best ten",
+        caption="Top10: the right segment is among the best ten answers.",
+    ),
     "song": Metric(
         "top1_song",
         lambda judged: judged.first(judged.in_song),

@@ -52,7 +52,8 @@ def search_on_grid(
 
     ``songs``, ``clips``: samples of each song of the database and of each query clip; ``truth``: (q,) the right row of
     ours for each sequence; ``lengths``: in segments of ours. A sequence has the fingerprints that lie inside its seconds; if
-    there is none, it has no answer.
+    there is none, it has no answer. A length at which no sequence has one took no time that could be stated: ``ms`` and
+    ``ms_per_segment`` are NaN.
     """
     import numpy as np
 
@@ -81,7 +82,7 @@ def search_on_grid(
     def nothing(length: int) -> Result:
         shape = len(starts), KEPT
         places, scores = np.full(shape, -1), np.full(shape, -np.inf, np.float32)
-        return Result(length, places, scores, places[:, 0].copy(), scores[:, 0].copy(), 0.0, 0.0)
+        return Result(length, places, scores, places[:, 0].copy(), scores[:, 0].copy(), np.nan, np.nan)
 
     found = [nothing(length) for length in lengths]
     for group in np.unique(counts, axis=0):
@@ -98,7 +99,7 @@ def search_on_grid(
             found[i].place[which], found[i].score[which] = best
             found[i].other_place[which] = on_our_rows(one.other_place, lead_s[which], truth[which])
             found[i].other_score[which] = one.other_score
-            ms = found[i].ms + one.ms * len(which) / len(starts)
+            ms = np.nan_to_num(found[i].ms) + one.ms * len(which) / len(starts)
             found[i] = replace(found[i], ms=ms, ms_per_segment=one.ms_per_segment)
     return found
 

@@ -10,6 +10,7 @@ import pandas as pd
 from scipy.special import expit
 
 from nafp.errors import UserError
+from nafp.evaluation.asked import Asked
 from nafp.evaluation.hits import rank_of_truth
 from nafp.search.index import build_index, read_index
 from nafp.search.rates import rates_of_index
@@ -26,7 +27,7 @@ def measure(
     database: Database,
     query: np.ndarray,
     songs: np.ndarray,
-    starts: np.ndarray,
+    asked: Asked,
     lengths: Sequence[int],
     fractions: Sequence[float],
     partial_mean: bool = False,
@@ -35,11 +36,12 @@ def measure(
 ) -> pd.DataFrame:
     """Search with the first part of the dummy fingerprints, for each fraction of them.
 
-    ``query``: (n, d), ``songs``: (n,) their songs, ``starts``: (q,) where the sequences start, ``within``: (rows,) the songs of
-    the database, if an answer must lie inside one. Fractions that are the same number of fingerprints are measured once. One
-    row a fraction, length and query: fraction, segments (of the database), length, query, song, hit (exact), ms (a query).
-    Raises UserError where the fractions are not at least two sizes.
+    ``query``: (n, d), ``songs``: (m,) the song of each row of ``database.db``, ``asked``: of q sequences, ``within``: (rows,) the
+    songs of the database, if an answer must lie inside one. Fractions that are the same number of fingerprints are measured once.
+    One row a fraction, length and query: fraction, segments (of the database), length, query, song, hit (exact), ms (a query).
+    Raises UserError where the fractions are not at least two sizes, or the places of the queries are not known.
     """
+    asked.require_places("scale")
     tables = []
     for rows, fraction in sizes_of(fractions, len(database.dummy)).items():
         part = Database(database.dummy[:rows], database.db)
@@ -48,10 +50,10 @@ def measure(
             index = read_index(name, options, Path(folder) / name, part)
             inside = None if within is None else np.concatenate([within[:rows], within[len(database.dummy) :]])
             how = {"partial_mean": partial_mean, "songs": inside, "rates": rates_of_index(options)}
-            for result in search_sequences(index, part, query, starts, lengths, **how):
-                hit = rank_of_truth(result.place, result.score, starts + rows) == 1
-                columns = {"fraction": fraction, "segments": len(part), "length": result.length, "query": starts}
-                tables.append(pd.DataFrame(columns | {"song": songs[starts], "hit": hit, "ms": result.ms}))
+            for result in search_sequences(index, part, query, asked.starts, lengths, **how):
+                hit = rank_of_truth(result.place, result.score, asked.right + rows) == 1
+                columns = {"fraction": fraction, "segments": len(part), "length": result.length, "query": asked.starts}
+                tables.append(pd.DataFrame(columns | {"song": songs[asked.right], "hit": hit, "ms": result.ms}))
         print(f"{name}: {len(part):,} segments, {100 * hit.mean():.1f} % of the longest sequences")
     return pd.concat(tables, ignore_index=True)
 

@@ -80,6 +80,11 @@ class Pair:
     low: float
     high: float
 
+    @property
+    def seeds_agree(self) -> bool:
+        """Whether all seeds lie on one side of the other system."""
+        return self.direction != 0
+
 
 def paired_tests(
     a: Sequence[SongHits], b: Sequence[SongHits], matches: Iterable[str] | None = None, level: float = 0.95

@@ -52,10 +52,12 @@ class Kept:
 
 @dataclass(frozen=True)
 class Sequences:
-    """Sequences to score: segments ``query`` (n, d), ``starts`` (q,), ``lengths`` in segments."""
+    """Sequences to score: segments ``query`` (n, d), ``starts`` (q,), ``right`` (q,) segments of the test songs, ``lengths`` in
+    segments."""
 
     query: np.ndarray
     starts: np.ndarray
+    right: np.ndarray
     lengths: Sequence[int]
 
     def scores(self, vectors: np.ndarray, queries: slice) -> Iterator[tuple[int, np.ndarray]]:
@@ -85,22 +87,24 @@ def score_own_songs(
 ) -> dict[int, tuple[np.ndarray, np.ndarray]]:
     """Length -> (right, wrong), (q,) each: scores of the right place and of the best other one that begins in the same song.
 
-    ``db``: (n, d) fingerprints of the test songs, ``songs``: (n,) their songs; the right place of a sequence is its start. Which
-    places count is the protocol's. NaN or -inf where there is none.
+    ``db``: (n, d) fingerprints of the test songs, ``songs``: (n,) their songs. Which places count is the protocol's. NaN or -inf
+    where there is none.
     """
     vectors = np.asarray(db, np.float32)
     found = {n: (np.empty(len(asked.starts)), np.empty(len(asked.starts))) for n in asked.lengths}
     for queries in asked.chunks(len(vectors)):
-        starts, line = asked.starts[queries], np.arange(queries.stop - queries.start)
-        elsewhere = songs != songs[starts][:, None]
+        right, line = asked.right[queries], np.arange(queries.stop - queries.start)
+        elsewhere = songs != songs[right][:, None]
         for n, scores in asked.scores(vectors, queries):
             if protocol.partial_mean:
-                left = np.minimum(len(vectors) - np.arange(len(vectors)), (len(asked.query) - starts)[:, None])
+                left = np.minimum(
+                    len(vectors) - np.arange(len(vectors)), (len(asked.query) - asked.starts[queries])[:, None]
+                )
                 scores *= n / np.minimum(left, n)
             if protocol.within_song:
                 scores[:, ~_inside(songs, n)] = np.nan
-            found[n][0][queries] = scores[line, starts]
-            scores[line, starts] = np.nan
+            found[n][0][queries] = scores[line, right]
+            scores[line, right] = np.nan
             found[n][1][queries] = np.where(elsewhere | np.isnan(scores), -np.inf, scores).max(axis=1)
     return found
 

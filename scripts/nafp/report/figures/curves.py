@@ -10,6 +10,7 @@ from nafp.report.figures.colour import FAINT, GREY, OVER, Palette
 from nafp.report.figures.drawing import DASHED, SOLID, Axis, Drawing, Panel, rows_of
 from nafp.report.figures.style import short, short_names
 from nafp.report.tables.cells import label, pool_seeds, shown_fields, with_intervals
+from nafp.report.tables.published import why_not_comparable
 
 MOST_CURVES = 8  # curves in colour; the others are grey
 FALSE_ACCEPTS = np.geomspace(0.001, 1, 301)
@@ -30,8 +31,8 @@ def hit_rate_over_length(
 ) -> Drawing:
     """The top-1 hit rate (%) over the query length (s), one colour per configuration, seeds pooled.
 
-    Exact is solid with its 95 % interval as a band, near is dashed; with `published`, the paper's curve for N=640, d=128 is grey.
-    Of more than MOST_CURVES configurations the best are coloured.
+    Exact is solid with its 95 % interval as a band, near is dashed; with `published`, the paper's curve for N=640, d=128 is grey,
+    and named by why it does not compare, if so. Of more than MOST_CURVES configurations the best are coloured.
     """
     cells, level = with_a_level(cells)
     pooled = pool_seeds(cells[cells["match"].isin(["exact", "near"])], keep_seeds="seed" in varied)
@@ -43,8 +44,8 @@ def hit_rate_over_length(
     rows = _curves(shown, shown["seconds"], shown["match"].map(lines))
     parts = [others_of(pooled, best), rows.assign(dot=exact, spread=exact)]
     colours = colours_of(shown, palette, varied) | {name: FAINT for name in parts[0]["name"].unique()}
-    if published is not None:
-        parts.append(_paper_curve(published, lines))
+    if published is not None and level == "exact":
+        parts.append(_paper_curve(published, lines, cells))
         colours |= {name: GREY for name in parts[-1]["name"].unique()}
     seconds = sorted(cells["seconds"].unique())
     rows = pd.concat(parts, ignore_index=True)
@@ -78,7 +79,8 @@ def hit_rate_over(
     numeric = pd.api.types.is_numeric_dtype(cells[over])
     ends = {cells["seconds"].min(): SOLID, cells["seconds"].max(): DASHED}
     ends = dict(sorted(ends.items()))
-    paper = _paper_over(published, over, min(ends)) if published is not None and over in ("bsz", "dim") else None
+    beside = published is not None and level == "exact" and over in ("bsz", "dim")
+    paper = _paper_over(published, over, min(ends)) if beside else None
     values = set(cells[over]) | set(paper[over] if paper is not None else [])
     order = sorted(values) if numeric or order is None else [v for v in order if v in values]
     at = {value: float(value) if numeric and over == "snr_db" else float(i) for i, value in enumerate(order)}
@@ -87,20 +89,21 @@ def hit_rate_over(
     pooled = pool_seeds(cells[cells["match"].eq("exact") & cells["seconds"].isin(ends)])
     pooled = with_intervals(pooled)
     pooled = named(pooled, cells, varied, leave_out=_of_axis(pooled, over))
-    shown = pooled[pooled["name"].isin(best_of(pooled))]
+    best = best_of(pooled)
+    shown = pooled[pooled["name"].isin(best)]
     lines = {seconds: f"queries of {seconds:g} s" for seconds in ends}
     rows = _curves(shown, shown[over].map(at), shown["seconds"].map(lines), at=shown[over].map(said))
     rows = rows.sort_values("x", kind="stable")
     colours = colours_of(shown, palette, varied, OVER[over])
     if paper is not None and len(paper):
-        name = f"paper (other data set), {'d=128' if over == 'bsz' else 'N=640'}, {min(ends):g} s"
+        name = f"{_paper(paper, cells)}, {'d=128' if over == 'bsz' else 'N=640'}, {min(ends):g} s"
         line = {"name": name, "series": name, "line": lines[min(ends)], "asked": "published", "faint": True}
         line |= {"x": paper[over].map(at), "y": paper["top1_hit_rate_pct"], "at": paper[over].map(said)}
         rows, colours = pd.concat([rows, rows_of(**line)], ignore_index=True), colours | {name: GREY}
     x = Axis(AXES[over], {place: said[value] for value, place in at.items()}, _wider(list(at.values())))
     panel = Panel(rows, x, Axis(f"top-1 hit rate ({level}), %", domain=percent(rows)))
     styles = {lines[seconds]: line for seconds, line in ends.items()}
-    return Drawing([panel], colours, styles, f"{asked_of(cells)}; bar: 95 % interval")
+    return Drawing([panel], colours, styles, f"{asked_of(cells)}; bar: 95 % interval{_left_out(pooled, best)}")
 
 
 def right_over_false_accepts(cells: pd.DataFrame, varied: Sequence[str], palette: Palette | None = None) -> Drawing:
@@ -119,8 +122,7 @@ def right_over_false_accepts(cells: pd.DataFrame, varied: Sequence[str], palette
     x = Axis("false accepts: queries answered though their song is missing, %", domain=(0.1, 100), log=True)
     y, usual = Axis("right song accepted, %", domain=(0, 100)), [100 * openset.FALSE_ACCEPTS]
     panel = Panel(pd.concat(parts, ignore_index=True), x, y, steps=True, at_x=usual)
-    left_out = pooled["name"].nunique() - len(best)
-    note = asked_of(cells) + (f"; {left_out} lower configurations not plotted" if left_out else "")
+    note = asked_of(cells) + _left_out(pooled, best)
     styles = {f"queries of {seconds:g} s": line for seconds, line in ends.items()}
     return Drawing([panel], colours_of(shown, palette, varied), styles, note)
 
@@ -165,6 +167,12 @@ def best_of(pooled: pd.DataFrame, most: int = MOST_CURVES) -> list[str]:
     """Names of the curves with the highest mean rate, the best first; near hits do not count."""
     rates = pooled[pooled["match"].ne("near")].groupby("name", sort=False)["hit_rate_pct"].mean()
     return rates.sort_values(ascending=False, kind="stable").index[:most].tolist()
+
+
+def _left_out(pooled: pd.DataFrame, best: Sequence[str]) -> str:
+    """How many curves are not drawn, for the note; nothing if all are."""
+    count = pooled["name"].nunique() - len(best)
+    return f"; {count} lower configuration{'s' if count > 1 else ''} not plotted" if count else ""
 
 
 def others_of(pooled: pd.DataFrame, best: Sequence[str]) -> pd.DataFrame:
@@ -222,10 +230,16 @@ def asked_of(cells: pd.DataFrame) -> str:
 # ---------------------------------------------------------------- the paper
 
 
-def _paper_curve(published: pd.DataFrame, lines: Mapping[str, str]) -> pd.DataFrame:
+def _paper(rows: pd.DataFrame, cells: pd.DataFrame) -> str:
+    """The name of published rows, all of one database: with the reason, if they compare with none of the cells."""
+    reason = why_not_comparable(rows["database"].iloc[0], cells)
+    return f"paper ({reason})" if reason else "paper"
+
+
+def _paper_curve(published: pd.DataFrame, lines: Mapping[str, str], cells: pd.DataFrame) -> pd.DataFrame:
     chosen = published["table"].eq("Table 3") & published["method"].eq("nafp") & published["match"].isin(lines)
     rows = published[chosen & published["batch_size"].eq(640) & published["dim"].eq(128)].sort_values("query_s")
-    name, line = "paper (other data set), N=640, d=128", rows["match"].map(lines)
+    name, line = f"{_paper(rows, cells)}, N=640, d=128", rows["match"].map(lines)
     at = [f"{s:g} s" for s in rows["query_s"]]
     texts = {"name": name, "series": name + line, "line": line, "at": at, "asked": "published"}
     return rows_of(**texts, x=rows["query_s"], y=rows["top1_hit_rate_pct"], dot=False, faint=True)

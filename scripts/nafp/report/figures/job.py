@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from nafp.audio.splits import Split
+from nafp.errors import UserError
 from nafp.evaluation.cell import table_beside
 from nafp.files import damaged_file_errors
 from nafp.grid import parse_run
@@ -101,12 +102,17 @@ def draw_beyond(table: str | Path, svg: str | Path) -> None:
 
 
 def draw_misses(cells: Paths, packed: Mapping[str, str], svg: str | Path) -> None:
-    """Where the answers to the shortest queries lie, run by run; a table beside it."""
+    """Where the answers to the shortest queries lie, run by run; a table beside it.
+
+    UserError if it is not known where in their songs the queries are.
+    """
+    table = load_cells(cells)
+    if not table["match"].eq("exact").any():
+        raise UserError("misses: the table of queries does not say where in their songs all of them are")
     splits = {name: Split.open(path) for name, path in packed.items()}
     dummy, db, query = (splits[name] for name in ("dummy", "test_db", "test_query"))
     songs = np.concatenate([dummy.segments.clip, db.segments.clip + len(dummy.clips)])
-    table, rows = load_cells(cells), len(dummy.segments)
-    names, counts = run_labels(table), {}
+    rows, names, counts = len(dummy.segments), run_labels(table), {}
     for run, path in zip(table["run"].unique(), cells, strict=True):
         with damaged_file_errors(table_beside(path)):
             hits = pd.read_parquet(table_beside(path), columns=COLUMNS)
@@ -121,13 +127,18 @@ def draw_misses(cells: Paths, packed: Mapping[str, str], svg: str | Path) -> Non
     print(found.to_string())
 
 
-def draw_similarity(cells: Paths, vectors: Mapping[str, Sequence[Paths]], clips: str | Path, svg: str | Path) -> None:
-    """How alike the queries of a song are to its segments. ``vectors``: run -> the arrays of the songs, of the queries."""
-    names, clip = run_labels(load_cells(cells)), Split.open(clips).segments.clip
+def draw_similarity(cells: Paths, vectors: Mapping[str, Sequence[Paths]], clips: Paths, svg: str | Path) -> None:
+    """How alike the queries of a song are to its segments.
+
+    ``vectors``: run -> the arrays of the songs, of the queries; ``clips``: their packed splits. UserError if it is not known
+    where in their songs the queries are.
+    """
+    names = run_labels(load_cells(cells))
+    rows, right = similarity.pairs(*(Split.open(path).clips for path in clips))
     matrices = {}
     for run, arrays in vectors.items():
         db, query = (np.concatenate([*map(_stored, parts)]) for parts in arrays)
-        matrices[names[run]] = similarity.matrix(db, query, clip)
+        matrices[names[run]] = query[rows] @ db[right].T
     similarity.plot_matrices(matrices, svg)
     charts.write_chart(similarity.chart_of_matrices(matrices), charts.beside_of(svg))
 

@@ -28,7 +28,8 @@ _RATE = "top-1 hit rate ({}), %"
 def index_costs(cells: pd.DataFrame, palette: Palette | None = None) -> tuple[pd.DataFrame, Drawing]:
     """The top-1 hit rate (%) at the shortest query over ms per query, and over bytes per fingerprint on disk.
 
-    A point an index type, a colour a run, or, of a single run, an index type; its bar is the 95 % interval. Filled:
+    Of cells that state a time there, and at the shortest query at which one does. A point an index type, a colour a run, or, of a
+    single run, an index type; its bar is the 95 % interval. Filled:
     Pareto-optimal among the types of the same run in hit rate, time and size; the line joins the best hit rates for the time,
     or the size.
     Returns the points, for `draw_costs`, and the drawing. Raises ValueError when no cell has a search time.
@@ -103,11 +104,10 @@ def draw_costs(points: pd.DataFrame, colours: Mapping[str, str], path: str | Pat
 
 def _points_of(cells: pd.DataFrame) -> pd.DataFrame:
     pooled = pool_seeds(cells)
-    points = pooled[(pooled["match"] == "exact") & (pooled["seconds"] == pooled["seconds"].min())]
-    points = points.dropna(subset=["ms_per_query"])
-    if points.empty:
+    timed = pooled[pooled["match"].eq("exact") & pooled["ms_per_query"].notna()]
+    if timed.empty:
         raise ValueError("no cell has a search time (ms_per_query), so there is nothing to plot")
-    points = with_intervals(points)
+    points = with_intervals(timed[timed["seconds"] == timed["seconds"].min()])
     fields = [name for name in shown_fields(cells) if name != "index"]
     names = [label(row, fields) for row in points.to_dict("records")]
     points = points.assign(bytes=points["index_bytes"] / points["fingerprints"], configuration=names)
@@ -118,11 +118,12 @@ def _points_of(cells: pd.DataFrame) -> pd.DataFrame:
 def dominated(points: pd.DataFrame) -> pd.Series:
     """True where another point is at least as good in hit rate, ms_per_query and bytes, and better in one of them.
 
-    An unknown size counts as neither better nor worse.
+    An unknown size (NaN) counts as neither better nor worse, on either side.
     """
-    costs = np.stack([-points["hit_rate_pct"], points["ms_per_query"], points["bytes"].fillna(0)]).T.astype(float)
-    no_worse = (costs[:, None] <= costs[None]).all(axis=2)
-    better = (costs[:, None] < costs[None]).any(axis=2)
+    costs = np.stack([-points["hit_rate_pct"], points["ms_per_query"], points["bytes"]]).T.astype(float)
+    one, other = costs[:, None], costs[None]
+    no_worse = ((one <= other) | np.isnan(one) | np.isnan(other)).all(axis=2)
+    better = (one < other).any(axis=2)
     return pd.Series((no_worse & better).any(axis=0), index=points.index)
 
 

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from matplotlib import colormaps
 from PIL import Image
 
-from nafp.audio.segments import HOP, SAMPLE_RATE
+from nafp.audio.segments import HOP, SAMPLE_RATE, count_segments
+from nafp.evaluation.asked import Asked
 from nafp.report.figures.other_charts import pictures_of
 from nafp.report.figures.style import plotted, short
 
@@ -17,14 +19,18 @@ MOST_SEGMENTS, MOST_RUNS = 59, 4
 LOW, HIGH, SHADES = -0.2, 1, "cividis"
 
 
-def matrix(db: np.ndarray, query: np.ndarray, clips: np.ndarray) -> np.ndarray:
-    """(n, n) inner products of the queries (rows) and the segments of the first clip with most of them.
+def pairs(songs: pd.DataFrame, queries: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Segments of the first query clip with most of them, MOST_SEGMENTS at most, and the right segments of its song, (n,) each.
 
-    ``db``, ``query``: (segments, d) fingerprints of the test split; ``clips``: (segments,) the clip of each.
+    ``songs``, ``queries``: tables of clips. UserError if it is not known where in their songs the queries are.
     """
-    counts = np.bincount(clips).clip(max=MOST_SEGMENTS)
-    rows = np.flatnonzero(clips == counts.argmax())[:MOST_SEGMENTS]
-    return query[rows] @ db[rows].T
+    asked = Asked.of(songs, queries, {"test_ids": "all", "protocol": "clip", "lengths": [1], "seed": 0})
+    asked.require_places("similarity")
+    counts = count_segments(queries["samples"]).clip(max=MOST_SEGMENTS)
+    chosen = counts.argmax()
+    first = count_segments(queries["samples"][:chosen]).sum()
+    rows = slice(first, first + counts[chosen])
+    return asked.starts[rows], asked.right[rows]
 
 
 def plot_matrices(matrices: Mapping[str, np.ndarray], path: str | Path) -> None:

@@ -4,9 +4,7 @@ from typing import Any
 
 import pandas as pd
 
-from nafp.report.tables.beyond import METHODS, Beyond, gigabytes_text, seconds_of, size_text
-
-FAR = 100  # times the data from which predictions are marked: no check reaches nearly as far
+from nafp.report.tables.beyond import FAR, METHODS, Beyond, gigabytes_text, seconds_of, size_text
 
 
 def beyond_of(beyond: Beyond | None) -> dict[str, Any]:

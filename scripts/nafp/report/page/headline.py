@@ -64,6 +64,7 @@ def winner(cells: pd.DataFrame, default: CellKey | None = None) -> str:
         "songs": best["songs"],
         "seeds": best["seeds"],
         "p": test.p,
+        "seeds_agree": test.seeds_agree,
         **{column: 100 * getattr(test, name) for column, name in AGAINST.items()},
     }
     names = _names(short, best, theirs)

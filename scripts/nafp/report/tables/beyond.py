@@ -10,6 +10,7 @@ from nafp.evaluation.extremes import CHECKED, EXTREMES, GENERATED, PREDICTED, TR
 from nafp.report.tables.formats import escaped
 
 CHECK_HEAD = "query", "method", "fitted songs", "all songs", "predicted", "measured", "error", "covered"
+FAR = 100  # times the data from which predictions are marked: no check reaches nearly as far
 METHODS = EXTREMES, TREND, GENERATED
 FORMULAS = EXTREMES, TREND  # methods that reach any size
 SUBJECTS = {TREND: "the trend was"}
@@ -49,7 +50,11 @@ class Beyond:
         """One row a database: ``segments``, ``songs``, gigabytes of index types, and how many ``times`` the data it has."""
         columns = ["segments", "songs", *self.index_columns]
         sizes = self.predictions.drop_duplicates("segments")[columns].sort_values("segments", ignore_index=True)
-        return sizes.assign(times=sizes["segments"] / sizes["segments"].min())
+        return sizes.assign(times=self.times_of(sizes))
+
+    def times_of(self, rows: pd.DataFrame) -> pd.Series:
+        """How many times the data the databases of some rows have, by their ``segments``."""
+        return rows["segments"] / self.predictions["segments"].min()
 
     @property
     def index_columns(self) -> list[str]:
@@ -134,7 +139,8 @@ def to_markdown(beyond: Beyond) -> str:
     if beyond.predictions.empty:
         return "Not extrapolated: there are too few songs.\n"
     sizes = beyond.sizes
-    head = ["query", "method", *(size_text(one) for one in sizes["segments"])]
+    stars = ["\\*" * (times > FAR) for times in sizes["times"]]
+    head = ["query", "method", *(size_text(one) + star for one, star in zip(sizes["segments"], stars, strict=True))]
     lines = [*map(escaped, beyond.says), "", "Top-1 hit rate (exact), percent, by segments of the database:", ""]
     lines += _heading(head)
     lines.append(_line(["", "songs", *(size_text(one) for one in sizes["songs"])]))
@@ -143,6 +149,8 @@ def to_markdown(beyond: Beyond) -> str:
         lines.append(_line([f"{seconds_of(length):g} s", method, *map(_interval, rates)]))
     for name in beyond.index_columns:
         lines.append(_line(["", f"{escaped(name.removesuffix('_gb'))}, GB", *map(gigabytes_text, sizes[name])]))
+    if any(stars):
+        lines += ["", f"\\* more than {FAR:,} times the data."]
     if len(beyond.checks):
         lines += ["", "The check, mean over the parts:", ""]
         lines += _heading(CHECK_HEAD)

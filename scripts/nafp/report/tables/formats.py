@@ -30,7 +30,7 @@ def caption(table: pd.DataFrame) -> str:
         }
         parts.append(
             f"Data set {names['dataset']}: {queries} queries in {songs} songs (protocol {names['protocol']}), database of {size} "
-            f"segments{_generated(done)}, epoch {names['epoch']}. Top-1 hit rate in % with its 95 % interval over "
+            f"segments{_generated(done)}, epoch {names['epoch']}. {_rate(done)} in % with its 95 % interval over "
             f"{_sampled(done)}; bold: our best per match."
         )
     parts += [metric.caption for name, metric in METRICS.items() if metric.caption and done["match"].eq(name).any()]
@@ -50,8 +50,8 @@ def caption(table: pd.DataFrame) -> str:
     others = table.loc[table["source"].ne(OURS), "comparable"]
     if others.eq("yes").any():
         parts.append(
-            "Under the interval: our rate minus the published one, in points, where configuration, database, test sequences, "
-            "protocol and index are the same. "
+            "Under the interval: our rate minus the published one, in points, where augmentation chain, loss, N, d, database, "
+            "test sequences, protocol and index are the same; features, encoder and the rest of the training may differ. "
             "The paper's copy of its database still held songs that were in both test and dummy; the release, which the "
             "users' re-run searched, does not, and gives higher rates."
         )
@@ -60,6 +60,10 @@ def caption(table: pd.DataFrame) -> str:
             "Published rows marked as not comparable are for another database, other queries or another index."
         )
     return " ".join(parts)
+
+
+def _rate(done: pd.DataFrame) -> str:
+    return "Hit rate" if done["match"].isin(["top3", "top10"]).any() else "Top-1 hit rate"
 
 
 def _sampled(done: pd.DataFrame) -> str:

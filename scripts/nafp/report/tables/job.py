@@ -38,9 +38,9 @@ def write_limits(study: Mapping, cells: Paths, rates: str | Path, limits: str | 
 
 
 def write_beyond(table: str | Path, csv: str | Path) -> None:
-    """The hit rates beyond the data as CSV and, beside it, Markdown."""
+    """The hit rates beyond the data as CSV, with how many ``times`` the data a database has, and, beside it, Markdown."""
     found, csv = read_beyond(table), Path(csv)
-    for_spreadsheets(found.table).to_csv(csv, index=False)
+    for_spreadsheets(found.table.assign(times=found.times_of(found.table).round(4))).to_csv(csv, index=False)
     csv.with_suffix(".md").write_text(beyond.to_markdown(found), encoding="utf-8")
     print("\n".join(found.says))
 

@@ -56,10 +56,11 @@ def of_study(published: pd.DataFrame, study: str) -> pd.DataFrame:
 def why_not_comparable(database: str, cells: pd.DataFrame) -> str:
     """Why numbers of a published database compare with none of our cells, in a few words; nothing if they do with one.
 
-    ``cells``: rows with dataset, database_segments, query_set, protocol, test_ids, index and index_options (`cells.load_cells`).
+    ``cells``: rows with dataset, database_segments, generated_segments, query_set, protocol, test_ids, index and index_options
+    (`cells.load_cells`).
     """
-    columns = ["dataset", "database_segments", "query_set", "protocol", "test_ids", "index", "index_options", "dim"]
-    ours = cells.reindex(columns=columns).drop_duplicates().to_dict("records")
+    columns = ["dataset", "database_segments", "generated_segments", "query_set", "protocol", "test_ids", "index"]
+    ours = cells.reindex(columns=[*columns, "index_options", "dim"]).drop_duplicates().to_dict("records")
     different = [[words for words, is_same in SAME.items() if not is_same(database, row)] for row in ours]
     closest = min(different, key=len, default=["database"])
     if "database" in closest:
@@ -69,6 +70,8 @@ def why_not_comparable(database: str, cells: pd.DataFrame) -> str:
 
 
 def _same_database(database: str, row: Mapping[str, Any]) -> bool:
+    if row["generated_segments"] > 0:  # distractors that no song has
+        return False
     for published, (name, size) in DATABASES.items():
         if database.startswith(published):
             return row["dataset"] == name and abs(row["database_segments"] - size) <= _SIZE_TOLERANCE * size
@@ -99,8 +102,9 @@ SAME: dict[str, Callable[[str, Mapping[str, Any]], bool]] = {  # condition of a 
 def counterparts(published: pd.DataFrame, row: Mapping[str, Any]) -> dict[str, float]:
     """Origin -> the published hit rate (percent) of one of our configurations, match and query length.
 
-    Only of the same augmentation and database, test sequences, protocol and index (SAME): an empty dict otherwise. `row`: of
-    `cells.pool_seeds`.
+    Only of the same augmentation chain and loss, both by name, N and d, and of the same database, queries, test sequences,
+    protocol and index (SAME): an empty dict otherwise. A cell does not say how its features, encoder or training are set, so
+    these may differ. `row`: of `cells.pool_seeds`.
     """
     row = {"dim": None, "aug": None} | dict(row)
     methods = {("none", "ntxent"): _NO_AUGMENTATION, ("full", "triplet"): _NOW_PLAYING, ("full", "ntxent"): "nafp"}

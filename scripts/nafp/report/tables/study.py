@@ -48,10 +48,10 @@ COLUMNS = [
         "mrr",
     ),
     *("paper_pct", "minus_paper", "rerun_pct", "minus_rerun", "baseline", "minus_baseline", "minus_baseline_low"),
-    *("minus_baseline_high", "p", "p_holm", "versus", "best", *COSTS),
+    *("minus_baseline_high", "p", "p_holm", "seeds_agree", "versus", "best", *COSTS),
     *("runs", "cells", "dataset", "protocol", "epoch", "database_segments", "generated_segments"),
 ]
-_INTEGERS = dict.fromkeys(["row", "N", "d", "seeds", "planned", "songs", "hits"], "Int64")
+_NULLABLE = dict.fromkeys(["row", "N", "d", "seeds", "planned", "songs", "hits"], "Int64") | {"seeds_agree": "boolean"}
 _OWN_COLUMN = {"bsz", "dim", "index", *AXES}  # fields with a column of their own, or that are the method
 AGAINST = {"minus_baseline": "difference", "minus_baseline_low": "low", "minus_baseline_high": "high"}
 UNTESTED = Pair(np.nan, 0, np.nan, np.nan, np.nan)
@@ -82,10 +82,10 @@ def study_table(cells: pd.DataFrame, published: pd.DataFrame, study: Study) -> p
 
     ``cells``: as from `load_cells`; the per-query tables beside them give the intervals and the tests against the baseline. Rates
     are percent, `minus_paper` and `minus_rerun` differences in points to numbers that are comparable
-    (`published.why_not_comparable`), `p_holm` is corrected over the study, `versus` is "better" or "worse" than the baseline
-    where that is below LEVEL and all seeds agree. `minus_baseline` is in points, its interval simultaneous for all configurations
-    that were asked the same queries as the baseline. Rows with the same `row` belong side by side. UserError for cells that have
-    no hits of the study's kinds.
+    (`published.why_not_comparable`), `p_holm` is corrected over the study, `seeds_agree` tells whether all seeds lie on one side
+    of the baseline, `versus` is "better" or "worse" than it where they do and `p_holm` is below LEVEL. `minus_baseline` is in
+    points, its interval simultaneous for all configurations that were asked the same queries as the baseline. Rows with the same
+    `row` belong side by side. UserError for cells that have no hits of the study's kinds.
     """
     _check_matches(cells, study)
     ours = _ours(cells, published, study)
@@ -102,7 +102,7 @@ def study_table(cells: pd.DataFrame, published: pd.DataFrame, study: Study) -> p
     identity = [*OF_CONFIGURATION, "runs", "match", "dataset", "protocol", "epoch", "database_segments"]
     table["index"] = table["index"].replace("", None)
     table["row"] = table.groupby(identity, sort=False, dropna=False).ngroup()
-    return table.astype(_INTEGERS)
+    return table.astype(_NULLABLE)
 
 
 def _check_matches(cells: pd.DataFrame, study: Study) -> None:
@@ -118,7 +118,7 @@ def load_table(path: str | Path) -> pd.DataFrame:
     """Read a table that was written as CSV."""
     return pd.read_csv(
         path,
-        dtype=_INTEGERS | {"comparable": object, "versus": object, "epoch": object, "runs": object, "cells": object},
+        dtype=_NULLABLE | {"comparable": object, "versus": object, "epoch": object, "runs": object, "cells": object},
     )
 
 
@@ -218,7 +218,9 @@ def _tested(ours: pd.DataFrame, study: Study, cells: pd.DataFrame) -> pd.DataFra
         for row in ours[["runs", "index", "query_set"]].itertuples(index=False, name="Row")
     ]
     is_baseline = [chosen in keys for keys in configurations]
-    ours = ours.assign(baseline=is_baseline, p_holm=np.nan, versus="", **dict.fromkeys(AGAINST, np.nan))
+    ours = ours.assign(
+        baseline=is_baseline, p_holm=np.nan, seeds_agree=None, versus="", **dict.fromkeys(AGAINST, np.nan)
+    )
     if not any(is_baseline):
         return ours
     tables = dict(zip(keys_of(cells), cells["answers"].unique(), strict=True))
@@ -234,6 +236,7 @@ def _tested(ours: pd.DataFrame, study: Study, cells: pd.DataFrame) -> pd.DataFra
     for column, name in AGAINST.items():
         ours[column] = [100 * getattr(test, name) for test in tests]
     ours["p_holm"] = holm(ours["p"])
+    ours["seeds_agree"] = [None if test is UNTESTED else test.seeds_agree for test in tests]
     ours["versus"] = np.where(ours["p_holm"] < LEVEL, np.array(["", "better", "worse"])[direction], "")
     return ours
 

@@ -16,9 +16,10 @@ FIELDS = {"N": "N = ", "d": "d = ", "index": ""}  # columns that tell configurat
 def verdict(table: pd.DataFrame) -> str:
     """The verdict of a table of `study.study_table`, on its first kind of match, named if not exact; empty if nothing has run.
 
-    The configuration that finds most of the shortest queries is held against the baseline, and the same two at the longest.
-    Being the best of k is corrected for: p is multiplied by k (Bonferroni), and the intervals are simultaneous. Those that were
-    asked other queries than the baseline have no test, and do not take part.
+    The configuration that finds most of the shortest queries is held against the baseline, and the same two at the longest. A
+    difference is significant if p is small and all seeds agree in the direction, as for the marks of the table. Being the best
+    of k is corrected for: p is multiplied by k (Bonferroni), and the intervals are simultaneous. Those that were asked other
+    queries than the baseline have no test, and do not take part.
     """
     ours = table[table["source"].eq(OURS) & table["state"].ne(NOT_RUN)]
     if ours.empty:
@@ -67,7 +68,8 @@ def _why_untested(ours: pd.DataFrame, match: str) -> str:
 
 def _worse(tested: pd.DataFrame) -> str:
     """How many of the others are worse than the baseline beyond chance, for all of them together."""
-    worse = ((tested["p"] * len(tested)).lt(LEVEL) & tested["minus_baseline"].lt(0)).sum()
+    sure = (tested["p"] * len(tested)).lt(LEVEL) & tested["seeds_agree"].eq(True)
+    worse = (sure & tested["minus_baseline"].lt(0)).sum()
     many = "all" if worse == len(tested) else worse or "none"
     return f"{many} of the {len(tested)} others {'are' if worse > 1 else 'is'} worse beyond chance"
 
@@ -75,7 +77,7 @@ def _worse(tested: pd.DataFrame) -> str:
 def difference(row: Mapping, baseline: str, count: int) -> str:
     """How much more than the baseline a configuration finds, and whether that is more than chance.
 
-    ``row``: query_s, songs, seeds, p, and minus_baseline (points) with its interval for ``count`` comparisons.
+    ``row``: query_s, songs, seeds, p, seeds_agree, and minus_baseline (points) with its interval for ``count`` comparisons.
     """
     points, more = one_decimal(abs(row["minus_baseline"])), "more" if row["minus_baseline"] >= 0 else "fewer"
     than = f"as many as {baseline}" if points == "0.0" else f"{points} points {more} than {baseline}"
@@ -84,9 +86,9 @@ def difference(row: Mapping, baseline: str, count: int) -> str:
 
 
 def _chance(row: Mapping, count: int, after: str) -> str:
-    """Whether a difference is significant, ``after`` a mark; nothing where there is none to speak of."""
+    """Whether a difference is significant, by p and by all seeds, ``after`` a mark; nothing where there is none to speak of."""
     if row["p"] * count < LEVEL:
-        return f"{after}significant"
+        return f"{after}significant" if row["seeds_agree"] else f"{after}not significant, seeds disagree"
     return "" if one_decimal(abs(row["minus_baseline"])) == "0.0" else f"{after}not significant"
 
 
