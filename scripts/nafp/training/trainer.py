@@ -116,6 +116,8 @@ class Trainer:
             print(said, flush=True)
         self.micro_batch_size = None if size and size >= rows else size
 
+    choose_piece = choose_micro_batch  # former name, which scripts written before call
+
     def records(self) -> bool:
         """Whether a step up to its gradients is recorded as a CUDA graph."""
         s = self.settings
