@@ -17,7 +17,7 @@ from nafp.search.checks import check_exchanged
 from nafp.search.external import OURS, Exchanged
 from nafp.pretrained.checks import check_licence, check_source
 from nafp.shipped import limits_in, shipped, weights_file
-from nafp.training.checks import check_init_from, check_kept, kept_epochs
+from nafp.training.checks import check_init_from, check_kept, kept_epochs, most_items
 from nafp.training.settings import Settings
 
 PLANNED_CLIPS = planned_clips(config)

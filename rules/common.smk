@@ -34,7 +34,7 @@ from nafp.search.gpu import wants_gpu  # noqa: E402
 from nafp.search.rates import without_rates  # noqa: E402
 from nafp.search.types import index_type_of, what_it_is  # noqa: E402
 from nafp.report.figures import colour  # noqa: E402
-from nafp.resources import ANCHORS_PER_S, MEMORY, SEGMENTS_PER_S  # noqa: E402
+from nafp.resources import ANCHORS_PER_S, MEMORY, SEGMENTS_PER_S, training_mb  # noqa: E402
 from nafp.walk import files_below, is_wav, folder_signature  # noqa: E402
 from nafp.yaml_text import parse_yaml  # noqa: E402
 
@@ -163,15 +163,15 @@ def benchmark_of(job):
     return f"{RESULTS}/benchmarks/{job}.tsv"
 
 
-def scale_with_input(base, per_mb=0.0, of=()):
-    """A resource: ``base``, and ``per_mb`` for each MB of the inputs named ``of``; times the attempt: a retry gets more.
+def scale_with_input(base, per_mb=0.0, of=(), resumes=False):
+    """A resource: ``base``, and ``per_mb`` for each MB of the inputs named ``of``.
 
-    Inputs that are made in the same cluster job (an index and its cell are) must not be named: they do not exist yet.
+    Times the attempt: a retry gets more, but not the time of a job that ``resumes`` where it was interrupted.
     """
 
     def resource(wildcards, input, attempt):
         files = [file for name in of for file in ([input[name]] if isinstance(input[name], str) else input[name])]
-        return int(attempt * (base + per_mb * sum(map(os.path.getsize, files)) / 1e6))
+        return int((1 if resumes else attempt) * (base + per_mb * sum(map(os.path.getsize, files)) / 1e6))
 
     return resource
 

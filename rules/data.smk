@@ -56,7 +56,7 @@ if SOURCE.maker == "import_audio":
         threads: THREADS
         resources:
             mem_mb=scale_with_input(4000),
-            runtime=scale_with_input(1440),
+            runtime=scale_with_input(1440, resumes=True),
         params:
             code=code("import_audio"),
             root=corpus,
@@ -169,7 +169,7 @@ if SOURCE.bring:
             "../envs/data.yaml"
         resources:
             mem_mb=scale_with_input(4000),
-            runtime=scale_with_input(1440),
+            runtime=scale_with_input(1440, resumes=True),
         params:
             root=corpus,
             unpacked_gb=DATA.get("unpacked_gb"),
@@ -275,7 +275,7 @@ rule degrade_queries:
         "../envs/train.yaml"
     resources:
         mem_mb=scale_with_input(4000),
-        runtime=scale_with_input(60, 0.5, of=["songs"]),
+        runtime=scale_with_input(60, 0.05, of=["songs"]),
     params:
         code=code("degrade_queries"),
         steps=steps_of_set,
@@ -302,7 +302,7 @@ rule write_augmented:
         "../envs/train.yaml"
     resources:
         mem_mb=scale_with_input(4000),
-        runtime=scale_with_input(60, 0.5, of=["songs"]),
+        runtime=scale_with_input(60, 0.05, of=["songs"]),
     params:
         code=code("write_augmented"),
         steps=config["chains"][config["augmented"]["aug"]],

@@ -68,7 +68,7 @@ rule generate_distractors:
     conda:
         "../envs/search.yaml"
     resources:
-        mem_mb=scale_with_input(2000, 3, of=["dummy", "shards"]),
+        mem_mb=scale_with_input(*MEMORY["generate_distractors"], of=["dummy", "shards"]),
         runtime=scale_with_input(60),
     params:
         code=code("generate_distractors"),
@@ -142,7 +142,7 @@ rule export:
         "../envs/search.yaml"
     resources:
         mem_mb=scale_with_input(2000),
-        runtime=scale_with_input(30, 0.05, of=["dummy", "shards"]),
+        runtime=scale_with_input(30, 0.005, of=["dummy", "shards"]),
     params:
         code=code("export"),
     message:

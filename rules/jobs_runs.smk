@@ -10,11 +10,26 @@ def of_gpus(each):
     return resource
 
 
-def training_minutes(wildcards, input, attempt):
-    """How long a cluster lets a training run; what it has done until then is not lost."""
-    segments = os.path.getsize(str(input.train)) / (2 * HOP)
-    train = recipe(wildcards)["train"]
-    return int(attempt * (60 + segments * train["epochs"] / (ANCHORS_PER_S * train["gpus"] * 60)))
+def training_memory(wildcards, input, attempt):
+    """Memory of a training."""
+    return int(attempt * training_mb(os.path.getsize(str(input.train)) / 1e6, recipe(wildcards)["train"]["gpus"]))
+
+
+def training_minutes(wildcards, input):
+    """How long a cluster lets a training run: no longer at a retry, since it resumes where it was interrupted."""
+    train, packed_at = recipe(wildcards)["train"], os.path.getmtime(str(input.train))
+    items = training_items(packed_at, train["data"]["fraction"], train["data"]["one_per_clip"])
+    return int(60 + items * train["epochs"] / (ANCHORS_PER_S * train["gpus"] * 60))
+
+
+@cache
+def training_items(packed_at, fraction, one_per_clip):
+    """Items of an epoch of the training split that was packed at a time; 0 if its clip table cannot be read, as the job says."""
+    try:
+        clips = read_clips(Path(packed("train")).with_suffix(".csv"))
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0
+    return most_items(clips["samples"], fraction, one_per_clip)
 
 
 def training_settings(wildcards):

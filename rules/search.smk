@@ -130,7 +130,7 @@ rule answer:
     threads: THREADS
     resources:
         mem_mb=scale_with_input(4000, 0.1, of=("dummy", "db")),  # audio stays on the disk, tables of it are small
-        runtime=scale_with_input(240, 0.5, of=("dummy", "db")),
+        runtime=scale_with_input(240, 0.02, of=("dummy", "db")),
     params:
         code=method_code,
         dataset=DATASET,
@@ -190,7 +190,7 @@ rule measure_scale:
         search_environment
     threads: 2
     resources:
-        mem_mb=scale_with_input(3000, 2.5, of=SEARCHED),
+        mem_mb=scale_with_input(*MEMORY["measure_scale"], of=SEARCHED),
         runtime=scale_with_input(60, 0.2, of=SEARCHED),
     params:
         code=code("measure_scale"),
@@ -224,7 +224,7 @@ rule extrapolate:
     threads: 2
     resources:
         mem_mb=scale_with_input(3000, 0.5, of=SEARCHED),
-        runtime=scale_with_input(60, 0.2, of=SEARCHED),
+        runtime=scale_with_input(60, 0.05, of=SEARCHED),
     params:
         code=code("extrapolate"),
         indexes={name: config["indexes"][name] for name in config["scale"]["index"]},

@@ -19,7 +19,8 @@ rule train:
     threads: of_gpus(THREADS)
     resources:
         gpu=of_gpus(1),
-        mem_mb=scale_with_input(*MEMORY["train"], of=["train"]),
+        nodes=1,  # else SLURM may spread the GPUs over several
+        mem_mb=training_memory,
         runtime=training_minutes,
     params:
         code=code("train"),

@@ -42,7 +42,9 @@ ENDINGS = (
     "NODE_FAIL",
     "CANCELLED",
     "refused",
+    "PREEMPTED",
 )  # ends of injected failures, in turn
+REQUEUED = ("NODE_FAIL", "PREEMPTED")  # ends after which a job that was submitted with --requeue waits again
 REFUSAL = "sbatch: error: Batch job submission failed: Socket timed out on send/recv operation\n"
 Files = Callable[[str, dict[str, str]], list[tuple[str, bool]]]
 
@@ -55,7 +57,7 @@ class Submission:
     name: str
     jobs: list[tuple[str, dict[str, str]]]  # (rule, wildcards)
     asked: dict[str, str]
-    submitted: float
+    requeue: bool
     state: str = "PENDING"
     ended: float = 0.0
     fails: str = ""
@@ -99,7 +101,7 @@ class SimulatedSlurm:
     most_at_a_time: int = 0
 
     def __enter__(self) -> "SimulatedSlurm":
-        self.lock, self.numbers = threading.Lock(), itertools.count(1)
+        self.lock, self.numbers, self.places = threading.Lock(), itertools.count(1), itertools.count()
         self.events: list[tuple[float, int, str]] = []
         self.active = 0
         programs = self.folder / "bin"
@@ -162,9 +164,9 @@ class SimulatedSlurm:
         if "--array" in asked:
             first, last = map(int, asked["--array"].split("-"))
             commands = {f"{number}_{task}": text for task, text in array_commands(command, first, last).items()}
+        requeue = "--requeue" in arguments
         taken = {
-            one: Submission(one, asked["--job-name"], jobs_of(text), asked, time.monotonic())
-            for one, text in commands.items()
+            one: Submission(one, asked["--job-name"], jobs_of(text), asked, requeue) for one, text in commands.items()
         }
         for submission in taken.values():
             submission.fails = self.to_fail(submission)
@@ -173,10 +175,14 @@ class SimulatedSlurm:
         for submission in taken.values():
             self.submissions[submission.number] = submission
             self.active += 1
-            end = time.monotonic() + self.wait_s + self.sleep_s * len(submission.jobs)
-            heapq.heappush(self.events, (end, len(self.submissions), submission.number))
+            self.enqueue(submission)
         self.most_at_a_time = max(self.most_at_a_time, self.active)
         return 0, f"{number}\n", ""
+
+    def enqueue(self, submission: Submission) -> None:
+        """Let a submission wait and sleep."""
+        end = time.monotonic() + self.wait_s + self.sleep_s * len(submission.jobs)
+        heapq.heappush(self.events, (end, next(self.places), submission.number))
 
     def to_fail(self, submission: Submission) -> str:
         """How this submission shall end badly; nothing if it shall not."""
@@ -217,4 +223,8 @@ class SimulatedSlurm:
         for path, folder in made[: 1 if submission.fails else None]:
             make(str(self.folder / "project" / path), folder)
         with self.lock:
-            self.end(submission, submission.fails or "COMPLETED")
+            if submission.requeue and submission.fails in REQUEUED:
+                submission.fails = ""
+                self.enqueue(submission)
+            else:
+                self.end(submission, submission.fails or "COMPLETED")

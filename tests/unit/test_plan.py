@@ -42,6 +42,8 @@ GIVEN = {
     "files_per_s": 100,
     "download_mb_per_s": 5,
     "mb_per_s": 10,
+    "composed_s_per_s": 50,
+    "generated_per_s": 1000,
     "build_gflops": 2,
     "search_gflops": 4,
 }
@@ -105,12 +107,23 @@ def test_every_index_of_the_config_has_a_size(config):
     assert sizes["ivfpq-release"] == pytest.approx((10_000 + 500) * 59 * (64 + 8) / 1e9)
 
 
-def test_hours_of_training_follow_epochs_and_arithmetic(config):
+def test_hours_of_training_follow_items_epochs_and_arithmetic(config):
     once = stages(config, "table3")["train"].gpu_hours
     config["train"] = config["train"] | {"epochs": 6}
     assert stages(config, "table3")["train"].gpu_hours == pytest.approx(2 * once)
     assert stages(config, "table3", "cpu")["train"].gpu_hours == 0
     assert stages(config, "table3", "cpu")["train"].cpu_hours == pytest.approx(2 * once)
+    for changed, share in (({"fraction": 0.3}, 0.3), ({"fraction": 0.3, "one_per_clip": True}, 0.3 / 59)):
+        data = config["train"]["data"] | changed
+        part = stages(config | {"train": config["train"] | {"data": data}}, "table3")["train"].gpu_hours
+        assert part == pytest.approx(2 * share * once)
+
+
+def test_each_gpu_of_a_training_is_a_process_with_its_memory(config):
+    one = stages(config, "table3")["train"].memory_gb
+    assert one == pytest.approx(8 + 0.2 * 10_000 * 30 * 16_000 / 1e9)
+    config["train"] = config["train"] | {"gpus": 4}
+    assert stages(config, "table3")["train"].memory_gb == pytest.approx(one + 3 * 4)
 
 
 def test_songs_are_measured_published_given_or_asked_for(config, tmp_path):
@@ -244,6 +257,15 @@ def test_trainings_that_have_finished_are_measurements(tmp_path):
     assert found["slow"].flops == Separable(16).flops(image_shape({}))
 
 
+def test_composing_the_demo_takes_time(config):
+    config |= {"dataset": {"name": "demo", "source": "demo"}}
+    config["demo"] = config["demo"] | {"songs": {"train": 70, "val": 10, "test": 20, "dummy": 100}, "clip_s": 25}
+    found = stages(config, "table3")
+    assert [*found][:2] == ["compose", "verify"]
+    assert found["compose"].cpu_hours == pytest.approx(200 * 25 / 50 / 3600)
+    assert found["compose"].disk_gb == pytest.approx((200 + 10 + 20) * 25 * 16_000 / 1e9)
+
+
 def test_an_archive_takes_time_and_room_until_it_is_verified(config):
     """Of the full data set three copies lie on the disk for a while: archive, unpacked, packed."""
     config["dataset"] |= {"source": "kaggle", "archive_gb": 443, "unpacked_gb": 443}
@@ -275,6 +297,14 @@ def test_jobs_are_those_that_snakemake_plans(files):
         assert counted["download"] == 2 and jobs["download"] == jobs["unpack"] == jobs["fetch_test_ids"] == 1
     with pytest.raises(UserError, match="nothing"):
         jobs_by_rule(ROOT, "nothing_of_that_name", paths)
+
+
+def test_the_scale_study_may_be_the_largest_job(config):
+    """Of the scoreboard, where Snakemake counts it."""
+    songs, source = count_songs(config, Path("nowhere"), {})
+    work = Work(config, target_cells(config, "table3"), songs, source, RATES, "cpu")
+    for jobs, memory in (({"make_table": 1}, 3), ({"measure_scale": 2}, 3 + 2.5 * 4 * 64 * 10_500 * 59 / 1e9)):
+        assert plan(work, jobs)[-1].memory_gb == pytest.approx(memory)
 
 
 def test_a_config_file_may_name_the_run_that_identifies(tmp_path):
@@ -349,7 +379,11 @@ def test_generated_distractors_are_in_the_database_and_not_among_the_songs(confi
     found = stages(config, "one")
     vectors = 56_000_000 + 500 * 59
     assert [found[name].jobs for name in ("train", "build_index", "score")] == [0, 2, 2]
-    assert found["fingerprint"].disk_gb == pytest.approx(4 * 128 * (vectors + (10_000 + 500) * 59) / 1e9)
+    assert found["fingerprint"].disk_gb == pytest.approx(4 * 128 * (10_000 + 2 * 500) * 59 / 1e9)
+    assert found["generate"].disk_gb == pytest.approx(4 * 128 * 56_000_000 / 1e9)
+    assert found["generate"].cpu_hours == pytest.approx(56_000_000 / 1000 / 3600)
+    assert found["generate"].memory_gb == pytest.approx((2000 + 3 * 4 * 128 * 10_000 * 59 / 1e6) / 1e3)
+    assert found["generate"].jobs == 1 + 40
     assert found["build_index"].disk_gb == pytest.approx((16 + 8 + 4 * 128) * vectors / 1e9)
     assert found["pack"].disk_gb == pytest.approx((10_000 + 10_000 + 4 * 500) * 30 * 16_000 / 1e9)
 

@@ -15,6 +15,7 @@ LEAVES = [
     "files",
     "walk",
     "disk",
+    "memory",
     "npy",
     "options",
     "jobfacts",

@@ -31,6 +31,14 @@ def test_a_job_that_is_tried_again_gets_more_memory_and_time():
                 assert re.search(rf"^ +{resource}=[a-z_]+\b", rule, re.MULTILINE), (name, resource)
 
 
+def test_time_limits_are_in_proportion_to_the_data():
+    """No job of the data set mini, whose largest inputs are 5,040 MB of packed songs, asks for more than a day."""
+    pattern = r"runtime=scale_with_input\((\d+)(?:, ([\d.]+))?"
+    asked = {name: found for name, rule in rules().items() if (found := re.search(pattern, rule))}
+    assert {name for name, found in asked.items() if int(found[1]) + float(found[2] or 0) * 5040 > 24 * 60} == set()
+    assert "answer" in asked
+
+
 def test_the_cluster_profile_names_every_rule_that_requests_a_gpu():
     """In both of its comments: for a partition of GPUs, and for a cluster that has none."""
     asking = {name for name, rule in rules().items() if re.search(r"^ +gpu=(?!gpus_of_search)", rule, re.MULTILINE)}

@@ -468,12 +468,12 @@ def test_automatic_pieces_fit_the_memory(monkeypatch, capsys):
     t.choose_micro_batch()
     assert t.micro_batch_size is None
     assert "MB a segment" in capsys.readouterr().out
-    monkeypatch.setattr("nafp.training.gradients.free_memory", lambda device: 1_000_000)
+    monkeypatch.setattr("nafp.training.gradients.free_memory", lambda: 1_000_000)
     t.choose_micro_batch()
     said = capsys.readouterr().out
     assert t.micro_batch_size in (2, 3, 4)
     assert f"micro-batches of {t.micro_batch_size} of 8 rows" in said
-    monkeypatch.setattr("nafp.training.gradients.free_memory", lambda device: 1000)
+    monkeypatch.setattr("nafp.training.gradients.free_memory", lambda: 1000)
     with pytest.raises(UserError, match="one segment needs .* MB of memory to train"):
         t.choose_micro_batch()
 

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from snakemake.cli import get_argument_parser
 from workflow import FULL, ROOT, copy_project, planned, run_snakemake, snakemake
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -113,6 +114,16 @@ def test_every_command_of_the_documentation_is_looked_at():
     excused = {c for c in found if c.startswith(OTHERS) or any(part in c for part in (*PLACEHOLDERS, *PACKAGES))}
     assert found - known - excused == set()
     assert known <= found
+
+
+@pytest.mark.parametrize("place", [*PAGES, ROOT / "container/nafp.def"], ids=lambda place: place.name)
+def test_snakemake_knows_the_options_of_every_command(place):
+    """Of those too that no test runs."""
+    text = place.read_text(encoding="utf-8")
+    in_comments = re.findall(r"^#.*?(snakemake .*?)(?:  |$)", text, re.MULTILINE)
+    for command in [*commands(text), *in_comments]:
+        if command.startswith("snakemake "):
+            get_argument_parser().parse_args(shlex.split(command)[1:])
 
 
 @pytest.fixture(scope="module")

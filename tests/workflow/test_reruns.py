@@ -82,7 +82,8 @@ ROWS = {  # the page's row -> file, text, its replacement, what reruns, and of s
     "a package version in `envs/`, without `--use-conda`": [
         ("envs/search.yaml", "scipy==", "scipy==1.", set()),
     ],
-    "WAV files in your own folder": [],  # as the next two tests say
+    "`--sdm conda` or `--sdm apptainer`: added, changed or left out": [],  # as the next three tests say
+    "WAV files in your own folder": [],
     "a package version in `envs/`, with `--use-conda`": [],
 }
 CASES = [
@@ -182,7 +183,7 @@ def test_files_of_ones_own_folder_are_looked_at_when_asked(tmp_path):
 
 
 def test_a_package_version_reruns_its_stage_where_conda_makes_the_environments(tmp_path):
-    """What Snakemake compares is the file."""
+    """What Snakemake compares is the file; and without conda, that there was one."""
     folder = copy_project(tmp_path / "project")
     data_set(folder / "music")
     config = tiny(folder, dataset={"name": "mine", "root": "music"})
@@ -195,3 +196,6 @@ def test_a_package_version_reruns_its_stage_where_conda_makes_the_environments(t
         file = folder / f"envs/{stage}.yaml"
         file.write_text(file.read_text().replace("scipy==", "scipy==0.0 # "))
         assert planned(folder, *target, **options) == jobs
+    without = {"config": config}
+    assert planned(folder, target[0], **without) == {"verify": 1, "pack": 1}
+    assert planned(folder, target[0], "--rerun-triggers", "mtime", "params", "input", **without) == {}

@@ -20,6 +20,11 @@ class Songs(NamedTuple):
     seconds: float
 
     @property
+    def samples(self) -> list[int]:
+        """Length of each song, if all have the mean length."""
+        return [int(self.seconds * SAMPLE_RATE)] * self.number
+
+    @property
     def segments(self) -> int:
         """Number of 1 s segments, if all songs have the mean length."""
         return self.number * segments_of(int(self.seconds * SAMPLE_RATE))

@@ -5,21 +5,23 @@ from dataclasses import astuple, dataclass, fields, replace
 
 from nafp import grid
 from nafp.config import overlay
+from nafp.datasets.sources import SOURCES, dataset_of
 from nafp.model.encoders import encoder_of
 from nafp.model.shapes import head_parameters, image_shape
 from nafp.plan.rates import search_flops, step_flops
 from nafp.plan.work import Work, dim_of
-from nafp.resources import MEMORY
+from nafp.resources import MEMORY, training_mb
 from nafp.search.types import index_type_of
+from nafp.training.checks import most_items
 
 PACK_JOBS = 11  # a job a split
 RULES = {  # stage -> its rules
     "download": ("download", "fetch_test_ids"),
     "unpack": ("unpack", "remove_archive"),
+    "compose": ("compose_demo",),
     "train": ("train", "take_checkpoint"),
-    "fingerprint": (
-        *("import_pretrained", "fingerprint", "list_distractors", "generate_distractors", "gather_fingerprints"),
-    ),
+    "fingerprint": ("import_pretrained", "fingerprint", "gather_fingerprints"),
+    "generate": ("list_distractors", "generate_distractors"),
     "scoreboard": (
         *("make_table", "find_limits", "plot", "plot_scale", "plot_beyond", "plot_misses", "plot_similarity"),
         *("plot_learning", "plot_heat_map", "measure_scale", "extrapolate", "tabulate_beyond", "listen", "hear_misses"),
@@ -74,6 +76,15 @@ def unpack(work: Work) -> Stage | None:
     return Stage("unpack", 1, 0.0, hours, work.unpacked_mb / 1e3, memory_gb("verify"), work.rates.sources["mb_per_s"])
 
 
+def compose(work: Work) -> Stage | None:
+    """Compose the songs, whose queries lie beside them; None of another data set."""
+    if SOURCES[dataset_of(work.config)["source"]].maker != "compose_demo":
+        return None
+    hours = sum(songs.number * songs.seconds for songs in work.songs.values()) / work.rates.composed_s_per_s / 3600
+    source = work.rates.sources["composed_s_per_s"]
+    return Stage("compose", 1, 0.0, hours, work.audio_mb / 1e3, memory_gb("verify"), source)
+
+
 def verify(work: Work) -> Stage:
     """Check every file's header and checksum."""
     source = f"{work.rates.sources['files_per_s']}; sizes {work.songs_source}"
@@ -90,14 +101,16 @@ def pack(work: Work) -> Stage:
 
 def train(work: Work) -> Stage:
     """Train every run."""
-    flops = disk_gb = 0.0
+    flops = disk_gb = memory_mb = 0.0
+    songs = work.songs["train"]
     for run in work.runs:
         fields = grid.parse_run(run)
         sections = overlay.of_recipe(work.config, fields["recipe"])
         options, image, encoder = sections["train"], image_shape(sections["features"]), encoder_of(sections["model"])
         replicas = grid.positives(work.config["losses"][fields["loss"]])
-        anchors = work.songs["train"].segments * options["data"]["fraction"] * options["epochs"]
-        flops += step_flops(encoder.flops(image), replicas) * anchors
+        items = most_items(songs.samples, options["data"]["fraction"], options["data"]["one_per_clip"])
+        flops += step_flops(encoder.flops(image), replicas) * items * options["epochs"]
+        memory_mb = max(memory_mb, training_mb(songs.megabytes, options["gpus"]))
         parameters = encoder.parameters(image) + head_parameters(
             encoder.features(image), fields["dim"], sections["model"].get("head_norm", False)
         )
@@ -107,7 +120,7 @@ def train(work: Work) -> Stage:
         jobs=len(work.runs),
         **work.hours_on_device(flops),
         disk_gb=disk_gb,
-        memory_gb=memory_gb("train", work.songs["train"].megabytes),
+        memory_gb=memory_mb / 1e3,
         source=work.rates.sources["tflops"],
     )
 
@@ -121,7 +134,7 @@ def fingerprint(work: Work) -> Stage:
         if not run.startswith("external="):  # weights of others count as those of the config's model
             sections = overlay.of_recipe(work.config, grid.parse_run(run).get("recipe", "base"))
             flops += encoder_of(sections["model"]).flops(image_shape(sections["features"])) * work.fingerprints(run)
-        disk_gb += 4 * dim_of(run) * work.vectors(run) / 1e9
+        disk_gb += 4 * dim_of(run) * work.fingerprints(run) / 1e9
         jobs += jobs_of["test_db"] + jobs_of["dummy"] + work.query_sets(run) * jobs_of["test_query"]
     shard_mb = max(work.songs["dummy"].megabytes / shards["dummy"], work.songs["test"].megabytes / shards["test_db"])
     return Stage(
@@ -131,6 +144,23 @@ def fingerprint(work: Work) -> Stage:
         disk_gb=disk_gb,
         memory_gb=memory_gb("fingerprint", shard_mb),
         source=work.rates.sources["tflops"],
+    )
+
+
+def generate(work: Work) -> Stage | None:
+    """Generate distractors for every run, in shards; None where dummy songs are the distractors."""
+    if not work.generated:
+        return None
+    runs, dims = len(work.searched_runs), sum(map(dim_of, work.searched_runs))
+    dummy_mb = 4 * max(map(dim_of, work.searched_runs), default=0) * work.songs["dummy"].segments / 1e6
+    return Stage(
+        "generate",
+        1 + runs * dataset_of(work.config)["generated"]["shards"],
+        0.0,
+        runs * work.generated / work.rates.generated_per_s / 3600,
+        4 * dims * work.generated / 1e9,
+        memory_gb("generate_distractors", dummy_mb),
+        work.rates.sources["generated_per_s"],
     )
 
 
@@ -170,7 +200,7 @@ def scoreboard(work: Work) -> Stage:
     return Stage("scoreboard", SCOREBOARD_JOBS, 0.0, SCOREBOARD_HOURS, SCOREBOARD_DISK_GB, SCOREBOARD_MEMORY_GB, source)
 
 
-STAGES = (download, unpack, verify, pack, train, fingerprint, build_index, score, scoreboard)
+STAGES = (download, unpack, compose, verify, pack, train, fingerprint, generate, build_index, score, scoreboard)
 
 
 def plan(work: Work, jobs: Mapping[str, int] | None = None) -> list[Stage]:
@@ -184,6 +214,8 @@ def plan(work: Work, jobs: Mapping[str, int] | None = None) -> list[Stage]:
         return stages
     rules = {stage.stage: RULES.get(stage.stage, (stage.stage,)) for stage in stages}
     counted = [replace(stage, jobs=sum(jobs.get(rule, 0) for rule in rules[stage.stage])) for stage in stages]
+    if jobs.get("measure_scale"):
+        counted[-1] = replace(counted[-1], memory_gb=memory_gb("measure_scale", work.largest_vectors_mb()))
     others = {rule: count for rule, count in jobs.items() if not any(rule in some for some in rules.values())}
     if not others:
         return counted

@@ -103,10 +103,6 @@ class Work:
         test = self.songs["test"].segments
         return self.songs["dummy"].segments + test + self.query_sets(run) * test
 
-    def vectors(self, run: str) -> int:
-        """Fingerprints of a run that are kept: with those that are generated in place of the dummy songs'."""
-        return self.fingerprints(run) + self.generated
-
     @property
     def queries(self) -> int:
         """Queries of a cell, by the config's ``test_ids``."""

@@ -13,13 +13,14 @@ import numpy as np
 
 from nafp.errors import UserError
 from nafp.files import atomic_write, damaged_file_errors
+from nafp.memory import total_memory
 
 CHECKED_ROWS = 2**16  # rows checked at a time
 NORM_TOLERANCE = 1e-3
 PAIRS = 2**12  # inner products computed at a time; Linux maps 64 kB of a large file around each row
 NO_ROW = -1  # number of a row that does not exist
 LARGE_FILE = 2**28  # bytes; pages of a larger file are released after each use
-CACHED = 0.5  # share of the machine's memory that the system is counted on to keep files in
+CACHED = 0.5  # share of the job's memory that the system is counted on to keep files in
 
 
 class Shards:
@@ -182,7 +183,7 @@ class Database:
     def outgrows_memory(self) -> bool:
         """Whether its large files do not stay in the system's cache, so that it matters how they are read."""
         mapped = sum(len(one) for vectors in (self.dummy, self.db) for _, one in large_maps(vectors))
-        return bool(mapped) and mapped > CACHED * os.sysconf("SC_PHYS_PAGES") * mmap.PAGESIZE
+        return bool(mapped) and mapped > CACHED * total_memory()
 
     def advise(self, advice: str) -> None:
         """Tell the system how the large files will be read, if they outgrow the memory (`advise`)."""

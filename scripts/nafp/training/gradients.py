@@ -13,6 +13,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from nafp.errors import UserError
+from nafp.memory import free_memory
 
 SHARE_OF_FREE_MEMORY = 0.5  # share for the graph of a micro-batch; gradients and the optimizer need memory too
 
@@ -100,7 +101,7 @@ def largest_micro_batch(embed: Callable[[Tensor], Tensor], images: Tensor, rows:
     """
     one, two = graph_bytes(embed, images[:1]), graph_bytes(embed, images[:2]) * 2
     each = max(two - one, 1)  # bytes of one more image; parameters are kept once
-    free = free_memory(images.device)
+    free = torch.cuda.mem_get_info(images.device)[0] if images.device.type == "cuda" else free_memory()
     fitting = int(SHARE_OF_FREE_MEMORY * free / each)
     if fitting < 1:
         raise UserError(
@@ -110,15 +111,6 @@ def largest_micro_batch(embed: Callable[[Tensor], Tensor], images: Tensor, rows:
     size = None if count == 1 else -(-rows // count)
     said = "the whole batch at once" if size is None else f"micro-batches of {size} of {rows} rows"
     return size, f"micro_batch_size auto: {each / 1e6:.1f} MB a segment, {free / 1e9:.1f} GB free: {said}"
-
-
-def free_memory(device: torch.device) -> int:
-    """Bytes of memory that are free."""
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
-    with open("/proc/meminfo", encoding="ascii") as lines:
-        available = next(line for line in lines if line.startswith("MemAvailable"))
-    return int(available.split()[1]) * 1024
 
 
 @contextmanager
