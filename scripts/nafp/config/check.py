@@ -40,14 +40,14 @@ Clips = Callable[[str], Table | None]  # split -> its clip table as far as it is
 def check_given(config: Mapping, arguments: Sequence[str]) -> None:
     """UserError if Snakemake, which reads what ``--config`` gives as YAML, took something else from the name of a folder.
 
-    ``arguments``: of the command line. A name in quotes of its own is what is in them.
+    ``arguments``: of the command line. Snakemake drops quotes at the ends of a value, unless there are spaces around them.
     """
     for key in ("library", "queries"):
-        given = [text.removeprefix(f"{key}=") for text in arguments if text.startswith(f"{key}=")]
-        if given and given[-1] and given[-1][0] not in "'\"" and config.get(key) != given[-1]:
+        given = [text.removeprefix(f"{key}=").strip("'\"") for text in arguments if text.startswith(f"{key}=")]
+        if given and given[-1] and given[-1].lstrip()[:1] not in ("'", '"') and config.get(key) != given[-1]:
             raise UserError(
-                f"{key}: Snakemake reads {given[-1]!r} as YAML, in which it means {config.get(key)!r}; put the name in quotes of "
-                f"its own:  '{key}=\"{given[-1]}\"'"
+                f"{key}: Snakemake reads {given[-1]!r} as YAML, in which it means {config.get(key)!r}; put the name between "
+                f"quotes with a space before and behind them:  --config '{key}= \"{given[-1]}\" '"
             )
 
 
