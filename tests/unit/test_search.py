@@ -228,16 +228,16 @@ def test_memory_of_an_index(name, each, built):
     assert index.memory_bytes / len(database) == pytest.approx(each, rel=0.1)
 
 
-@pytest.mark.parametrize("cached", [0.5, 0.0])
-def test_rows_of_large_files_are_the_same_however_they_are_read(tmp_path, monkeypatch, cached):
-    """0.0: as if the files outgrew the memory. Rows in any order, some of them missing, of maps and of a part of one."""
+@pytest.mark.parametrize("memory", [2**40, 2**18])
+def test_rows_of_large_files_are_the_same_however_they_are_read(tmp_path, monkeypatch, memory):
+    """2**18: the files outgrow the memory of the job. Rows in any order, some of them missing, of maps and of a part of one."""
     monkeypatch.setattr("nafp.search.vectors.LARGE_FILE", 2**16)
-    monkeypatch.setattr("nafp.search.vectors.CACHED", cached)
+    monkeypatch.setattr("nafp.search.vectors.total_memory", lambda: memory)
     for name, seed in (("one", 0), ("two", 1)):
         np.save(tmp_path / f"{name}.npy", vectors(seed, 3000))
     one, two = (open_vectors(tmp_path / f"{name}.npy") for name in ("one", "two"))
     database = Database(Shards([one, two[100:]], 16), two[:50])
-    assert database.outgrows_memory == (cached == 0.0)
+    assert database.outgrows_memory == (memory == 2**18)
     query, g = vectors(2, 40), np.random.default_rng(0)
     segment, row = g.integers(0, 40, 9000), g.integers(-5, len(database) + 5, 9000)
     plain = np.concatenate([vectors(0, 3000), vectors(1, 3000)[100:], vectors(1, 3000)[:50]])
