@@ -17,7 +17,7 @@ sys.path.insert(0, str(SCRIPTS.resolve()))  # rule scripts find the library by t
 
 from nafp import grid  # noqa: E402
 from nafp.config import overlay  # noqa: E402
-from nafp.config.check import check_config, check_given  # noqa: E402
+from nafp.config.check import FOLDERS, check_config, check_given  # noqa: E402
 from nafp.config.ladders import described_ladders, with_ladders  # noqa: E402
 from nafp.config.targets import sentence_of_target  # noqa: E402
 from nafp.errors import UserError  # noqa: E402
@@ -47,7 +47,7 @@ if re.search(r"[^\w@%+=:,./-]", sys.executable):
 config = overlay.named_run(config, workflow.config_settings.configfiles)
 # A module of another workflow gives what differs from config.yaml.
 config = overlay.with_changes(parse_yaml((HERE / "config.yaml").read_text(encoding="utf-8")), config)
-config = overlay.typed(config, workflow.config_settings.config)
+config = overlay.typed(config, workflow.config_settings.config) | {key: config[key] for key in FOLDERS if key in config}
 try:
     check_given(config, sys.argv if workflow.is_main_process else ())
     check_config(config, HERE)

@@ -111,8 +111,9 @@ def test_names_of_folders_that_yaml_reads_differently_are_refused(project, given
 
 def test_names_of_folders_in_quotes(project):
     """As the refusal advises; Snakemake drops quotes without spaces around them."""
-    (project / "Hits #1").mkdir()
-    done = snakemake(project, "identify", "-n", "--config", 'library= "Hits #1" ', "queries=./2023")
-    assert "identify: Hits #1: has no audio files" in done.stdout
+    for name in ("Hits #1", "2023", "yes"):
+        (project / name).mkdir()
+        done = snakemake(project, "identify", "-n", "--config", f'library= "{name}" ', "queries=./2023")
+        assert f"identify: {name}: has no audio files" in done.stdout
     done = snakemake(project, "identify", "-n", "--config", 'library="profiles"', "queries=./2023")
     assert "identify: profiles: has no audio files" in done.stdout

@@ -34,6 +34,7 @@ from nafp.search.types import index_type_of
 from nafp.training.checks import check_batch, check_distinct, check_orders, check_processes, check_supply, most_items
 
 Table = Mapping[str, Sequence]  # columns of a clip table: path, samples
+FOLDERS = ("library", "queries")  # keys of the config whose values are names, also where they look like numbers
 Clips = Callable[[str], Table | None]  # split -> its clip table as far as it is known; else None
 
 
@@ -42,7 +43,7 @@ def check_given(config: Mapping, arguments: Sequence[str]) -> None:
 
     ``arguments``: of the command line. Snakemake drops quotes at the ends of a value, unless there are spaces around them.
     """
-    for key in ("library", "queries"):
+    for key in FOLDERS:
         given = [text.removeprefix(f"{key}=").strip("'\"") for text in arguments if text.startswith(f"{key}=")]
         if given and given[-1] and given[-1].lstrip()[:1] not in ("'", '"') and config.get(key) != given[-1]:
             raise UserError(
