@@ -58,12 +58,6 @@ if IS_MAIN:  # a workflow that takes this one as a module has targets of its own
     include: "rules/unknown.smk"
 
 
-def summaries():
-    """The texts for the terminal that are there, and when each was written."""
-    files = [*Path(RESULTS).glob("scoreboard/**/summary.txt"), *Path(RESULTS).glob("identify/*/answers.txt")]
-    return {file: file.stat().st_mtime_ns for file in files}
-
-
 FORMER = summaries() if IS_MAIN and workflow.is_main_process else {}  # from before this run, which says nothing of them
 
 

@@ -302,3 +302,9 @@ def mtimes_so_far(wildcards):
     files += [file for run in detailed_runs() for file in files_to_listen_to(run)]
     files += [file for run in detailed_runs() for part in arrays_of(run) for file in part]
     return {file: os.path.getmtime(file) for file in available(dict.fromkeys(files))}
+
+
+def summaries():
+    """The texts for the terminal that are there, and when each was written."""
+    files = [*Path(RESULTS).glob("scoreboard/**/summary.txt"), *Path(RESULTS).glob("identify/*/answers.txt")]
+    return {file: file.stat().st_mtime_ns for file in files}
