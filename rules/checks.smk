@@ -144,7 +144,7 @@ def knows_places():
     """Whether it is known where in their songs all of the data set's own queries are, as far as can be seen."""
     table = Path(CORPUS, TIME_MAP)
     if SOURCE.maker or not table.is_file():
-        return SOURCE.placed
+        return SOURCE.placed(DATA)
     try:
         with table.open(newline="", encoding="utf-8") as file:
             return all((row["song_start_s"] or "").lower() not in ("", "nan") for row in csv.DictReader(file))

@@ -61,6 +61,9 @@ def test_recordings_are_answered_and_scored(tmp_path):
         refused.returncode != 0
         and "phone: has no split 'train': dataset.source: sd-rr is to evaluate with" in refused.stdout
     )
+    scale = "results/montage/scores/pretrained=composed/epoch=last/l2.scale.csv"
+    refused = snakemake(folder, scale, "-n", config=montage)
+    assert "scale: the data set does not say where in their songs all of its queries are" in refused.stdout
     (folder / "sets/sd-rr/manifest.csv").unlink()
     refused = snakemake(folder, "data", "-n", "--config", "dataset={name: other}", config=phone)
     assert "dataset: sets/sd-rr/manifest.csv: is not there; the folder of SD-RR has manifest.csv" in refused.stdout
