@@ -152,7 +152,7 @@ def knows_places():
         return True  # a damaged one, of which its reader says so
 
 
-def check_places(what):
+def check_placed(what):
     """A sentence if it is not known where in their songs the queries are, and ``what`` asks for it."""
     if not knows_places():
         raise WorkflowError(f"{what}: the data set does not say where in their songs all of its queries are")
@@ -166,7 +166,7 @@ def dummy_vectors(wildcards):
 
 def fewest_dummy_vectors(wildcards):
     """The dummy fingerprints whose parts are searched, as input: an index is built of the smallest, too."""
-    check_places("scale")
+    check_placed("scale")
     check_queries()
     check_index(wildcards.index, dim_of(wildcards.run), min(config["scale"]["fractions"]))
     return fingerprints_of(wildcards.run, wildcards.epoch, "dummy")
@@ -174,7 +174,7 @@ def fewest_dummy_vectors(wildcards):
 
 def queried_dummy_vectors(wildcards):
     """The dummy fingerprints that are scored without an index, as input."""
-    check_places("extrapolation")
+    check_placed("extrapolation")
     check_queries()
     return fingerprints_of(wildcards.run, wildcards.epoch, "dummy")
 

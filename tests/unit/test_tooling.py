@@ -46,3 +46,14 @@ def test_the_cluster_profile_names_every_rule_that_requests_a_gpu():
     partition = re.findall(r"^#   (\w+): \{slurm_partition: gpu", profile, re.MULTILINE)
     assert asking == set(partition) == set(re.findall(r"(\w+): \{gpu: 0\}", profile))
     assert "train" in asking
+
+
+def test_no_name_of_the_rules_hides_another():
+    """Snakefile and rules share one namespace: a function there must not take the name of an import or of another function."""
+    paths = [ROOT / "Snakefile", *(ROOT / "rules").glob("*.smk")]
+    text = "\n".join(path.read_text() for path in paths)
+    imports = re.findall(r"^from [\w.]+ import (?:\(([^)]*)\)|([^(#\n]+))", text, flags=re.MULTILINE)
+    names = [name.split(" as ")[-1].strip() for found in imports for name in "".join(found).split(",") if name.strip()]
+    names += re.findall(r"^def (\w+)", text, flags=re.MULTILINE)
+    assert {name for name in names if names.count(name) > 1} == set()
+    assert {"check_config", "own_folders"} <= set(names)
