@@ -111,7 +111,7 @@ def test_a_study_through_slurm_and_its_troubles(finished, cluster, tmp_path):
         **{"compose_demo": 1, "synthesise_queries": 2, "verify": 1},
         **{"pack": 9, "train": 2},  # one of each failed
         "fingerprint": 5,  # three shards and two splits
-        **{"build_index": 2, "score": 2, "make_table": 1, "plot": 2},
+        **{"build_index": 2, "score": 2, "make_table": 1, "plot": 3},
     }
     assert "gathering the shards of dummy" in text
 
