@@ -28,8 +28,13 @@ LASTING = errno.EACCES, errno.EPERM, errno.EINVAL, errno.EISDIR, errno.ELOOP
 AGAIN = "run the same command again when it can be read, or move it out of the folder"
 
 
+def reason_of(error: Exception) -> str:
+    """What is said of a file or folder that was not read."""
+    return f"cannot be read ({getattr(error, 'strerror', None) or error})"
+
+
 def unreadable(path: Path | str, error: Exception) -> UserError:
     """What to say of a file that could not be read: Unavailable for an error of the system that may pass."""
     number = error.errno if isinstance(error, OSError) else None
     kind = UserError if number is None or number in LASTING else Unavailable
-    return kind(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})")
+    return kind(f"{path}: {reason_of(error)}")

@@ -11,7 +11,7 @@ MEMORY = {  # rule, or kind of job -> MB, and MB for each MB of its largest inpu
     "measure_scale": (3000, 2.5),
     "on_disk": (3000, 0.02),  # jobs of both rules where the index stays on the disk (benchmarks/rehearsal.md)
 }
-TRAINING_PROCESS_MB = 4000  # of each GPU beyond a training's first: its own process, with CUDA's context
+TRAINING_PROCESS_MB = 4000  # memory for each GPU beyond a training's first: a process of its own, with CUDA's context
 ANCHORS_PER_S = 1000  # lower bound for the paper's model on a GPU; sets the time limit of a training
 SEGMENTS_PER_S = 2000  # lower bound of fingerprinting
 

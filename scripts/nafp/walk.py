@@ -8,7 +8,7 @@ import stat
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from nafp.errors import AGAIN, LASTING, UserError
+from nafp.errors import AGAIN, LASTING, UserError, reason_of
 
 # Suffixes in lower case, also of formats that cannot be read: such files are listed, not passed over
 _SUFFIXES = """
@@ -56,11 +56,6 @@ def unescaped_path(text: str) -> str:
 
 
 NOWHERE = "a link to a file that is not there"
-
-
-def reason_of(error: OSError) -> str:
-    """What is said of a file or folder that the system did not read."""
-    return f"cannot be read ({error.strerror or error})"
 
 
 def check_lasting(unreadable: Mapping[str, str]) -> None:

@@ -215,7 +215,7 @@ def test_what_no_other_index_beats():
         {"hit_rate_pct": [90, 90, 80, 80, 70], "ms_per_query": [2, 1, 0.5, 0.5, 0.4], "bytes": [100, 100, 50, 60, 10]}
     )
     assert pareto.dominated(points).tolist() == [True, False, False, True, False]
-    for one, best in (([90, 0.3], [5]), ([60, 3], [1, 2, 4])):  # of an unknown size: only hits and time count
+    for one, best in (([90, 0.3], [5]), ([60, 3], [1, 2, 4])):  # index of an unknown size: only hits and time count
         unknown = pd.DataFrame([[*one, np.nan]], columns=points.columns)
         found = pareto.dominated(pd.concat([points, unknown], ignore_index=True))
         assert np.flatnonzero(~found).tolist() == best

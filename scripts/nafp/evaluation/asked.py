@@ -19,6 +19,11 @@ from nafp.evaluation.protocol import PROTOCOLS
 from nafp.evaluation.starts import allowed_starts, check_starts, choose_starts, read_ids
 
 
+def unknown_places(what: str) -> UserError:
+    """What to say where ``what`` asks for the places of queries, and those of some are not known."""
+    return UserError(f"{what}: the table of queries does not say where in their songs all of them are")
+
+
 @dataclass(frozen=True)
 class Asked:
     """q test sequences.
@@ -62,7 +67,7 @@ class Asked:
     def require_places(self, what: str) -> None:
         """UserError if it is not known where in their songs all of them are, and ``what`` asks for it."""
         if not self.placed:
-            raise UserError(f"{what}: the table of queries does not say where in their songs all of them are")
+            raise unknown_places(what)
 
 
 @dataclass(frozen=True)

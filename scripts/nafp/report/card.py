@@ -16,19 +16,8 @@ from nafp.shipped import shipped
 
 MATCHES = ("exact", "near", "song", "open set")
 RECIPE = (
-    *(
-        "init_from",
-        "features",
-        "model",
-        "chain",
-        "positives",
-        "loss",
-        "loss_options",
-        "lr_bsz",
-        "schedule",
-        "optimizer",
-    ),
-    "data",
+    *("init_from", "features", "model", "chain", "positives", "loss", "loss_options", "lr_bsz", "schedule"),
+    *("optimizer", "data"),
 )
 RATE = 0.01  # of unknown recordings that may be recognised, for which the limit is stated
 

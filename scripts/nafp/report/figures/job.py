@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from nafp.audio.splits import Split
-from nafp.errors import UserError
+from nafp.evaluation.asked import unknown_places
 from nafp.evaluation.cell import table_beside
 from nafp.files import damaged_file_errors
 from nafp.grid import parse_run
@@ -108,7 +108,7 @@ def draw_misses(cells: Paths, packed: Mapping[str, str], svg: str | Path) -> Non
     """
     table = load_cells(cells)
     if not table["match"].eq("exact").any():
-        raise UserError("misses: the table of queries does not say where in their songs all of them are")
+        raise unknown_places("misses")
     splits = {name: Split.open(path) for name, path in packed.items()}
     dummy, db, query = (splits[name] for name in ("dummy", "test_db", "test_query"))
     songs = np.concatenate([dummy.segments.clip, db.segments.clip + len(dummy.clips)])

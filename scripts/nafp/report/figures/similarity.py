@@ -26,9 +26,10 @@ def pairs(songs: pd.DataFrame, queries: pd.DataFrame) -> tuple[np.ndarray, np.nd
     """
     asked = Asked.of(songs, queries, {"test_ids": "all", "protocol": "clip", "lengths": [1], "seed": 0})
     asked.require_places("similarity")
-    counts = count_segments(queries["samples"]).clip(max=MOST_SEGMENTS)
+    segments = count_segments(queries["samples"])
+    counts = segments.clip(max=MOST_SEGMENTS)
     chosen = counts.argmax()
-    first = count_segments(queries["samples"][:chosen]).sum()
+    first = segments[:chosen].sum()
     rows = slice(first, first + counts[chosen])
     return asked.starts[rows], asked.right[rows]
 
