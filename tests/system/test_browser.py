@@ -273,6 +273,13 @@ def test_a_print_has_all_that_the_screen_has_and_no_controls(fresh):
     assert fresh.execute_script(hidden) == 0
 
 
+def test_each_printed_page_repeats_the_headers_of_its_table(fresh):
+    """As text: Chromium leaves buttons out where it repeats a header."""
+    look(fresh, 760, media="print")
+    boxes = "return [...document.querySelectorAll('thead button')].map((e) => getComputedStyle(e).display)"
+    assert set(fresh.execute_script(boxes)) == {"contents"}
+
+
 @pytest.mark.parametrize("width, scheme", [(1400, "light"), (390, "dark")])
 def test_the_page_is_accessible(fresh, width, scheme):
     """No violation of WCAG 2.1 AA that axe-core finds: names, roles, headings, table headers, contrast."""

@@ -70,8 +70,10 @@ def _worse(tested: pd.DataFrame) -> str:
     """How many of the others are worse than the baseline beyond chance, for all of them together."""
     sure = (tested["p"] * len(tested)).lt(LEVEL) & tested["seeds_agree"].eq(True)
     worse = (sure & tested["minus_baseline"].lt(0)).sum()
-    many = "all" if worse == len(tested) else worse or "none"
-    return f"{many} of the {len(tested)} others {'are' if worse > 1 else 'is'} worse beyond chance"
+    count = len(tested)
+    if worse == count:
+        return f"{'both' if count == 2 else f'all {count}'} others are worse beyond chance"
+    return f"{worse or 'none'} of the {count} others {'are' if worse > 1 else 'is'} worse beyond chance"
 
 
 def difference(row: Mapping, baseline: str, count: int) -> str:
