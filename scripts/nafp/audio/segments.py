@@ -15,6 +15,16 @@ def segments_of(samples: int) -> int:
     return max((int(samples) - SEGMENT) // HOP + 1, 1)
 
 
+def sequence_samples(length: int) -> int:
+    """Number of samples that a sequence of ``length`` segments covers."""
+    return (length - 1) * HOP + SEGMENT
+
+
+def sequence_seconds(length: int) -> float:
+    """Seconds that a sequence of ``length`` segments covers; also of an array of lengths."""
+    return sequence_samples(length) / SAMPLE_RATE
+
+
 def count_segments(samples: "np.ndarray") -> "np.ndarray":
     """``segments_of`` an array of lengths."""
     import numpy as np  # here, because planning reads this file

@@ -11,7 +11,7 @@ from dataclasses import replace
 from math import ceil
 from typing import TYPE_CHECKING
 
-from nafp.audio.segments import HOP, SAMPLE_RATE
+from nafp.audio.segments import HOP, SAMPLE_RATE, sequence_seconds
 from nafp.errors import UserError
 from nafp.evaluation.protocol import PROTOCOLS
 from nafp.search.external import OURS, TOLERANCE, Grid
@@ -70,7 +70,7 @@ def search_on_grid(
     start_s = (starts - (np.cumsum(ours) - ours)[clip]) * HOP / SAMPLE_RATE
     skipped = np.ceil(start_s / grid.hop_s - TOLERANCE).astype(np.int64)  # fingerprints of the clip that begin earlier
     lead_s = skipped * grid.hop_s - start_s
-    inside_s = (np.array(lengths) + 1) / 2 - lead_s[:, None] - grid.segment_s
+    inside_s = sequence_seconds(np.array(lengths)) - lead_s[:, None] - grid.segment_s
     counts = np.floor(inside_s / grid.hop_s + TOLERANCE).astype(np.int64) + 1
     counts = np.clip(counts, 0, (of_clips[clip] - skipped)[:, None])  # (q, lengths)
     kept = min(KEPT * ceil(max(0.5 / grid.hop_s, 1)), MOST_KEPT)

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
+from nafp.audio.segments import sequence_seconds
 from nafp.evaluation.metrics import METRICS, columns, with_paired_tests
 from nafp.evaluation.statistics import difference_interval, paired_test, songs_of
 from nafp.files import damaged_file_errors
@@ -63,7 +64,7 @@ def read_hits(path: Path) -> SongHits:
     asked = hashlib.sha256("\n".join(names).encode() + songs[0].astype("<i8").tobytes() + starts[0].tobytes())
     return SongHits(
         names,
-        tuple(((lengths[:, 0] + 1) / 2).tolist()),
+        tuple(sequence_seconds(lengths[:, 0]).tolist()),
         np.bincount(songs[0], minlength=count),
         counted.reshape(len(METRICS), len(lengths), count),
         asked.hexdigest(),

@@ -5,7 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
-from nafp.audio.segments import HOP, SAMPLE_RATE, SEGMENT
+from nafp.audio.segments import SAMPLE_RATE, sequence_samples
 from nafp.audio.splits import Split
 from nafp.methods.interface import FILES
 
@@ -67,7 +67,7 @@ class Queries:
     def audio(self, query: int, length: int) -> np.ndarray:
         """(T,) int16 samples of a query of ``length`` segments, which are one second each and half a second apart."""
         start = self.split.segments.start[self.starts[query]]
-        return self.split.audio[start : start + (length - 1) * HOP + SEGMENT]
+        return self.split.audio[start : start + sequence_samples(length)]
 
 
 @dataclass(frozen=True)

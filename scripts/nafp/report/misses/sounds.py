@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from nafp.audio.segments import SEGMENT
+from nafp.audio.segments import SEGMENT, sequence_seconds
 from nafp.audio.splits import Split
 from nafp.report.misses.choice import Outcomes
 from nafp.report.page.media import grey_image, sound
@@ -47,7 +47,7 @@ class Clips:
         return {
             "song": self.songs.titles[song],
             "at_s": round(float(asked["start"]), 2),
-            "seconds": (length + 1) / 2,
+            "seconds": sequence_seconds(length),
             "found": bool(outcome.found[row]),
             "kind": str(outcome.kinds[row]),
             "query": self.add(name, cut(queries, int(asked["query"]), length)),
