@@ -19,11 +19,12 @@ import pandas as pd
 import torch
 
 from nafp.audio.segments import sequence_seconds
+from nafp.audio.songs import songs_of_rows
 from nafp.audio.splits import Split
 from nafp.augment.chain import Chain
 from nafp.augment.queries import pack_queries
 from nafp.evaluation.asked import Asked
-from nafp.evaluation.hits import per_query_table, rows_of, songs_of_rows
+from nafp.evaluation.hits import per_query_table, rows_of
 from nafp.jobfacts import processor
 from nafp.model.fingerprint import fingerprint_clips
 from nafp.model.model import Model

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from nafp.audio.songs import Songs
 from nafp.audio.splits import Split
 from nafp.console import tee_to_log
 from nafp.evaluation.answered import ask
@@ -11,7 +12,7 @@ from nafp.evaluation.hits import per_query_table
 from nafp.evaluation.identity import digest_of_audio, name_of_ids
 from nafp.jobfacts import device_name, job_facts
 from nafp.methods import method_of
-from nafp.methods.answers import Queries, Songs
+from nafp.methods.answers import Queries
 from nafp.methods.interface import FILES
 from nafp.secrets import without_secrets
 

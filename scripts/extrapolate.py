@@ -2,11 +2,11 @@
 
 import pandas as pd
 
+from nafp.audio.songs import songs_of_rows
 from nafp.console import tee_to_log
 from nafp.evaluation.asked import Asked
 from nafp.evaluation.extrapolation import FEWEST_SONGS, Plan, extrapolate
 from nafp.evaluation.extremes import CHECKED
-from nafp.evaluation.hits import songs_of_rows
 from nafp.evaluation.protocol import PROTOCOLS
 from nafp.search.checks import check_all_rows
 from nafp.search.types import index_type_of

@@ -3,9 +3,9 @@
 import faiss
 import pandas as pd
 
+from nafp.audio.songs import songs_of_rows
 from nafp.console import tee_to_log
 from nafp.evaluation.asked import Asked
-from nafp.evaluation.hits import songs_of_rows
 from nafp.evaluation.protocol import PROTOCOLS
 from nafp.evaluation.scale import measure, predictions
 from nafp.search.checks import check_all_rows

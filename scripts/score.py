@@ -7,10 +7,11 @@ import faiss
 import pandas as pd
 
 from nafp.audio.segments import count_segments
+from nafp.audio.songs import songs_of_rows
 from nafp.console import tee_to_log
 from nafp.evaluation.asked import Asked
 from nafp.evaluation.cell import Cell, times_of
-from nafp.evaluation.hits import per_query_table, rows_of, songs_of_rows
+from nafp.evaluation.hits import per_query_table, rows_of
 from nafp.evaluation.identity import digest_of_audio, name_of_ids
 from nafp.evaluation.other_grid import search_on_grid
 from nafp.evaluation.protocol import PROTOCOLS

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from nafp.audio.segments import segments_of
+from nafp.audio.songs import Songs
 from nafp.audio.splits import Split
 from nafp.augment.chain import Chain
 from nafp.augment.queries import pack_queries
@@ -14,7 +15,7 @@ from nafp.evaluation.asked import Asked
 from nafp.evaluation.cell import Cell
 from nafp.evaluation.hits import per_query_table
 from nafp.evaluation.starts import choose_starts
-from nafp.methods.answers import Queries, Songs, ranked
+from nafp.methods.answers import Queries, ranked
 
 SECONDS = 12  # of each song: 23 segments
 LENGTHS = [1, 3, 5]

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from nafp.audio.segments import HOP, SAMPLE_RATE
-from nafp.methods.answers import Answers, Queries, Songs
+from nafp.audio.songs import Songs
+from nafp.methods.answers import Answers, Queries
 from nafp.methods.interface import Answering
 
 

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    from nafp.methods.answers import Answers, Queries, Songs
+    from nafp.audio.songs import Songs
+    from nafp.methods.answers import Answers, Queries
 
 NUMBERS = ("start_s", "length_s", "rank", "offset_s", "score")
 COLUMNS = ("query", "start_s", "length_s", "rank", "song", "offset_s", "score")

@@ -12,7 +12,7 @@ from nafp.audio.segments import SEGMENT, sequence_seconds
 from nafp.audio.splits import Split
 from nafp.report.misses.choice import Outcomes
 from nafp.report.page.media import grey_image, sound
-from nafp.report.songs import Songs, cut
+from nafp.report.songs import HeardSongs, cut
 
 
 @torch.inference_mode()
@@ -30,7 +30,7 @@ def encoder_image(log_mel: nn.Module, samples: np.ndarray) -> str:
 class Clips:
     """Makes what is heard and seen of queries. ``media``: name -> {"sound", "picture"}, each stored once."""
 
-    songs: Songs
+    songs: HeardSongs
     log_mel: nn.Module
     media: dict[str, dict[str, str]] = field(default_factory=dict)
 
