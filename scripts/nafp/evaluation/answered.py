@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -31,6 +32,15 @@ class Answered:
     placed: list[Placed]
     build_s: float
     size_bytes: int | None
+
+    def facts(self, timed: bool) -> dict[str, Any]:
+        """The fields of a cell that say what answers cost and how many there are; without times unless ``timed``."""
+        return {
+            "build_s": round(self.build_s, 3) if timed else None,
+            "ms_per_query": [round(one.ms, 4) for one in self.placed] if timed else None,
+            "index_bytes": self.size_bytes,
+            "unanswered": [int((one.place[:, 0] < 0).sum()) for one in self.placed],
+        }
 
 
 def ask(
