@@ -30,3 +30,13 @@ def count_segments(samples: "np.ndarray") -> "np.ndarray":
     import numpy as np  # here, because planning reads this file
 
     return np.maximum((np.asarray(samples) - SEGMENT) // HOP + 1, 1)
+
+
+def first_segments(counts: "np.ndarray") -> "np.ndarray":
+    """(clips,) how many segments each has -> (clips,) the number of the first one, counted through all of them."""
+    return counts.cumsum() - counts
+
+
+def clips_at(segments: "np.ndarray", counts: "np.ndarray") -> "np.ndarray":
+    """(q,) numbers of segments, counted through all clips -> (q,) the clips that they are of. ``counts``: (clips,) of each."""
+    return counts.cumsum().searchsorted(segments, "right")
