@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from nafp.audio.songs import songs_of_rows
 from nafp.evaluation.asked import Asked
 from nafp.evaluation.extrapolation import Plan, extrapolate
-from nafp.evaluation.hits import songs_of_rows
 from nafp.evaluation.protocol import PROTOCOLS
 from nafp.jobfacts import processor
 from nafp.report.tables.beyond import Beyond, to_markdown

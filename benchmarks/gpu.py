@@ -29,6 +29,7 @@ import yaml
 from torch import Tensor
 
 from nafp import compute
+from nafp.audio.segments import sequence_seconds
 from nafp.audio.splits import Split
 from nafp.config import overlay
 from nafp.demo.corpus import write_corpus
@@ -489,7 +490,7 @@ def hit_rates(network: torch.nn.Module, splits: dict[str, Split], device: torch.
             break
         sums = sequence_similarities(similarity, length)
         inside = clip[: len(sums)] == clip[length - 1 :]  # sequences that stay in their clip
-        rates[f"{(length + 1) / 2:g} s"] = (
+        rates[f"{sequence_seconds(length):g} s"] = (
             round(100 * (sums.argmax(axis=1) == np.arange(len(sums)))[inside].mean(), 1) if inside.any() else None
         )
     return rates

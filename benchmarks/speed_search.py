@@ -18,11 +18,13 @@ import numpy as np
 import pandas as pd
 import torch
 
+from nafp.audio.segments import sequence_seconds
+from nafp.audio.songs import songs_of_rows
 from nafp.audio.splits import Split
 from nafp.augment.chain import Chain
 from nafp.augment.queries import pack_queries
 from nafp.evaluation.asked import Asked
-from nafp.evaluation.hits import per_query_table, rows_of, songs_of_rows
+from nafp.evaluation.hits import per_query_table, rows_of
 from nafp.jobfacts import processor
 from nafp.model.fingerprint import fingerprint_clips
 from nafp.model.model import Model
@@ -93,7 +95,9 @@ def main(options: argparse.Namespace) -> None:
                 table = per_query_table(found, asked.starts, truth, songs, names, asked.moved)
                 rows = table.groupby("length", sort=False)[["top1_exact", "top1_near", "top1_song"]].mean().mul(100)
                 for length, rate in rows.iterrows():
-                    hits.append({"speed": f"{percent:+d} %", "rates": name, "query": f"{(length + 1) / 2:g} s", **rate})
+                    hits.append(
+                        {"speed": f"{percent:+d} %", "rates": name, "query": f"{sequence_seconds(length):g} s", **rate}
+                    )
     print(f"\n## {datetime.date.today()}, {processor()}, 1 thread\n")
     about = f"{len(database):,} fingerprints of {database.dim} dimensions, {len(names)} songs"
     print(f"`{options.results.name}`, `{options.run}`, {'tempo' if options.tempo else 'speed'}: {about}.\n")
@@ -104,7 +108,7 @@ def main(options: argparse.Namespace) -> None:
     ]
     shown = table.pivot(index=["speed", "rates"], columns="query", values="exact / near / song, %")
     order = [(f"{percent:+d} %", name) for percent in PERCENT for name in RATES]
-    lengths = [f"{(length + 1) / 2:g} s" for length in LENGTHS]
+    lengths = [f"{sequence_seconds(length):g} s" for length in LENGTHS]
     print(shown.loc[order, lengths].reset_index().to_markdown(index=False), "\n")
     ms = pd.DataFrame(costs).groupby("rates", sort=False).min().round(2)
     print("A query of all lengths:\n")

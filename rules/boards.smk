@@ -85,7 +85,7 @@ def figures_of(study, cells):
         return ["heat_map", *(["strengths"] if any(ladder["curve"] for ladder in LADDERS[study]) else [])]
     keys = dict(zip(cells_of(study), CELLS[study]))
     known = {name for cell in cells for name in fields_of_cell(keys[cell])} & set(VARIED[study])
-    figures = ["hit_rate", *(name for name in ("bsz", "dim", "aug", "snr_db") if name in known), "open_set"]
+    figures = ["hit_rate", *(name for name in captions.OVER_FIELDS if name in known), "open_set"]
     return figures + (["costs"] if "index" in known else [])
 
 

@@ -33,7 +33,7 @@ from nafp.identify.places import check_places, label, named_folder  # noqa: E402
 from nafp.search.gpu import wants_gpu  # noqa: E402
 from nafp.search.rates import without_rates  # noqa: E402
 from nafp.search.types import index_type_of, what_it_is  # noqa: E402
-from nafp.report.figures import colour  # noqa: E402
+from nafp.report.figures import captions, colour  # noqa: E402
 from nafp.resources import ANCHORS_PER_S, MEMORY, SEGMENTS_PER_S, training_mb  # noqa: E402
 from nafp.walk import files_below, is_wav, folder_signature  # noqa: E402
 from nafp.yaml_text import parse_yaml  # noqa: E402

@@ -23,7 +23,7 @@ rule plot:
     benchmark:
         benchmark_of("plot/{study}.{figure}")
     wildcard_constraints:
-        figure="hit_rate|bsz|dim|aug|snr_db|open_set|costs|strengths",
+        figure="|".join(captions.OF_STUDIES),
     conda:
         "../envs/scoreboard.yaml"
     resources:

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 
 from nafp.audio.segments import segments_of
+from nafp.audio.songs import songs_of_rows
 from nafp.console import tee_to_log
 from nafp.evaluation.generated import fit_part, generated_to_file
-from nafp.evaluation.hits import songs_of_rows
 from nafp.search.vectors import Database, open_vectors
 
 with tee_to_log(snakemake.log[0]):

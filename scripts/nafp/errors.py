@@ -25,16 +25,24 @@ class Unavailable(UserError):
 
 # System errors that stay as long as the file stays what it is
 LASTING = errno.EACCES, errno.EPERM, errno.EINVAL, errno.EISDIR, errno.ELOOP
-AGAIN = "run the same command again when it can be read, or move it out of the folder"
 
 
-def reason_of(error: Exception) -> str:
-    """What is said of a file or folder that was not read."""
-    return f"cannot be read ({getattr(error, 'strerror', None) or error})"
-
-
-def unreadable(path: Path | str, error: Exception) -> UserError:
+def read_error(path: Path | str, error: Exception) -> UserError:
     """What to say of a file that could not be read: Unavailable for an error of the system that may pass."""
     number = error.errno if isinstance(error, OSError) else None
     kind = UserError if number is None or number in LASTING else Unavailable
-    return kind(f"{path}: {reason_of(error)}")
+    return kind(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})")
+
+
+def problem_of(error: UserError, path: Path | str) -> str:
+    """What is wrong with a file or folder, without its path, which the message of the error begins with."""
+    return str(error).removeprefix(f"{path}: ")
+
+
+def lasting_problem(error: UserError, path: Path | str) -> str:
+    """What is wrong with a file or folder; UserError if it may be read at another time."""
+    if isinstance(error, Unavailable):
+        raise UserError(
+            f"{error}; run the same command again when it can be read, or move it out of the folder"
+        ) from error
+    return problem_of(error, path)

@@ -5,10 +5,10 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from nafp.errors import AGAIN, LASTING, UserError, reason_of
+from nafp.errors import UserError, read_error
 
 # Suffixes in lower case, also of formats that cannot be read: such files are listed, not passed over
 _SUFFIXES = """
@@ -55,41 +55,30 @@ def unescaped_path(text: str) -> str:
     return ESCAPED.sub(lambda found: chr(int(found[2], 16)) if found[2] else os.fsdecode(bytes.fromhex(found[1])), text)
 
 
-NOWHERE = "a link to a file that is not there"
-
-
-def check_lasting(unreadable: Mapping[str, str]) -> None:
-    """UserError if one of the paths that ``files_below`` could not read may be read at another time."""
-    lasting = {NOWHERE, *(reason_of(OSError(number, os.strerror(number))) for number in LASTING)}
-    for path, why in unreadable.items():
-        if why not in lasting:
-            raise UserError(f"{path}: {why}; {AGAIN}")
-
-
 def files_below(
     root: Path | str,
     wanted: Callable[[str], bool] = lambda name: True,
     dangling: bool = False,
-    unreadable: dict[str, str] | None = None,
+    unreadable: dict[str, UserError] | None = None,
 ) -> list[Path]:
     """Files below a folder whose names are wanted, in the order of their paths; links to files and folders are followed.
 
     A link to one of its own parent folders is not followed; a dangling link is left out, unless ``dangling``. A folder that
-    does not exist holds no files. ``unreadable`` takes the paths that it is unknown what is at, and why: folders that cannot be
-    read, and links to nothing of any name, since they may have led to a folder.
+    does not exist holds no files. ``unreadable`` takes the paths that it is unknown what is at, and what to say of them: folders
+    that cannot be read, and links to nothing of any name, since they may have led to a folder.
     """
     lost = {} if unreadable is None else unreadable
     return sorted(Path(found) for found in _found(os.fspath(root), wanted, dangling, lost, ()))
 
 
 def _found(
-    folder: str, wanted: Callable[[str], bool], dangling: bool, unreadable: dict[str, str], above: tuple
+    folder: str, wanted: Callable[[str], bool], dangling: bool, unreadable: dict[str, UserError], above: tuple
 ) -> Iterator[str]:
     try:
         status = os.stat(folder)
         entries = list(os.scandir(folder))
     except OSError as error:
-        unreadable[folder] = reason_of(error)
+        unreadable[folder] = read_error(folder, error)
         return
     here = status.st_dev, status.st_ino
     if here in above:
@@ -102,7 +91,8 @@ def _found(
             if dangling and wanted(entry.name) and is_dangling(entry.path):
                 yield entry.path
             elif os.path.islink(entry.path) or not nowhere:  # other files were deleted in the meantime
-                unreadable[entry.path] = NOWHERE if nowhere else reason_of(error)
+                lasting = UserError(f"{entry.path}: a link to a file that is not there")
+                unreadable[entry.path] = lasting if nowhere else read_error(entry.path, error)
             continue
         if stat.S_ISDIR(mode):
             yield from _found(entry.path, wanted, dangling, unreadable, (*above, here))

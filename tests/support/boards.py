@@ -144,7 +144,9 @@ def heard(names: Sequence[str], songs: Sequence[str] = ("a", "b", "c"), segments
         ]
         runs.append(listening.Run(name, network, Database(*vectors)))
     pools = {"bg": AudioPool(noise)}
-    shown = listening.listen(runs, listening.Songs(dummy, db), listening.choose(db, segments, 0), [0, 10], pools, 0)
+    shown = listening.listen(
+        runs, listening.HeardSongs(dummy, db), listening.choose(db, segments, 0), [0, 10], pools, 0
+    )
     chain = [{"time_offset": {"max_s": 0.2}}, {"background": {"snr_db": [0, 10]}}, {"frequency_mask": {"mels": [5, 9]}}]
     shown["steps"] = listening.chain_steps(db, chain, pools, runs[0].network.features, 0)
     return shown | {"f_min": 300, "f_max": 4000}

@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from nafp.audio.songs import Songs
 from nafp.audio.splits import Split
-from nafp.methods.answers import Queries, Songs
+from nafp.methods.answers import Queries
 
 
 def melodies(count: int, seed: int, seconds: float = 8) -> Split:

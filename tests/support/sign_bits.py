@@ -8,7 +8,8 @@ from nafp.methods.interface import Answering
 from nafp.options import option
 
 if TYPE_CHECKING:
-    from nafp.methods.answers import Answers, Queries, Songs
+    from nafp.audio.songs import Songs
+    from nafp.methods.answers import Answers, Queries
 
 HOP, WINDOW = 500, 2048  # samples: 16 frames a second
 

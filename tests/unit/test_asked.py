@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from nafp.audio.segments import segments_of
+from nafp.audio.songs import Songs
 from nafp.audio.splits import Split
 from nafp.augment.chain import Chain
 from nafp.augment.queries import pack_queries
@@ -12,9 +13,9 @@ from nafp.errors import UserError
 from nafp.evaluation.answered import ask
 from nafp.evaluation.asked import Asked
 from nafp.evaluation.cell import Cell
-from nafp.evaluation.hits import per_query_table
+from nafp.evaluation.question import Question
 from nafp.evaluation.starts import choose_starts
-from nafp.methods.answers import Queries, Songs, ranked
+from nafp.methods.answers import Queries, ranked
 
 SECONDS = 12  # of each song: 23 segments
 LENGTHS = [1, 3, 5]
@@ -62,18 +63,11 @@ class Oracle:
 
 
 def cell_of(query: Split, method) -> tuple[Cell, pd.DataFrame]:
-    asked = Asked.of(SONGS.db.clips, query.clips, SEARCH)
-    songs, truth = np.repeat(np.arange(len(SONGS)), SONGS.segments), asked.right + len(SONGS.dummy.segments)
-    answered = ask(method, SONGS, Queries(query, asked.starts), LENGTHS, truth, threads=1)
-    table = per_query_table(answered.placed, asked.starts, truth, songs, SONGS.names, asked.moved)
-    facts = {
-        "dataset": "made up",
-        "run": "method=all",
-        "fields": {"method": "all"},
-        "index": "",
-        "database": {"db": 99},
-    }
-    return Cell.count(table, **facts), table
+    question = Question(SONGS.dummy.clips, SONGS.db.clips, query.clips, SEARCH)
+    queries = Queries(query, question.asked.starts)
+    answered = ask(method, SONGS, queries, LENGTHS, question.truth, threads=1)
+    facts = {"dataset": "made up", "run": "method=all", "fields": {"method": "all"}, "index": ""}
+    return question.cell(answered.placed, **facts, **answered.facts(timed=False))
 
 
 MOVED = [

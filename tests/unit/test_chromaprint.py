@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from melodies import TRUE_OFFSETS_S, TRUE_SONGS, melodies_and_queries
 
+from nafp.audio.songs import Songs
 from nafp.audio.splits import Split
 from nafp.errors import UserError
-from nafp.methods.answers import Queries, Songs
+from nafp.methods.answers import Queries
 from nafp.methods.chromaprint import ALGORITHMS, RATE, Aligned, Chromaprint
 
 # In the place of fpcalc: as many numbers as it gives; a number has as many of its lower bits set as the sample there says.

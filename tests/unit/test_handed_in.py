@@ -8,13 +8,14 @@ import pandas as pd
 import pytest
 import yaml
 
+from nafp.audio.songs import Songs
 from nafp.audio.splits import Split
 from nafp.config.check import check_config
 from nafp.errors import UserError
 from nafp.evaluation.answered import ask
 from nafp.evaluation.cell import Cell
 from nafp.evaluation.hits import per_query_table
-from nafp.methods.answers import Queries, Songs
+from nafp.methods.answers import Queries
 from nafp.methods.handed_in import COLUMNS, HandedIn, questions
 
 ROOT = Path(__file__).parents[2]
@@ -50,9 +51,9 @@ def cell_of(table: pd.DataFrame, songs: Songs, queries: Queries, folder: Path) -
     table.to_csv(folder / "answers.csv", index=False)
     method = HandedIn(str(folder / "answers.csv"))
     method.check()
-    songs_of_rows, truth = np.repeat(np.arange(5), 9), queries.starts + 27
+    truth = queries.starts + 27
     answered = ask(method, songs, queries, LENGTHS, truth, threads=1)
-    per_query = per_query_table(answered.placed, queries.starts, truth, songs_of_rows, songs.names)
+    per_query = per_query_table(answered.placed, queries.starts, truth, np.repeat(np.arange(5), 9), songs.names)
     facts = {"dataset": "d", "run": "method=theirs", "fields": {}, "index": "", "database": {"db": 45}}
     return Cell.count(per_query, **facts), per_query
 

@@ -11,9 +11,10 @@ from answers import FALLING, exact, hits_of
 from boards import FIELDS, LENGTHS, tabulated, write_cell
 from indexes import unit, vectors
 
+from nafp.audio.songs import songs_of_rows
 from nafp.config.schema import schema_problems
 from nafp.evaluation.cell import Cell, table_beside
-from nafp.evaluation.hits import offset_error_ms, per_query_table, rank_of_truth, songs_of_rows
+from nafp.evaluation.hits import offset_error_ms, per_query_table, rank_of_truth
 from nafp.evaluation.metrics import METRICS, Metric
 from nafp.grid import run_name
 from nafp.report.tables.study import Study

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from melodies import TRUE_OFFSETS_S, TRUE_SONGS, melodies_and_queries
 
+from nafp.audio.songs import Songs
 from nafp.audio.splits import Split
 from nafp.errors import UserError
 from nafp.methods import landmarks
-from nafp.methods.answers import Queries, Songs
+from nafp.methods.answers import Queries
 from nafp.methods.landmarks import Landmarks, agreeing_offsets
 
 needs_audfprint2 = pytest.mark.skipif(bool(Landmarks().lacks()), reason=Landmarks().lacks())

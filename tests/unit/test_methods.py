@@ -9,6 +9,7 @@ import yaml
 from sign_bits import SignBits
 
 from nafp import grid
+from nafp.audio.songs import Songs
 from nafp.audio.splits import Split
 from nafp.config.check import check_config
 from nafp.errors import UserError
@@ -16,7 +17,7 @@ from nafp.evaluation.answered import ask, rows_at
 from nafp.evaluation.cell import Cell
 from nafp.evaluation.hits import per_query_table
 from nafp.methods import METHODS, kind_of, method_of
-from nafp.methods.answers import KEPT, Queries, Songs, ranked
+from nafp.methods.answers import KEPT, Queries, ranked
 from nafp.methods.interface import Answering
 
 ROOT = Path(__file__).parents[2]
@@ -55,10 +56,9 @@ def queries(songs) -> Queries:
 
 def table_of(method: Answering, songs: Songs, queries: Queries):
     """The per-query table of a method, and what its answers cost."""
-    songs_of_rows = np.repeat(np.arange(len(songs)), songs.segments)
-    truth = queries.starts + len(songs.dummy.segments)
+    truth = queries.starts + songs.dummy_rows
     answered = ask(method, songs, queries, LENGTHS, truth, threads=1)
-    return per_query_table(answered.placed, queries.starts, truth, songs_of_rows, songs.names), answered
+    return per_query_table(answered.placed, queries.starts, truth, songs.of_row, songs.names), answered
 
 
 @dataclass(frozen=True)

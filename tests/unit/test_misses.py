@@ -34,7 +34,7 @@ from nafp.report.misses.kinds import KINDS
 from nafp.report.misses.replay import SONGS_SHOWN, write_misses
 from nafp.report.page.misses import NARROW, missed_of
 from nafp.report.page.page import Page
-from nafp.report.songs import Songs, cut
+from nafp.report.songs import HeardSongs, cut
 
 DUMMY_ROWS = 3 * ROWS_A_SONG
 SETS = {"files": 0.4, "noise_m5": 0.1, "noise_0": 0.5, "phone": 0.8}
@@ -206,7 +206,7 @@ def test_a_sound_ends_with_its_song():
 
 def test_songs_of_one_name_are_told_apart():
     dummy = Split.of_clips([np.zeros(8000, np.int16)] * 2, ["one/intro.wav", "one/else.wav"])
-    songs = Songs(dummy, Split.of_clips([np.zeros(8000, np.int16)], ["two/intro.wav"]))
+    songs = HeardSongs(dummy, Split.of_clips([np.zeros(8000, np.int16)], ["two/intro.wav"]))
     assert songs.titles == ["one/intro.wav", "else", "two/intro.wav"]
     assert songs.of_row.tolist() == [0, 1, 2]
 

@@ -456,7 +456,7 @@ def test_verdicts():
 
 def test_places_are_named_by_song_and_second():
     dummy, db = (Split.of_clips([np.arange(2 * SEGMENT, dtype=np.int16)], [f"x/{name}.wav"]) for name in ("d", "t"))
-    songs = listening.Songs(dummy, db)  # three segments each
+    songs = listening.HeardSongs(dummy, db)  # three segments each
     assert songs.place(2) == {"song": "d", "at_s": 1.0}
     assert songs.place(4) == {"song": "t", "at_s": 0.5}
     np.testing.assert_allclose(songs.cut(4) * 32768, np.arange(SEGMENT // 2, 3 * SEGMENT // 2))

@@ -5,7 +5,7 @@ import pytest
 from indexes import vectors
 from recipes import needs_parity, reference
 
-from nafp.evaluation.hits import songs_of_rows
+from nafp.audio.songs import songs_of_rows
 from nafp.evaluation.protocol import PROTOCOLS
 from nafp.evaluation.starts import allowed_starts
 from nafp.search.index import build_index, read_index

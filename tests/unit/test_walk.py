@@ -5,6 +5,7 @@ import os
 import pytest
 from denied import deny
 
+from nafp.errors import UserError, problem_of
 from nafp.walk import escaped_path, files_below, folder_signature, is_audio, is_wav, unescaped_path
 
 
@@ -95,10 +96,10 @@ def test_what_cannot_be_read_is_told(music, monkeypatch):
     (music / "locked.mp3").write_bytes(b"x")
     for name, refused in (("scandir", "album"), ("stat", "locked.mp3")):
         deny(monkeypatch, name, music / refused)
-    unreadable: dict[str, str] = {}
+    unreadable: dict[str, UserError] = {}
     assert [path.name for path in files_below(music, is_audio, unreadable=unreadable)] == ["b.wav"]
     denied, nowhere = "cannot be read (Permission denied)", "a link to a file that is not there"
-    assert {os.path.relpath(path, music): why for path, why in unreadable.items()} == {
+    assert {os.path.relpath(path, music): problem_of(why, path) for path, why in unreadable.items()} == {
         **{"album": denied, "locked.mp3": denied},
         **{"nas": nowhere, "gone.wav": nowhere},
     }

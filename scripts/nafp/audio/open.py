@@ -13,7 +13,7 @@ from scipy.signal import resample_poly
 
 from nafp.audio.decode import Account, NoSamples, sounds
 from nafp.audio.segments import SAMPLE_RATE
-from nafp.errors import UserError, unreadable
+from nafp.errors import UserError, read_error
 
 BLOCK_S = 30  # seconds decoded at a time
 CANCELLED = (
@@ -54,7 +54,7 @@ class Audio:
         except NoSamples as error:
             raise UserError(f"{self.path}: no samples") from error
         except (OSError, ValueError, sf.LibsndfileError) as error:
-            raise unreadable(self.path, error) from error
+            raise read_error(self.path, error) from error
         self.note = "; ".join(filter(None, [account.note, mixing.note]))
 
 

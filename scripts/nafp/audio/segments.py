@@ -15,8 +15,28 @@ def segments_of(samples: int) -> int:
     return max((int(samples) - SEGMENT) // HOP + 1, 1)
 
 
+def sequence_samples(length: int) -> int:
+    """Number of samples that a sequence of ``length`` segments covers."""
+    return (length - 1) * HOP + SEGMENT
+
+
+def sequence_seconds(length: int) -> float:
+    """Seconds that a sequence of ``length`` segments covers; also of an array of lengths."""
+    return sequence_samples(length) / SAMPLE_RATE
+
+
 def count_segments(samples: "np.ndarray") -> "np.ndarray":
     """``segments_of`` an array of lengths."""
     import numpy as np  # here, because planning reads this file
 
     return np.maximum((np.asarray(samples) - SEGMENT) // HOP + 1, 1)
+
+
+def first_segments(counts: "np.ndarray") -> "np.ndarray":
+    """(clips,) how many segments each has -> (clips,) the number of the first one, counted through all of them."""
+    return counts.cumsum() - counts
+
+
+def clips_at(segments: "np.ndarray", counts: "np.ndarray") -> "np.ndarray":
+    """(q,) numbers of segments, counted through all clips -> (q,) the clips that they are of. ``counts``: (clips,) of each."""
+    return counts.cumsum().searchsorted(segments, "right")

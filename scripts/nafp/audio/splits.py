@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from nafp.audio.segments import HOP, SEGMENT, count_segments
+from nafp.audio.segments import HOP, SEGMENT, count_segments, first_segments
 from nafp.audio.wav import read_wav
 from nafp.files import damaged_file_errors
 from nafp.walk import escaped_path, files_below, is_wav
@@ -68,7 +68,7 @@ class Split:
         samples = self.clips["samples"].to_numpy()
         counts = count_segments(samples)
         clip = np.repeat(np.arange(len(counts)), counts)
-        nth = np.arange(len(clip)) - np.repeat(np.cumsum(counts) - counts, counts)
+        nth = np.arange(len(clip)) - np.repeat(first_segments(counts), counts)
         room = np.maximum(samples[clip] - SEGMENT, 0) - nth * HOP
         start = self.clips["start"].to_numpy()[clip] + nth * HOP
         return Segments(clip, start, -np.minimum(nth * HOP, HOP), np.minimum(room, HOP))

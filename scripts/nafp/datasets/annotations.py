@@ -29,11 +29,11 @@ class Excerpt:
 
 @dataclass(frozen=True)
 class Collection:
-    """Songs by name, and excerpts of recordings of them; ``unreadable``: paths below their folders, and why."""
+    """Songs by name, and excerpts of recordings of them; ``unreadable``: paths below their folders, and what to say."""
 
     songs: Mapping[str, Path]
     excerpts: Sequence[Excerpt]
-    unreadable: Mapping[str, str] = field(default_factory=dict)
+    unreadable: Mapping[str, UserError] = field(default_factory=dict)
 
 
 class Table:
@@ -66,7 +66,7 @@ class Table:
         return value
 
 
-def by_name(folder: Path, what: str, unreadable: dict[str, str]) -> dict[str, Path]:
+def by_name(folder: Path, what: str, unreadable: dict[str, UserError]) -> dict[str, Path]:
     """The sound files below a folder, by their names with and without suffix; UserError if there are none, or two of a name.
 
     ``unreadable`` takes folders that cannot be read and links to nothing, as ``nafp.walk.files_below`` says.

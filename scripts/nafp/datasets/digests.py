@@ -11,8 +11,7 @@ from pathlib import Path
 import pandas as pd
 from tqdm import tqdm
 
-from nafp.errors import AGAIN, Unavailable, UserError
-from nafp.errors import unreadable as read_error
+from nafp.errors import lasting_problem, read_error
 from nafp.files import atomic_write
 from nafp.walk import escaped_path, files_below
 
@@ -169,10 +168,8 @@ def digest_files(
                 known[path] = found
             elif unreadable is None:
                 raise found
-            elif isinstance(problem := read_error(root / path, found), Unavailable):
-                raise UserError(f"{problem}; {AGAIN}")
             else:
-                unreadable[escaped_path(path)] = found.strerror or str(found)
+                unreadable[escaped_path(path)] = lasting_problem(read_error(root / path, found), root / path)
     found = [digest for digest in known.values() if digest]
     rows = [(escaped_path(one.path), one.bytes, one.mtime_ns, one.md5, one.sha256) for one in found]
     return pd.DataFrame(rows, columns=COLUMNS)

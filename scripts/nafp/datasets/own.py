@@ -18,10 +18,10 @@ from nafp.audio.wav import check_wav, opened, read_wav, write_blocks
 from nafp.datasets.checks import SHARES, Folders, check_folders, folders_of
 from nafp.datasets.digests import Journal, digest_files
 from nafp.datasets.layout import SPLITS, plain_name
-from nafp.errors import AGAIN, Unavailable, UserError
+from nafp.errors import UserError, lasting_problem
 from nafp.files import atomic_write
 from nafp.text import for_spreadsheets
-from nafp.walk import check_lasting, escaped_path, files_below, is_audio, unescaped_path
+from nafp.walk import escaped_path, files_below, is_audio, unescaped_path
 
 # part -> split, in order of priority: the first one keeps a song that several of them hold
 SONG_SPLITS = {"test": "test_db", "val": "val_db", "train": "train", "dummy": "dummy"}
@@ -81,11 +81,10 @@ def listed(role: str, folders: Folders, cache: Path, threads: int) -> pd.DataFra
         journal = Journal(cache / f"{hashlib.sha256(os.fsencode(folder.absolute())).hexdigest()[:16]}.tsv")
         problems: dict[str, str] = {}
         digests = digest_files(folder, journal, threads, is_audio, problems)
-        problems = {name: f"cannot be read ({reason})" for name, reason in problems.items()}
-        lost: dict[str, str] = {}
+        lost: dict[str, UserError] = {}
         files_below(folder, is_audio, unreadable=lost)
-        check_lasting(lost)
-        problems |= {escaped_path(Path(path).relative_to(folder).as_posix()): why for path, why in lost.items()}
+        for path, error in lost.items():
+            problems[escaped_path(Path(path).relative_to(folder).as_posix())] = lasting_problem(error, path)
         known = dict(zip(digests["path"], digests["sha256"], strict=True))
         for name in sorted({**known, **problems}):
             file = folder / unescaped_path(name)
@@ -106,10 +105,8 @@ def decode(files: pd.DataFrame, cache: Path, threads: int) -> None:
         try:
             if check_wav(path).problem:
                 write_decoded(source, path)
-        except Unavailable as error:
-            raise UserError(f"{error}; {AGAIN}") from error
         except UserError as error:
-            return str(error).removeprefix(f"{source}: "), "", 0, ""
+            return lasting_problem(error, source), "", 0, ""
         note = path.with_suffix(".txt")
         return *described(path), note.read_text(encoding="utf-8") if note.exists() else ""
 

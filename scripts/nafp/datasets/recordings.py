@@ -20,9 +20,9 @@ from nafp.datasets.annotations import Excerpt
 from nafp.datasets.layout import SPLITS, TIME_MAP, plain_name
 from nafp.datasets.own import described
 from nafp.datasets.sources import SOURCES
-from nafp.errors import AGAIN, Unavailable, UserError
+from nafp.errors import UserError, lasting_problem
 from nafp.files import atomic_write
-from nafp.walk import check_lasting, escaped_path, files_below, is_audio
+from nafp.walk import escaped_path, files_below, is_audio
 
 COLUMNS = ["source", "row", "split", "path", "song", "song_start_s", "problem", "note"]
 Span = tuple[int, float]  # samples of a recording: the first, and the one behind the last, or infinity
@@ -43,7 +43,7 @@ def import_recordings(dataset: Mapping, root: Path, threads: int) -> pd.DataFram
     if folder := dataset.get("distractors"):
         found = files_below(folder, is_audio, unreadable=lost)
         songs += [("dummy", f"distractors/{escaped_path(path.relative_to(folder).as_posix())}", path) for path in found]
-    check_lasting(lost)
+    left_out = {path: lasting_problem(error, path) for path, error in lost.items()}
     recordings: dict[Path, list[Excerpt]] = {}
     for excerpt in collection.excerpts:
         recordings.setdefault(excerpt.file, []).append(excerpt)
@@ -53,7 +53,7 @@ def import_recordings(dataset: Mapping, root: Path, threads: int) -> pd.DataFram
         cut = pool.map(lambda one: import_excerpts(*one, known, root), recordings.items())
         rows += [row for some in watched(cut, len(recordings), "recordings") for row in some]
     nothing = {"split": "", "path": "", "song": "", "note": ""}
-    rows += [{"source": escaped_path(path), "problem": why} | nothing for path, why in lost.items()]
+    rows += [{"source": escaped_path(path), "problem": why} | nothing for path, why in left_out.items()]
     table = pd.DataFrame(rows, columns=COLUMNS)
     require(table, dataset)
     queries = table[table["split"].eq("test_query") & table["path"].ne("")]
@@ -91,13 +91,6 @@ def import_song(split: str, name: str, path: Path, root: Path) -> dict:
     except UserError as error:
         return row | {"problem": lasting_problem(error, path)}
     return row | {"path": target, "note": audio.note}
-
-
-def lasting_problem(error: UserError, path: Path) -> str:
-    """What is wrong with a file; UserError if it may be read at another time."""
-    if isinstance(error, Unavailable):
-        raise UserError(f"{error}; {AGAIN}") from error
-    return str(error).removeprefix(f"{path}: ")
 
 
 def import_excerpts(path: Path, excerpts: Sequence[Excerpt], songs: Mapping[str, str], root: Path) -> list[dict]:

@@ -3,11 +3,13 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from nafp.audio.segments import HOP, SAMPLE_RATE
-from nafp.methods.answers import Answers, Queries, Songs
+from nafp.audio.segments import HOP, SAMPLE_RATE, clips_at, first_segments
+from nafp.audio.songs import Songs
+from nafp.methods.answers import Answers, Queries
 from nafp.methods.interface import Answering
 
 
@@ -30,6 +32,15 @@ class Answered:
     placed: list[Placed]
     build_s: float
     size_bytes: int | None
+
+    def facts(self, timed: bool) -> dict[str, Any]:
+        """The fields of a cell that say what answers cost and how many there are; without times unless ``timed``."""
+        return {
+            "build_s": round(self.build_s, 3) if timed else None,
+            "ms_per_query": [round(one.ms, 4) for one in self.placed] if timed else None,
+            "index_bytes": self.size_bytes,
+            "unanswered": [int((one.place[:, 0] < 0).sum()) for one in self.placed],
+        }
 
 
 def ask(
@@ -55,7 +66,7 @@ def place(answers: Answers, length: int, songs: Songs, truth: np.ndarray, ms: fl
     """Answers of a method as rows of the database; ``other_place`` is the best answer of another song than the asked one."""
     rows = rows_at(answers.song, answers.offset_s, songs.segments, truth[:, None])
     others = rows_at(answers.other_song, answers.other_offset_s, songs.segments, truth)
-    right = answers.song[:, 0] == songs_at(truth, songs.segments)
+    right = answers.song[:, 0] == clips_at(truth, songs.segments)
     return Placed(
         length=length,
         place=rows,
@@ -66,18 +77,13 @@ def place(answers: Answers, length: int, songs: Songs, truth: np.ndarray, ms: fl
     )
 
 
-def songs_at(rows: np.ndarray, segments: np.ndarray) -> np.ndarray:
-    """The songs of rows of the database. ``segments``: (songs,) of each song."""
-    return np.searchsorted(np.cumsum(segments), rows, "right")
-
-
 def rows_at(song: np.ndarray, offset_s: np.ndarray, segments: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """The row nearest to a place in a song, seconds into it; -1 where there is no song. ``segments``: (songs,) of each song.
 
     A place outside of its song is taken to be inside, as far from the right row (``truth``) as it is, or as far as the song goes:
     it is no hit by being put there.
     """
-    first, last = (np.cumsum(segments) - segments)[song], segments[song] - 1
+    first, last = first_segments(segments)[song], segments[song] - 1
     nth = np.floor(offset_s * SAMPLE_RATE / HOP + 0.5)
     right = np.clip(truth - first, 0, last)
     far = np.abs(nth - right)

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from nafp.audio.segments import HOP, SAMPLE_RATE, count_segments
+from nafp.audio.segments import HOP, SAMPLE_RATE, clips_at, count_segments, first_segments
 from nafp.errors import UserError
 from nafp.evaluation.protocol import PROTOCOLS
 from nafp.evaluation.starts import allowed_starts, check_starts, choose_starts, read_ids
@@ -55,7 +55,7 @@ class Asked:
             check_starts(starts.tolist(), allowed_starts(samples, protocol, lengths), test_ids, protocol)
         else:
             starts = choose_starts(samples, test_ids, protocol, lengths, search["seed"])
-        clip = clips.of_query(starts)
+        clip = clips_at(starts, clips.queries)
         rate = clips.rate[clip]
         placed, nth = bool(np.isfinite(clips.begin).all()), (starts - clips.query_first[clip]) * rate
         nth = nth + clips.begin[clip] if placed else nth
@@ -94,17 +94,11 @@ class TimeMap:
                 f"{lost}: is none of the test songs, but the table of queries names it; verify the data set again"
             )
         counts = count_segments(songs["samples"])
-        return cls(
-            counts[number], (np.cumsum(counts) - counts)[number], count_segments(queries["samples"]), rate, begin
-        )
+        return cls(counts[number], first_segments(counts)[number], count_segments(queries["samples"]), rate, begin)
 
     @property
     def query_first(self) -> np.ndarray:
-        return np.cumsum(self.queries) - self.queries
-
-    def of_query(self, segments: np.ndarray) -> np.ndarray:
-        """(q,) segments of the query clips -> (q,) the clips that they are of."""
-        return np.searchsorted(np.cumsum(self.queries), segments, "right")
+        return first_segments(self.queries)
 
     def nearest_starts(self, ids: np.ndarray, protocol: str, longest: int) -> np.ndarray:
         """(n,) listed segments of the songs -> segments of the query clips: the nearest possible starts, each once.
@@ -112,7 +106,7 @@ class TimeMap:
         Those of clips in which no sequence can start are left out.
         """
         rule = PROTOCOLS[protocol]
-        clip = np.searchsorted(np.cumsum(self.songs), ids, "right")
+        clip = clips_at(ids, self.songs)
         nth = (ids - self.song_first[clip]) / self.rate[clip]
         last = (self.queries - (longest if rule.within_clip else 1))[clip]
         start = rule.every * np.clip(np.floor(nth / rule.every + 0.5), 0, last // rule.every).astype(np.int64)

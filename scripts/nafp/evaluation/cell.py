@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import pandas as pd
 
+from nafp.audio.segments import sequence_seconds
 from nafp.evaluation.metrics import METRICS
 from nafp.files import atomic_write, read_json
 
@@ -83,7 +84,7 @@ class Cell:
             songs=int(table["song"].nunique()),
             queries=len(table) // len(lengths),
             lengths=lengths,
-            seconds=[(length + 1) / 2 for length in lengths],
+            seconds=[*map(sequence_seconds, lengths)],
             hits={
                 metric.column: by_length[metric.column].sum().tolist()
                 for metric in METRICS.values()

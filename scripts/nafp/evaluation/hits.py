@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 
-from nafp.audio.segments import HOP, SAMPLE_RATE, count_segments
+from nafp.audio.segments import HOP, SAMPLE_RATE
 from nafp.evaluation import openset
 from nafp.evaluation.metrics import METRICS
 
@@ -99,15 +99,6 @@ def offset_error_ms(place: np.ndarray, truth: np.ndarray, songs: np.ndarray) -> 
     """(q,) milliseconds between the best place and the right one in the right song; NaN in another song."""
     same = (place[:, 0] >= 0) & (songs[place[:, 0]] == songs[truth])
     return np.where(same, np.abs(place[:, 0] - truth) * HOP / SAMPLE_RATE * 1e3, np.nan)
-
-
-def songs_of_rows(*samples: np.ndarray) -> np.ndarray:
-    """Lengths of the clips of each split of a database, in samples -> (rows,) the number of each row's song."""
-    counts = count_segments(np.concatenate(samples))
-    numbers = np.arange(
-        len(counts), dtype=np.int32
-    )  # numbers of 8 bytes would be half a gigabyte for the paper's database
-    return np.repeat(numbers, counts)
 
 
 def rows_of(songs: np.ndarray, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -7,7 +7,6 @@ from pathlib import Path
 import pandas as pd
 
 from nafp.errors import UserError
-from nafp.files import damaged_file_errors
 
 
 def name_of_ids(test_ids: str | int) -> str | int:
@@ -20,12 +19,10 @@ def name_of_ids(test_ids: str | int) -> str | int:
         raise UserError(f"test_ids: {test_ids} cannot be read ({error})") from error
 
 
-def digest_of_audio(clip_tables: Iterable[str | Path]) -> str:
+def digest_of_audio(clip_tables: Iterable[pd.DataFrame]) -> str:
     """The clips of packed splits, by their tables: names, lengths and, where the tables have them, checksums, rates and songs."""
     digest = hashlib.sha256()
-    for path in clip_tables:
-        with damaged_file_errors(path):
-            clips = pd.read_csv(path)
+    for clips in clip_tables:
         columns = [name for name in ("path", "samples", "sha256", "rate", "song", "song_start_s") if name in clips]
         digest.update(clips[columns].to_csv(index=False).encode())
     return digest.hexdigest()[:16]

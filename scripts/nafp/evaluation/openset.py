@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit, stdtrit
 
+from nafp.audio.segments import sequence_seconds
 from nafp.evaluation.statistics import FEWEST_FREEDOM, clustered_interval, songs_of
 from nafp.files import damaged_file_errors
 
@@ -59,7 +60,7 @@ def mean_hit_rates(seeds: Sequence[Scores], shares: np.ndarray) -> np.ndarray:
 
 def of_length(tables: Sequence[Path], seconds: float) -> list[Scores]:
     """The scores of the per-query tables of some seeds, for queries of one length."""
-    return [scores for path in tables for length, scores in by_length(path) if (length + 1) / 2 == seconds]
+    return [scores for path in tables for length, scores in by_length(path) if sequence_seconds(length) == seconds]
 
 
 def by_length(path: Path) -> list[tuple[int, Scores]]:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from math import ceil
 from typing import TYPE_CHECKING
 
-from nafp.audio.segments import HOP, SAMPLE_RATE
+from nafp.audio.segments import HOP, SAMPLE_RATE, clips_at, first_segments, sequence_seconds
 from nafp.errors import UserError
 from nafp.evaluation.protocol import PROTOCOLS
 from nafp.search.external import OURS, TOLERANCE, Grid
@@ -58,19 +58,19 @@ def search_on_grid(
     import numpy as np
 
     from nafp.audio.segments import count_segments
-    from nafp.evaluation.answered import rows_at, songs_at
+    from nafp.evaluation.answered import rows_at
     from nafp.evaluation.hits import rows_of
     from nafp.search.sequences import KEPT, Result, search_sequences
 
     of_songs, of_clips = (np.array(list(map(grid.count, samples))) for samples in (songs, clips))
-    song_of_row, first = np.repeat(np.arange(len(songs)), of_songs), np.cumsum(of_songs) - of_songs
+    song_of_row, first = np.repeat(np.arange(len(songs)), of_songs), first_segments(of_songs)
     ours, segments = count_segments(clips), count_segments(songs)
-    asked = songs_at(truth, segments)
-    clip = np.searchsorted(np.cumsum(ours), starts, "right")
-    start_s = (starts - (np.cumsum(ours) - ours)[clip]) * HOP / SAMPLE_RATE
+    asked = clips_at(truth, segments)
+    clip = clips_at(starts, ours)
+    start_s = (starts - first_segments(ours)[clip]) * HOP / SAMPLE_RATE
     skipped = np.ceil(start_s / grid.hop_s - TOLERANCE).astype(np.int64)  # fingerprints of the clip that begin earlier
     lead_s = skipped * grid.hop_s - start_s
-    inside_s = (np.array(lengths) + 1) / 2 - lead_s[:, None] - grid.segment_s
+    inside_s = sequence_seconds(np.array(lengths)) - lead_s[:, None] - grid.segment_s
     counts = np.floor(inside_s / grid.hop_s + TOLERANCE).astype(np.int64) + 1
     counts = np.clip(counts, 0, (of_clips[clip] - skipped)[:, None])  # (q, lengths)
     kept = min(KEPT * ceil(max(0.5 / grid.hop_s, 1)), MOST_KEPT)
@@ -90,7 +90,7 @@ def search_on_grid(
         wanted = np.unique(group[group > 0]).tolist()
         if not wanted:
             continue
-        begin = (np.cumsum(of_clips) - of_clips)[clip[which]] + skipped[which]
+        begin = first_segments(of_clips)[clip[which]] + skipped[which]
         how = {"own": rows_of(song_of_row, asked[which]), "kept": kept, "rates": rates}
         how["songs"] = song_of_row if PROTOCOLS[protocol].within_song else None
         results = dict(zip(wanted, search_sequences(index, database, query, begin, wanted, **how), strict=True))

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
+from pyarrow.dataset import dataset
 
+from nafp.audio.segments import sequence_seconds
 from nafp.evaluation.metrics import METRICS, columns, with_paired_tests
 from nafp.evaluation.statistics import difference_interval, paired_test, songs_of
 from nafp.files import damaged_file_errors
@@ -18,10 +19,9 @@ from nafp.files import damaged_file_errors
 def read_counted(path: Path) -> pd.DataFrame:
     """The columns of a per-query table that hits are counted by, of the metrics that it has; UserError if it is damaged."""
     with damaged_file_errors(path):
-        known = set(pq.read_schema(path).names)
-        return pd.read_parquet(
-            path, columns=["song", "start", "length", *(name for name in columns() if name in known)]
-        )
+        table = dataset(path)
+        known = [name for name in columns() if name in table.schema.names]
+        return table.to_table(["song", "start", "length", *known]).to_pandas()
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def read_hits(path: Path) -> SongHits:
     asked = hashlib.sha256("\n".join(names).encode() + songs[0].astype("<i8").tobytes() + starts[0].tobytes())
     return SongHits(
         names,
-        tuple(((lengths[:, 0] + 1) / 2).tolist()),
+        tuple(sequence_seconds(lengths[:, 0]).tolist()),
         np.bincount(songs[0], minlength=count),
         counted.reshape(len(METRICS), len(lengths), count),
         asked.hexdigest(),

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from nafp import compute
 from nafp.audio.segments import SAMPLE_RATE
-from nafp.errors import UserError
+from nafp.errors import UserError, problem_of
 from nafp.files import atomic_write
 from nafp.identify.answers import clock, gathered, unreadable
 from nafp.identify.calibration import learned
@@ -101,7 +101,7 @@ def run(task: Task) -> tuple[pd.DataFrame, str]:
                 try:
                     recording = read_recording(name, path, lambda blocks: embed(watched(blocks, bar)))
                 except UserError as error:
-                    rows.append(unreadable(name, printable(str(error).removeprefix(f"{path}: "))))
+                    rows.append(unreadable(name, printable(problem_of(error, path))))
                     continue
                 rows += identify(recording, catalogue, limits, index).to_dict("records")
     return gathered(rows), said

@@ -11,7 +11,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from nafp.audio.open import open_audio
-from nafp.errors import Unavailable, UserError
+from nafp.errors import Unavailable, UserError, problem_of
 from nafp.files import atomic_write, lock
 from nafp.identify.places import find_audio
 from nafp.identify.recordings import BlockLandmarks, BlockMeter, Embed, readers
@@ -197,9 +197,11 @@ class Library:
         now stay as they are, and so does the song of a link to nothing. A file that the system cannot read just now is broken
         in this update only: the next one tries it again.
         """
-        unreadable: dict[str, str] = {}
+        unreadable: dict[str, UserError] = {}
         paths = {path.relative_to(self.root).as_posix(): path for path in find_audio(self.root, unreadable)}
-        lost = {Path(path).relative_to(self.root).as_posix(): why for path, why in unreadable.items()}
+        lost = {
+            Path(path).relative_to(self.root).as_posix(): problem_of(error, path) for path, error in unreadable.items()
+        }
         keys = {name: key_of(path) for name, path in paths.items()}
         reader = readers()
 
@@ -217,7 +219,7 @@ class Library:
                 try:
                     row |= self._add(paths[name], embed)
                 except Unavailable as error:  # without a row, so that the next update tries again
-                    lost[name] = str(error).removeprefix(f"{paths[name]}: ")
+                    lost[name] = problem_of(error, paths[name])
                     continue
                 table.write(json.dumps(row).encode("ascii") + b"\n")
                 table.flush()
@@ -247,7 +249,7 @@ class Library:
                 file.truncate(first * self.dim * 4)
                 if not isinstance(error, UserError) or isinstance(error, Unavailable):
                     raise
-                return row | {"rows": 0, "problem": str(error).removeprefix(f"{path}: ")}
+                return row | {"rows": 0, "problem": problem_of(error, path)}
             if not row["rows"]:
                 return row | {"problem": "no samples"}
             found = np.concatenate(marks.found)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from nafp.errors import UserError
+from nafp.errors import UserError, problem_of
 from nafp.text import printable
 from nafp.walk import files_below, is_audio
 
@@ -19,7 +19,7 @@ def label(place: Path | str, name: str = "") -> str:
     return f"{words or 'folder'}-{hashlib.sha256(os.fsencode(place)).hexdigest()[:8]}"
 
 
-def find_audio(folder: Path | str, unreadable: dict[str, str] | None = None) -> list[Path]:
+def find_audio(folder: Path | str, unreadable: dict[str, UserError] | None = None) -> list[Path]:
     """The audio files below a folder, by suffix, sorted; UserError if there are none.
 
     ``unreadable`` takes folders that cannot be read and links to nothing, as ``nafp.walk.files_below`` says.
@@ -30,8 +30,8 @@ def find_audio(folder: Path | str, unreadable: dict[str, str] | None = None) -> 
     files = files_below(folder, is_audio, unreadable=lost)
     if not files:
         if lost:
-            path, why = next(iter(lost.items()))
-            raise UserError(f"{printable(str(folder))}: has no audio files that can be read; {printable(path)}: {why}")
+            why = printable(str(next(iter(lost.values()))))
+            raise UserError(f"{printable(str(folder))}: has no audio files that can be read; {why}")
         raise UserError(
             f"{printable(str(folder))}: has no audio files, by the suffixes of their names (.wav, .flac, .mp3, .m4a, ...)"
         )
@@ -69,7 +69,7 @@ def recordings(places: Sequence[str]) -> tuple[list[tuple[str, Path]], dict[str,
         def name(path: Path | str, place: Path = place) -> str:
             return printable(Path(path).relative_to(place).as_posix() if len(places) == 1 else str(path))
 
-        lost: dict[str, str] = {}
+        lost: dict[str, UserError] = {}
         found += [(name(path), path) for path in find_audio(place, lost)]
-        unreadable |= {name(path): why for path, why in lost.items()}
+        unreadable |= {name(path): problem_of(error, path) for path, error in lost.items()}
     return found, unreadable

@@ -16,7 +16,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from nafp.audio.segments import HOP, SAMPLE_RATE, SEGMENT
+from nafp.audio.segments import HOP, SAMPLE_RATE, SEGMENT, sequence_seconds
 from nafp.identify.nearest import Exact
 from nafp.identify.recordings import Recording
 from nafp.identify.windows import LONGEST, Catalogue, Limits, windows
@@ -125,7 +125,7 @@ def identify(
             {
                 "query": recording.name,
                 "from_s": part.first * HOP / SAMPLE_RATE,
-                "to_s": round(min((part.last * HOP + SEGMENT) / SAMPLE_RATE, duration), 2),
+                "to_s": round(min(sequence_seconds(part.last + 1), duration), 2),
                 "song": names[part.song],
                 "offset_s": (part.first + part.row_offset - first_row[part.song]) * HOP / SAMPLE_RATE,
                 "score": part.windows["score"].mean(),

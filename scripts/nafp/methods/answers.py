@@ -1,44 +1,16 @@
-"""What methods are given, and what they give: songs, queries and ranked answers."""
+"""What methods are given besides songs, and what they give: queries and ranked answers."""
 
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-from nafp.audio.segments import HOP, SAMPLE_RATE, SEGMENT
+from nafp.audio.segments import SAMPLE_RATE, sequence_samples
 from nafp.audio.splits import Split
 from nafp.methods.interface import FILES
 
 KEPT = 10  # answers kept per query
 NOTHING = -1
-
-
-@dataclass(frozen=True)
-class Songs:
-    """The songs to search: distractors, then the test songs. A song's number counts through both, from 0."""
-
-    dummy: Split
-    db: Split
-
-    def __len__(self) -> int:
-        return len(self.dummy.clips) + len(self.db.clips)
-
-    @cached_property
-    def names(self) -> list[str]:
-        """Their files, relative to the data set."""
-        return [*self.dummy.clips["path"], *self.db.clips["path"]]
-
-    @cached_property
-    def segments(self) -> np.ndarray:
-        """(songs,) how many segments each has."""
-        counts = [np.bincount(split.segments.clip, minlength=len(split.clips)) for split in (self.dummy, self.db)]
-        return np.concatenate(counts)
-
-    def audio(self, song: int) -> np.ndarray:
-        """(T,) int16 samples of a song."""
-        split, number = (self.dummy, song) if song < len(self.dummy.clips) else (self.db, song - len(self.dummy.clips))
-        start, samples = (int(split.clips[column].iloc[number]) for column in ("start", "samples"))
-        return split.audio[start : start + samples]
 
 
 @dataclass(frozen=True)
@@ -67,7 +39,7 @@ class Queries:
     def audio(self, query: int, length: int) -> np.ndarray:
         """(T,) int16 samples of a query of ``length`` segments, which are one second each and half a second apart."""
         start = self.split.segments.start[self.starts[query]]
-        return self.split.audio[start : start + (length - 1) * HOP + SEGMENT]
+        return self.split.audio[start : start + sequence_samples(length)]
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,8 @@ from nafp.options import option
 if TYPE_CHECKING:
     import numpy as np
 
-    from nafp.methods.answers import Answers, Queries, Songs
+    from nafp.audio.songs import Songs
+    from nafp.methods.answers import Answers, Queries
 
 BITS = 32
 RATE = 11025  # Hz, to which fpcalc resamples

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from nafp.audio.segments import sequence_seconds
 from nafp.errors import UserError
 from nafp.methods.interface import FILES, Answering
 from nafp.options import option
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    from nafp.methods.answers import Answers, Queries, Songs
+    from nafp.audio.songs import Songs
+    from nafp.methods.answers import Answers, Queries
 
 NUMBERS = ("start_s", "length_s", "rank", "offset_s", "score")
 COLUMNS = ("query", "start_s", "length_s", "rank", "song", "offset_s", "score")
@@ -72,7 +74,7 @@ class Ranking:
 
         from nafp.methods.answers import ranked
 
-        seconds = (length + 1) / 2
+        seconds = sequence_seconds(length)
         rows = self.table[
             self.table[SET].eq(queries.query_set) & np.isclose(self.table["length_s"], seconds, atol=1e-3)
         ]
@@ -99,7 +101,7 @@ def questions(queries: Queries, lengths: Sequence[int]) -> pd.DataFrame:
     import pandas as pd
 
     asked = pd.DataFrame({SET: queries.query_set, "query": queries.names, "start_s": queries.start_s})
-    return pd.concat([asked.assign(length_s=(length + 1) / 2) for length in lengths], ignore_index=True)
+    return pd.concat([asked.assign(length_s=sequence_seconds(length)) for length in lengths], ignore_index=True)
 
 
 def milliseconds(seconds: np.ndarray | pd.Series) -> np.ndarray:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 if TYPE_CHECKING:
-    from nafp.methods.answers import Answers, Queries, Songs
+    from nafp.audio.songs import Songs
+    from nafp.methods.answers import Answers, Queries
 
 
 FILES = "files"  # the query set that the data set brings

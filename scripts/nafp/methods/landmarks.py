@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     import numpy as np
     from audfprint2 import HashTable
 
-    from nafp.methods.answers import Answers, Queries, Songs
+    from nafp.audio.songs import Songs
+    from nafp.methods.answers import Answers, Queries
 
 WINDOW = 512  # samples of an analysis window: audfprint2 packs bins into 8 bits
 ENTRY_BITS = 32  # of an entry of the hash table: song and frame

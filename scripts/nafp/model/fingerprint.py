@@ -9,7 +9,7 @@ import torch
 from tqdm import tqdm
 
 from nafp.audio.pools import AudioPool
-from nafp.audio.segments import HOP, SEGMENT
+from nafp.audio.segments import HOP, SEGMENT, sequence_samples
 from nafp.audio.splits import Split
 from nafp.files import atomic_write
 from nafp.model.model import Model, on_device
@@ -65,7 +65,7 @@ def fingerprint_blocks(model: Model, blocks: Iterable[np.ndarray], device: torch
     samples has no fingerprints.
     """
     batch = BATCH if device.type == "cuda" else BATCH_ON_CPU
-    samples, waiting, found = (batch - 1) * HOP + SEGMENT, np.zeros(0, np.int16), False
+    samples, waiting, found = sequence_samples(batch), np.zeros(0, np.int16), False
     for block in blocks:
         waiting = np.concatenate([waiting, block])
         while len(waiting) >= samples:

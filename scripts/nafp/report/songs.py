@@ -1,6 +1,5 @@
-"""The songs that were searched, as audio and by name: for what the page lets one hear."""
+"""The songs that were searched, as what the page lets one hear of them."""
 
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -8,31 +7,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nafp.audio.segments import HOP, SAMPLE_RATE, SEGMENT
+from nafp.audio.segments import SAMPLE_RATE, SEGMENT, sequence_samples
+from nafp.audio.songs import Songs
 from nafp.audio.splits import Split
 
 
-@dataclass(frozen=True)
-class Songs:
-    """The audio of a database: the segments of the distractors come first, then the test songs'."""
-
-    dummy: Split
-    db: Split
-
-    @property
-    def dummy_rows(self) -> int:
-        """How many rows of the database are distractors."""
-        return len(self.dummy.segments)
-
-    @cached_property
-    def of_row(self) -> np.ndarray:
-        """(rows,) the number of each row's song."""
-        return np.concatenate([self.dummy.segments.clip, self.db.segments.clip + len(self.dummy.clips)])
-
-    @cached_property
-    def names(self) -> list[str]:
-        """Files of the songs, as per-query tables name them."""
-        return [*self.dummy.clips["path"], *self.db.clips["path"]]
+class HeardSongs(Songs):
+    """Songs with titles, and the audio and place of each row of the database."""
 
     @cached_property
     def titles(self) -> list[str]:
@@ -60,5 +41,5 @@ class Songs:
 def cut(split: Split, segment: int, length: int = 1) -> np.ndarray:
     """(T,) the samples of ``length`` segments of a clip from a segment on, from -1 to 1; fewer if the clip ends before."""
     clip, start = split.clips.iloc[split.segments.clip[segment]], int(split.segments.start[segment])
-    end = min(start + SEGMENT + (length - 1) * HOP, int(clip["start"]) + max(int(clip["samples"]), SEGMENT))
+    end = min(start + sequence_samples(length), int(clip["start"]) + max(int(clip["samples"]), SEGMENT))
     return split.audio[start:end].astype(np.float32) / 32768

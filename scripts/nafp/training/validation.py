@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from nafp.audio.pools import AudioPool, held_out
-from nafp.audio.segments import SEGMENT
+from nafp.audio.segments import SEGMENT, sequence_seconds
 from nafp.audio.splits import Split
 from nafp.augment.chain import Chain
 from nafp.augment.steps import SOUND_POOLS
@@ -92,7 +92,7 @@ class Validation:
             "val_l2f": mini_search(unit(f_db), unit(f_query), self.lengths),
         }
         rates = {
-            f"{kind}_top1_{(n + 1) / 2:g}s": 100 * rates[n]["top1"]
+            f"{kind}_top1_{sequence_seconds(n):g}s": 100 * rates[n]["top1"]
             for kind, rates in found.items()
             for n in self.lengths
         }

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from nafp.audio.songs import Songs
 from nafp.audio.splits import Split
 from nafp.evaluation.asked import unknown_places
 from nafp.evaluation.cell import table_beside
@@ -109,16 +110,14 @@ def draw_misses(cells: Paths, packed: Mapping[str, str], svg: str | Path) -> Non
     table = load_cells(cells)
     if not table["match"].eq("exact").any():
         raise unknown_places("misses")
-    splits = {name: Split.open(path) for name, path in packed.items()}
-    dummy, db, query = (splits[name] for name in ("dummy", "test_db", "test_query"))
-    songs = np.concatenate([dummy.segments.clip, db.segments.clip + len(dummy.clips)])
-    rows, names, counts = len(dummy.segments), run_labels(table), {}
+    dummy, db, query = (Split.open(packed[name]) for name in ("dummy", "test_db", "test_query"))
+    songs, names, counts = Songs(dummy, db), run_labels(table), {}
     for run, path in zip(table["run"].unique(), cells, strict=True):
         with damaged_file_errors(table_beside(path)):
             hits = pd.read_parquet(table_beside(path), columns=COLUMNS)
         hits = hits[hits["length"] == hits["length"].min()]
-        quiet = silent(query, hits["query"]) | silent(db, hits["truth"] - rows)
-        counts[names[run]] = kinds_of_answers(hits, songs, rows, quiet)
+        quiet = silent(query, hits["query"]) | silent(db, hits["truth"] - songs.dummy_rows)
+        counts[names[run]] = kinds_of_answers(hits, songs.of_row, songs.dummy_rows, quiet)
     shown = counts, float(table["seconds"].min()), int(table["songs"].max())
     misses.plot_answers(*shown, svg)
     charts.write_chart(misses.chart_of_answers(*shown), charts.beside_of(svg))

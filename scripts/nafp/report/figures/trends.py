@@ -5,11 +5,12 @@ from typing import Any
 
 import pandas as pd
 
+from nafp.audio.segments import sequence_seconds
 from nafp.grid import CellKey, parse_run
 from nafp.report.figures.colour import Palette, configuration_of
 from nafp.report.figures.drawing import DASHED, SOLID, Axis, Drawing, Panel, rows_of
 from nafp.report.figures.style import short_names
-from nafp.report.tables.beyond import METHODS, Beyond, seconds_of, size_text
+from nafp.report.tables.beyond import METHODS, Beyond, size_text
 from nafp.report.tables.ladders import HALF, Matrix, strength_text
 
 FEW_EPOCHS = 30  # epochs up to which each has a marker
@@ -57,9 +58,9 @@ def scale(tables: Mapping[str, pd.DataFrame], colours: Mapping[str, str] | None 
     palette, shown, lines, rates, times = Palette(), short_names(tables), {}, [], []
     for name, table in tables.items():
         for length, line in {table["length"].min(): SOLID, table["length"].max(): DASHED}.items():
-            lines[f"queries of {(length + 1) / 2:g} s"] = line
+            lines[f"queries of {sequence_seconds(length):g} s"] = line
             rows = table[table["length"] == length]
-            texts = {"name": shown[name], "line": f"queries of {(length + 1) / 2:g} s"}
+            texts = {"name": shown[name], "line": f"queries of {sequence_seconds(length):g} s"}
             texts |= {"at": [f"{size:,.0f} segments" for size in rows["segments"]]}
             texts |= {
                 "asked": [
@@ -108,7 +109,7 @@ def beyond(found: Beyond) -> Drawing:
     """
     table, lines, rows = found.predictions, {}, []
     for length, line in {table["length"].min(): SOLID, table["length"].max(): DASHED}.items() if len(table) else ():
-        text = f"queries of {seconds_of(length):g} s"
+        text = f"queries of {sequence_seconds(length):g} s"
         lines[text] = line
         for method in METHODS:
             some = table[(table["length"] == length) & (table["method"] == method)].sort_values("segments")

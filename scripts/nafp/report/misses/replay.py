@@ -21,7 +21,7 @@ from nafp.report.misses.choice import Outcomes, choose, match_of
 from nafp.report.misses.kinds import kinds_of, silent
 from nafp.report.misses.songs import COLUMNS, hardest_first, song_numbers
 from nafp.report.misses.sounds import Clips, rounded
-from nafp.report.songs import Songs
+from nafp.report.songs import HeardSongs
 
 ANSWER = ["query", "length", "place1", "score1"]
 SONGS_SHOWN = 100  # rows of the page's table of songs; the CSV has all
@@ -93,7 +93,7 @@ def write_misses(replay: Replay, misses: Path, songs: Path, threads: int) -> Non
     }
     table = pd.DataFrame(columns=["song"])
     if sets:
-        searched = Songs(*(Split.open(replay.packed[split]) for split in ("dummy", "test_db")))
+        searched = HeardSongs(*(Split.open(replay.packed[split]) for split in ("dummy", "test_db")))
         shown |= replayed(sets, searched, replay)
         table = songs_of(sets[0], searched)
         shown["songs"] = for_page(table, sets[0], dict(zip(searched.names, searched.titles, strict=True)))
@@ -108,7 +108,7 @@ def write_misses(replay: Replay, misses: Path, songs: Path, threads: int) -> Non
     print(f"{heard} queries of {len(sets)} query sets, {size / max(heard, 1):.1f} kB each. {shown['note']}")
 
 
-def songs_of(one: QuerySet, searched: Songs) -> pd.DataFrame:
+def songs_of(one: QuerySet, searched: HeardSongs) -> pd.DataFrame:
     """The hit rates of each song by each run, the songs that are hardest for the first run first."""
     match = match_of(one.placed)
     numbers = {
@@ -138,7 +138,7 @@ def for_page(table: pd.DataFrame, one: QuerySet, titles: Mapping[str, str]) -> d
     }
 
 
-def replayed(sets: Sequence[QuerySet], searched: Songs, replay: Replay) -> dict[str, Any]:
+def replayed(sets: Sequence[QuerySet], searched: HeardSongs, replay: Replay) -> dict[str, Any]:
     """The chosen queries for the page; see `nafp.report.page.misses` for what it makes of them."""
     first = next(iter(sets[0].cells))
     clips = [Split.open(one.packed) for one in sets]
@@ -160,7 +160,7 @@ def replayed(sets: Sequence[QuerySet], searched: Songs, replay: Replay) -> dict[
     return {"media": heard.media, "runs": runs, "sets": counts, "queries": queries}
 
 
-def outcomes_of(one: QuerySet, run: str, searched: Songs, queries: Split) -> Outcomes:
+def outcomes_of(one: QuerySet, run: str, searched: HeardSongs, queries: Split) -> Outcomes:
     """What became of the shortest queries of a set."""
     hits = one.shortest(run)
     missed = np.flatnonzero(~hits[METRICS[match_of(one.placed)].column].to_numpy(bool))
@@ -174,7 +174,7 @@ def outcomes_of(one: QuerySet, run: str, searched: Songs, queries: Split) -> Out
 
 
 def answers_of_others(
-    tables: Mapping[str, pd.DataFrame], outcome: Outcomes, row: int, searched: Songs
+    tables: Mapping[str, pd.DataFrame], outcome: Outcomes, row: int, searched: HeardSongs
 ) -> list[dict[str, Any]]:
     """What other runs answer to a query: [{run, found, song, at_s, score}], without those that were not asked it."""
     asked, said = outcome.hits.iloc[row], []

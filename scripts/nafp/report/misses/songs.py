@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from nafp.audio.segments import sequence_seconds
 from nafp.evaluation.metrics import METRICS
 
 COLUMNS = ["song", "length", "truth", "place1"]
@@ -21,9 +22,9 @@ def song_numbers(hits: pd.DataFrame, songs: np.ndarray, names: Sequence[str], ma
     short, long = (hits[hits["length"] == length] for length in lengths)
     by_song = short.groupby("song", observed=True)[column]
     table = pd.DataFrame(
-        {"queries": by_song.size(), "short_s": (lengths[0] + 1) / 2, "short_pct": 100 * by_song.mean()}
+        {"queries": by_song.size(), "short_s": sequence_seconds(lengths[0]), "short_pct": 100 * by_song.mean()}
     )
-    table["long_s"] = (lengths[1] + 1) / 2
+    table["long_s"] = sequence_seconds(lengths[1])
     table["long_pct"] = 100 * long.groupby("song", observed=True)[column].mean()
     answered = short[short["place1"] >= 0]
     pairs = pd.DataFrame({"song": answered["song"], "rival": songs[answered["place1"]]})

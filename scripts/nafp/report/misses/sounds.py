@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from nafp.audio.segments import SEGMENT
+from nafp.audio.segments import SEGMENT, sequence_seconds
 from nafp.audio.splits import Split
 from nafp.report.misses.choice import Outcomes
 from nafp.report.page.media import grey_image, sound
-from nafp.report.songs import Songs, cut
+from nafp.report.songs import HeardSongs, cut
 
 
 @torch.inference_mode()
@@ -30,7 +30,7 @@ def encoder_image(log_mel: nn.Module, samples: np.ndarray) -> str:
 class Clips:
     """Makes what is heard and seen of queries. ``media``: name -> {"sound", "picture"}, each stored once."""
 
-    songs: Songs
+    songs: HeardSongs
     log_mel: nn.Module
     media: dict[str, dict[str, str]] = field(default_factory=dict)
 
@@ -47,7 +47,7 @@ class Clips:
         return {
             "song": self.songs.titles[song],
             "at_s": round(float(asked["start"]), 2),
-            "seconds": (length + 1) / 2,
+            "seconds": sequence_seconds(length),
             "found": bool(outcome.found[row]),
             "kind": str(outcome.kinds[row]),
             "query": self.add(name, cut(queries, int(asked["query"]), length)),

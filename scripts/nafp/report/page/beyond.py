@@ -4,7 +4,8 @@ from typing import Any
 
 import pandas as pd
 
-from nafp.report.tables.beyond import FAR, METHODS, Beyond, gigabytes_text, seconds_of, size_text
+from nafp.audio.segments import sequence_seconds
+from nafp.report.tables.beyond import FAR, METHODS, Beyond, gigabytes_text, size_text
 
 
 def beyond_of(beyond: Beyond | None) -> dict[str, Any]:
@@ -38,7 +39,7 @@ def _length(beyond: Beyond, length: int) -> dict[str, Any]:
         found = [beyond.rate(length, method, one) for one in beyond.sizes["segments"]]
         if any(one is not None for one in found):
             rows.append({"method": method, "cells": [_cell(one) for one in found]})
-    return {"seconds": f"{seconds_of(length):g}", "rows": rows}
+    return {"seconds": f"{sequence_seconds(length):g}", "rows": rows}
 
 
 def _cell(row: pd.Series | None) -> dict[str, str]:
@@ -49,7 +50,7 @@ def _cell(row: pd.Series | None) -> dict[str, str]:
 
 def _check(row: dict[str, Any]) -> dict[str, str]:
     return {
-        "seconds": f"{seconds_of(row['length']):g}",
+        "seconds": f"{sequence_seconds(row['length']):g}",
         "method": row["method"],
         "fitted": f"{row['fitted_songs']:,.0f}",
         "songs": f"{row['songs']:,.0f}",

@@ -7,6 +7,7 @@ from typing import Any
 
 from nafp.files import read_json
 from nafp.grid import CellKey
+from nafp.report.figures.captions import CAPTIONS, DIFFERENCES
 from nafp.report.figures.charts import beside_of
 from nafp.report.figures.drawing import DIFFERENCE
 from nafp.report.page import provenance
@@ -24,24 +25,6 @@ from nafp.report.tables.ladders import Matrix
 from nafp.report.tables.study import load_table
 
 Paths = Sequence[str | Path]
-CAPTIONS = {
-    "hit_rate": "How much audio does a query need? Exact hits are solid; near ones, a segment (0.5 s) off at most, dashed.",
-    "differences": "Do they differ? Exact hits, less those of the baseline; above the dotted line is better.",
-    "bsz": "Does a larger batch help? Exact hits of the shortest and the longest queries.",
-    "dim": "How small may a fingerprint be? Exact hits of the shortest and the longest queries.",
-    "aug": "What does the augmentation add? Exact hits of the shortest and the longest queries, by chain.",
-    "snr_db": "How loud may the noise be? Exact hits of the shortest and the longest queries; to the left is more noise.",
-    "strengths": "How much is too much? Hit rates over the strength of each degradation; half of the queries are found above the "
-    "dotted line.",
-    "open_set": "Can an answer be believed? Right songs accepted, over the queries of unknown songs that are accepted too.",
-    "costs": "Which index is worth its time and size? Higher and further to the left is better.",
-    "learning": "Was training long enough? It was where both curves are flat. Validation searches without an index.",
-    "misses": "Where do wrong answers lie? Best answers to the shortest queries, run by run.",
-    "similarity": "Can segments of one song be told apart? They can where the diagonal is bright and the rest is dark.",
-    "beyond": "How far can the data be trusted? Predicted hit rates of the shortest and the longest queries; the first points "
-    "are the data.",
-    "scale": "What would a larger database do? Points are measured, lines fitted (log odds over log size).",
-}
 
 
 @dataclass(frozen=True)
@@ -128,7 +111,7 @@ def figure_of(name: str, path: Path) -> Shown:
     """A figure with its chart; that of hit rates may show differences to the baseline instead."""
     chart = read_json(beside_of(path))
     differs = name == "hit_rate" and chart["title"]["text"].startswith(DIFFERENCE)
-    return Shown(CAPTIONS["differences" if differs else name], "", chart, path.stem)
+    return Shown(DIFFERENCES if differs else CAPTIONS[name], "", chart, path.stem)
 
 
 def _matrix(table: Path, study: Mapping[str, Any]) -> Matrix | None:

@@ -15,7 +15,7 @@ from nafp.augment.chain import Chain
 from nafp.augment.steps import STEPS
 from nafp.model.model import Model
 from nafp.report.page.media import grey_image, picture, sound
-from nafp.report.songs import Songs
+from nafp.report.songs import HeardSongs
 from nafp.search.sequences import exact_neighbours
 from nafp.search.vectors import Database
 
@@ -92,7 +92,7 @@ class Media:
 
 def listen(
     runs: Sequence[Run],
-    songs: Songs,
+    songs: HeardSongs,
     chosen: np.ndarray,
     snr_db: Sequence[float],
     pools: Mapping[str, AudioPool],
@@ -100,7 +100,7 @@ def listen(
 ) -> dict[str, Any]:
     """Data of the page: {"media": name -> data URIs, "queries": [{song, at_s, original, heard: [{snr_db, query,
     answers: [{run, verdict, song, at_s, score, match}]}]}]}; original, query and match are names of media."""
-    media, truths = Media(), chosen + len(songs.dummy.segments)
+    media, truths = Media(), chosen + songs.dummy_rows
     originals = np.stack([songs.cut(truth) for truth in truths])
     queries = [songs.place(t) | {"original": media.add(f"db{t}", songs.cut(t)), "heard": []} for t in truths]
     for level in snr_db:

@@ -16,7 +16,7 @@ from nafp.datasets.layout import sounds_split
 from nafp.files import atomic_write
 from nafp.model.features import LogMel
 from nafp.model.weights import load_model
-from nafp.report.page.listening import Run, Songs, chain_steps, choose, excerpts, listen
+from nafp.report.page.listening import HeardSongs, Run, chain_steps, choose, excerpts, listen
 from nafp.search.vectors import Database, open_vectors
 
 
@@ -44,7 +44,7 @@ def write_demo(demo: Demo, path: Path, threads: int) -> None:
     shown = {"media": {}, "queries": [], "steps": [], "ladders": {}, "note": ""}
     noises = held_out_pools(sounds(demo.packed, "test", ("bg", "ir")), "test")
     if demo.runs and "bg" in noises:
-        songs = Songs(Split.open(demo.packed["dummy"]), Split.open(demo.packed["test_db"]))
+        songs = HeardSongs(Split.open(demo.packed["dummy"]), Split.open(demo.packed["test_db"]))
         chosen = choose(songs.db, demo.segments, demo.seed)
         shown |= listen(loaded(demo.runs), songs, chosen, demo.snr_db, noises, demo.seed)
     else:

@@ -6,6 +6,7 @@ from functools import cached_property
 
 import pandas as pd
 
+from nafp.audio.segments import sequence_seconds
 from nafp.evaluation.extremes import CHECKED, EXTREMES, GENERATED, PREDICTED, TREND
 from nafp.report.tables.formats import escaped
 
@@ -100,7 +101,7 @@ class Beyond:
         for length in sorted(self.predictions["length"].unique()):
             apart = [one for one in self.sizes["segments"] if self._apart(length, one)]
             if apart:
-                parted.setdefault(apart[0], []).append(f"{seconds_of(length):g}")
+                parted.setdefault(apart[0], []).append(f"{sequence_seconds(length):g}")
         if not parted:
             return [f"The intervals of {' and '.join(FORMULAS)} overlap at every size."]
         said = [f"{size_text(one)} segments on (queries of {', '.join(parted[one])} s)" for one in sorted(parted)]
@@ -114,11 +115,6 @@ class Beyond:
         if one is None or other is None:
             return False
         return bool(one["low_pct"] > other["high_pct"] or other["low_pct"] > one["high_pct"])
-
-
-def seconds_of(length: float) -> float:
-    """Seconds of a query of so many segments."""
-    return (length + 1) / 2
 
 
 def size_text(number: float) -> str:
@@ -146,7 +142,7 @@ def to_markdown(beyond: Beyond) -> str:
     lines.append(_line(["", "songs", *(size_text(one) for one in sizes["songs"])]))
     for (length, method), _ in beyond.predictions.groupby(["length", "method"], sort=True):
         rates = [beyond.rate(length, method, one) for one in sizes["segments"]]
-        lines.append(_line([f"{seconds_of(length):g} s", method, *map(_interval, rates)]))
+        lines.append(_line([f"{sequence_seconds(length):g} s", method, *map(_interval, rates)]))
     for name in beyond.index_columns:
         lines.append(_line(["", f"{escaped(name.removesuffix('_gb'))}, GB", *map(gigabytes_text, sizes[name])]))
     if any(stars):
@@ -158,7 +154,7 @@ def to_markdown(beyond: Beyond) -> str:
             numbers = [f"{row['fitted_songs']:,.0f}", f"{row['songs']:,.0f}"]
             rates = [f"{row[name]:.1f}" for name in ("hit_rate_pct", "measured_pct", "error")]
             covered = f"{row['covered']} of {row['parts']}"
-            lines.append(_line([f"{seconds_of(row['length']):g} s", row["method"], *numbers, *rates, covered]))
+            lines.append(_line([f"{sequence_seconds(row['length']):g} s", row["method"], *numbers, *rates, covered]))
     return "\n".join(lines) + "\n"
 
 
