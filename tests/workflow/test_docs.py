@@ -14,6 +14,7 @@ from nafp.commands import COMMANDS
 from nafp.config.check import check_config
 from nafp.config.overlay import with_changes
 from nafp.config.schema import RENAMED
+from nafp.datasets.checks import OWN_ROLES, SHARES
 from nafp.datasets.sources import SOURCES
 from nafp.evaluation.metrics import METRICS
 from nafp.methods import METHODS
@@ -87,7 +88,7 @@ def test_every_measurement_is_listed():
     assert {path.name for path in (ROOT / "benchmarks").glob("*.md")} == set(re.findall(r"benchmarks/(\w+\.md)", text))
 
 
-def test_an_example_of_recordings_is_a_config_that_runs(tmp_path):
+def test_an_example_of_recordings_is_a_config_that_runs():
     """Its weights of others want no licence to be accepted, which a copied example would not say."""
     text = (ROOT / "docs/data-sets.md").read_text(encoding="utf-8")
     example = yaml.safe_load(re.search(r"```yaml\n(dataset: .*?)```", text, re.DOTALL)[1])
@@ -95,6 +96,13 @@ def test_an_example_of_recordings_is_a_config_that_runs(tmp_path):
     check_config(config, ROOT)
     named = config["studies"]["phone"]["pretrained"]
     assert [name for name in named if "licence" in config["pretrained"][name]] == []
+
+
+def test_the_example_of_own_music_is_a_config_with_the_usual_shares():
+    example = yaml.safe_load(re.search(r"```yaml\n(.*?)```", (ROOT / "docs/own-music.md").read_text(), re.DOTALL)[1])
+    check_config(with_changes(yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8")), example), ROOT)
+    assert example["dataset"]["own"]["shares"] == SHARES
+    assert set(example["dataset"]["own"]) == {*OWN_ROLES, "shares", "seed"}
 
 
 def test_one_version_everywhere():
