@@ -1,4 +1,4 @@
-"""What a target would cost: python scripts/plan.py --help"""
+"""What a study, or all of them, will cost: python scripts/plan.py --help"""
 
 from nafp.commands import run_command
 

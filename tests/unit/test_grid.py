@@ -482,6 +482,22 @@ def test_a_recipe_laid_over_trains_no_more_than_it_says(names, runs):
     assert len([run for run in found if kind_of(run).trained]) == runs, found
 
 
+def test_what_the_schema_says_of_a_key_begins_with_a_noun():
+    """And not in the middle of a sentence: such text is read alone, beside the key."""
+
+    def descriptions(part):
+        for key, value in part.items() if isinstance(part, dict) else enumerate(part) if isinstance(part, list) else ():
+            if key == "description" and isinstance(value, str):
+                yield value
+            else:
+                yield from descriptions(value)
+
+    said = list(descriptions(yaml.safe_load((ROOT / "schemas/config.schema.yaml").read_text(encoding="utf-8"))))
+    assert len(said) > 50
+    dangling = ("of", "that", "whose", "which", "what", "how", "where", "over", "on", "between", "must", "with")
+    assert [text for text in said if text.split()[0] in dangling] == []
+
+
 def test_the_schema_knows_the_registries():
     """Every step, index and loss that the code offers can be configured, with exactly its settings."""
     schema = config_schema(ROOT)

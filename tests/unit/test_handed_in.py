@@ -1,6 +1,7 @@
 """Answers handed in as a CSV: scored like any method's, checked row by row."""
 
 import json
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from nafp.errors import UserError
 from nafp.evaluation.answered import ask
 from nafp.evaluation.cell import Cell
 from nafp.evaluation.hits import per_query_table
+from nafp.evaluation.starts import allowed_starts
 from nafp.methods.answers import Queries
 from nafp.methods.handed_in import COLUMNS, HandedIn, questions
 
@@ -63,6 +65,22 @@ def test_what_is_asked(queries):
     assert table.columns.tolist() == ["query_set", "query", "start_s", "length_s"]
     assert table.iloc[6].tolist() == ["files", "query/1.wav", 0.5, 1.0]
     assert table.iloc[-1].tolist() == ["files", "query/1.wav", 2.0, 3.0] and len(table) == 20
+
+
+def test_every_query_lies_in_the_packed_split_where_the_page_says():
+    """Under the protocol release it may run on into the next clip, and is cut short at the end of the last one."""
+    clips = [np.random.default_rng(song).integers(-9, 9, 8000 * SECONDS, np.int16) for song in range(2)]
+    split = Split.of_clips(clips, ["query/0.wav", "query/1.wav"])
+    queries = Queries(split, np.array(allowed_starts(split.clips["samples"], "release", LENGTHS)))
+    begin = split.clips.set_index("path")["start"]
+    across = 0
+    for row, (length, number) in zip(
+        questions(queries, LENGTHS).itertuples(), product(LENGTHS, range(len(queries))), strict=True
+    ):
+        first = begin[row.query] + int(8000 * row.start_s)
+        assert (split.audio[first : first + int(8000 * row.length_s)] == queries.audio(number, length)).all()
+        across += row.start_s + row.length_s > SECONDS
+    assert across == 8  # four of each clip, with 3 s
 
 
 def test_a_place_before_the_song_is_no_hit(songs, queries, tmp_path):

@@ -9,20 +9,22 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from boards import FIELDS, made_up_hits, tabulated, write_grid
 from boards import write_cell as write_measured_cell
 
+from nafp.config.overlay import with_changes
 from nafp.errors import UserError
 from nafp.evaluation.cell import Cell, table_beside
 from nafp.evaluation.metrics import METRICS, Metric, columns, with_paired_tests
 from nafp.evaluation.song_hits import read_hits
 from nafp.evaluation.starts import ICASSP_IDS_SHA256
-from nafp.grid import run_name
+from nafp.grid import FILES, run_name
 from nafp.report.page.headline import headline
 from nafp.report.tables.cells import label, load_cells, pool_seeds, run_labels, with_intervals
 from nafp.report.tables.formats import caption, tex, to_latex, to_markdown
 from nafp.report.tables.layout import layout
-from nafp.report.tables.published import load_published
+from nafp.report.tables.published import DATABASES, load_published, why_not_comparable
 from nafp.report.tables.study import Study, load_table, study_table
 from nafp.text import for_spreadsheets
 
@@ -380,7 +382,7 @@ def test_markdown_marks_our_best_and_what_is_missing(cells_of, published):
     assert (
         "Data set demo: 500 queries in 500 songs (protocol clip), database of 11,800 segments, epoch best." in lines[0]
     )
-    assert "another database" in lines[0]
+    assert "marked as not comparable: paper (other database, test-dummy-db-100k-full)" in lines[0]
     first, second = (dict(zip(rows[0], rows[i], strict=True)) for i in (2, 4))
     assert (first["N"], first["1 s"], first["2 s"], first["10 s"]) == (
         "120",
@@ -745,3 +747,28 @@ def test_headline_copes_with_one_run_none_found_and_nothing(cells_of):
 def test_labels_use_the_symbols_of_the_paper():
     row = {"aug": "full", "bsz": 640, "dim": 128, "index": "l2", "seed": 3, "tau": 0.05}
     assert label(row, row) == "aug full, N=640, d=128, l2, seed 3, tau 0.05"
+
+
+@pytest.mark.parametrize(
+    "overlays, size, database",
+    [
+        (["mini", "full", "paper"], FULL_SIZE, "test-dummy-db-100k-full"),
+        (["mini", "full", "release"], FULL_SIZE, "test-dummy-db-100k-full"),
+        (["mini", "paper"], MINI_SIZE, "test-dummy-db 10k-30s"),
+        (["mini"], MINI_SIZE, ""),
+    ],
+    ids=["the paper on full", "release on full", "the paper on mini", "mini alone"],
+)
+def test_which_configs_compare_with_the_paper(overlays, size, database):
+    """As docs/data-sets.md says: by the cell of the default run, with the list that icassp stands for."""
+    root = PUBLISHED.parents[1]
+    config = yaml.safe_load((root / "config.yaml").read_text())
+    for name in overlays:
+        config = with_changes(config, yaml.safe_load((root / f"config/{name}.yaml").read_text()))
+    search, dim = config["search"], config["run"]["dim"]
+    cell = {"dataset": config["dataset"]["name"], "database_segments": sum(size.values()), "generated_segments": 0}
+    cell |= {"query_set": FILES, "protocol": search["protocol"], "index": search["index"], "dim": dim}
+    cell |= {"index_options": json.dumps(config["indexes"][search["index"]])}
+    cell |= {"test_ids": f"sha256:{ICASSP_IDS_SHA256}" if search["test_ids"] == "icassp" else "all"}
+    same = {name for name in DATABASES if not why_not_comparable(name, pd.DataFrame([cell]))}
+    assert same == ({database} if database else set())

@@ -1,6 +1,7 @@
 """What is written twice agrees."""
 
 import re
+import subprocess
 from pathlib import Path
 
 import yaml
@@ -20,7 +21,7 @@ def test_a_commit_is_checked_as_by_make_lint():
 def rules() -> dict[str, str]:
     """Name -> text of each rule of the workflow."""
     texts = "\n".join(path.read_text() for path in (ROOT / "rules").glob("*.smk"))
-    return {rule.split(":")[0]: rule for rule in re.split(r"^rule ", texts, flags=re.MULTILINE)[1:]}
+    return {rule.split(":")[0]: rule for rule in re.split(r"^ *rule ", texts, flags=re.MULTILINE)[1:]}
 
 
 def test_a_job_that_is_tried_again_gets_more_memory_and_time():
@@ -29,6 +30,21 @@ def test_a_job_that_is_tried_again_gets_more_memory_and_time():
         if "script:" in rule and "localrule: True" not in rule:
             for resource in ("mem_mb", "runtime"):
                 assert re.search(rf"^ +{resource}=[a-z_]+\b", rule, re.MULTILINE), (name, resource)
+
+
+def test_only_jobs_that_run_where_snakemake_does_need_the_internet():
+    """As the page of clusters promises. What asks a Milvus server, inside the network, is not counted."""
+    assert all("localrule: True" in rules()[name] for name in ("download", "import_pretrained", "fetch_test_ids"))
+    library = {path.name: path.read_text() for path in (ROOT / "scripts/nafp").rglob("*.py")}
+    online = {name for name, text in library.items() if re.search(r"import (requests|urllib.request|http)", text)}
+    assert online == {"kaggle_api.py", "gdrive.py", "download.py", "zenodo.py"}  # modules of these three rules
+
+
+def test_make_clean_leaves_downloads_and_snapshots():
+    done = subprocess.run(["make", "-n", "clean"], cwd=ROOT, capture_output=True, text=True, check=True)
+    removed = re.search(r"rm -rf (.*)", done.stdout)[1].split()
+    assert {".venv", ".snakemake", "results/*/"} <= set(removed)
+    assert not any(path.startswith(("data", "history")) for path in removed)
 
 
 def test_time_limits_are_in_proportion_to_the_data():

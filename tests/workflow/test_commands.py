@@ -73,13 +73,14 @@ FRESH = [  # another experiment: only planned, as written, in a folder without r
     "snakemake data --cores all --configfile config/mini.yaml config/full.yaml --config 'dataset={dummy: 10000}'",
     "snakemake data --cores all --configfile config/mini.yaml config/full.yaml --config 'dataset={as_published: false}'",
     "snakemake --cores all --configfile config/mini.yaml config/paper.yaml",
+    "snakemake --cores all --configfile config/mini.yaml config/full.yaml config/paper.yaml",
     "snakemake --cores all --configfile config/mini.yaml config/nmfp.yaml",
     "snakemake ship --cores all --configfile config/composed.yaml",
     "snakemake rehearsal --cores all --configfile config/rehearsal.yaml",
     "snakemake pretrained --cores all --config accept_licence=AGPL-3.0",
     "snakemake --cores all --config 'train={learning_rate: 1e-3, epochs: 10}'",
     "snakemake --cores all ablation_augmentation",
-    "snakemake --profile profiles/slurm table3",
+    "snakemake table3 --profile profiles/slurm --configfile config/mini.yaml",
 ]
 PLACEHOLDERS = ("/path/to", "mine.yaml", "results/copy", "PILOT_A.json")  # what they say of them, their own tests show
 PACKAGES = ("--use-conda", "--sdm ")  # other packages: everything is made again with them

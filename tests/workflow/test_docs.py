@@ -11,7 +11,10 @@ from workflow import ROOT, copy_project
 
 from nafp.augment.steps import STEPS
 from nafp.commands import COMMANDS
+from nafp.config.check import check_config
+from nafp.config.overlay import with_changes
 from nafp.config.schema import RENAMED
+from nafp.datasets.checks import OWN_ROLES, SHARES
 from nafp.datasets.sources import SOURCES
 from nafp.evaluation.metrics import METRICS
 from nafp.methods import METHODS
@@ -60,6 +63,46 @@ def test_files_that_the_pages_link_to_are_there():
 def test_every_config_file_is_described():
     text = (ROOT / "config/README.md").read_text(encoding="utf-8")
     assert {path.name for path in (ROOT / "config").glob("*.yaml")} == set(re.findall(r"`([a-z_-]+\.yaml)`", text))
+
+
+def test_every_setting_of_the_default_config_has_its_reason_on_its_line():
+    """But for entries that have names of their own, such as chains and indexes."""
+    lines = (ROOT / "config.yaml").read_text(encoding="utf-8").splitlines()
+    named = {"chains", "recipes", "losses", "indexes", "studies"}
+
+    def bare(node, where=()):
+        for key, value in node.value:
+            path = (*where, key.value)
+            deeper = isinstance(value, yaml.MappingNode) and not value.flow_style
+            if path[0] not in named and path != ("demo", "queries"):
+                if deeper:
+                    yield from bare(value, path)
+                elif "#" not in lines[key.start_mark.line]:
+                    yield ".".join(path)
+
+    assert list(bare(yaml.compose("\n".join(lines)))) == []
+
+
+def test_every_measurement_is_listed():
+    text = (ROOT / "docs/files.md").read_text(encoding="utf-8")
+    assert {path.name for path in (ROOT / "benchmarks").glob("*.md")} == set(re.findall(r"benchmarks/(\w+\.md)", text))
+
+
+def test_an_example_of_recordings_is_a_config_that_runs():
+    """Its weights of others want no licence to be accepted, which a copied example would not say."""
+    text = (ROOT / "docs/data-sets.md").read_text(encoding="utf-8")
+    example = yaml.safe_load(re.search(r"```yaml\n(dataset: .*?)```", text, re.DOTALL)[1])
+    config = with_changes(yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8")), example)
+    check_config(config, ROOT)
+    named = config["studies"]["phone"]["pretrained"]
+    assert [name for name in named if "licence" in config["pretrained"][name]] == []
+
+
+def test_the_example_of_own_music_is_a_config_with_the_usual_shares():
+    example = yaml.safe_load(re.search(r"```yaml\n(.*?)```", (ROOT / "docs/own-music.md").read_text(), re.DOTALL)[1])
+    check_config(with_changes(yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8")), example), ROOT)
+    assert example["dataset"]["own"]["shares"] == SHARES
+    assert set(example["dataset"]["own"]) == {*OWN_ROLES, "shares", "seed"}
 
 
 def test_one_version_everywhere():

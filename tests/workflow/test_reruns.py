@@ -79,12 +79,12 @@ ROWS = {  # the page's row -> file, text, its replacement, what reruns, and of s
         ("scripts/nafp/demo/sounds.py", '"""\n', '"""\n# edited\n', ALL),
     ],
     "`published/nafp.csv`": [("published/nafp.csv", "Table 3", "Table three", BOARD)],
-    "a package version in `envs/`, without `--use-conda`": [
+    "a package version in `envs/`, without `--sdm conda`": [
         ("envs/search.yaml", "scipy==", "scipy==1.", set()),
     ],
     "`--sdm conda` or `--sdm apptainer`: added, changed or left out": [],  # as the next three tests say
     "WAV files in your own folder": [],
-    "a package version in `envs/`, with `--use-conda`": [],
+    "a package version in `envs/`, with `--sdm conda`": [],
 }
 CASES = [
     pytest.param(*case[:4], case[4] if case[4:] else {}, id=f"{case[0]} {case[1][:20]}")

@@ -15,7 +15,7 @@ COMMANDS = {
     "identify": "find which song a recording is",
     "compare": "tell which cells of two result folders differ beyond chance; side by side, or a history, on a page",
     "snapshot": "keep what a later scoreboard can be compared with, in small files",
-    "plan": "say what a target would cost, before anything runs",
+    "plan": "say what a study, or all of them, will cost, before anything runs",
     "judge": "tell how well matches agree with annotations",
     "power": "say how many test songs a difference needs to be seen",
 }

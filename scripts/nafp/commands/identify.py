@@ -60,7 +60,7 @@ def arguments() -> argparse.Namespace:
         "A second call fingerprints only what is new. Exit status: 0 something was recognised, 1 nothing was, 2 error.",
     )
     parser.add_argument("recordings", nargs="*", help="audio files, folders (with all below), or - for standard input")
-    parser.add_argument("--queries", help="one more of them")
+    parser.add_argument("--queries", help="one more recording, folder, or -")
     parser.add_argument("--library", type=Path, required=True, help="folder of songs, in any format and any depth")
     parser.add_argument(
         "--run",
@@ -78,13 +78,15 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--json", action="store_true", help="print the rows as JSON, one object a line")
     parser.add_argument("--name", default="", help="name of the library in the store (default: that of its folder)")
     parser.add_argument(
-        "--min-score", type=SCORE, help="score of a match, at least (default: by the model's calibration)"
+        "--min-score",
+        type=SCORE,
+        help=f"score of a match, at least (default: by the model's calibration, else {Limits.min_score:g})",
     )
     parser.add_argument(
         "--false-positives",
         type=SHARE,
         default=0.01,
-        help="accepted share of unknown recordings that are recognised (default %(default)s)",
+        help="accepted share of unknown recordings that are recognised, by the model's calibration (default %(default)s)",
     )
     parser.add_argument(
         "--min-margin",
@@ -101,7 +103,7 @@ def arguments() -> argparse.Namespace:
         default=next(iter(known)),
         choices=known,
         metavar="NAME",
-        help="index for a large library (default %(default)s)",
+        help=f"index for a large library: {', '.join(known)} (default %(default)s)",
     )
     parser.add_argument(
         "--exact-up-to",
@@ -109,7 +111,7 @@ def arguments() -> argparse.Namespace:
         default=10**6,
         help="fingerprints up to which search is exhaustive (default %(default)s)",
     )
-    parser.add_argument("--threads", type=COUNT, default=2)
+    parser.add_argument("--threads", type=COUNT, default=2, help="CPU threads (default %(default)s)")
     parser.set_defaults(answers=None)
     options = parser.parse_args()
     options.recordings += [options.queries] if options.queries else []

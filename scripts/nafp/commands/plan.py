@@ -1,4 +1,4 @@
-"""What a target would cost: nafp plan --configfile config/mini.yaml --target table3
+"""What a study, or all of them, will cost: nafp plan --configfile config/mini.yaml --target table3
 
 Jobs, GPU-hours, CPU-hours, disk and memory by stage, before anything is downloaded. Each line says whether its speed was
 measured (by benchmarks/, or by earlier jobs in results/), given, or assumed; --help lists what can be given.
@@ -30,7 +30,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--configfile", nargs="*", default=[], type=Path, help="laid over config.yaml, as for snakemake"
     )
-    parser.add_argument("--target", default="all", help="a study, or all (default)")
+    parser.add_argument("--target", default="all", help="a study of the config, or all of them (default all)")
     parser.add_argument(
         "--device", choices=DEVICES, default="gpu", help="device that trains and fingerprints (default gpu)"
     )

@@ -26,8 +26,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--points", nargs="+", type=float, default=[1, 2, 5], help="differences to be seen (1 2 5)")
     parser.add_argument("--match", choices=with_paired_tests(), default="exact", help="kind of hits (%(default)s)")
     parser.add_argument("--power", type=float, default=0.8, help="probability to see it (%(default)s)")
-    parser.add_argument("--tests", type=int, default=1, help="in the table, of which p is corrected for (%(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="of the simulation (%(default)s)")
+    parser.add_argument(
+        "--tests", type=int, default=1, help="tests in the table, for which p is corrected (%(default)s)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of the simulation (%(default)s)")
     return parser.parse_args()
 
 

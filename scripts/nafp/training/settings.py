@@ -28,7 +28,7 @@ class Settings:
     validation: dict = field(default_factory=dict)  # options of validation.Validation; "chain": steps or None
     precision: str = "float32"  # name in compute.PRECISIONS
     compile: bool = False  # torch.compile
-    kernels: str = "eager"  # or auto: those of model.kernels, on a GPU that runs them
+    kernels: str = "eager"  # or auto: the encoder's fastest on the device
     tf32: bool = False  # whether float32 products may round to 10 bits
     micro_batch_size: int | str | None = None  # segments embedded at a time; None: all; auto: as many as fit
     checkpoints: dict = field(default_factory=lambda: {"every": None, "last": 1, "minutes": 10})

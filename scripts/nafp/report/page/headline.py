@@ -34,7 +34,7 @@ def headline(cells: pd.DataFrame) -> list[dict[str, str]]:
         figures.append(_figure(longest, ", same configuration.", len(short)))
     size = {
         "value": f"{best['database_segments']:,}",
-        "text": "segments in the database: a guess is right once in as many.",
+        "text": "segments in the database; a random guess is right once in that many.",
     }
     return [*figures, *_without_augmentation(short, best), size]
 
@@ -96,7 +96,7 @@ def _figure(row: pd.Series, ending: str, count: int) -> dict[str, str]:
     interval = f"95 % interval{corrected}: {row['low_pct']:.1f} to {row['high_pct']:.1f} %"
     queries = f"{row['queries'] / row['seeds']:,.0f} queries of {row['seconds']:g} s in {row['songs']:,} songs"
     trained = f"; mean of {row['seeds']} seeds" if row["seeds"] > 1 else ""
-    text = f"of {queries} find the exact segment first ({interval}{trained}){ending}"
+    text = f"of {queries} are answered with the exact segment first ({interval}{trained}){ending}"
     return {"value": f"{row['hit_rate_pct']:.1f} %", "text": text}
 
 

@@ -52,13 +52,13 @@ def caption(table: pd.DataFrame) -> str:
         parts.append(
             "Under the interval: our rate minus the published one, in points, where augmentation chain, loss, N, d, database, "
             "test sequences, protocol and index are the same; features, encoder and the rest of the training may differ. "
-            "The paper's copy of its database still held songs that were in both test and dummy; the release, which the "
-            "users' re-run searched, does not, and gives higher rates."
+            "The paper's copy of its database still held songs that were in both test and dummy; the published data set, which "
+            "the users' re-run searched, does not, and gives higher rates."
         )
     if others.ne("yes").any():
-        parts.append(
-            "Published rows marked as not comparable are for another database, other queries or another index."
-        )
+        apart = table.loc[others.index[others.ne("yes")]].drop_duplicates(["source", "comparable"])
+        reasons = [f"{row.source} ({row.comparable.removeprefix('no: ')})" for row in apart.itertuples()]
+        parts.append(f"Published rows marked as not comparable: {', '.join(reasons)}.")
     return " ".join(parts)
 
 
