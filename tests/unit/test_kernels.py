@@ -33,8 +33,9 @@ def test_a_layer_is_what_it_is_in_eager_pytorch(name, variant):
     conv, norm, x = layer_of(name, variant)
     right, found = norm(conv(x)), layer(x, conv, norm, torch.float32)
     torch.testing.assert_close(found, right, atol=2e-6, rtol=1e-5)
-    for ours, theirs in zip(gradients(found, conv, norm, x), gradients(right, conv, norm, x), strict=True):
-        assert ours.stride() == theirs.stride()  # no copy where it becomes a parameter's gradient
+    of = [*conv.parameters(), *norm.parameters(), *[x] * x.requires_grad]
+    for ours, theirs, value in zip(gradients(found, conv, norm, x), gradients(right, conv, norm, x), of, strict=True):
+        assert ours.stride() == value.stride()  # no copy where it becomes a parameter's gradient
         assert relative(ours, theirs) < 3e-6
 
 

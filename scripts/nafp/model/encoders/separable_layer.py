@@ -74,25 +74,26 @@ def layer(x: Tensor, conv: nn.Module, norm: nn.Module) -> Tensor:
 
     So x is (B, F, T, c_in) for a convolution along time and (B, T, F, c_in) for one along frequency.
     """
-    before = conv.padding[0] if conv.axis == 2 else conv.padding[2]
-    taps = Taps.of(x.shape[2], conv.out_length, max(conv.stride), before)
+    taps = Taps.of(x.shape[2], conv.out_length, max(conv.stride), conv.before)
     scale, shift = norm.norm.weight, norm.norm.bias
     if conv.axis == 1:
         scale, shift = scale.transpose(0, 1), shift.transpose(0, 1)
     by_tap = conv.weight.flatten(2).permute(2, 1, 0).to(x.dtype)
     weights = [part.contiguous() for part in taps.weights(by_tap)]
-    return Layer.apply(
-        x, *weights, conv.bias, scale.contiguous(), shift.contiguous(), taps, norm.release, norm.norm.eps
-    )
+    norm_of = scale.contiguous(), shift.contiguous(), norm.release, norm.norm.eps
+    return Layer.apply(x, *weights, conv.bias, *norm_of, taps, torch.is_grad_enabled())
 
 
 class Layer(torch.autograd.Function):
-    """``layer``, of weights (k, c_out) as ``Taps.weights`` gives them, and of the norm's scale and shift (outer, out, c_out)."""
+    """``layer``, of weights (k, c_out) as ``Taps.weights`` gives them, and of the norm's scale and shift (outer, out, c_out).
+
+    ``trained``: whether a gradient may be asked for, which needs y of all items; within ``forward`` PyTorch does not say.
+    """
 
     @staticmethod
-    def forward(ctx, x, beside, gathered, bias, scale, shift, taps: Taps, elu: bool, epsilon: float):
+    def forward(ctx, x, beside, gathered, bias, scale, shift, elu: bool, epsilon: float, taps: Taps, trained: bool):
         items, outer, _, c_in = x.shape
-        c_out, trained = len(bias), any(ctx.needs_input_grad)
+        c_out = len(bias)
         z = x.new_empty((items, taps.out, outer, c_out))
         each = items_at_a_time(x, z)
         y = x.new_empty((items if trained else each, outer, taps.out, c_out))
@@ -149,7 +150,7 @@ class Layer(torch.autograd.Function):
                 if dx is not None:
                     torch.mm(rows, gathered.T, out=dcopies.view(-1, len(gathered))[: len(rows)])
                     taps.scatter(dcopies, dx[s])
-        return dx, dbeside, dgathered, dbias, dscale, dshift, None, None, None
+        return dx, dbeside, dgathered, dbias, dscale, dshift, None, None, None, None
 
 
 def items_at_a_time(x: Tensor, z: Tensor) -> int:

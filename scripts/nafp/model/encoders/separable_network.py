@@ -17,7 +17,9 @@ from nafp.model.encoders.network import EncoderNetwork
 from nafp.model.shapes import NORM_EPSILON, Block, same_padding
 
 CHANNELS_OF_KERNELS = 16  # channels of a tile in nafp.model.kernels, which need a multiple of them
-PRODUCT_CHANNELS = 64  # fewest channels of which a bfloat16 convolution on a CPU is faster as a product
+PRODUCT_CHANNELS = (
+    64  # fewest channels of which a convolution on a CPU is faster as a product, in bfloat16 or without gradients
+)
 
 
 class AxisConv(nn.Module):
@@ -27,8 +29,7 @@ class AxisConv(nn.Module):
         super().__init__()
         self.axis = axis
         self.stride = (stride, 1) if axis == 1 else (1, stride)
-        self.out_length, before, after = same_padding(length, stride)
-        self.padding = (0, 0, before, after) if axis == 1 else (before, after, 0, 0)
+        self.out_length, self.before, self.after = same_padding(length, stride)
         kernel = (3, 1) if axis == 1 else (1, 3)
         self.weight = nn.Parameter(torch.empty(c_out, c_in, *kernel, memory_format=torch.channels_last))
         self.bias = nn.Parameter(torch.zeros(c_out))
@@ -36,8 +37,29 @@ class AxisConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         weight, bias = self.weight.to(x.dtype), self.bias.to(x.dtype)
-        y = F.conv2d(F.pad(x.permute(0, 3, 1, 2), self.padding), weight, bias, self.stride)
+        if self.out_length == 1:
+            return self.product(x, weight, bias)
+        x, before = x.permute(0, 3, 1, 2), self.before
+        if before < self.after and x.is_cpu and x.shape[1] > 1:
+            # a tap of zeros before the others: what PyTorch itself pads, alike on both sides, copies no x
+            weight, before = self.padded(weight, 1, 0), 1
+        if before < self.after:
+            x, before = self.padded(x, before, self.after), 0
+        y = F.conv2d(x, weight, bias, self.stride, (before, 0) if self.axis == 1 else (0, before))
         return y.permute(0, 2, 3, 1)
+
+    def product(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        """The one output along the axis: a matrix product of the taps that meet x, and faster as such.
+
+        And right: with AMX, oneDNN's bfloat16 convolution (torch 2.11) gives noise or NaN for outputs of width 1.
+        """
+        length, dim = x.shape[self.axis], self.axis + 1
+        taps = weight.narrow(dim, self.before, length).movedim(dim, 1).flatten(1)
+        return F.linear(x.movedim(self.axis, 2).flatten(2), taps, bias).unsqueeze(self.axis)
+
+    def padded(self, x: Tensor, before: int, after: int) -> Tensor:
+        """x (..., F, T), or a kernel, between zeros along the axis."""
+        return F.pad(x, (0, 0, before, after) if self.axis == 1 else (before, after))
 
 
 class NormAndActivation(nn.Module):
@@ -100,9 +122,9 @@ class SeparableNetwork(EncoderNetwork, nn.Sequential):
         return x.flatten(1).float()
 
     def by_layers(self, x: Tensor) -> Tensor:
-        """Each layer as one function, but for narrow ones in bfloat16, whose convolutions are faster than products."""
+        """Each layer as one function, but for narrow ones in bfloat16 or without gradients, whose convolutions are faster."""
         for conv, norm in self.layers():
-            if x.dtype == torch.bfloat16 and conv.weight.shape[0] < PRODUCT_CHANNELS:
+            if conv.weight.shape[0] < PRODUCT_CHANNELS and (x.dtype == torch.bfloat16 or not torch.is_grad_enabled()):
                 x = norm(conv(x))
             else:
                 x = separable_layer.layer(x, conv, norm)

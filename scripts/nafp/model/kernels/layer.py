@@ -14,9 +14,9 @@ def layer(x: Tensor, conv: nn.Module, norm: nn.Module, dtype: torch.dtype) -> Te
     """
     _, freq, time, _ = x.shape
     if conv.axis == 1:
-        axis = Axis(1, time, freq, conv.out_length, conv.stride[0], conv.padding[2])
+        axis = Axis(1, time, freq, conv.out_length, conv.stride[0], conv.before)
     else:
-        axis = Axis(freq, 1, time, conv.out_length, conv.stride[1], conv.padding[0])
+        axis = Axis(freq, 1, time, conv.out_length, conv.stride[1], conv.before)
     weights = conv.weight, conv.bias, norm.norm.weight, norm.norm.bias
     return Layer.apply(x, *weights, axis, norm.release, norm.norm.eps, dtype)
 
