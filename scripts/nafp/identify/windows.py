@@ -11,6 +11,7 @@ import pandas as pd
 
 from nafp.audio.landmarks import similar
 from nafp.identify.nearest import Exact, Without
+from nafp.identify.options import Options
 from nafp.search.sequences import NEIGHBOURS, search_sequences
 from nafp.search.types.base import SearchableIndex
 from nafp.search.vectors import NO_ROW, Database
@@ -26,13 +27,13 @@ class Limits:
     """When a recording counts as recognised.
 
     ``min_score``: mean inner product of a window, silence excepted; ``min_margin``: its difference to the best other song;
-    ``windows``: number that must agree, if the recording has as many. The defaults fit no particular model;
-    ``nafp.identify.calibration`` learns those of a model.
+    ``windows``: number that must agree, if the recording has as many. The default of ``min_score`` fits no particular model;
+    ``nafp.identify.calibration`` learns that of a model.
     """
 
     min_score: float = 0.5
-    min_margin: float = 0.1
-    windows: int = 3
+    min_margin: float = Options.min_margin
+    windows: int = Options.windows
 
 
 @dataclass(frozen=True)
