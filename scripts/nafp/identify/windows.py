@@ -3,14 +3,14 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from itertools import combinations
 
 import numpy as np
 import pandas as pd
 
 from nafp.audio.landmarks import similar
-from nafp.identify.nearest import Exact, Without
+from nafp.identify.nearest import Exact, Sounding, Without
 from nafp.identify.options import Options
 from nafp.search.sequences import NEIGHBOURS, search_sequences
 from nafp.search.types.base import SearchableIndex
@@ -42,7 +42,7 @@ class Catalogue:
 
     ``database``: their fingerprints; ``names``, ``first_row``: of each song, the row of its first fingerprint;
     ``song_of_row``: (rows,), -1 where a song was deleted; ``marks``: gives a song's landmarks (``nafp.audio.landmarks``), which
-    identify copies; without it no songs count as copies.
+    identify copies; without it no songs count as copies; ``silent``: (rows,) bool, those without sound, None for none.
     """
 
     database: Database
@@ -50,7 +50,18 @@ class Catalogue:
     first_row: np.ndarray
     song_of_row: np.ndarray
     marks: Callable[[int], np.ndarray] | None = None
+    silent: np.ndarray | None = None
     _known: dict[tuple[int, int], bool] = field(default_factory=dict)
+
+    @cached_property
+    def sounding(self) -> Sounding:
+        """The database, in which silence is like nothing."""
+        silent = np.zeros(len(self.song_of_row), bool) if self.silent is None else self.silent
+        return Sounding(self.database.dummy, self.database.db, silent)
+
+    def hidden(self, songs: Iterable[int] = ()) -> np.ndarray:
+        """(rows,) bool: the rows that are no neighbours of anything: those of some songs, of deleted ones, and silent ones."""
+        return np.isin(self.song_of_row, [-1, *songs]) | self.sounding.silent
 
     def are_copies(self, a: int, b: int) -> bool:
         """Whether two songs are the same recording, or one contains a part of the other."""
@@ -138,10 +149,10 @@ def best_places(
     starts: np.ndarray,
     without: Iterable[int],
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The best places (q, PLACES) of windows, best first, and their scores; no neighbours in some songs or in deleted ones."""
-    seen = Without(index, np.isin(catalogue.song_of_row, [-1, *without]))
+    """The best places (q, PLACES) of windows, best first, and their scores; no neighbours in some songs."""
+    seen = Without(index, catalogue.hidden(without))
     heard = np.where(silent[:, None], 0, query)
-    (result,) = search_sequences(seen, catalogue.database, heard, starts, [length], progress=False, kept=PLACES)
+    (result,) = search_sequences(seen, catalogue.sounding, heard, starts, [length], progress=False, kept=PLACES)
     counted = np.convolve(~silent, np.ones(length, int), "valid")[starts, None]
     return result.place, np.where(2 * counted >= length, result.score * (length / np.maximum(counted, 1)), -np.inf)
 
