@@ -30,7 +30,7 @@ from nafp.identify.places import find_audio, label, recordings
 from nafp.identify.recognise import COLUMNS, identify, intervals
 from nafp.identify.recordings import BlockLandmarks, BlockMeter, Recording, concatenated, read_recording
 from nafp.identify.store import runs_of, write_lines
-from nafp.identify.windows import Catalogue, Limits, best_songs
+from nafp.identify.windows import Catalogue, Limits, best_songs, crowded
 from nafp.model.fingerprint import fingerprint, fingerprint_blocks
 from nafp.model.model import build_model
 from nafp.search.vectors import Database
@@ -661,6 +661,52 @@ def test_rows_are_passed_over(hidden, monkeypatch):
     nearest = shown[np.argsort(-query @ x[shown].T, axis=1)[:, :5]]
     found = Without(Exact(Database(x, x[:0])), np.isin(np.arange(300), hidden)).nearest(query, 5)
     np.testing.assert_array_equal(found, np.pad(nearest, ((0, 0), (0, 5 - nearest.shape[1])), constant_values=-1))
+
+
+def naively_crowded(
+    found: pd.DataFrame, places: list[list[tuple[int, float]]], passed_over: dict, limits: Limits
+) -> dict[int, set[int]]:
+    """``crowded``, window by window and place by place: ``places`` are (song, score), the last 30 of the last search."""
+    again = {}
+    for window, before in passed_over.items():
+        best = found.loc[window]
+        if best["score"] < limits.min_score:
+            continue
+        crowd = {best["song"]} | best["copies"]
+        if best["other"] == -1:
+            crowd = {song for song, _ in places[window] if song != -1}
+        least = best["score"] - max(0.1, limits.min_margin)
+        close = [song for song, score in places[window][-30:] if score >= least and song in crowd]
+        lowest = min(score for _, score in places[window] if score > -np.inf)
+        unknown = best["other"] == -1 and best["score"] - lowest < limits.min_margin
+        if (len(close) >= 10 or unknown) and any(song not in before for song in crowd):
+            again[window] = crowd | before
+    return again
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_which_windows_are_crowded(seed):
+    """As one sees when one counts: for any places, scores, copies and earlier searches."""
+    g = np.random.default_rng(seed)
+    windows, searches, songs = 12, g.integers(1, 3), g.integers(1, 5)
+    owner = np.where(g.random(20 * songs) < 0.1, -1, np.repeat(np.arange(songs), 20))
+    place = g.integers(-1, 20 * songs, (windows, 30 * searches))
+    score = np.where(place >= 0, g.uniform(0.3, g.uniform(0.5, 1, windows)[:, None], place.shape), -np.inf)
+    catalogue = Catalogue(None, "abcd"[:songs], 20 * np.arange(songs), owner, marks=lambda song: None)
+    catalogue._known.update({(a, b): (a, b) == (0, 1) for a in range(songs) for b in range(a + 1, songs)})
+    limits = Limits(0.6, float(g.choice([0.05, 0.2])), 3)
+    found = best_songs(place, score, 1, catalogue, limits)
+    passed_over = {
+        window: frozenset(g.permutation(songs)[: g.integers(songs + 1)].tolist()) for window in range(0, 12, 2)
+    }
+    heard = np.where(place >= 0, owner[place], -1)
+    listed = [
+        [(one if at > -np.inf else -1, at if one >= 0 else -np.inf) for one, at in zip(*row, strict=True)]
+        for row in zip(heard.tolist(), score.tolist(), strict=True)
+    ]
+    assert crowded(found, place, score, passed_over, 1, catalogue, limits) == naively_crowded(
+        found, listed, passed_over, limits
+    )
 
 
 def test_a_mix_is_no_bridge_between_its_songs():
