@@ -691,7 +691,9 @@ def test_which_windows_are_crowded(seed):
     windows, searches, songs = 12, g.integers(1, 3), g.integers(1, 5)
     owner = np.where(g.random(20 * songs) < 0.1, -1, np.repeat(np.arange(songs), 20))
     place = g.integers(-1, 20 * songs, (windows, 30 * searches))
-    score = np.where(place >= 0, g.uniform(0.3, g.uniform(0.5, 1, windows)[:, None], place.shape), -np.inf)
+    place[g.random(place.shape) < g.choice([0, 0.8], (windows, 1))] = -1  # few places in some windows
+    best = g.uniform(0.5, 1, (windows, 1))
+    score = np.where(place >= 0, g.uniform(best - g.choice([0.04, 0.15, 0.5]), best, place.shape), -np.inf)
     catalogue = Catalogue(None, "abcd"[:songs], 20 * np.arange(songs), owner, marks=lambda song: None)
     catalogue._known.update({(a, b): (a, b) == (0, 1) for a in range(songs) for b in range(a + 1, songs)})
     limits = Limits(0.6, float(g.choice([0.05, 0.2])), 3)

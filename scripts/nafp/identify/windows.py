@@ -19,9 +19,7 @@ from nafp.search.vectors import NO_ROW, Database
 LONGEST = 9  # segments of a window: 5 s, long enough to be sure, short enough to find where a song begins
 WINDOWS = 2**14  # windows searched at a time: 2.3 hours
 PLACES = 30  # best places kept of a window, so that a chorus in several copies of a song does not hide the next song
-CROWD = (
-    NEIGHBOURS // 2
-)  # close places of a song and its copies, from which on they may have hidden those of other songs
+CROWD = NEIGHBOURS // 2  # close places from which on a song and its copies may hide other songs
 ALIKE = 0.1  # largest difference between the scores of copies, if ``min_margin`` is not larger
 
 Search = Callable[
