@@ -29,6 +29,7 @@ from nafp.methods import METHODS, kind_of, method_of  # noqa: E402
 from nafp.datasets.layout import MUSIC, SPLITS, TIME_MAP, sounds_split  # noqa: E402
 from nafp.augment.steps import chain_pools  # noqa: E402
 from nafp.datasets.sources import SOURCES, dataset_of  # noqa: E402
+from nafp.identify.options import options_in  # noqa: E402
 from nafp.identify.places import check_places, label, named_folder  # noqa: E402
 from nafp.search.gpu import wants_gpu  # noqa: E402
 from nafp.search.rates import without_rates  # noqa: E402

@@ -27,7 +27,7 @@ rule calibrate:
     params:
         code=code("calibrate"),
         songs=500,
-        windows=config["identify"]["windows"],
+        windows=options_in(config["identify"]).windows,
     message:
         "learning the limits of {wildcards.run}"
     script:

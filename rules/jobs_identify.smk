@@ -36,12 +36,11 @@ def limits_of_identifying(wildcards):
 
 def identify_task(wildcards):
     """What to identify, with which limits."""
-    options, index = config["identify"], config["identify"]["index"]
-    names = ("min_score", "false_positives", "min_margin", "windows", "index", "exact_up_to")
-    _, name = named_folder(str(config["library"]), options["library"])
-    about_index = {"index_options": config["indexes"][index]}
+    options = options_in(config["identify"])
+    _, name = named_folder(str(config["library"]), config["identify"]["library"])
+    about_index = {"index_options": config["indexes"][options.index]}
     task = {"recordings": [own_folders()[1]], "name": name, "epoch": IDENTIFYING_EPOCH, **about_index}
-    return task | {name: options[name] for name in names}
+    return task | vars(options)
 
 
 def states_of_own_folders(wildcards):

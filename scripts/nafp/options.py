@@ -1,6 +1,11 @@
-"""Options of the config that are the fields of a dataclass: each field states its JSON Schema, so that both are written once."""
+"""Options that are the fields of a dataclass: each field states its JSON Schema, so that both are written once.
 
-from collections.abc import Mapping
+The config is checked by those schemas (`nafp.config.schema`); what a number lacks is said here, for the config and for the
+command line in the same words.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, Field, field, fields
 from typing import Any
 
@@ -21,3 +26,44 @@ def options_schema(options: type, **others: Mapping[str, Any]) -> dict[str, Any]
         "required": [one.name for one in taken if one.default is MISSING],
         "properties": {one.name: dict(one.metadata) for one in taken} | others,
     }
+
+
+def is_number(value: object) -> bool:
+    """Whether a value is a number as JSON has them: neither a truth value, nor NaN, nor infinite."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def number_of(text: str, schema: Mapping[str, Any]) -> float:
+    """The number that a text of the command line is; ValueError says why the schema (integer or number) does not take it."""
+    value = _read(text)
+    whole = "integer" in schema["type"]
+    if not (isinstance(value, int) if whole else is_number(value)):
+        raise ValueError(mistyped(value, schema["type"]))
+    above = schema.get("minimum", -math.inf) <= value and schema.get("exclusiveMinimum", -math.inf) < value
+    if not (above and value <= schema.get("maximum", math.inf) and value < schema.get("exclusiveMaximum", math.inf)):
+        raise ValueError(out_of_range(value, schema))
+    return value
+
+
+def _read(text: str) -> int | float | str:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def mistyped(value: object, types: str | Sequence[str]) -> str:
+    """What is wrong with a value that has none of some JSON types."""
+    known = [types] if isinstance(types, str) else types
+    return f"{value!r} is not of type {' or '.join(known)}" + ("; put it in quotes" if known == ["string"] else "")
+
+
+def out_of_range(value: float, schema: Mapping[str, Any]) -> str:
+    """What is wrong with a number outside the bounds of a schema."""
+    low = schema.get("minimum", schema.get("exclusiveMinimum", "any"))
+    high = schema.get("maximum", schema.get("exclusiveMaximum", "any"))
+    excluded = [str(schema[end]) for end in ("exclusiveMinimum", "exclusiveMaximum") if end in schema]
+    without = f", {' and '.join(excluded)} excluded" if excluded else ""
+    return f"{value!r} is out of range; allowed: {low} to {high}{without}"

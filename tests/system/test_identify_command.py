@@ -25,6 +25,7 @@ from nafp.errors import UserError
 from nafp.identify.answers import WIDTH, gathered, to_json, to_text, write_csv
 from nafp.identify.calibration import bound, calibrate, highest_passed, learned
 from nafp.identify.library import Library
+from nafp.identify.recordings import Recording
 from nafp.identify.windows import Limits
 from nafp.model.model import build_model
 from nafp.text import printable, shortened, spreadsheet_cell
@@ -333,6 +334,12 @@ def walk(g: np.random.Generator, n: int) -> np.ndarray:
     return unit(g.standard_normal(16) * 0.5 + g.standard_normal((n, 16)))
 
 
+def recorded(songs: list[np.ndarray], silent: int = 0) -> list[Recording]:
+    """Fingerprints as recordings; ``silent``: how many of their last segments have no sound."""
+    peaks = [np.where(np.arange(len(song)) < len(song) - silent, 9000, 0) for song in songs]
+    return [Recording("", song, 0, 9000, peaks=of) for song, of in zip(songs, peaks, strict=True)]
+
+
 def test_the_highest_limit_that_is_passed():
     found = pd.DataFrame(
         {"start": range(5), "song": [0, 0, 0, 1, 1], "score": [0.9, 0.6, 0.7, 0.8, 0.8], "runner_up": 1.0}
@@ -347,7 +354,7 @@ def test_limits_keep_the_rate_that_they_are_for(tmp_path):
     """Learned from 30 songs, then 300 unknown ones: as many are recognised as was asked for, or fewer."""
     g = np.random.default_rng(0)
     songs, others, unknown = ([walk(g, 30) for _ in range(count)] for count in (30, 50, 300))
-    facts = calibrate({"clean": songs}, songs, others, Limits(windows=1))
+    facts = calibrate({"clean": recorded(songs)}, recorded(songs), recorded(others), Limits(windows=1))
     assert facts["fingerprints"] == 79 * 30
     path = tmp_path / "limits.json"
     path.write_text(json.dumps(facts))
@@ -363,6 +370,29 @@ def test_limits_keep_the_rate_that_they_are_for(tmp_path):
         assert 0.2 * rate <= np.mean(np.array(passed) >= limits.min_score) <= 2 * rate + 0.01, rate
         assert f"for {100 * rate:g} % of unknown recordings" in said
     assert learned(path, 800 * 30, 0.01, Limits())[0].min_score > learned(path, 80 * 30, 0.01, Limits())[0].min_score
+
+
+def silence(n: int) -> np.ndarray:
+    """(n, 16) fingerprints of silence: all alike."""
+    return np.tile(unit(np.ones((1, 16))), (n, 1))
+
+
+def test_silence_does_not_raise_a_limit():
+    """Neither silent songs, nor songs that end in silence, nor recordings without sound, in a library with as much silence."""
+    g = np.random.default_rng(0)
+    songs, others = ([walk(g, 30) for _ in range(count)] for count in (10, 10))
+    limits = Limits(windows=1)
+    plain = calibrate({"clean": recorded(songs)}, recorded(songs), recorded(others), limits)
+    silent = [*recorded([silence(30)] * 2, 30)]
+    with_silent_songs = [*recorded(songs), *silent]
+    facts = calibrate({"clean": with_silent_songs}, with_silent_songs, [*recorded(others), *silent], limits)
+    assert facts["unknown"] == plain["unknown"]
+    ending = recorded([np.concatenate([song, silence(30)]) for song in songs], 30)
+    (found,) = calibrate({"clean": ending}, ending, recorded(others), limits)["unknown"].values()
+    (known,) = plain["unknown"].values()
+    assert found["songs"] == 10 and found["mean"] < known["mean"] + 2 * known["sd"] < 0.9
+    nothing = calibrate({"clean": silent}, silent, recorded(others), limits)
+    assert nothing["unknown"] == {"clean": {"mean": 0.0, "sd": 0.0, "songs": 0}}
 
 
 def test_bounds_and_what_is_said(tmp_path):

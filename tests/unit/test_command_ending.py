@@ -1,5 +1,6 @@
 """How commands end: a status, and one sentence for a mistake of the user's."""
 
+import math
 import os
 import subprocess
 import sys
@@ -10,7 +11,13 @@ from pathlib import Path
 import pytest
 
 from nafp.commands import COMMANDS, identify, run_command
+from nafp.config.schema import schema_problems
 from nafp.errors import UserError
+from nafp.identify.options import Options, options_in
+from nafp.yaml_text import parse_yaml
+
+ROOT = Path(__file__).parents[2]
+CONFIG = parse_yaml((ROOT / "config.yaml").read_text(encoding="utf-8"))
 
 
 def ending(monkeypatch, name: str, raised: Exception | None = None, status: int | None = None) -> int | None:
@@ -76,24 +83,56 @@ def test_a_missing_reader_is_one_sentence_and_a_bug_is_none(monkeypatch, capsys)
 
 
 @pytest.mark.parametrize(
-    "option, wrong, what",
+    "option, wrong, bounds",
     [
-        *(
-            ("--false-positives", text, "a share between 0 and 1, such as 0.01 for 1 %")
-            for text in ("0", "1", "5", "nan")
-        ),
-        *(("--min-score", text, "a score, which is from -1 to 1") for text in ("70", "nan", "high")),
-        *(("--min-margin", text, "a difference of scores, which is from 0 to 2") for text in ("-0.1", "inf")),
-        *(("--windows", text, "a whole number from 1 on") for text in ("0", "2.5")),
-        *(("--exact-up-to", "-1", "a whole number from 0 on"), ("--threads", "0", "a whole number from 1 on")),
+        *(("--false-positives", text, "0 to 1, 0 and 1 excluded") for text in ("0", "1", "5")),
+        *(("--min-score", "70", "-1 to 1"), ("--min-margin", "-0.1", "0 to 2"), ("--windows", "0", "1 to any")),
+        *(("--exact-up-to", "-1", "0 to any"), ("--threads", "0", "1 to any")),
     ],
 )
-def test_limits_that_make_no_sense_are_refused(monkeypatch, capsys, option, wrong, what):
+def test_limits_out_of_range_are_refused(monkeypatch, capsys, option, wrong, bounds):
+    refused(monkeypatch, capsys, option, wrong, f"{wrong} is out of range; allowed: {bounds}")
+
+
+@pytest.mark.parametrize(
+    "option, wrong, what",
+    [
+        *(("--false-positives", text, f"{text} is not of type number") for text in ("nan", "inf")),
+        *(("--min-score", text, f"{text!r} is not of type number or null") for text in ("high", "true", "")),
+        *(("--windows", text, f"{text} is not of type integer") for text in ("2.5", "nan")),
+    ],
+)
+def test_limits_that_are_no_numbers_are_refused(monkeypatch, capsys, option, wrong, what):
+    refused(monkeypatch, capsys, option, wrong, what)
+
+
+def refused(monkeypatch, capsys, option: str, wrong: str, what: str) -> None:
+    """Asserts that the command refuses a value of an option, with a sentence."""
     monkeypatch.setattr(sys, "argv", ["nafp identify", "--library", "songs", f"{option}={wrong}", "x.wav"])
     with pytest.raises(SystemExit) as end:
         identify.arguments()
     assert end.value.code == 2
-    assert capsys.readouterr().err.endswith(f"error: argument {option}: {wrong!r} is not {what}\n")
+    assert capsys.readouterr().err.endswith(f"error: argument {option}: {what}\n")
+
+
+@pytest.mark.parametrize(
+    "key, wrong",
+    [
+        *(("false_positives", value) for value in (0, 1, 5, math.nan, "few")),
+        *(("min_score", value) for value in (70, -1.5, math.inf, "high")),
+        *(("min_margin", value) for value in (-0.1, 2.5)),
+        *(("windows", value) for value in (0, 2.5)),
+        ("exact_up_to", -1),
+    ],
+)
+def test_config_and_command_refuse_in_the_same_words(monkeypatch, capsys, key, wrong):
+    config = CONFIG | {"identify": CONFIG["identify"] | {key: wrong}}
+    (problem,) = schema_problems(config, ROOT)
+    refused(monkeypatch, capsys, f"--{key.replace('_', '-')}", str(wrong), problem.removeprefix(f"identify.{key}: "))
+
+
+def test_the_config_has_the_defaults_of_the_command():
+    assert options_in(CONFIG["identify"]) == Options()
 
 
 def test_limits_at_their_ends_are_taken(monkeypatch):

@@ -29,7 +29,8 @@ from nafp.identify.nearest import Exact, Without
 from nafp.identify.places import find_audio, label, recordings
 from nafp.identify.recognise import COLUMNS, identify, intervals
 from nafp.identify.recordings import BlockLandmarks, BlockMeter, Recording, concatenated, read_recording
-from nafp.identify.windows import Catalogue, Limits, best_songs
+from nafp.identify.store import runs_of, write_lines
+from nafp.identify.windows import Catalogue, Limits, best_songs, crowded
 from nafp.model.fingerprint import fingerprint, fingerprint_blocks
 from nafp.model.model import build_model
 from nafp.search.vectors import Database
@@ -662,6 +663,54 @@ def test_rows_are_passed_over(hidden, monkeypatch):
     np.testing.assert_array_equal(found, np.pad(nearest, ((0, 0), (0, 5 - nearest.shape[1])), constant_values=-1))
 
 
+def naively_crowded(
+    found: pd.DataFrame, places: list[list[tuple[int, float]]], passed_over: dict, limits: Limits
+) -> dict[int, set[int]]:
+    """``crowded``, window by window and place by place: ``places`` are (song, score), the last 30 of the last search."""
+    again = {}
+    for window, before in passed_over.items():
+        best = found.loc[window]
+        if best["score"] < limits.min_score:
+            continue
+        crowd = {best["song"]} | best["copies"]
+        if best["other"] == -1:
+            crowd = {song for song, _ in places[window] if song != -1}
+        least = best["score"] - max(0.1, limits.min_margin)
+        close = [song for song, score in places[window][-30:] if score >= least and song in crowd]
+        lowest = min(score for _, score in places[window] if score > -np.inf)
+        unknown = best["other"] == -1 and best["score"] - lowest < limits.min_margin
+        if (len(close) >= 10 or unknown) and any(song not in before for song in crowd):
+            again[window] = crowd | before
+    return again
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_which_windows_are_crowded(seed):
+    """As one sees when one counts: for any places, scores, copies and earlier searches."""
+    g = np.random.default_rng(seed)
+    windows, searches, songs = 12, g.integers(1, 3), g.integers(1, 5)
+    owner = np.where(g.random(20 * songs) < 0.1, -1, np.repeat(np.arange(songs), 20))
+    place = g.integers(-1, 20 * songs, (windows, 30 * searches))
+    place[g.random(place.shape) < g.choice([0, 0.8], (windows, 1))] = -1  # few places in some windows
+    best = g.uniform(0.5, 1, (windows, 1))
+    score = np.where(place >= 0, g.uniform(best - g.choice([0.04, 0.15, 0.5]), best, place.shape), -np.inf)
+    catalogue = Catalogue(None, "abcd"[:songs], 20 * np.arange(songs), owner, marks=lambda song: None)
+    catalogue._known.update({(a, b): (a, b) == (0, 1) for a in range(songs) for b in range(a + 1, songs)})
+    limits = Limits(0.6, float(g.choice([0.05, 0.2])), 3)
+    found = best_songs(place, score, 1, catalogue, limits)
+    passed_over = {
+        window: frozenset(g.permutation(songs)[: g.integers(songs + 1)].tolist()) for window in range(0, 12, 2)
+    }
+    heard = np.where(place >= 0, owner[place], -1)
+    listed = [
+        [(one if at > -np.inf else -1, at if one >= 0 else -np.inf) for one, at in zip(*row, strict=True)]
+        for row in zip(heard.tolist(), score.tolist(), strict=True)
+    ]
+    assert crowded(found, place, score, passed_over, 1, catalogue, limits) == naively_crowded(
+        found, listed, passed_over, limits
+    )
+
+
 def test_a_mix_is_no_bridge_between_its_songs():
     """Songs 0 and 1 are parts of song 2: in song 0, song 2 is named with it, and song 1 is a rival."""
     place = np.tile(np.array([[5, 45, 25, 65]]), (3, 1))
@@ -723,6 +772,90 @@ def test_silence_is_no_song(music, tmp_path, pause_s):
         found = identify(read_recording("q.wav", tmp_path / "q.wav", embed), catalogue, Limits())
         assert set(found["song"].replace(np.nan, None)) == {name}
     assert (found["offset_s"].min(), found["to_s"].max()) == (0, 12 + pause_s)
+
+
+def dither(seconds: float, seed: int = 0) -> np.ndarray:
+    """Triangular noise of at most one step of 16 bits: -90 dB of full scale."""
+    steps = np.random.default_rng(seed).integers(0, 2, (2, int(8000 * seconds)))
+    return (steps[0] - steps[1]).astype(np.int16)
+
+
+QUIET = {"zero": lambda seconds: np.zeros(int(8000 * seconds), np.int16), "dither": dither}
+
+
+def asked(tmp_path, library: Library, samples: np.ndarray) -> pd.DataFrame:
+    sf.write(tmp_path / "q.wav", samples, 8000)
+    return identify(read_recording("q.wav", tmp_path / "q.wav", embed), library.catalogue(), Limits())
+
+
+@pytest.mark.parametrize("quiet", QUIET)
+@pytest.mark.parametrize("others", [True, False])
+def test_a_silent_song_is_never_found(music, tmp_path, capsys, quiet, others):
+    """Neither by silence nor by sound that resembles it, also where no other song could be the answer."""
+    for path in music.iterdir() if not others else ():
+        path.unlink()
+    sf.write(music / "rest.wav", QUIET[quiet](12), 8000)
+    with open_library(music, tmp_path) as library:
+        update(library, embed)
+    note = "silence: nothing reaches -60 dB of full scale"
+    assert f"rest.wav: {note}" in capsys.readouterr().err.splitlines()
+    hum = np.full(8 * 8000, 500, np.int16)  # as digital silence is for the stand-in
+    for samples, said in ((QUIET[quiet](8), note), (hum, "no match"), (np.concatenate([song(77, 8), hum]), "no match")):
+        (row,) = asked(tmp_path, library, samples).to_dict("records")
+        assert pd.isna(row["song"]) and row["note"].startswith(said) and "rest.wav" not in row["note"]
+    if others:
+        (row,) = asked(tmp_path, library, song(1)).to_dict("records")
+        assert (row["song"], row["margin"]) == ("1.wav", pytest.approx(1, abs=0.5))
+
+
+@pytest.mark.parametrize("quiet", QUIET)
+def test_a_recording_that_is_half_silent(music, tmp_path, quiet):
+    library = updated(music, tmp_path)
+    part, pause = song(1)[24000:64000], QUIET[quiet](5)
+    for samples, first in (([part, pause], 0), ([pause, part], 5)):
+        (row,) = asked(tmp_path, library, np.concatenate(samples)).to_dict("records")
+        assert (row["song"], row["from_s"]) == ("1.wav", pytest.approx(first, abs=0.5))
+        assert row["to_s"] == pytest.approx(first + 5, abs=0.5)
+        assert row["offset_s"] - row["from_s"] == 3 - first
+    mostly = np.concatenate([QUIET[quiet](5), song(1)[24000:36000], QUIET[quiet](5)])
+    (row,) = asked(tmp_path, library, mostly).to_dict("records")
+    assert pd.isna(row["song"]) and row["note"] == "no match; most of it is silence"
+
+
+def test_a_song_with_a_long_rest_is_found_on_both_sides_of_it(music, tmp_path):
+    """The place of the second part too; the rest itself is like no other rest."""
+    pause = np.zeros(8000 * 10, np.int16)
+    sf.write(music / "rest.wav", np.concatenate([song(5), pause, song(6)]), 8000)
+    sf.write(music / "other.wav", np.concatenate([song(7), pause, song(8)]), 8000)
+    library = updated(music, tmp_path)
+    assert library.songs.set_index("path")["silent"]["rest.wav"] == [[24, 43]]
+    found = asked(tmp_path, library, np.concatenate([song(5)[40000:], pause, song(6)[:56000]]))
+    assert set(found["song"]) == {"rest.wav"}
+    assert (found["offset_s"] - found["from_s"]).tolist() == [5.0] * len(found)
+
+
+def test_where_a_library_is_silent_stays_known(music, tmp_path):
+    """When it is read again, compacted, and made by a version that did not note it."""
+    sf.write(music / "rest.wav", np.concatenate([song(5), dither(6)]), 8000)
+
+    def silent() -> list[int]:
+        library = updated(music, tmp_path)
+        rows = library.song_of_row() == library.songs["path"].tolist().index("rest.wav")
+        return np.flatnonzero(library.silent_rows()[rows]).tolist()
+
+    assert silent() == silent() == list(range(24, 35))
+    for name in ("0.wav", "1.wav", "2.wav"):
+        (music / name).unlink()
+    assert silent() == list(range(24, 35)) and (tmp_path / "store/1").is_dir()
+    table = tmp_path / "store/1/songs.jsonl"
+    rows = [json.loads(line) for line in table.read_text().splitlines()]
+    write_lines(table, [{name: value for name, value in row.items() if name != "silent"} for row in rows])
+    assert silent() == list(range(24, 35))
+
+
+@pytest.mark.parametrize("flags, runs", [("", []), ("000", []), ("111", [[0, 3]]), ("0110100", [[1, 3], [4, 5]])])
+def test_runs(flags, runs):
+    assert runs_of(np.array([flag == "1" for flag in flags], bool)) == runs
 
 
 @pytest.mark.parametrize("samples", [5000, 8000, 11_999, 12_000, 50_001])

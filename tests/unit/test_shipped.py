@@ -7,7 +7,6 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 import yaml
@@ -91,15 +90,14 @@ def test_limits_are_those_that_the_weights_carry(packed, tmp_path):
 
 def test_limits_that_weights_carry_go_before_those_beside_them(packed, tmp_path):
     """A file beside them may be of other weights that were there before."""
-    library = SimpleNamespace(songs=pd.DataFrame({"rows": [4000]}))
     task = SimpleNamespace(false_positives=0.01, limits=Limits())
     other = {kind: one | {"mean": 0.8} for kind, one in LIMITS["unknown"].items()}
     for weights in (packed, tmp_path / "run.safetensors"):
         weights.with_suffix(".limits.json").write_text(json.dumps(LIMITS | {"unknown": other}))
-    assert limits_of(task, packed, library)[0].min_score < 0.5
-    assert limits_of(task, tmp_path / "run.safetensors", library)[0].min_score > 0.8
+    assert limits_of(task, packed, 4000)[0].min_score < 0.5
+    assert limits_of(task, tmp_path / "run.safetensors", 4000)[0].min_score > 0.8
     (tmp_path / "run.limits.json").unlink()
-    assert limits_of(task, tmp_path / "run.safetensors", library)[0] == Limits()
+    assert limits_of(task, tmp_path / "run.safetensors", 4000)[0] == Limits()
 
 
 def test_a_file_of_weights_becomes_a_run(packed, tmp_path):

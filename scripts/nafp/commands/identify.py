@@ -6,17 +6,19 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
+from dataclasses import fields
 from pathlib import Path
 
 from nafp.commands import ERROR_STATUS
 from nafp.identify.answers import filled, summary, to_json, to_text, write_csv
 from nafp.identify.job import Task, run
+from nafp.identify.options import Options
 from nafp.identify.windows import Limits
+from nafp.options import POSITIVE, number_of
 from nafp.shipped import DEFAULT
 from nafp.text import printable
 from nafp.yaml_text import parse_yaml
 
-USUAL = "ivfpq-rr"
 CONFIG = Path(__file__).parents[3] / "config.yaml"  # the checkout's, if this is one
 
 
@@ -30,28 +32,28 @@ def indexes() -> dict[str, Mapping]:
     if not CONFIG.is_file():
         return {"l2": {}}
     known = parse_yaml(CONFIG.read_text(encoding="utf-8"))["indexes"]
-    return {USUAL: known[USUAL]} | known
+    return {Options.index: known[Options.index]} | known
 
 
-def checked(kind: Callable, holds: Callable[[float], bool], what: str) -> Callable[[str], float]:
-    """A type of numbers on the command line; ``what`` says in words what ``holds`` for those that are taken."""
+def number(schema: Mapping) -> Callable[[str], float]:
+    """The type of an argument, by the JSON Schema of the option."""
 
     def parsed(text: str) -> float:
         try:
-            if holds(value := kind(text)):
-                return value
-        except ValueError:
-            pass
-        raise argparse.ArgumentTypeError(f"{text!r} is not {what}")
+            return number_of(text, schema)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
 
     return parsed
 
 
-COUNT = checked(int, lambda n: n >= 1, "a whole number from 1 on")
-SHARE = checked(float, lambda x: 0 < x < 1, "a share between 0 and 1, such as 0.01 for 1 %")
-SCORE = checked(float, lambda x: -1 <= x <= 1, "a score, which is from -1 to 1")
-MARGIN = checked(float, lambda x: 0 <= x <= 2, "a difference of scores, which is from 0 to 2")
-LIMIT = checked(int, lambda n: n >= 0, "a whole number from 0 on")
+def add_options(parser: argparse.ArgumentParser, known: Mapping[str, Mapping]) -> None:
+    """Add the options that the config has too; ``known``: indexes by name, the first one as default."""
+    of_index = {"choices": known, "metavar": "NAME", "default": next(iter(known))}
+    for one in fields(Options):
+        about = of_index if one.name == "index" else {"type": number(one.metadata), "default": one.default}
+        default = "" if about["default"] is None else " (default %(default)s)"
+        parser.add_argument(f"--{one.name.replace('_', '-')}", help=one.metadata["description"] + default, **about)
 
 
 def arguments() -> argparse.Namespace:
@@ -77,41 +79,9 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--json", action="store_true", help="print the rows as JSON, one object a line")
     parser.add_argument("--name", default="", help="name of the library in the store (default: that of its folder)")
-    parser.add_argument(
-        "--min-score",
-        type=SCORE,
-        help=f"score of a match, at least (default: by the model's calibration, else {Limits.min_score:g})",
-    )
-    parser.add_argument(
-        "--false-positives",
-        type=SHARE,
-        default=0.01,
-        help="accepted share of unknown recordings that are recognised, by the model's calibration (default %(default)s)",
-    )
-    parser.add_argument(
-        "--min-margin",
-        type=MARGIN,
-        default=Limits.min_margin,
-        help="difference of scores to other songs, at least (default %(default)s)",
-    )
-    parser.add_argument(
-        "--windows", type=COUNT, default=Limits.windows, help="number of windows that must agree (default %(default)s)"
-    )
     known = indexes()
-    parser.add_argument(
-        "--index",
-        default=next(iter(known)),
-        choices=known,
-        metavar="NAME",
-        help=f"index for a large library: {', '.join(known)} (default %(default)s)",
-    )
-    parser.add_argument(
-        "--exact-up-to",
-        type=LIMIT,
-        default=10**6,
-        help="fingerprints up to which search is exhaustive (default %(default)s)",
-    )
-    parser.add_argument("--threads", type=COUNT, default=2, help="CPU threads (default %(default)s)")
+    add_options(parser, known)
+    parser.add_argument("--threads", type=number(POSITIVE), default=2, help="CPU threads (default %(default)s)")
     parser.set_defaults(answers=None)
     options = parser.parse_args()
     options.recordings += [options.queries] if options.queries else []

@@ -26,6 +26,7 @@ from nafp.errors import UserError
 from nafp.evaluation.metrics import METRICS, of_any_place
 from nafp.evaluation.starts import check_icassp, possible_starts, read_ids
 from nafp.grid import FILES
+from nafp.identify.options import options_in
 from nafp.methods import kind_of, kind_of_fields, method_of
 from nafp.model.encoders import encoder_of
 from nafp.model.shapes import Image, check_band, check_heads, image_shape
@@ -106,7 +107,7 @@ def unknown_names(config: Mapping) -> list[str]:
     problems = []
     places = {"run": config["run"], "search": {"index": config["search"]["index"]}, "scale": config["scale"]}
     places["augmented"] = {"aug": config["augmented"]["aug"]}
-    places["identify"] = {"index": config["identify"]["index"]}
+    places["identify"] = {"index": options_in(config["identify"]).index}
     for name, study in config["studies"].items():
         if study:
             places[f"study {name!r}"] = study
@@ -122,7 +123,7 @@ def unknown_names(config: Mapping) -> list[str]:
         if not found and not kind_of(run).network:
             found = [f"{run} has no weights to fingerprint with; name a trained run or pretrained=NAME"]
         problems += [f"identify.run: {problem}" for problem in found]
-    if "rates" in config["indexes"].get(index := config["identify"]["index"], {}):
+    if "rates" in config["indexes"].get(index := places["identify"]["index"], {}):
         problems.append(f"identify.index: {index} has rates, but identify follows no speed; name an index without them")
     for name in config["recipes"]:
         queries = overlay.of_recipe(config, name)["train"]["validation"]["queries"]

@@ -5,14 +5,16 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from jsonschema import Draft202012Validator, ValidationError
+from jsonschema.validators import extend
 
 from nafp.augment.steps import STEPS
 from nafp.datasets.sources import dataset_schema
 from nafp.evaluation.metrics import METRICS
 from nafp.evaluation.protocol import PROTOCOLS
+from nafp.identify.options import Options as IdentifyOptions
 from nafp.methods import METHODS
 from nafp.model.encoders import ENCODERS, options_of_all
-from nafp.options import options_schema
+from nafp.options import is_number, mistyped, options_schema, out_of_range
 from nafp.search.rates import RATES
 from nafp.search.types import INDEX_TYPES
 from nafp.training import former_names
@@ -25,12 +27,19 @@ REGISTRIES: dict[tuple[str, ...], Mapping[str, Mapping]] = {
     ("properties", "indexes"): {name: options_schema(each, rates=RATES) for name, each in INDEX_TYPES.items()},
     ("$defs", "chain", "items"): {name: step.schema for name, step in STEPS.items()},
     ("$defs", "model"): options_of_all(),
+    ("properties", "identify"): options_schema(IdentifyOptions)["properties"],
 }
 
 DATASET = ("properties", "dataset", "anyOf", 1)  # a data set that is described, to which its sources add their options
 
 # Places whose entries are called by a name of the registry, or otherwise and state that name as ``type``.
 TYPED = {("properties", "indexes"), ("properties", "methods")}
+
+# YAML has NaN and infinities, which no bound refuses
+Validator = extend(
+    Draft202012Validator,
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine("number", lambda _, value: is_number(value)),
+)
 
 # Place in the schema -> the names that are allowed there, those of a registry.
 NAMES: dict[tuple[str, ...], Iterable[str]] = {
@@ -91,7 +100,7 @@ def of_stated_type(options: Mapping[str, Mapping]) -> dict:
 
 def schema_problems(config: Mapping, root: Path) -> list[str]:
     """What in the config does not fit the schema, one sentence each."""
-    errors = Draft202012Validator(schema(root)).iter_errors(config)
+    errors = Validator(schema(root)).iter_errors(config)
     return [sentence(error) for error in errors if not follows_from_a_former_name(error)]
 
 
@@ -135,14 +144,11 @@ def sentence(error: ValidationError) -> str:
             about = error.schema.get("properties", {}).get(missing.strip("'"), {}).get("description")
             return f"{where}: {missing} is missing" + (f": {about}" if about else "")
         case "minimum" | "exclusiveMinimum" | "maximum" | "exclusiveMaximum":
-            low = error.schema.get("minimum", error.schema.get("exclusiveMinimum", "any"))
-            high = error.schema.get("maximum", error.schema.get("exclusiveMaximum", "any"))
-            return f"{where}: {error.instance!r} is out of range; allowed: {low} to {high}"
+            return f"{where}: {out_of_range(error.instance, error.schema)}"
         case "multipleOf":
             return f"{where}: {error.instance!r} is not a multiple of {error.validator_value}"
         case "type":
-            advice = "; put it in quotes" if error.validator_value == "string" else ""
-            return f"{where}: {error.instance!r} is not of type {error.validator_value}{advice}"
+            return f"{where}: {mistyped(error.instance, error.validator_value)}"
         case "pattern":
             schemas = [error.schema, *([error.parent.schema] if error.parent else [])]
             about = next((f": {schema['description']}" for schema in schemas if "description" in schema), "")

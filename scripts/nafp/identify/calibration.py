@@ -17,6 +17,7 @@ from scipy.special import stdtrit
 from nafp.files import read_json
 from nafp.identify.nearest import Exact
 from nafp.identify.recognise import intervals
+from nafp.identify.recordings import Recording
 from nafp.identify.windows import LONGEST, Catalogue, Limits, windows
 from nafp.search.vectors import Database
 from nafp.shipped import limits_in
@@ -27,33 +28,41 @@ ENOUGH = 5  # validation songs
 
 
 def calibrate(
-    recordings: Mapping[str, Sequence[np.ndarray]],
-    songs: Sequence[np.ndarray],
-    others: Sequence[np.ndarray],
+    recordings: Mapping[str, Sequence[Recording]],
+    songs: Sequence[Recording],
+    others: Sequence[Recording],
     limits: Limits,
 ) -> dict:
     """Facts for ``learned``: by kind of recording, mean and standard deviation of the highest limits passed.
 
-    ``recordings``: kind -> fingerprints (n, d) of a recording of each of ``songs``; ``others``: more songs of the library;
-    ``limits.windows`` must agree.
+    ``recordings``: kind -> a recording of each of ``songs``; ``others``: more songs of the library; ``limits.windows`` must
+    agree. Silence counts as nothing, and a recording with fewer windows of sound than must agree does not count.
     """
     parts = [*songs, *others]
-    vectors, counts = np.concatenate(parts), np.array([len(part) for part in parts])
+    vectors, silent = (np.concatenate([getattr(part, name) for part in parts]) for name in ("fingerprints", "silent"))
+    counts = np.array([len(part.fingerprints) for part in parts])
     end = np.cumsum(counts)
-    passed = {kind: [] for kind in recordings}
+    passed: dict[str, list[float]] = {kind: [] for kind in recordings}
     for song in range(len(songs)):
         first, last = end[song] - counts[song], end[song]
         owner = np.repeat(np.delete(np.arange(len(parts)), song), np.delete(counts, song))
         database = Database(vectors[:first], vectors[last:])
-        catalogue = Catalogue(database, [], end - counts, owner)
+        catalogue = Catalogue(database, [], end - counts, owner, silent=np.delete(silent, slice(first, last)))
         for kind, of_songs in recordings.items():
-            found = windows(of_songs[song], Exact(database), catalogue, limits)
-            passed[kind].append(highest_passed(found, min(LONGEST, len(of_songs[song])), limits.windows))
-    unknown = {
-        kind: {"mean": float(np.mean(one)), "sd": float(np.std(one, ddof=1)), "songs": len(one)}
-        for kind, one in passed.items()
-    }
-    return {"unknown": unknown, "windows": limits.windows, "fingerprints": int(len(vectors) - counts.mean())}
+            query = of_songs[song].fingerprints
+            found = windows(query, Exact(database), catalogue, limits, of_songs[song].silent)
+            if np.isfinite(found["score"]).sum() >= min(limits.windows, len(found)):
+                passed[kind].append(highest_passed(found, min(LONGEST, len(query)), limits.windows))
+    unknown = {kind: spread(one) for kind, one in passed.items()}
+    others_of_a_song = int(np.count_nonzero(~silent)) * (len(parts) - 1) // len(parts)
+    return {"unknown": unknown, "windows": limits.windows, "fingerprints": others_of_a_song}
+
+
+def spread(values: Sequence[float]) -> dict:
+    """Mean and standard deviation of what songs passed, and how many songs they are; of fewer than two, 0 for the unknown."""
+    count = len(values)
+    mean, sd = np.mean(values) if count else 0.0, np.std(values, ddof=1) if count > 1 else 0.0
+    return {"mean": float(mean), "sd": float(sd), "songs": count}
 
 
 def highest_passed(found: pd.DataFrame, length: int, agreeing: int) -> float:

@@ -92,7 +92,8 @@ def run(task: Task) -> tuple[pd.DataFrame, str]:
     ):
         listed, lost = recordings(places)
         update(library, embed)
-        catalogue, (limits, said) = library.catalogue(), limits_of(task, weights, library)
+        catalogue = library.catalogue()
+        limits, said = limits_of(task, weights, np.count_nonzero(~catalogue.hidden()))
         print(said, file=sys.stderr)
         index = library.index(*task.index) if len(catalogue.database) > task.exact_up_to else None
         rows = [unreadable(name, why) for name, why in lost.items()]
@@ -119,12 +120,12 @@ def model_of(task: Task) -> tuple[Path, Mapping]:
     return weights, parse_yaml(settings.read_text(encoding="utf-8"))
 
 
-def limits_of(task: Task, weights: Path, library: Library) -> tuple[Limits, str]:
-    """The limits to use, and a sentence on their origin."""
+def limits_of(task: Task, weights: Path, fingerprints: int) -> tuple[Limits, str]:
+    """The limits to use for a library of so many fingerprints, and a sentence on their origin."""
     if task.false_positives is None:
         return task.limits, f"limits: as given (score {task.limits.min_score:g}, margin {task.limits.min_margin:g})"
     path = weights.with_suffix(".limits.json") if limits_in(weights) is None else weights
-    return learned(path, int(library.songs["rows"].sum()), task.false_positives, task.limits)
+    return learned(path, fingerprints, task.false_positives, task.limits)
 
 
 def watched(blocks: Iterable[np.ndarray], bar: tqdm) -> Iterator[np.ndarray]:

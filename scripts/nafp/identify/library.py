@@ -14,18 +14,19 @@ from nafp.audio.open import open_audio
 from nafp.errors import Unavailable, UserError, problem_of
 from nafp.files import atomic_write, lock
 from nafp.identify.places import find_audio
-from nafp.identify.recordings import BlockLandmarks, BlockMeter, Embed, readers
+from nafp.identify.recordings import ALL_SILENT, SILENCE, BlockLandmarks, BlockMeter, Embed, readers
 from nafp.identify.store import (
     COLUMNS,
     FINGERPRINTS,
     KEY,
     MARKS,
+    NUMBERS,
     SONGS,
-    TEXTS,
     key_of,
     mapped,
     read_facts,
     read_lines,
+    runs_of,
     write_lines,
 )
 from nafp.identify.windows import Catalogue
@@ -40,9 +41,10 @@ class Library:
     """The songs of one folder with their fingerprints by one model, kept in ``store``; one process at a time has it open.
 
     ``songs``: one row a file: path (below the folder), bytes, mtime_ns, ctime_ns, samples, first (row of its first
-    fingerprint), rows (0 for a broken file), first_mark and marks (of its landmarks), note (what could not be read of it),
-    problem, reader. The fingerprints of files that changed or were deleted stay in their place, unused, so that an index of
-    them stays valid; when more than half are unused, the store is compacted. What is missing or damaged in a store is made again.
+    fingerprint), rows (0 for a broken file), first_mark and marks (of its landmarks), silent (runs of its rows without
+    sound), note (what could not be read of it), problem, reader. The fingerprints of files that changed or were deleted stay
+    in their place, unused, so that an index of them stays valid; when more than half are unused, the store is compacted.
+    What is missing or damaged in a store is made again.
     """
 
     def __init__(self, store: Path | str, folder: Path | str, model: str, dim: int):
@@ -91,7 +93,7 @@ class Library:
     def songs(self) -> pd.DataFrame:
         """The table of songs; names are objects, since not all are text that Arrow takes."""
         columns = {name: [row[name] for row in self._rows] for name in COLUMNS}
-        dtypes = {name: object if name in TEXTS else np.int64 for name in COLUMNS}
+        dtypes = {name: np.int64 if name in NUMBERS else object for name in COLUMNS}
         return pd.DataFrame({name: pd.Series(columns[name], dtype=dtypes[name]) for name in COLUMNS})
 
     @property
@@ -181,7 +183,11 @@ class Library:
         begin, count = songs["first_mark"].to_numpy(int), songs["marks"].to_numpy(int)
         database = Database(self.vectors, self.vectors[:0])
         names, first = [printable(path) for path in songs["path"]], songs["first"].to_numpy(int)
-        return Catalogue(database, names, first, owner, lambda song: marks[begin[song] : begin[song] + count[song]])
+
+        def marks_of(song: int) -> np.ndarray:
+            return marks[begin[song] : begin[song] + count[song]]
+
+        return Catalogue(database, names, first, owner, marks_of, self.silent_rows())
 
     def song_of_row(self) -> np.ndarray:
         """(rows,) index into ``songs``; -1 where the song was deleted."""
@@ -189,6 +195,14 @@ class Library:
         for i, row in enumerate(self._rows):
             owner[row["first"] : row["first"] + row["rows"]] = i
         return owner
+
+    def silent_rows(self) -> np.ndarray:
+        """(rows,) bool: the fingerprints of segments without sound."""
+        silent = np.zeros(self.rows, bool)
+        for row in self._rows:
+            for begin, end in row["silent"]:
+                silent[row["first"] + begin : row["first"] + end] = True
+        return silent
 
     def update(self, embed: Embed) -> pd.DataFrame:
         """Fingerprint new and changed files of the folder, drop the deleted ones; returns what is broken: path, problem.
@@ -232,7 +246,8 @@ class Library:
         """Append the fingerprints and landmarks of a file; returns the other columns of its row. Unavailable, after removing
         what was appended, if the system could not read it."""
         first, first_mark = self.rows, len(self.marks)
-        row = {"samples": 0, "first": first, "rows": 0, "first_mark": first_mark, "marks": 0, "note": "", "problem": ""}
+        row = {"samples": 0, "first": first, "rows": 0, "first_mark": first_mark, "marks": 0}
+        row |= {"silent": [], "note": "", "problem": ""}
         with open(self.folder / FINGERPRINTS, "ab") as file, open(self.folder / MARKS, "ab") as mark_file:
             file.truncate(first * self.dim * 4)  # half a fingerprint, if an update was interrupted
             mark_file.truncate(first_mark * 8)
@@ -243,7 +258,9 @@ class Library:
                     for vectors in embed(marks):
                         file.write(np.ascontiguousarray(vectors, np.float32).tobytes())
                         row["rows"] += len(vectors)
-                    row |= {"samples": blocks.samples, "note": audio.note}
+                    notes = audio.note, ALL_SILENT if blocks.peak < SILENCE else ""
+                    row |= {"samples": blocks.samples, "note": "; ".join(filter(None, notes))}
+                    row["silent"] = runs_of(blocks.peaks < SILENCE) if row["rows"] else []
             except BaseException as error:
                 file.flush()
                 file.truncate(first * self.dim * 4)

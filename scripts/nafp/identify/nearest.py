@@ -1,4 +1,6 @@
-"""Nearest fingerprints of a library: by exhaustive search, and those that are left when some rows are passed over."""
+"""Fingerprints of a library: the nearest ones by exhaustive search, those left when some are passed over, silent ones."""
+
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -8,6 +10,19 @@ from nafp.search.vectors import NO_ROW, Database
 
 MAX_ROWS = 2**22  # neighbours asked for at a time
 MORE = 4  # times as many neighbours are asked for, where too many of them are passed over
+
+
+@dataclass(frozen=True)
+class Sounding(Database):
+    """A database in which some rows are silent, and like nothing. ``silent``: (rows,) bool."""
+
+    silent: np.ndarray
+
+    def inner_products(self, query: np.ndarray, segment: np.ndarray, row: np.ndarray) -> np.ndarray:
+        """As of any database, but 0 for the silent rows."""
+        found = super().inner_products(query, segment, row)
+        found[self.silent[np.clip(row, 0, len(self) - 1)]] = 0  # rows that do not exist have 0 anyway
+        return found
 
 
 class Exact:

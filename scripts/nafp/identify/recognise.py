@@ -18,14 +18,13 @@ import pandas as pd
 
 from nafp.audio.segments import HOP, SAMPLE_RATE, SEGMENT, sequence_seconds
 from nafp.identify.nearest import Exact
-from nafp.identify.recordings import Recording
+from nafp.identify.recordings import ALL_SILENT, SILENCE, Recording
 from nafp.identify.windows import LONGEST, Catalogue, Limits, windows
 from nafp.search.types.base import SearchableIndex
 from nafp.search.vectors import Database
 
 SAME_PLACE = 1  # segments by which windows of one song may differ in its place
 MEMBERSHIP_RATIO = 0.7  # inner product of a segment of an interval, at least, relative to the interval's best score
-SILENCE = 10 ** (-60 / 20)  # peak relative to full scale
 COLUMNS = ("query", "from_s", "to_s", "song", "offset_s", "score", "runner_up", "margin", "copies", "note")
 
 
@@ -62,7 +61,7 @@ def interval(found: pd.DataFrame, query: np.ndarray, catalogue: Catalogue, lengt
     begin, end = found["start"].min(), found["start"].max() + length
     low, high = max(begin - length, 0, rows[0] - row_offset), min(end + length, len(query), rows[-1] + 1 - row_offset)
     segments = np.arange(low, high)
-    own = catalogue.database.inner_products(query, segments, segments + row_offset)
+    own = catalogue.sounding.inner_products(query, segments, segments + row_offset)
     inside = (segments >= begin) & (segments < end)
     like = own >= min(MEMBERSHIP_RATIO * best["score"], own[inside].max())
     core, unlike = segments[like & inside], segments[~like]
@@ -92,6 +91,14 @@ def joined(parts: Sequence[Interval], query: np.ndarray, database: Database, fir
     return kept
 
 
+def nearest(found: pd.DataFrame, names: Sequence[str], silent: np.ndarray) -> dict:
+    """The score and the note of a recording that no interval was recognised in, by its windows."""
+    best = found.loc[found["score"].idxmax()]
+    if best["song"] >= 0:
+        return {"score": best["score"], "note": f"no match; the nearest is {names[int(best['song'])]}"}
+    return {"note": "no match; most of it is silence" if silent.any() else "no match"}
+
+
 def identify(
     recording: Recording, catalogue: Catalogue, limits: Limits, index: SearchableIndex | None = None
 ) -> pd.DataFrame:
@@ -111,14 +118,13 @@ def identify(
 
     if recording.samples < SEGMENT:
         return answer(nothing | {"note": f"shorter than 1 s ({duration:.2f} s)"})
-    if recording.peak < SILENCE * 32768:
-        return answer(nothing | {"note": "silence"})
+    if recording.peak < SILENCE:
+        return answer(nothing | {"note": ALL_SILENT})
     length = min(LONGEST, len(query))
-    silent = None if recording.peaks is None else recording.peaks < SILENCE * 32768
-    found = windows(query, index or Exact(catalogue.database), catalogue, limits, silent)
+    found = windows(query, index or Exact(catalogue.database), catalogue, limits, recording.silent)
     parts = [interval(part, query, catalogue, length) for part in intervals(found, length, limits)]
     names, first_row, rows = catalogue.names, catalogue.first_row, []
-    for part in joined(parts, query, catalogue.database, first_row):
+    for part in joined(parts, query, catalogue.sounding, first_row):
         best = part.windows.loc[part.windows["score"].idxmax()]
         copies = frozenset().union(*part.windows["copies"]) if "copies" in part.windows else ()
         rows.append(
@@ -136,11 +142,5 @@ def identify(
             }
         )
     if not rows:
-        best = found.loc[found["score"].idxmax()]
-        near = (
-            {}
-            if best["song"] < 0
-            else {"score": best["score"], "note": f"no match; the nearest is {names[int(best['song'])]}"}
-        )
-        rows = [nothing | {"note": "no match"} | near]
+        rows = [nothing | nearest(found, names, recording.silent)]
     return answer(*rows)

@@ -2,7 +2,7 @@
 
 import importlib.metadata
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,8 @@ from nafp.errors import UserError
 
 LANDMARK_BLOCK = 60 * SAMPLE_RATE // LANDMARK_HOP * LANDMARK_HOP  # samples whose landmarks are computed at a time
 CHUNK_ROWS = 8192  # fingerprints in one array
+SILENCE = 32768 * 10 ** (-60 / 20)  # peak below which sound counts as silence: it resembles that in any song
+ALL_SILENT = "silence: nothing reaches -60 dB of full scale"
 
 Embed = Callable[[Iterable[np.ndarray]], Iterable[np.ndarray]]  # a recording's int16 blocks -> (n, dim) fingerprints
 
@@ -32,6 +34,12 @@ class Recording:
     peak: int
     note: str = ""
     peaks: np.ndarray | None = None
+
+    @property
+    def silent(self) -> np.ndarray:
+        """(n,) bool: the segments without sound."""
+        peaks = np.full(len(self.fingerprints), self.peak) if self.peaks is None else self.peaks
+        return peaks < SILENCE
 
 
 class BlockMeter:
@@ -84,11 +92,17 @@ class BlockLandmarks:
 def read_recording(name: str, path: Path, embed: Embed) -> Recording:
     """A file as a recording to be identified, decoded block by block; UserError if it cannot be read."""
     with open_audio(path) as audio:
-        blocks = BlockMeter(audio.blocks())
-        fingerprints = concatenated(embed(blocks))
-        if not len(fingerprints):
+        recording = record(name, audio.blocks(), embed)
+        if not recording.samples:
             raise UserError(f"{path}: no samples")
-        return Recording(name, fingerprints, blocks.samples, blocks.peak, audio.note, blocks.peaks)
+        return replace(recording, note=audio.note)
+
+
+def record(name: str, blocks: Iterable[np.ndarray], embed: Embed) -> Recording:
+    """Blocks of samples (T,) int16 as a recording."""
+    meter = BlockMeter(blocks)
+    fingerprints = concatenated(embed(meter))
+    return Recording(name, fingerprints, meter.samples, meter.peak, peaks=meter.peaks)
 
 
 def concatenated(parts: Iterable[np.ndarray]) -> np.ndarray:

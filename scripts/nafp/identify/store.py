@@ -10,8 +10,8 @@ import numpy as np
 from nafp.files import atomic_write
 
 KEY = ("bytes", "mtime_ns", "ctime_ns")  # a file of the folder that has the same ones was not changed
-TEXTS = ("path", "note", "problem", "reader")
-COLUMNS = ("path", *KEY, "samples", "first", "rows", "first_mark", "marks", "note", "problem", "reader")
+NUMBERS = (*KEY, "samples", "first", "rows", "first_mark", "marks")
+COLUMNS = ("path", *NUMBERS, "silent", "note", "problem", "reader")
 FINGERPRINTS, MARKS, SONGS = "fingerprints.f32", "marks.i32", "songs.jsonl"
 
 
@@ -56,10 +56,15 @@ def read_lines(path: Path) -> list[dict]:
             row = json.loads(line)
         except ValueError:
             continue
-        numbers = [name for name in COLUMNS if name not in TEXTS]
-        if isinstance(row, dict) and row.keys() == set(COLUMNS) and all(isinstance(row[name], int) for name in numbers):
+        if isinstance(row, dict) and row.keys() == set(COLUMNS) and all(isinstance(row[name], int) for name in NUMBERS):
             rows.append(row)
     return rows
+
+
+def runs_of(flags: np.ndarray) -> list[list[int]]:
+    """Where (n,) bool are true: first and behind the last, run by run."""
+    edges = np.flatnonzero(np.diff(np.pad(flags.astype(np.int8), 1)))
+    return edges.reshape(-1, 2).tolist()
 
 
 def write_lines(path: Path, rows: Iterable[dict]) -> None:

@@ -3,14 +3,15 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from itertools import combinations
 
 import numpy as np
 import pandas as pd
 
 from nafp.audio.landmarks import similar
-from nafp.identify.nearest import Exact, Without
+from nafp.identify.nearest import Exact, Sounding, Without
+from nafp.identify.options import Options
 from nafp.search.sequences import NEIGHBOURS, search_sequences
 from nafp.search.types.base import SearchableIndex
 from nafp.search.vectors import NO_ROW, Database
@@ -18,7 +19,12 @@ from nafp.search.vectors import NO_ROW, Database
 LONGEST = 9  # segments of a window: 5 s, long enough to be sure, short enough to find where a song begins
 WINDOWS = 2**14  # windows searched at a time: 2.3 hours
 PLACES = 30  # best places kept of a window, so that a chorus in several copies of a song does not hide the next song
+CROWD = NEIGHBOURS // 2  # close places from which on a song and its copies may hide other songs
 ALIKE = 0.1  # largest difference between the scores of copies, if ``min_margin`` is not larger
+
+Search = Callable[
+    [np.ndarray, frozenset[int]], tuple[np.ndarray, np.ndarray]
+]  # windows, songs to pass over -> places, scores
 
 
 @dataclass(frozen=True)
@@ -26,13 +32,13 @@ class Limits:
     """When a recording counts as recognised.
 
     ``min_score``: mean inner product of a window, silence excepted; ``min_margin``: its difference to the best other song;
-    ``windows``: number that must agree, if the recording has as many. The defaults fit no particular model;
-    ``nafp.identify.calibration`` learns those of a model.
+    ``windows``: number that must agree, if the recording has as many. The default of ``min_score`` fits no particular model;
+    ``nafp.identify.calibration`` learns that of a model.
     """
 
     min_score: float = 0.5
-    min_margin: float = 0.1
-    windows: int = 3
+    min_margin: float = Options.min_margin
+    windows: int = Options.windows
 
 
 @dataclass(frozen=True)
@@ -41,7 +47,7 @@ class Catalogue:
 
     ``database``: their fingerprints; ``names``, ``first_row``: of each song, the row of its first fingerprint;
     ``song_of_row``: (rows,), -1 where a song was deleted; ``marks``: gives a song's landmarks (``nafp.audio.landmarks``), which
-    identify copies; without it no songs count as copies.
+    identify copies; without it no songs count as copies; ``silent``: (rows,) bool, those without sound, None for none.
     """
 
     database: Database
@@ -49,7 +55,18 @@ class Catalogue:
     first_row: np.ndarray
     song_of_row: np.ndarray
     marks: Callable[[int], np.ndarray] | None = None
+    silent: np.ndarray | None = None
     _known: dict[tuple[int, int], bool] = field(default_factory=dict)
+
+    @cached_property
+    def sounding(self) -> Sounding:
+        """The database, in which silence is like nothing."""
+        silent = np.zeros(len(self.song_of_row), bool) if self.silent is None else self.silent
+        return Sounding(self.database.dummy, self.database.db, silent)
+
+    def hidden(self, songs: Iterable[int] = ()) -> np.ndarray:
+        """(rows,) bool: the rows that are no neighbours of anything: those of some songs, of deleted ones, and silent ones."""
+        return np.isin(self.song_of_row, [-1, *songs]) | self.sounding.silent
 
     def are_copies(self, a: int, b: int) -> bool:
         """Whether two songs are the same recording, or one contains a part of the other."""
@@ -79,27 +96,44 @@ def windows(
     Where a song that repeats itself takes the places, they are searched again without it.
     """
     length = min(LONGEST, len(query))
-    count, tables = len(query) - length + 1, []
     silent = np.zeros(len(query), bool) if silent is None else silent
-    for first in range(0, count, WINDOWS):
+    tables = []
+    for first in range(0, len(query) - length + 1, WINDOWS):
         some = slice(first, first + WINDOWS + length - 1)
-        part = query[some]
-        search = partial(best_places, part, silent[some], length, index, catalogue)
-        starts = np.arange(len(part) - length + 1)
-        place, score = search(starts, ())
-        found = best_songs(place, score, length, catalogue, limits)
-        passed_over, again = dict.fromkeys(starts.tolist(), frozenset()), set()
-        while groups := crowded(found, place, score, passed_over, length, catalogue, limits):
-            more, scores = np.full((len(starts), PLACES), NO_ROW), np.full((len(starts), PLACES), -np.inf)
-            for songs, rows in groups.items():
-                more[rows], scores[rows] = search(starts[rows], songs)
-            place, score = np.hstack([place, more]), np.hstack([score, scores])
-            found = best_songs(place, score, length, catalogue, limits)
-            passed_over = {row: songs for songs, rows in groups.items() for row in rows}
-            again |= passed_over.keys()
-        found.loc[found.index.isin(again) & (found["other"] < 0), "runner_up"] = 0.0
-        tables.append(found.assign(start=first + starts))
+        search = partial(best_places, query[some], silent[some], length, index, catalogue)
+        found = searched(search, len(query[some]) - length + 1, length, catalogue, limits)
+        tables.append(found.assign(start=first + found.index))
     return pd.concat(tables, ignore_index=True)
+
+
+def searched(search: Search, count: int, length: int, catalogue: Catalogue, limits: Limits) -> pd.DataFrame:
+    """The rows of ``windows``, without start, of the first ``count`` windows.
+
+    Windows whose places a song and its copies take are searched again without these, until others have places too.
+    """
+    place, score = search(np.arange(count), frozenset())
+    found = best_songs(place, score, length, catalogue, limits)
+    passed_over, again = dict.fromkeys(range(count), frozenset()), set()
+    while passed_over := crowded(found, place, score, passed_over, length, catalogue, limits):
+        more, scores = search_without(search, passed_over, count)
+        place, score = np.hstack([place, more]), np.hstack([score, scores])
+        found = best_songs(place, score, length, catalogue, limits)
+        again |= passed_over.keys()
+    found.loc[found.index.isin(again) & (found["other"] < 0), "runner_up"] = 0.0
+    return found
+
+
+def search_without(
+    search: Search, passed_over: Mapping[int, frozenset[int]], count: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Places (count, PLACES) of some windows outside the songs that each passes over, and their scores; none of the others."""
+    place, score = np.full((count, PLACES), NO_ROW), np.full((count, PLACES), -np.inf)
+    windows_by_songs: dict[frozenset[int], list[int]] = {}
+    for window, songs in passed_over.items():
+        windows_by_songs.setdefault(songs, []).append(window)
+    for songs, some in windows_by_songs.items():
+        place[some], score[some] = search(np.array(some), songs)
+    return place, score
 
 
 def crowded(
@@ -110,22 +144,24 @@ def crowded(
     length: int,
     catalogue: Catalogue,
     limits: Limits,
-) -> dict[frozenset[int], list[int]]:
-    """Windows in which a song and its copies leave no neighbours for others: groups of them, by the songs to pass over.
+) -> dict[int, frozenset[int]]:
+    """The windows to search again, and the songs to pass over: those that may keep others from having a place.
 
     ``found``: the rows of ``best_songs`` for the places (q, places) and their scores; ``passed_over``: the windows of the last
     search, and the songs that it passed over.
     """
-    song, groups = songs_at(place, length, catalogue), {}
-    alike = score >= (found["score"].to_numpy() - max(ALIKE, limits.min_margin))[:, None]
+    song, again = songs_at(place, length, catalogue), {}
+    close = score >= (found["score"].to_numpy() - max(ALIKE, limits.min_margin))[:, None]
+    last = slice(-PLACES, None)  # places of the last search
     could_be = found["score"] >= limits.min_score
-    for row in found[could_be & found.index.isin(passed_over)].itertuples():
-        before, last = passed_over[row.Index], song[row.Index, -PLACES:][alike[row.Index, -PLACES:]]
-        own = row.copies | {row.song} if row.other >= 0 else frozenset(song[row.Index].tolist()) - {-1}
-        crowd = np.isin(last, list(own)).sum() >= NEIGHBOURS // 2
-        if (crowd or (row.other < 0 and row.score - row.runner_up < limits.min_margin)) and not own <= before:
-            groups.setdefault(own | before, []).append(row.Index)
-    return groups
+    for window in found[could_be & found.index.isin(passed_over)].itertuples():
+        here, before = song[window.Index], passed_over[window.Index]
+        crowd = window.copies | {window.song} if window.other >= 0 else frozenset(here.tolist()) - {-1}
+        taken = np.isin(here[last][close[window.Index, last]], list(crowd)).sum()
+        rival_unknown = window.other < 0 and window.score - window.runner_up < limits.min_margin
+        if not crowd <= before and (taken >= CROWD or rival_unknown):
+            again[window.Index] = crowd | before
+    return again
 
 
 def best_places(
@@ -137,10 +173,10 @@ def best_places(
     starts: np.ndarray,
     without: Iterable[int],
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The best places (q, PLACES) of windows, best first, and their scores; no neighbours in some songs or in deleted ones."""
-    seen = Without(index, np.isin(catalogue.song_of_row, [-1, *without]))
+    """The best places (q, PLACES) of windows, best first, and their scores; no neighbours in some songs."""
+    seen = Without(index, catalogue.hidden(without))
     heard = np.where(silent[:, None], 0, query)
-    (result,) = search_sequences(seen, catalogue.database, heard, starts, [length], progress=False, kept=PLACES)
+    (result,) = search_sequences(seen, catalogue.sounding, heard, starts, [length], progress=False, kept=PLACES)
     counted = np.convolve(~silent, np.ones(length, int), "valid")[starts, None]
     return result.place, np.where(2 * counted >= length, result.score * (length / np.maximum(counted, 1)), -np.inf)
 
