@@ -52,8 +52,10 @@ def add_options(parser: argparse.ArgumentParser, known: Mapping[str, Mapping]) -
     of_index = {"choices": known, "metavar": "NAME", "default": next(iter(known))}
     for one in fields(Options):
         about = of_index if one.name == "index" else {"type": number(one.metadata), "default": one.default}
+        names = f": {', '.join(known)}" if one.name == "index" else ""
         default = "" if about["default"] is None else " (default %(default)s)"
-        parser.add_argument(f"--{one.name.replace('_', '-')}", help=one.metadata["description"] + default, **about)
+        text = one.metadata["description"] + names + default
+        parser.add_argument(f"--{one.name.replace('_', '-')}", help=text, **about)
 
 
 def arguments() -> argparse.Namespace:

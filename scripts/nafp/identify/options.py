@@ -18,7 +18,7 @@ class Options:
     )
     min_score: float | None = option(
         {"type": ["number", "null"], "minimum": -1, "maximum": 1},
-        "score of a match, at least: mean inner product of a window of 5 s; without (null) by the model's calibration",
+        "score of a match, at least: mean inner product of a window of 5 s; without (null) by the model's calibration, else 0.5",
         None,
     )
     min_margin: float = option(
