@@ -154,13 +154,32 @@ def test_without_a_gpu_version_the_cpu_searches(name, gpus, says, built, tmp_pat
     np.testing.assert_array_equal(again.nearest(database.db, 3), index.nearest(database.db, 3))
 
 
-@pytest.mark.parametrize("name", ["ivf", "ivfpq", "ivfpq-rr"])
-def test_list_by_list_finds_what_query_by_query_does(name, built, monkeypatch):
-    monkeypatch.setattr("nafp.search.by_list.MAX_DISTANCES", 2000)  # a list in several pieces
+@pytest.mark.parametrize("pieces", [{"MAX_DISTANCES": 2000}, {"MAX_VECTORS": 100}, {"MAX_DISTANCES": 1}])
+@pytest.mark.parametrize("name", ["ivf", "ivfpq", "ivfpq-rr", "ivfpq-rr-ondisk"])
+def test_list_by_list_finds_what_query_by_query_does(name, pieces, built, monkeypatch):
+    for limit, value in pieces.items():  # a list in several pieces
+        monkeypatch.setattr(f"nafp.search.by_list.{limit}", value)
     index, database = built(name, OPTIONS[name] | {"nlist": 8, "nprobe": 3}, vectors(0, 2000), vectors(1, 300))
     together = index.nearest(database.db, 20)
     monkeypatch.setattr("nafp.search.by_list.MIN_QUERIES_PER_LIST", np.inf)
     assert (together == index.nearest(database.db, 20)).mean() > 0.999  # two may be equally far but for rounding
+
+
+@pytest.mark.parametrize("queries", [1, 300])
+def test_candidates_are_ranked_the_same_by_any_number_of_threads(queries, built):
+    """More threads than candidates too; a query may lack some."""
+    index, database = built(
+        "ivfpq-rr-ondisk", OPTIONS["ivfpq-rr-ondisk"] | {"nprobe": 1}, vectors(0, 900), vectors(1, 300)
+    )
+    before, found = faiss.omp_get_max_threads(), []
+    try:
+        for threads in (1, 3, 50):
+            faiss.omp_set_num_threads(threads)
+            found.append(index.nearest(database.db[:queries], 10))
+    finally:
+        faiss.omp_set_num_threads(before)
+    np.testing.assert_array_equal(found[1], found[0])
+    np.testing.assert_array_equal(found[2], found[0])
 
 
 def test_list_by_list_with_fewer_vectors_than_neighbours(built):

@@ -8,13 +8,13 @@ from collections.abc import Iterator
 
 import faiss
 import numpy as np
-from faiss.contrib.inspect_tools import get_invlist
 
 from nafp.search.ondisk import release_lists
 from nafp.search.vectors import single_threaded_workers
 
 MIN_QUERIES_PER_LIST = 16  # on average; with fewer, query by query is faster
-MAX_DISTANCES = 2**22  # distances computed at a time
+MAX_VECTORS = 2**11  # vectors decoded at a time: they and their distances stay in a core's cache
+MAX_DISTANCES = 2**19  # distances computed at a time
 MAPPED_LISTS = 64  # lists on disk that a thread reads before their pages are released
 DECODABLE = (faiss.IndexIVFFlat, faiss.IndexIVFPQ, faiss.IndexIVFScalarQuantizer)
 
@@ -37,13 +37,16 @@ def search_by_list(index: faiss.IndexIVF, query: np.ndarray, k: int) -> np.ndarr
 
     def best_in(part: range) -> faiss.ResultHeap:
         heap = faiss.ResultHeap(len(query), k)
+        vectors = np.empty((MAX_VECTORS, index.d), np.float32)
+        distances = np.empty(max(MAX_DISTANCES, len(query)), np.float32)
         for done, number in enumerate(part, start=1):
             rows = probing[bounds[number] : bounds[number + 1]]
-            for ids, vectors in (
-                decoded_chunks(index, number, max(MAX_DISTANCES // max(len(rows), 1), 1)) if len(rows) else ()
-            ):
+            some, most = query[rows], MAX_DISTANCES // max(len(rows), 1)
+            for ids in decoded_chunks(index, number, vectors[: max(most, 1)]) if len(rows) else ():
+                found = distances[: len(rows) * len(ids)].reshape(len(rows), len(ids))
                 # Faiss's product, which stays in this thread; NumPy's would start others
-                heap.add_result_subset(rows, faiss.pairwise_distances(query[rows], vectors), ids)
+                faiss.pairwise_L2sqr(index.d, *sized(some), *sized(vectors[: len(ids)]), faiss.swig_ptr(found))
+                heap.add_result_subset(rows, found, ids)
             if done % MAPPED_LISTS == 0:
                 release_lists(index.invlists)
         return heap
@@ -57,12 +60,23 @@ def search_by_list(index: faiss.IndexIVF, query: np.ndarray, k: int) -> np.ndarr
     return first.I
 
 
-def decoded_chunks(index: faiss.IndexIVF, number: int, size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Ids (m,) and decoded vectors (m, d) of a list, at most ``size`` at a time."""
-    ids, codes = get_invlist(index.invlists, number)
-    for first in range(0, len(ids), size):
-        some = np.ascontiguousarray(codes[first : first + size])
-        vectors = np.empty((len(some), index.d), np.float32)
-        lists = np.full(len(some), number)
-        index.decode_vectors(len(some), *(faiss.swig_ptr(x) for x in (some, lists, vectors)))
-        yield ids[first : first + size], vectors
+def sized(array: np.ndarray) -> tuple:
+    """Length and pointer of an array, as Faiss takes them."""
+    return len(array), faiss.swig_ptr(array)
+
+
+def decoded_chunks(index: faiss.IndexIVF, number: int, vectors: np.ndarray) -> Iterator[np.ndarray]:
+    """Ids (m,) of a list, as many at a time as there is room for in ``vectors`` (r, d), which their vectors are decoded into.
+
+    Ids and codes are read where they lie.
+    """
+    lists, size = index.invlists, index.invlists.list_size(number)
+    if not size:
+        return
+    ids = faiss.rev_swig_ptr(lists.get_ids(number), size)
+    codes = faiss.rev_swig_ptr(lists.get_codes(number), size * lists.code_size).reshape(size, lists.code_size)
+    for first in range(0, size, len(vectors)):
+        some = codes[first : first + len(vectors)]
+        numbers = np.full(len(some), number)
+        index.decode_vectors(len(some), *map(faiss.swig_ptr, (some, numbers, vectors)))
+        yield ids[first : first + len(vectors)]

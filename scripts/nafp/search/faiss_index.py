@@ -54,11 +54,20 @@ class FaissIndex:
         if self.k_factor is None:
             return self._search(query, k)
         ids = self._search(query, min(round(self.k_factor * k), len(self)))
-        in_file = np.argsort(ids, axis=None)
-        exact = np.empty(ids.shape, np.float32)
-        exact.put(in_file, self.database.inner_products(query, in_file // ids.shape[1], ids.take(in_file)))
+        exact = self._inner_products(query, ids)
         order = np.argsort(np.where(ids < 0, np.inf, -exact), axis=1, kind="stable")[:, :k]
         return np.take_along_axis(ids, order, axis=1)
+
+    def _inner_products(self, query: np.ndarray, ids: np.ndarray) -> np.ndarray:
+        """Of each query with its candidates ``ids`` (n, c); each thread reads a part of the database in the order of its file."""
+        in_file, exact = np.argsort(ids, axis=None), np.empty(ids.shape, np.float32)
+
+        def read(some: np.ndarray) -> None:
+            exact.put(some, self.database.inner_products(query, some // ids.shape[1], ids.take(some)))
+
+        with single_threaded_workers() as pool:
+            list(pool.map(read, np.array_split(in_file, faiss.omp_get_max_threads())))
+        return exact
 
     def _search(self, query: np.ndarray, k: int) -> np.ndarray:
         if suits_search_by_list(self.index, len(query)):
