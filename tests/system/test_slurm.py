@@ -10,9 +10,10 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from cluster import Cluster, missing
-from workflow import FULL, ROOT, copy_project, tiny
+from workflow import FULL, ROOT, tiny
 
 from nafp.search.vectors import open_vectors
 
@@ -69,8 +70,15 @@ def cluster():
 
 @pytest.mark.skipif(bool(missing()), reason=f"needs Debian's slurm-wlm and munge, here lack {', '.join(missing())}")
 def test_a_study_through_slurm_and_its_troubles(finished, cluster, tmp_path):
-    """A job fails once, the controller restarts, a training is cancelled: the study is done, with the same weights."""
-    folder = copy_project(tmp_path / "project")
+    """A job fails once, the controller restarts, a training is cancelled: the study is done, with the same weights.
+
+    The finished experiment lacks a packed split and the training that needs it, so that all after them is made again.
+    """
+    folder = tmp_path / "project"
+    shutil.copytree(finished, folder, copy_function=shutil.copy2)
+    run = folder / "results/demo/runs" / FULL
+    shutil.rmtree(run)
+    (folder / "results/demo/data/packed/train.npy").unlink()
     study = {"aug": "full", "bsz": 16, "index": ["l2", "ivfpq"]}
     config = tiny(folder, studies={"table3": study, **dict.fromkeys(("ablation_augmentation", "index_types"))})
     (folder / "shards.yaml").write_text("fingerprint: {shards: {dummy: 3}}\n")
@@ -87,7 +95,6 @@ def test_a_study_through_slurm_and_its_troubles(finished, cluster, tmp_path):
             stderr=out,
         )
     try:
-        run = folder / "results/demo/runs" / FULL
         until(lambda: list(run.glob(".states/*/epoch=1_step=0.*.pt")), "a state of the training", work, log)
         cluster.stop("slurmctld")
         cluster.start_controller()
@@ -99,7 +106,8 @@ def test_a_study_through_slurm_and_its_troubles(finished, cluster, tmp_path):
         work.kill()
     text = log.read_text()
     assert work.returncode == 0, text[-6000:]
-    assert (folder / "results/demo/scoreboard/table3.csv").is_file()
+    table = pd.read_csv(folder / "results/demo/scoreboard/table3.csv").query("source == 'this run'")
+    assert set(table["index"]) == {"l2", "ivfpq"}
 
     failed = re.findall(r"SLURM-job '(\d+)' failed, SLURM status is: '(\w+)'", text)
     assert sorted(status for _, status in failed) == ["CANCELLED", "FAILED"]
@@ -108,8 +116,7 @@ def test_a_study_through_slurm_and_its_troubles(finished, cluster, tmp_path):
     assert len({number for number, _ in jobs}) == len(jobs)
     count = {name: [rule for _, rule in jobs].count(name) for _, name in jobs}
     assert count == {
-        **{"compose_demo": 1, "synthesise_queries": 2, "verify": 1},
-        **{"pack": 9, "train": 2},  # one of each failed
+        **{"pack": 2, "train": 2},  # one of each failed
         "fingerprint": 5,  # three shards and two splits
         **{"build_index": 2, "score": 2, "make_table": 1, "plot": 3},
     }
