@@ -236,7 +236,8 @@ def test_the_scoreboard_of_a_study_whose_first_cell_lacks_what_it_varies(finishe
     folder = tmp_path / "project"
     shutil.copytree(finished, folder, copy_function=shutil.copy2)
     sets = {f"noise_{level}": [{"background": {"snr_db": [level, level]}}] for level in (0, 10)}
-    config = tiny(folder, query_sets=sets, studies={"noise": {"query_set": ["files", *sets]}})
+    others = dict.fromkeys(("table3", "ablation_augmentation", "ablation_batch", "index_types", "song_level"))
+    config = tiny(folder, query_sets=sets, studies={"noise": {"query_set": ["files", *sets]}, **others})
     done = snakemake(folder, "scoreboard", config=config)
     assert done.returncode == 0, done.stdout[-3000:]
     figures = {path.name for path in (folder / "results/demo/scoreboard/so_far").glob("noise.*.svg")}
@@ -249,24 +250,9 @@ def test_one_cell_by_its_path(finished):
     assert jobs == {"train": 1, "fingerprint": 3, "build_index": 1, "score": 1}
 
 
-def test_fingerprints_go_out_and_come_back(finished, tmp_path):
-    """Exported fingerprints, taken as somebody else's, score as they did."""
-    folder = tmp_path / "project"
-    shutil.copytree(finished, folder, copy_function=shutil.copy2)
-    assert snakemake(folder, "export").returncode == 0
-    (exchange,) = (folder / "results/demo/exchange").glob("*/epoch=best")
-    config = tiny(folder, external={"theirs": str(exchange)})
-    cell = "results/demo/scores/external=theirs/epoch=last/l2.json"
-    done = snakemake(folder, cell, config=config)
-    assert done.returncode == 0, done.stdout[-3000:]
-    ours = json.loads((folder / f"results/demo/scores/{FULL}/epoch=best/l2.json").read_text())
-    theirs = json.loads((folder / cell).read_text())
-    assert theirs["hits"] == ours["hits"]
-    assert theirs["fields"] == {"external": "theirs"}
-
-
 def test_rivals_in_the_same_tables(finished, tmp_path):
-    """Fingerprints made elsewhere and a method of one's own, a file and a line in the registry, in a study with a trained run."""
+    """Exported fingerprints, taken as somebody else's, score as they did; beside them and the run, a method of one's own, which
+    is a file and a line in the registry."""
     folder = tmp_path / "project"
     shutil.copytree(finished, folder, copy_function=shutil.copy2)
     assert snakemake(folder, "export").returncode == 0
@@ -310,7 +296,7 @@ def test_rivals_in_the_same_tables(finished, tmp_path):
         *(scores / f"method={name}/answers.json" for name in ("bits", "coarse")),
     ]
     cells = [json.loads(file.read_text()) for file in files]
-    assert cells[0]["hits"] == cells[1]["hits"]
+    assert cells[0]["hits"] == cells[1]["hits"] and cells[1]["fields"] == {"external": "theirs"}
     assert len({(cell["audio"], str(cell["database"]), cell["queries"]) for cell in cells}) == 1
     assert cells[2]["hits"]["top1_exact"][-1] > cells[2]["queries"] / 2  # of 3 s; a guess finds one in 180
     assert cells[3]["method_options"] == {"type": "bits", "bands": 12}
@@ -398,19 +384,16 @@ def test_generated_distractors_in_place_of_the_dummy_songs(finished, tmp_path):
         assert listed.stdout.count(f"study rivals: {other} is left out: dataset.generated: distractors are") == 1
 
 
-def test_the_scale_study(finished, tmp_path):
-    folder = tmp_path / "project"
-    shutil.copytree(finished, folder, copy_function=shutil.copy2)
-    done = snakemake(folder, "scale")
-    assert done.returncode == 0, done.stdout[-3000:]
-    (table,) = (folder / "results/demo/scores").rglob("l2.scale.csv")
+def test_the_scale_study(finished):
+    assert planned(finished, "scale") == {}
+    (table,) = (finished / "results/demo/scores").rglob("l2.scale.csv")
     measured = pd.read_csv(table)
     assert measured["segments"].iloc[-2] == 12 * 15  # 8 dummy and 4 test songs
     cell = json.loads(table.with_name("l2.json").read_text())
     expected = 100 * cell["hits"]["top1_exact"][0] / cell["queries"]
     whole = measured[(measured["length"] == 1) & (measured["segments"] == 180)]
     assert whole["measured"].item() == pytest.approx(expected, abs=1e-3)
-    board = folder / "results/demo/scoreboard"
+    board = finished / "results/demo/scoreboard"
     assert (board / "scale.svg").stat().st_size > 5000
     beyond = pd.read_csv(board / "beyond.csv")
     assert set(beyond["kind"]) == {"prediction"}  # 30 % of 12 songs are too few to check anything
@@ -423,14 +406,16 @@ def test_the_scale_study(finished, tmp_path):
     assert 'href="#beyond"' in (board / "index.html").read_text()
 
 
-def test_identify_finds_songs_in_a_folder(finished, tmp_path):
-    """The demo's own songs as a library; a piece of one and noise as recordings; then one more song."""
-    folder = tmp_path / "project"
+@pytest.fixture(scope="module")
+def identified(finished, tmp_path_factory):
+    """A project in which identify has run, its arguments, and what it said: two of the demo's own songs as a library in
+    ``songs``, a piece of one in ``recordings``."""
+    place = tmp_path_factory.mktemp("identified")
+    folder, library, recordings = (place / name for name in ("project", "songs", "recordings"))
     shutil.copytree(finished, folder, copy_function=shutil.copy2)
-    songs = sorted((folder / "results/demo/data/corpus/music").rglob("*.wav"))[:3]
-    library, recordings = tmp_path / "songs", tmp_path / "recordings"
     for path in (library, recordings):
         path.mkdir()
+    songs = songs_of(folder)
     for i, path in enumerate(songs[:2]):
         shutil.copy(path, library / f"{i}.wav")
     (library / "broken.flac").write_bytes(b"no music")
@@ -439,22 +424,53 @@ def test_identify_finds_songs_in_a_folder(finished, tmp_path):
     options = ("identify", "--config", f"library={library}", f"queries={recordings}")
     done = snakemake(folder, *options)
     assert done.returncode == 0, done.stdout[-3000:]
-    assert "skipped broken.flac" in done.stdout
-    answers = done.stdout.split("recording  ")[-1]  # the last lines
+    return folder, options, done.stdout
+
+
+def songs_of(folder: Path) -> list[Path]:
+    return sorted((folder / "results/demo/data/corpus/music").rglob("*.wav"))
+
+
+def test_identify_runs_again_when_its_folders_change(identified):
+    """A file that is replaced by an older one, or renamed; not a link to nothing, nor a text."""
+    folder, command, _ = identified
+    library, songs = folder.parent / "songs", songs_of(folder)
+    assert planned(folder, *command) == {}
+    (library / "notes.txt").write_text("x")
+    (library / ".#notes.txt").symlink_to("nobody@nowhere")
+    assert planned(folder, *command) == {}
+    time = (library / "0.wav").stat().st_mtime_ns
+    shutil.copy(songs[1], library / "0.wav")
+    os.utime(library / "0.wav", ns=(time - 10**9, time - 10**9))
+    assert planned(folder, *command) == {"identify": 1}
+    shutil.copy(songs[0], library / "0.wav")
+    os.utime(library / "0.wav", ns=(time, time))
+    assert planned(folder, *command) == {}
+    (library / "1.wav").rename(library / "other.wav")
+    assert planned(folder, *command) == {"identify": 1}
+    (library / "other.wav").rename(library / "1.wav")
+
+
+def test_identify_finds_songs_in_a_folder(identified, tmp_path):
+    """A piece of a song and then the same under another name; one more song in the library."""
+    folder, options, said = identified
+    library, recordings = folder.parent / "songs", folder.parent / "recordings"
+    assert "skipped broken.flac" in said
+    answers = said.split("recording  ")[-1]  # the last lines
     assert answers.split("\n")[1].startswith("piece.flac")
-    assert "1 of 1 recordings recognised" in done.stdout[-1000:]
+    assert "1 of 1 recordings recognised" in said[-1000:]
     (table,) = (folder / "results/demo/identify").glob("recordings-*/matches.csv")
     (row,) = pd.read_csv(table).to_dict("records")
     assert (row["query"], row["song"], row["offset_s"]) == ("piece.flac", "1.wav", 2.0)
     assert "Nothing to be done" in snakemake(folder, *options).stdout
-    shown = done.stdout.split("Job stats")[1].split("total")[0]  # the model that comes with the pipeline
+    shown = said.split("Job stats")[1].split("total")[0]  # the model that comes with the pipeline
     assert (
         "import_pretrained" in shown
         and "train" not in shown.replace("import_pretrained", "")
         and "calibrate" not in shown
     )
     assert planned(folder, *options, "identify={run: null}")["calibrate"] == 1
-    shutil.copy(songs[2], library / "2.wav")
+    shutil.copy(songs_of(folder)[2], library / "2.wav")
     done = snakemake(folder, *options)
     assert "3 songs" in done.stdout
 
@@ -478,30 +494,6 @@ def test_identify_looks_at_its_folders_before_anything_is_trained(tmp_path):
         assert done.returncode != 0
         assert f"identify: {library}: {problem}" in done.stdout
         assert "rule train" not in done.stdout
-
-
-def test_identify_runs_again_when_its_folders_change(finished, tmp_path):
-    """A file that is replaced by an older one, or renamed; not a link to nothing, nor a text."""
-    folder, library = tmp_path / "project", tmp_path / "songs"
-    shutil.copytree(finished, folder)
-    library.mkdir()
-    songs = sorted((folder / "results/demo/data/corpus/music").rglob("*.wav"))[:2]
-    for path in songs:
-        shutil.copy(path, library)
-    command = ("identify", "--config", f"library={library}", f"queries={songs[0]}")
-    done = snakemake(folder, *command)
-    assert done.returncode == 0, done.stdout[-3000:]
-    (library / "notes.txt").write_text("x")
-    (library / ".#notes.txt").symlink_to("nobody@nowhere")
-    assert planned(folder, *command) == {}
-    time = (library / songs[0].name).stat().st_mtime
-    shutil.copy(songs[1], library / songs[0].name)
-    os.utime(library / songs[0].name, (time - 1, time - 1))
-    assert planned(folder, *command) == {"identify": 1}
-    shutil.copy2(songs[0], library / songs[0].name)
-    os.utime(library / songs[0].name, (time, time))
-    (library / songs[1].name).rename(library / "other.wav")
-    assert planned(folder, *command) == {"identify": 1}
 
 
 def test_commands_that_run_no_job_need_no_number_of_cores(finished):
