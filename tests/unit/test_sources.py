@@ -146,6 +146,20 @@ def test_one_archive_or_a_folder_of_archives(place, tmp_path, archive):
     assert (tmp_path / "mine/a.zip").exists()  # the user's own
 
 
+def test_a_corrected_archive_is_unpacked_anew(place, tmp_path, capsys):
+    """Of the same paths and sizes; one that only moved is not."""
+    mine = zipped(tmp_path / "a.zip", {"music/1.wav": b"wrong", "music/2.wav": b"right"})
+    unpack_all(obtain({"source": "local", "archive": str(mine)}, place), None, place)
+    moved = mine.rename(tmp_path / "b.zip")
+    archives = obtain({"source": "local", "archive": str(moved)}, place)
+    unpack_all(archives, None, place)
+    assert "2 of 2 files are unpacked already" in capsys.readouterr().out
+    zipped(moved, {"music/1.wav": b"fixed", "music/2.wav": b"right"})
+    unpack_all(archives, None, place)
+    assert (place.root / "music/1.wav").read_bytes() == b"fixed"
+    assert "was unpacked from another archive, and is unpacked anew" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     "files, says",
     [

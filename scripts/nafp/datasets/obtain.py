@@ -51,6 +51,8 @@ def unpack_all(archives: list[dict], unpacked_gb: float | None, place: Place) ->
     journal = Journal(place.journal)
     if not any(Path(fact["path"]).exists() for fact in archives) and journal.all_there(place.root):
         return len(journal)
+    if forget_replaced(archives, place):
+        journal = Journal(place.journal)
     limit = int(1.1e9 * unpacked_gb) if unpacked_gb else None
     for fact in archives:
 
@@ -62,6 +64,24 @@ def unpack_all(archives: list[dict], unpacked_gb: float | None, place: Place) ->
 
         unpack(Path(fact["path"]), place.root, journal, ("aug", "music"), limit, room)
     return len(journal)
+
+
+def forget_replaced(archives: Sequence[Mapping], place: Place) -> bool:
+    """Delete the journal if one of the archives that its files are from was replaced; returns whether it did.
+
+    Replaced ones may hold files of the same names and sizes. They are known by their checksums if they were downloaded, else by
+    size and time of change.
+    """
+    known = place.unpacked_from.read_text(encoding="ascii").splitlines() if place.unpacked_from.exists() else []
+    stats = [(fact, Path(fact["path"]).stat()) for fact in archives]
+    present = [fact.get("sha256") or f"{stat.st_size} {stat.st_mtime_ns}" for fact, stat in stats]
+    replaced = not set(known) <= set(present)
+    if replaced:
+        print(f"{place.root}: was unpacked from another archive, and is unpacked anew")
+        place.journal.unlink(missing_ok=True)
+    with atomic_write(place.unpacked_from) as part:
+        part.write_text("".join(f"{one}\n" for one in present), encoding="ascii")
+    return replaced
 
 
 def record_first(archives: Sequence[Mapping], manifest: Path, place: Place) -> None:
