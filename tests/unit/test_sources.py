@@ -121,6 +121,32 @@ def test_a_later_download_is_compared_with_the_first(remote, place, archive):
     assert place.beside("zip").exists()
 
 
+@pytest.mark.parametrize("other", [KAGGLE | {"handle": "someone/else"}, {"source": "gdrive", "drive_id": "1-abc"}])
+def test_a_verified_folder_is_not_taken_for_another_download(remote, place, other):
+    archives = obtain(KAGGLE, place)
+    unpack_all(archives, None, place)
+    verified(place, archives)
+    remote.asked = []
+    with pytest.raises(UserError, match=f"was verified with other archives .source: kaggle, handle: {HANDLE}, recorded in"):
+        obtain(other, place)
+    assert remote.asked == []
+    place.record.write_text(json.dumps([{name: archives[0][name] for name in ("path", "bytes", "sha256")}]))
+    assert obtain(KAGGLE, place)  # a record of an older form
+
+
+def test_a_verified_folder_is_not_taken_for_another_archive_of_the_user(place, tmp_path, archive, capsys):
+    mine, other = tmp_path / "a.zip", tmp_path / "b.zip"
+    mine.write_bytes(archive)
+    archives = obtain({"source": "local", "archive": str(mine)}, place)
+    unpack_all(archives, None, place)
+    verified(place, archives)
+    moved = str(mine.rename(tmp_path / "moved.zip"))
+    assert obtain({"source": "local", "archive": moved}, place)[0]["path"] == moved
+    other.write_bytes(archive + bytes(1))
+    with pytest.raises(UserError, match=r"b.zip: differs from the first verified archive \([\d,]+ bytes, recorded in"):
+        obtain({"source": "local", "archive": str(other)}, place)
+
+
 def test_a_zip_corrupted_at_its_source_is_refused_and_named(remote, place, archive):
     remote.content = archive[: len(archive) // 2] + b"\xff" * 100 + archive[len(archive) // 2 + 100 :]
     archives = obtain(KAGGLE, place)
@@ -367,7 +393,7 @@ def test_records_are_plain(remote, place):
     unpack_all(archives, None, place)
     whole = verified(place, archives)
     assert json.loads(place.record.read_text()) == archives
-    assert set(archives[0]) == {"path", "bytes", "sha256"}
+    assert set(archives[0]) == {"path", "bytes", "sha256", "source", "handle"}
     assert {"path", "bytes", "seconds", "sha256"} <= set(whole.columns)
     assert (whole["sha256"].str.len() == 64).all()
     assert manifest.read_manifest(place.manifest)["bytes"].gt(0).all()
