@@ -11,10 +11,10 @@ from pathlib import Path
 import pandas as pd
 from tqdm import tqdm
 
-from nafp.errors import AGAIN, Unavailable, UserError
+from nafp.errors import AGAIN, Unavailable, UserError, reason_of
 from nafp.errors import unreadable as read_error
 from nafp.files import atomic_write
-from nafp.walk import escaped_path, files_below
+from nafp.walk import check_lasting, escaped_path, files_below
 
 BLOCK = 2**20
 COLUMNS = ["path", "bytes", "mtime_ns", "md5", "sha256"]
@@ -142,10 +142,14 @@ def digest_files(
     """Checksums of the files below ``root``, hidden and linked ones too: columns path, bytes, mtime_ns, md5, sha256, by path.
 
     ``wanted``: only of files with such names. Only files that the journal does not know are read. Paths are relative to
-    ``root``, as text (see ``nafp.walk.escaped_path``). ``unreadable`` takes the files that cannot be read, by path, and why;
-    without it the first one is an OSError. With it, UserError for one that the system may read at another time.
+    ``root``, as text (see ``nafp.walk.escaped_path``). ``unreadable`` takes the files, folders and links that cannot be read, by
+    path, and why; without it the first such file is an OSError. With it, UserError for one that the system may read at another time.
     """
-    paths = sorted(path.relative_to(root).as_posix() for path in files_below(root, wanted))
+    lost: dict[str, str] = {}
+    paths = sorted(path.relative_to(root).as_posix() for path in files_below(root, wanted, unreadable=lost))
+    if unreadable is not None:
+        check_lasting(lost)
+        unreadable |= {escaped_path(Path(path).relative_to(root).as_posix()): why for path, why in lost.items()}
     known = {path: journal.known(root, path) for path in paths}
     unknown = [path for path in paths if known[path] is None]
     total = sum((root / path).stat().st_size for path in unknown)
@@ -172,7 +176,7 @@ def digest_files(
             elif isinstance(problem := read_error(root / path, found), Unavailable):
                 raise UserError(f"{problem}; {AGAIN}")
             else:
-                unreadable[escaped_path(path)] = found.strerror or str(found)
+                unreadable[escaped_path(path)] = reason_of(found)
     found = [digest for digest in known.values() if digest]
     rows = [(escaped_path(one.path), one.bytes, one.mtime_ns, one.md5, one.sha256) for one in found]
     return pd.DataFrame(rows, columns=COLUMNS)
