@@ -127,7 +127,9 @@ def test_a_verified_folder_is_not_taken_for_another_download(remote, place, othe
     unpack_all(archives, None, place)
     verified(place, archives)
     remote.asked = []
-    with pytest.raises(UserError, match=f"was verified with other archives .source: kaggle, handle: {HANDLE}, recorded in"):
+    with pytest.raises(
+        UserError, match=f"was verified with other archives .source: kaggle, handle: {HANDLE}, recorded in"
+    ):
         obtain(other, place)
     assert remote.asked == []
     place.record.write_text(json.dumps([{name: archives[0][name] for name in ("path", "bytes", "sha256")}]))

@@ -25,7 +25,7 @@ from nafp.walk import NO_TEXT
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, struct.error, EOFError, ValueError)
-ZIP_HEADS = b"PK\x03\x04", b"PK\x05\x06"  # first bytes, of a zip with files and without; its end may be that of a zip in a tar
+ZIP_HEADS = b"PK\x03\x04", b"PK\x05\x06"  # with files, without; not the last bytes, which a zip in a tar has too
 SHOWN = 10  # problems in a message
 NAME_BYTES = 255  # longest file name that file systems allow
 

@@ -143,7 +143,7 @@ def digest_files(
 
     ``wanted``: only of files with such names. Only files that the journal does not know are read. Paths are relative to
     ``root``, as text (see ``nafp.walk.escaped_path``). ``unreadable`` takes the files, folders and links that cannot be read, by
-    path, and why; without it the first such file is an OSError. With it, UserError for one that the system may read at another time.
+    path, and why; without it the first such file is an OSError. With it, UserError for what may be read at another time.
     """
     lost: dict[str, str] = {}
     paths = sorted(path.relative_to(root).as_posix() for path in files_below(root, wanted, unreadable=lost))

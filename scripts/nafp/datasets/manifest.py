@@ -29,7 +29,8 @@ def find_files(root: Path) -> pd.DataFrame:
             lost.clear()  # a split without files
         found = dict.fromkeys(map(str, files), "") | lost
         rows += [
-            (split, escaped_path(path.relative_to(root).as_posix()), found[str(path)]) for path in sorted(map(Path, found))
+            (split, escaped_path(path.relative_to(root).as_posix()), found[str(path)])
+            for path in sorted(map(Path, found))
         ]
     return pd.DataFrame(rows, columns=["split", "path", "problem"])
 
