@@ -168,9 +168,9 @@ def bytes_of(layout: PackedLayout, group: range) -> int:
     return 2 * int(end - layout.starts[group.start])
 
 
-def write_at(file: int, data: bytes | np.ndarray, offset: int) -> int:
+def write_at(file: int, data: bytes | memoryview, offset: int) -> int:
     """Write all of ``data`` to a place in an open file, however little the system writes at a time; returns its end."""
-    left = memoryview(data).cast("B")
+    left = memoryview(data)
     while left:
         written = os.pwrite(file, left, offset)
         offset, left = offset + written, left[written:]
@@ -185,6 +185,6 @@ def copy_clip(path: Path, samples: int, file: int, offset: int) -> None:
             if source.frames != samples:
                 raise UserError(changed)
             for block in source.blocks(BLOCK, dtype="int16"):
-                offset = write_at(file, block.astype("<i2", copy=False), offset)
+                offset = write_at(file, block.astype("<i2", copy=False).view(np.uint8).data, offset)
     except sf.LibsndfileError as error:
         raise UserError(f"{changed} ({error.error_string})") from error
