@@ -1,5 +1,6 @@
 """Archives: malicious, damaged, interrupted, and good ones."""
 
+import errno
 import os
 import signal
 import stat
@@ -82,9 +83,35 @@ def test_an_archive_is_unpacked_alike_whatever_packed_it(tmp_path, pack, names):
 @pytest.mark.parametrize("pack", [zipped, tarred])
 def test_hostile_names_are_refused_and_nothing_is_written(tmp_path, pack, name, says):
     archive = pack(tmp_path / "a", {"music/a/1.wav": b"fine", name: b"evil"})
-    with pytest.raises(UserError, match=f"will not be unpacked: .*{says}"):
+    with pytest.raises(UserError, match=f"will not be unpacked: .*{says}.*use source: folder"):
         unpacked(archive, tmp_path / "deep/out")
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_names_of_other_scripts_are_ordinary(tmp_path):
+    """An ideographic and a no-break space are not printable for Python, and in many names of songs."""
+    files = {"music/\u66f2\u3000\u540d.wav": b"one", "music/a\u00a0b.wav": b"two"}
+    assert unpacked(zipped(tmp_path / "a.zip", files), tmp_path / "out") == files
+
+
+def test_a_tar_that_ends_with_a_zip_is_a_tar(tmp_path):
+    inner = zipped(tmp_path / "inner.zip", {"music/other.wav": b"other"}).read_bytes()
+    files = {"music/1.wav": b"one", "music/2.zip": inner}
+    assert unpacked(tarred(tmp_path / "a.tar", files), tmp_path / "out") == files
+
+
+def test_what_the_disk_refuses_is_not_blamed_on_the_archive(tmp_path, monkeypatch):
+    """As a file system does for names that it cannot hold."""
+    archive = zipped(tmp_path / "a.zip", {"music/what?.wav": b"fine"})
+
+    def refusing(path, *args):
+        if str(path).endswith(".part"):
+            raise OSError(errno.EINVAL, "Invalid argument", str(path))
+        return open(path, *args)
+
+    monkeypatch.setattr("nafp.datasets.archive.open", refusing, raising=False)
+    with pytest.raises(OSError, match=r"Invalid argument: .*out/music/\.what\?\.wav\.part"):
+        unpacked(archive, tmp_path / "out")
 
 
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE])

@@ -87,6 +87,22 @@ def test_excerpts_come_from_one_clip_each():
     assert (cut == cut[:, :1]).all()
 
 
+def test_a_clip_shorter_than_the_excerpt_is_repeated_from_its_start():
+    """As NMFP's code does; longer ones are cut as they were."""
+    clips = [np.arange(8000), np.arange(10_000, 22_000), np.arange(0, -20_000, -1)]
+    for sounds in (pool(*clips), pool(*reversed(clips)), pool(clips[0])):
+        starts = sounds.random_starts(50, 16_000, rng())
+        found = (sounds.cut_repeated(starts, 16_000, sounds.samples_of(starts)) * 32768).round().int()
+        for row, start in zip(found.numpy(), starts.tolist(), strict=True):
+            if row[1] < 0:
+                assert torch.equal(torch.from_numpy(row), (sounds.cut([start], 16_000)[0] * 32768).round().int())
+            else:
+                np.testing.assert_array_equal(row, np.resize(clips[0] if row[1] == 1 else clips[1], 16_000))
+    x = torch.randn(4, 16_000)
+    chain = Chain([{"background": None}], {"bg": pool(noise(seed=1))})
+    assert chain.degrade(x, chain.draw_wave(4, 16_000, rng())).isfinite().all()
+
+
 def test_music_before_a_segment_is_zeros_before_its_clip():
     clips = pool(np.arange(1, 9001), np.arange(10001, 19001))
     starts, clip_starts = torch.tensor([100, 9000, 9300, 9999]), torch.tensor([0, 9000, 9000, 9000])

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile as sf
+from denied import deny
 from wavs import data_set, write
 
 from nafp import disk as space
@@ -14,6 +15,7 @@ from nafp.audio.packing import pack
 from nafp.audio.segments import count_segments
 from nafp.audio.splits import Split
 from nafp.audio.wav import check_wav
+from nafp.datasets.job import Wanted, verify
 from nafp.datasets.layout import SPLITS
 from nafp.datasets.manifest import make_manifest
 from nafp.datasets.verification import bad_files, broken_pairs
@@ -147,3 +149,26 @@ def test_extensible_headers_are_read(tmp_path):
     sf.write(path, np.zeros(9000), 8000, subtype="PCM_16", format="WAVEX")
     assert check_wav(path).problem == ""
     assert check_wav(path).samples == 9000
+
+
+def test_folders_that_cannot_be_read_are_problems(tmp_path, monkeypatch, capsys):
+    """In a split the data set is refused; beside the splits a warning says that they are not part of the checksum."""
+    root = data_set(tmp_path / "set", clips=1, seconds=1)
+    verify(root, Wanted(), tmp_path / "manifest.csv", tmp_path / "report.json", None, 1)
+    locked, beside = root / SPLITS["train"] / "locked", root / "notes"
+    for folder in (locked, beside):
+        folder.mkdir()
+        deny(monkeypatch, "scandir", folder)
+    verify(root, Wanted(strict=False), tmp_path / "manifest.csv", tmp_path / "report.json", None, 1)
+    assert f"warning: {beside}: cannot be read (Permission denied)" in capsys.readouterr().out.splitlines()
+    (root / SPLITS["dummy"] / "unmounted").symlink_to(tmp_path / "none")
+    problems = bad_files(make_manifest(root), root)
+    assert problems == [
+        f"{locked}: cannot be read (Permission denied)",
+        f"{root / SPLITS['dummy'] / 'unmounted'}: a link to a file that is not there",
+    ]
+    (root / SPLITS["dummy"]).rename(tmp_path / "aside")
+    assert len(bad_files(make_manifest(root), root)) == 1
+    (root / SPLITS["dummy"]).symlink_to(tmp_path / "none")
+    with pytest.raises(UserError, match=f"{SPLITS['dummy']}: cannot be read .No such file or directory."):
+        verify(root, Wanted(), tmp_path / "manifest.csv", tmp_path / "report.json", None, 1)

@@ -74,6 +74,13 @@ def test_threads_and_blocks_do_not_change_a_byte(small_groups, tmp_path, monkeyp
     assert packed(root, tmp_path / "one", threads=1) == many
 
 
+def test_a_system_that_writes_little_at_a_time_writes_all(tmp_path, monkeypatch):
+    root, write_some = data_set(tmp_path / "in"), os.pwrite
+    whole = packed(root, tmp_path / "whole")
+    monkeypatch.setattr(packing.os, "pwrite", lambda file, data, at: write_some(file, bytes(data[:1001]), at))
+    assert packed(root, tmp_path / "little") == whole
+
+
 KILLED = """
 import os, signal, sys
 from pathlib import Path

@@ -1,16 +1,20 @@
 """Query sets and augmented copies: levels, lengths, and what depends on what."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import soundfile as sf
 import torch
 from audio_splits import split
 
+from nafp import disk as space
 from nafp import grid
 from nafp.audio.pools import AudioPool, held_out
 from nafp.audio.splits import Split
 from nafp.augment.chain import Chain
 from nafp.augment.queries import pack_queries, write_copies
+from nafp.errors import UserError
 
 SONGS = split(3, clips=2, samples=40_000)
 NOISE = {"bg": AudioPool(split(4, clips=2, samples=80_000))}
@@ -35,6 +39,13 @@ def test_a_query_set_has_the_level_that_it_names(tmp_path, snr_db):
     ratio = rms(SONGS.audio.astype(float), 8000) / rms(noise_of(found.audio), 8000)
     np.testing.assert_allclose(20 * np.log10(ratio), snr_db, atol=0.05)
     assert found.clips.equals(SONGS.clips)
+
+
+def test_room_is_asked_for_before_anything_is_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(space.shutil, "disk_usage", lambda path: SimpleNamespace(free=1000))
+    with pytest.raises(UserError, match="the query set q.npy needs 0.00 GB, but only 0.00 GB are free"):
+        queries(tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_levels_differ_and_sounds_do_not(tmp_path):

@@ -98,6 +98,21 @@ def test_annotated_broadcasts(described, tmp_path):
     assert len(imported(described("annotated"), tmp_path / "all")[1].clips) == 3  # whoever agrees
 
 
+def test_agreement_needs_the_column_that_states_it(described, tmp_path):
+    dataset = described("annotated", agreement=["unanimity"])
+    replace("cross_annotations.csv", "x_tag", "tag")(Path(dataset["folder"]))
+    with pytest.raises(UserError, match="has no column x_tag; .* and x_tag if dataset.agreement says which rows count"):
+        import_recordings(dataset, tmp_path / "out", 1)
+
+
+def test_an_excerpt_behind_the_end_of_its_recording_is_left_out_for_that(described, tmp_path):
+    dataset = described("annotated")
+    replace("cross_annotations.csv", ",15.25,99,", ",5000,5009,")(Path(dataset["folder"]))
+    table = imported(dataset, tmp_path / "out")[0]
+    problem = table.set_index("row").at[3, "problem"]
+    assert problem == "begins at 5000 s, after the end of the recording (25.0 s)"
+
+
 def test_a_column_says_where_in_the_song(described, tmp_path):
     dataset = described("annotated")
     table = Path(dataset["folder"]) / "cross_annotations.csv"
@@ -231,6 +246,21 @@ def replace(name, old, new):
             "row 4: reference_begin_seconds is 'eleven000', not a number",
         ),
         ("sd-rr", replace("manifest.csv", ",3.000", ",-3.000"), "row 2: reference_begin_seconds is '-3.000000'"),
+        (
+            "sd-rr",
+            lambda root: (root / "manifest.csv").open("a").write("004-q1,004"),
+            "manifest.csv: row 5: ends before query_path, reference_path, reference_begin_seconds; the folder of SD-RR",
+        ),
+        (
+            "pex",
+            replace("annotations.csv", ",0,12,", ",12,12,"),
+            "annotations.csv: row 2: query_begin '12' and query_end '12' are no interval in seconds",
+        ),
+        (
+            "annotated",
+            replace("cross_annotations.csv", ",0.0,9.75", ",9.75,0.5"),
+            "cross_annotations.csv: row 2: query_start '9.75' and query_end '0.5' are no interval in seconds",
+        ),
         (
             "pex",
             remove("annotations.csv"),

@@ -121,6 +121,34 @@ def test_a_later_download_is_compared_with_the_first(remote, place, archive):
     assert place.beside("zip").exists()
 
 
+@pytest.mark.parametrize("other", [KAGGLE | {"handle": "someone/else"}, {"source": "gdrive", "drive_id": "1-abc"}])
+def test_a_verified_folder_is_not_taken_for_another_download(remote, place, other):
+    archives = obtain(KAGGLE, place)
+    unpack_all(archives, None, place)
+    verified(place, archives)
+    remote.asked = []
+    with pytest.raises(
+        UserError, match=f"was verified with other archives .source: kaggle, handle: {HANDLE}, recorded in"
+    ):
+        obtain(other, place)
+    assert remote.asked == []
+    place.record.write_text(json.dumps([{name: archives[0][name] for name in ("path", "bytes", "sha256")}]))
+    assert obtain(KAGGLE, place)  # a record of an older form
+
+
+def test_a_verified_folder_is_not_taken_for_another_archive_of_the_user(place, tmp_path, archive, capsys):
+    mine, other = tmp_path / "a.zip", tmp_path / "b.zip"
+    mine.write_bytes(archive)
+    archives = obtain({"source": "local", "archive": str(mine)}, place)
+    unpack_all(archives, None, place)
+    verified(place, archives)
+    moved = str(mine.rename(tmp_path / "moved.zip"))
+    assert obtain({"source": "local", "archive": moved}, place)[0]["path"] == moved
+    other.write_bytes(archive + bytes(1))
+    with pytest.raises(UserError, match=r"b.zip: differs from the first verified archive \([\d,]+ bytes, recorded in"):
+        obtain({"source": "local", "archive": str(other)}, place)
+
+
 def test_a_zip_corrupted_at_its_source_is_refused_and_named(remote, place, archive):
     remote.content = archive[: len(archive) // 2] + b"\xff" * 100 + archive[len(archive) // 2 + 100 :]
     archives = obtain(KAGGLE, place)
@@ -144,6 +172,20 @@ def test_one_archive_or_a_folder_of_archives(place, tmp_path, archive):
     unpack_all(archives, None, place)
     verified(place, archives)
     assert (tmp_path / "mine/a.zip").exists()  # the user's own
+
+
+def test_a_corrected_archive_is_unpacked_anew(place, tmp_path, capsys):
+    """Of the same paths and sizes; one that only moved is not."""
+    mine = zipped(tmp_path / "a.zip", {"music/1.wav": b"wrong", "music/2.wav": b"right"})
+    unpack_all(obtain({"source": "local", "archive": str(mine)}, place), None, place)
+    moved = mine.rename(tmp_path / "b.zip")
+    archives = obtain({"source": "local", "archive": str(moved)}, place)
+    unpack_all(archives, None, place)
+    assert "2 of 2 files are unpacked already" in capsys.readouterr().out
+    zipped(moved, {"music/1.wav": b"fixed", "music/2.wav": b"right"})
+    unpack_all(archives, None, place)
+    assert (place.root / "music/1.wav").read_bytes() == b"fixed"
+    assert "was unpacked from another archive, and is unpacked anew" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -353,7 +395,7 @@ def test_records_are_plain(remote, place):
     unpack_all(archives, None, place)
     whole = verified(place, archives)
     assert json.loads(place.record.read_text()) == archives
-    assert set(archives[0]) == {"path", "bytes", "sha256"}
+    assert set(archives[0]) == {"path", "bytes", "sha256", "source", "handle"}
     assert {"path", "bytes", "seconds", "sha256"} <= set(whole.columns)
     assert (whole["sha256"].str.len() == 64).all()
     assert manifest.read_manifest(place.manifest)["bytes"].gt(0).all()

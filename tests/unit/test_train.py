@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections import deque
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -473,6 +474,10 @@ def test_automatic_pieces_fit_the_memory(monkeypatch, capsys):
     said = capsys.readouterr().out
     assert t.micro_batch_size in (2, 3, 4)
     assert f"micro-batches of {t.micro_batch_size} of 8 rows" in said
+    monkeypatch.setattr("nafp.training.gradients.free_memory", lambda: 2_000_000)
+    monkeypatch.setattr("nafp.training.gradients.rank_and_world_size", lambda: (0, 2))  # two processes share it
+    t.choose_micro_batch()
+    assert capsys.readouterr().out == said
     monkeypatch.setattr("nafp.training.gradients.free_memory", lambda: 1000)
     with pytest.raises(UserError, match="one segment needs .* MB of memory to train"):
         t.choose_micro_batch()
@@ -575,6 +580,13 @@ def test_fingerprints_do_not_depend_on_their_batch(tmp_path):
     np.testing.assert_array_equal(np.load(tmp_path / "x.npy"), many)
     alone = network(torch.from_numpy(data.audio[None, 4000:12000]).float() / 32768)
     np.testing.assert_allclose(many[1], alone[0].detach().numpy(), atol=1e-6)
+
+
+def test_room_for_fingerprints_is_asked_for_before_anything_is_written(tmp_path, monkeypatch):
+    monkeypatch.setattr("nafp.disk.shutil.disk_usage", lambda path: SimpleNamespace(free=1000))
+    with pytest.raises(UserError, match="fingerprints x.npy needs 0.00 GB, but only 0.00 GB are free"):
+        fingerprint_to_file(build_model(FEATURES, MODEL, 8), split(5, clips=4, samples=80000), CPU, tmp_path / "x.npy")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_any_number_of_shards_gives_the_same_fingerprints(tmp_path):

@@ -47,7 +47,7 @@ def test_a_data_set_from_kaggle(tmp_path):
         assert done.returncode == 0, done.stdout[-3000:]
         assert KEY not in done.stdout
         assert {path.name for path in (folder / "data").iterdir()} == {
-            *("small", "small.archives.json", "small.manifest.csv", "small.files.tsv")
+            *("small", "small.archives.json", "small.manifest.csv", "small.files.tsv", "small.unpacked.txt")
         }
         manifest = pd.read_csv(folder / "results/small/data/manifest.csv")
         assert len(manifest) == len(SPLITS)

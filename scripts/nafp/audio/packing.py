@@ -140,7 +140,7 @@ def write_groups(
     bar = tqdm(total=layout.bytes, unit="B", unit_scale=True, desc=f"packing {part.name.removesuffix('.npy.part')}")
     try:
         os.ftruncate(file, layout.bytes)  # zeros, until they are written
-        os.pwrite(file, layout.header, 0)
+        write_at(file, layout.header, 0)
         progress.begin()
         bar.update(layout.bytes - sum(bytes_of(layout, group) for group in groups))
 
@@ -168,6 +168,15 @@ def bytes_of(layout: PackedLayout, group: range) -> int:
     return 2 * int(end - layout.starts[group.start])
 
 
+def write_at(file: int, data: bytes | memoryview, offset: int) -> int:
+    """Write all of ``data`` to a place in an open file, however little the system writes at a time; returns its end."""
+    left = memoryview(data)
+    while left:
+        written = os.pwrite(file, left, offset)
+        offset, left = offset + written, left[written:]
+    return offset
+
+
 def copy_clip(path: Path, samples: int, file: int, offset: int) -> None:
     """Copy a mono WAV file's samples to a place in an open file, block by block; UserError if their number differs."""
     changed = f"{path}: changed since it was checked; delete manifest.csv and rerun"
@@ -176,6 +185,6 @@ def copy_clip(path: Path, samples: int, file: int, offset: int) -> None:
             if source.frames != samples:
                 raise UserError(changed)
             for block in source.blocks(BLOCK, dtype="int16"):
-                offset += os.pwrite(file, block.astype("<i2", copy=False), offset)
+                offset = write_at(file, block.astype("<i2", copy=False).view(np.uint8).data, offset)
     except sf.LibsndfileError as error:
         raise UserError(f"{changed} ({error.error_string})") from error

@@ -107,8 +107,8 @@ class AudioPool:
     def random_starts(self, count: int, length: int, rng: Generator, own: Tensor | None = None) -> Tensor:
         """(count,) starts of excerpts, each at a random position in a random clip; not in the clips ``own`` (count,).
 
-        A clip shorter than the excerpt is cut from its beginning, with what follows it in the packed array: zeros up to a
-        whole segment. UserError if there is no other clip than the own one.
+        A clip shorter than the excerpt is cut from its beginning (``cut_repeated`` repeats it). UserError if there is no other
+        clip than the own one.
         """
         if own is None:
             clip = torch.randint(len(self), (count,), generator=rng)
@@ -119,8 +119,21 @@ class AudioPool:
             clip += clip >= own
         last = (self.samples[clip] - length).clamp(min=0)
         u = torch.rand(last.shape, generator=rng, dtype=torch.float64)
-        starts = self.start[clip] + integers(torch.zeros_like(last), last, u)
-        return starts.clamp(max=len(self.host) - length)
+        return self.start[clip] + integers(torch.zeros_like(last), last, u)
+
+    def samples_of(self, starts: Tensor) -> Tensor:
+        """(B,) positions in the packed array -> samples of the clips that they are in."""
+        return self.samples[torch.searchsorted(self.start, starts, right=True) - 1]
+
+    def cut_repeated(self, starts: Tensor | np.ndarray, length: int, samples: Tensor | np.ndarray) -> Tensor:
+        """``cut`` of excerpts as ``random_starts`` chooses them, in clips of ``samples`` (B,): shorter ones are repeated."""
+        if self.samples.min() >= length:
+            return self.cut(starts, length)
+        starts, samples = torch.as_tensor(starts), torch.as_tensor(samples)
+        width = min(length, len(self.host))
+        first = starts.clamp(max=len(self.host) - width)
+        at = (starts - first)[:, None] + torch.arange(length, device=starts.device) % samples[:, None]
+        return self.cut(first, width).gather(1, at.to(self.device))
 
     def whole_clips(
         self,

@@ -13,6 +13,8 @@ from nafp.augment.base import Range, WaveStep, rms, uniform
 class Noise(WaveStep):
     """Add an excerpt of the pool at a signal-to-noise ratio uniform in ``snr_db``; the signal keeps its level.
 
+    A sound shorter than the signal is repeated.
+
     ``over``: what the levels are measured over, the ``segment`` or, as NMFP does, the ``context`` before it too.
     """
 
@@ -21,11 +23,13 @@ class Noise(WaveStep):
 
     def draw(self, count, length, pool, rng, own=None):
         starts = pool.random_starts(count, length, rng, own)
-        return {"start": pool.places(starts), "snr_db": uniform((count, 1), *self.snr_db, rng)}
+        places = {"start": pool.places(starts), "samples": pool.places(pool.samples_of(starts))}
+        return {**places, "snr_db": uniform((count, 1), *self.snr_db, rng)}
 
     def apply(self, x, draws, pool):
         samples = self.samples if self.over == "segment" else x.shape[1]
-        return mix_at_snr(x, pool.cut(draws["start"], x.shape[1]), draws["snr_db"].to(x.device), samples)
+        noise = pool.cut_repeated(draws["start"], x.shape[1], draws["samples"])
+        return mix_at_snr(x, noise, draws["snr_db"].to(x.device), samples)
 
 
 @dataclass

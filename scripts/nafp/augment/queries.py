@@ -17,6 +17,7 @@ from nafp.audio.splits import Split
 from nafp.audio.wav import read_wav, write_wav
 from nafp.augment.chain import Chain
 from nafp.augment.time import moved_samples, rate_of
+from nafp.disk import check_free_space
 from nafp.files import atomic_write
 from nafp.walk import escaped_path, files_below, is_wav, unescaped_path
 
@@ -45,9 +46,10 @@ def pack_queries(songs: Split, array_path: Path, table_path: Path, chain: Chain,
 
     With one seed, chains that differ in a range alone mix in the same excerpts at the same places: what they differ in
     is the level. Where steps on time make a clip faster or slower, the table has a column ``rate``: song seconds a second of
-    the query, from a common beginning.
+    the query, from a common beginning. UserError if there is no room for it.
     """
     table, total = packed_table(songs, chain, seed)
+    check_free_space({array_path.parent: 2 * total}, f"the query set {array_path.name}")
     with atomic_write(array_path) as part, atomic_write(table_path) as table_part:
         out = np.lib.format.open_memmap(part, mode="w+", dtype=np.int16, shape=(total,))
         starts = table["start"]

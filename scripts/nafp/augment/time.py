@@ -165,7 +165,7 @@ def stretched(x: Tensor, factor: Tensor, samples: int) -> Tensor:
     # bins of one partial drift apart: each takes the phase of its sum with its neighbours (Puckette, 1995), whose signs alternate
     sums = bins - torch.nn.functional.pad(bins, (0, 0, 1, -1)) - torch.nn.functional.pad(bins, (0, 0, -1, 1))
     unchanged = (factor == 1).to(x.device)[:, None, None]
-    bins = torch.where(unchanged, bins, torch.polar(bins.abs(), sums.angle()))
+    bins = torch.where(unchanged, low, torch.polar(bins.abs(), sums.angle()))
     pieces = torch.fft.irfft(bins, dim=1) * window[:, None]
     # torch.istft makes the CPU wait for a GPU, which a recorded training step cannot
     weights = window.square()[None, :, None].expand(1, -1, count)

@@ -40,7 +40,7 @@ class Table:
     """A CSV of annotations, row by row; UserError, with the row, for what cannot be used."""
 
     def __init__(self, path: Path, columns: Sequence[str], what: str):
-        self.path = path
+        self.path, self._required, self._what = path, columns, what
         try:
             with open(path, encoding="utf-8-sig", newline="") as file:
                 reader = csv.DictReader(file)
@@ -52,8 +52,11 @@ class Table:
             raise UserError(f"{path}: has no column {', '.join(absent)}; {what}")
 
     def __iter__(self) -> Iterator[tuple[int, dict[str, str]]]:
-        """(number, row); the first one below the header is 2."""
-        return enumerate(self._rows, 2)
+        """(number, row); the first one below the header is 2. UserError for one that ends before a required column."""
+        for number, row in enumerate(self._rows, 2):
+            if absent := [name for name in self._required if row[name] is None]:
+                raise UserError(f"{self.path}: row {number}: ends before {', '.join(absent)}; {self._what}")
+            yield number, row
 
     def seconds(self, number: int, row: Mapping[str, str], column: str) -> float:
         """A number of seconds, 0 or more."""
@@ -64,6 +67,15 @@ class Table:
         if not 0 <= value < float("inf"):
             raise UserError(f"{self.path}: row {number}: {column} is {row[column]!r}, not a number of seconds")
         return value
+
+    def interval(self, number: int, row: Mapping[str, str], begin: str, end: str) -> tuple[float, float]:
+        """Two numbers of seconds, the second one larger."""
+        first, last = (self.seconds(number, row, column) for column in (begin, end))
+        if last <= first:
+            raise UserError(
+                f"{self.path}: row {number}: {begin} {row[begin]!r} and {end} {row[end]!r} are no interval in seconds"
+            )
+        return first, last
 
 
 def by_name(folder: Path, what: str, unreadable: dict[str, UserError]) -> dict[str, Path]:

@@ -21,9 +21,11 @@ from tqdm import tqdm
 from nafp.datasets.digests import BLOCK, Digest, Hasher, Journal
 from nafp.errors import UserError
 from nafp.files import part_name
+from nafp.walk import NO_TEXT
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, struct.error, EOFError, ValueError)
+ZIP_HEADS = b"PK\x03\x04", b"PK\x05\x06"  # with files, without; not the last bytes, which a zip in a tar has too
 SHOWN = 10  # problems in a message
 NAME_BYTES = 255  # longest file name that file systems allow
 
@@ -112,11 +114,8 @@ def refusing_damage(archive: Path, what: str) -> Iterator[None]:
             f"{archive}: cannot be unpacked here ({error}); unpack it with another program and use source: folder"
         ) from error
     except (*DAMAGED, OSError) as error:
-        of_the_disk = getattr(error, "errno", None) not in (
-            None,
-            errno.EINVAL,
-        )  # EINVAL: a seek to before the file
-        if of_the_disk:
+        number, name = getattr(error, "errno", None), getattr(error, "filename", None)
+        if number not in (None, errno.EINVAL) or name:  # EINVAL without a name: a seek to before the file
             raise
         reason = " ".join(str(error).split())
         raise UserError(f"{archive}: {what} ({reason}); delete the archive and get it again") from error
@@ -125,7 +124,9 @@ def refusing_damage(archive: Path, what: str) -> Iterator[None]:
 def open_archive(path: Path) -> Archive:
     """Open a zip or tar file; UserError if it is neither, or damaged."""
     with refusing_damage(path, "is not a whole zip or tar archive"):
-        return Zip(path) if zipfile.is_zipfile(path) else Tar(path)
+        with open(path, "rb") as file:
+            head = file.read(4)
+        return Zip(path) if head in ZIP_HEADS else Tar(path)
 
 
 def problems_of(members: Sequence[Member]) -> list[str]:
@@ -136,7 +137,7 @@ def problems_of(members: Sequence[Member]) -> list[str]:
         reasons = {
             "is an absolute path": member.name.startswith("/") or ":" in parts[0],
             "leads out of the folder": ".." in parts,
-            "has a character that a name should not have": not member.name.isprintable() or "\\" in member.name,
+            "has a character that a name should not have": bool(NO_TEXT.search(member.name)) or "\\" in member.name,
             "has an empty or too long part": any(not 0 < len(os.fsencode(p)) <= NAME_BYTES or p == "." for p in parts),
             "is a link, a device or encrypted": not member.is_file,
         }
@@ -198,7 +199,10 @@ def refuse(archive: Path, members: Sequence[Member], limit: int | None) -> None:
     """Raise UserError with the problems of an archive, if it has any."""
     if problems := problems_of(members):
         more = f"; and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
-        raise UserError(f"{archive}: will not be unpacked: {'; '.join(problems[:SHOWN])}{more}")
+        raise UserError(
+            f"{archive}: will not be unpacked: {'; '.join(problems[:SHOWN])}{more}; if you trust it, unpack it with another "
+            "program and use source: folder"
+        )
     total = sum(member.bytes for member in members)
     if limit is not None and total > limit:
         raise UserError(

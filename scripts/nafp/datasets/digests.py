@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 from tqdm import tqdm
 
-from nafp.errors import lasting_problem, read_error
+from nafp.errors import UserError, lasting_problem, read_error
 from nafp.files import atomic_write
 from nafp.walk import escaped_path, files_below
 
@@ -141,10 +141,14 @@ def digest_files(
     """Checksums of the files below ``root``, hidden and linked ones too: columns path, bytes, mtime_ns, md5, sha256, by path.
 
     ``wanted``: only of files with such names. Only files that the journal does not know are read. Paths are relative to
-    ``root``, as text (see ``nafp.walk.escaped_path``). ``unreadable`` takes the files that cannot be read, by path, and why;
-    without it the first one is an OSError. With it, UserError for one that the system may read at another time.
+    ``root``, as text (see ``nafp.walk.escaped_path``). ``unreadable`` takes the files, folders and links that cannot be read, by
+    path, and why; without it the first such file is an OSError. With it, UserError for what may be read at another time.
     """
-    paths = sorted(path.relative_to(root).as_posix() for path in files_below(root, wanted))
+    lost: dict[str, UserError] = {}
+    paths = sorted(path.relative_to(root).as_posix() for path in files_below(root, wanted, unreadable=lost))
+    if unreadable is not None:
+        for path, error in lost.items():
+            unreadable[escaped_path(Path(path).relative_to(root).as_posix())] = lasting_problem(error, path)
     known = {path: journal.known(root, path) for path in paths}
     unknown = [path for path in paths if known[path] is None]
     total = sum((root / path).stat().st_size for path in unknown)

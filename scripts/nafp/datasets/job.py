@@ -13,6 +13,7 @@ from nafp.datasets.manifest import make_manifest, with_digests
 from nafp.datasets.obtain import record_first
 from nafp.datasets.sources import Place
 from nafp.datasets.verification import advised, checksum_problems, content_problems, content_warnings, judge, refuse
+from nafp.walk import unescaped_path
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,9 @@ def verify(root: Path, wanted: Wanted, manifest: Path, report: Path, archives: P
     verdict = judge(checked, root, wanted.expected, wanted.dummy, wanted.strict, wanted.as_published, wanted.splits)
     refuse(verdict.fatal, root, problems)
 
-    digests = digest_files(root, Journal(place.journal if archives else folder / "files.tsv"), threads)
+    lost: dict[str, str] = {}
+    journal = Journal(place.journal if archives else folder / "files.tsv")
+    digests = digest_files(root, journal, threads, unreadable=lost)
     whole, md5 = with_digests(checked, digests), directory_md5(digests)
     other = content_problems(whole, [wanted.manifest, place.manifest if archives else None])
     checksum = checksum_problems(md5, wanted.md5)
@@ -48,6 +51,8 @@ def verify(root: Path, wanted: Wanted, manifest: Path, report: Path, archives: P
     table = with_digests(verdict.manifest, digests)
     accepted = [] if wanted.strict and wanted.as_published else checksum
     warnings = verdict.warnings + content_warnings(table, root) + accepted + ([] if wanted.strict else other)
+    stated = set(checked["path"])
+    warnings += [f"{root / unescaped_path(path)}: {why}" for path, why in lost.items() if path not in stated]
     for warning in warnings:
         print(f"warning: {warning}")
 

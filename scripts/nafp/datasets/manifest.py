@@ -1,5 +1,6 @@
 """What a data set in the paper's layout holds, file by file, as a table; and the differences between two of them."""
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -9,32 +10,45 @@ from tqdm import tqdm
 from nafp.audio.segments import SAMPLE_RATE
 from nafp.audio.wav import check_wav
 from nafp.datasets.layout import SPLITS, TIME_MAP
-from nafp.errors import UserError
+from nafp.errors import UserError, problem_of
 from nafp.walk import escaped_path, files_below, is_dangling, is_wav, unescaped_path
 
 DUMMIES = {"10k_30s": (10_000, 30), "100k_full": (100_000, None)}  # name -> songs, seconds of each (None: any)
 
 
 def find_files(root: Path) -> pd.DataFrame:
-    """Every WAV file of every split under ``root``, in a fixed order: columns split, path (relative to root, as text)."""
-    rows = [
-        (split, escaped_path(path.relative_to(root).as_posix()))
-        for split, folder in SPLITS.items()
-        for path in files_below(root / folder, is_wav, dangling=True)
-    ]
-    return pd.DataFrame(rows, columns=["split", "path"])
+    """Every WAV file of every split under ``root``, in a fixed order: columns split, path (relative to root, as text), problem.
+
+    ``problem``: '' or why a folder cannot be read, or where a link leads to nothing; those have a row each.
+    """
+    rows = []
+    for split, folder in SPLITS.items():
+        lost: dict[str, UserError] = {}
+        files = files_below(root / folder, is_wav, dangling=True, unreadable=lost)
+        if not os.path.lexists(root / folder):
+            lost.clear()  # a split without files
+        found = dict.fromkeys(map(str, files), "") | {path: problem_of(error, path) for path, error in lost.items()}
+        rows += [
+            (split, escaped_path(path.relative_to(root).as_posix()), found[str(path)])
+            for path in sorted(map(Path, found))
+        ]
+    return pd.DataFrame(rows, columns=["split", "path", "problem"])
 
 
 def make_manifest(root: Path, threads: int = 8) -> pd.DataFrame:
     """Check every file's header: columns split, path, bytes, samples, seconds, problem ('' if none)."""
-    manifest = find_files(root)
+    found = find_files(root)
+    manifest = found[["split", "path"]].copy()
     paths = [root / unescaped_path(path) for path in manifest["path"]]
     with ThreadPoolExecutor(threads) as pool:
         checked = list(tqdm(pool.map(check_wav, paths), total=len(paths), desc="checking", unit="file"))
-    manifest["bytes"] = [0 if is_dangling(path) else path.stat().st_size for path in paths]
+    manifest["bytes"] = [
+        0 if problem or is_dangling(path) else path.stat().st_size
+        for path, problem in zip(paths, found["problem"], strict=True)
+    ]
     manifest["samples"] = [info.samples for info in checked]
     manifest["seconds"] = manifest["samples"] / SAMPLE_RATE
-    manifest["problem"] = [info.problem for info in checked]
+    manifest["problem"] = [lost or info.problem for lost, info in zip(found["problem"], checked, strict=True)]
     return manifest
 
 

@@ -21,7 +21,7 @@ from nafp.datasets.layout import SPLITS, plain_name
 from nafp.errors import UserError, lasting_problem
 from nafp.files import atomic_write
 from nafp.text import for_spreadsheets
-from nafp.walk import escaped_path, files_below, is_audio, unescaped_path
+from nafp.walk import escaped_path, is_audio, unescaped_path
 
 # part -> split, in order of priority: the first one keeps a song that several of them hold
 SONG_SPLITS = {"test": "test_db", "val": "val_db", "train": "train", "dummy": "dummy"}
@@ -81,10 +81,6 @@ def listed(role: str, folders: Folders, cache: Path, threads: int) -> pd.DataFra
         journal = Journal(cache / f"{hashlib.sha256(os.fsencode(folder.absolute())).hexdigest()[:16]}.tsv")
         problems: dict[str, str] = {}
         digests = digest_files(folder, journal, threads, is_audio, problems)
-        lost: dict[str, UserError] = {}
-        files_below(folder, is_audio, unreadable=lost)
-        for path, error in lost.items():
-            problems[escaped_path(Path(path).relative_to(folder).as_posix())] = lasting_problem(error, path)
         known = dict(zip(digests["path"], digests["sha256"], strict=True))
         for name in sorted({**known, **problems}):
             file = folder / unescaped_path(name)

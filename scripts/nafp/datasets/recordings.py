@@ -98,10 +98,11 @@ def import_excerpts(path: Path, excerpts: Sequence[Excerpt], songs: Mapping[str,
     could be read."""
     spans = [span_of(one) for one in excerpts]
     written: dict[int, str] = {}  # number of an excerpt -> its path, '' if it is too short
+    lengths: list[int] = []  # of the blocks
     unreadable = note = ""
     try:
         with open_audio(path) as audio:
-            for number, samples in cut_spans(audio.blocks(), spans):
+            for number, samples in cut_spans(measured(audio.blocks(), lengths), spans):
                 one, written[number] = excerpts[number], ""
                 if len(samples) >= SEGMENT and one.song in songs:
                     name = f"{path_of_song(one.song)}/{plain_name(path.stem)}-{one.row:05d}.wav"
@@ -121,11 +122,26 @@ def import_excerpts(path: Path, excerpts: Sequence[Excerpt], songs: Mapping[str,
                 "path": written.get(number, ""),
                 "song": songs.get(one.song, one.song),
                 "song_start_s": one.song_start_s,
-                "problem": problem or ("" if written[number] else "shorter than 1 s"),
+                "problem": problem or ("" if written[number] else why_short(one, sum(lengths))),
                 "note": note if written.get(number) else "",
             }
         )
     return rows
+
+
+def measured(blocks: Iterable[np.ndarray], lengths: list[int]) -> Iterator[np.ndarray]:
+    """The blocks, each of whose lengths is appended as it passes."""
+    for block in blocks:
+        lengths.append(len(block))
+        yield block
+
+
+def why_short(excerpt: Excerpt, samples: int) -> str:
+    """What is wrong with an excerpt that holds less than a segment of a recording of so many samples."""
+    seconds = samples / SAMPLE_RATE
+    if excerpt.begin_s < seconds:
+        return "shorter than 1 s"
+    return f"begins at {excerpt.begin_s:g} s, after the end of the recording ({seconds:.1f} s)"
 
 
 def span_of(excerpt: Excerpt) -> Span:

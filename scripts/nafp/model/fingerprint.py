@@ -11,6 +11,7 @@ from tqdm import tqdm
 from nafp.audio.pools import AudioPool
 from nafp.audio.segments import HOP, SEGMENT, sequence_samples
 from nafp.audio.splits import Split
+from nafp.disk import check_free_space
 from nafp.files import atomic_write
 from nafp.model.model import Model, on_device
 from nafp.model.model import build_model as build_model
@@ -84,10 +85,14 @@ def fingerprint_clips(model: Model, clips: list[np.ndarray], device: torch.devic
 def fingerprint_to_file(
     model: Model, split: Split, device: torch.device, path: Path, shard: int = 0, shards: int = 1
 ) -> None:
-    """Write the fingerprints of a split, or of a shard of it, as a (n, dim) float32 ``.npy`` file, atomically."""
+    """Write the fingerprints of a split, or of a shard of it, as a (n, dim) float32 ``.npy`` file, atomically.
+
+    UserError if there is no room for it: a full disk kills a process that writes into a mapped file.
+    """
     rows = shard_rows(len(split.segments), shard, shards)
+    shape = (rows.stop - rows.start, model.dim)
+    check_free_space({path.parent: 4 * shape[0] * shape[1]}, f"fingerprints {path.name}")
     with atomic_write(path) as part:
-        shape = (rows.stop - rows.start, model.dim)
         out = np.lib.format.open_memmap(part, mode="w+", dtype=np.float32, shape=shape)
         fingerprint(on_device(model, device), split, device, out, rows.start, desc=f"fingerprints of {path.stem}")
         out.flush()

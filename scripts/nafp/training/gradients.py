@@ -101,7 +101,8 @@ def largest_micro_batch(embed: Callable[[Tensor], Tensor], images: Tensor, rows:
     """
     one, two = graph_bytes(embed, images[:1]), graph_bytes(embed, images[:2]) * 2
     each = max(two - one, 1)  # bytes of one more image; parameters are kept once
-    free = torch.cuda.mem_get_info(images.device)[0] if images.device.type == "cuda" else free_memory()
+    on_gpu = images.device.type == "cuda"  # of this process alone, while all processes share the memory of a CPU
+    free = torch.cuda.mem_get_info(images.device)[0] if on_gpu else free_memory() // rank_and_world_size()[1]
     fitting = int(SHARE_OF_FREE_MEMORY * free / each)
     if fitting < 1:
         raise UserError(

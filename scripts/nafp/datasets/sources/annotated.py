@@ -9,7 +9,10 @@ from nafp.errors import UserError
 
 COLUMNS = ("query", "reference", "query_start", "query_end")
 PLACE, AGREEMENT = "reference_start", "x_tag"  # optional columns
-WHAT = "a folder of annotated recordings has references/, queries/, and a CSV with " + ", ".join(COLUMNS)
+WHAT = (
+    f"a folder of annotated recordings has references/, queries/, and a CSV with {', '.join(COLUMNS)}, "
+    f"and {AGREEMENT} if dataset.agreement says which rows count"
+)
 OPTIONS = {
     "annotations": {
         "type": "string",
@@ -27,7 +30,8 @@ OPTIONS = {
 
 def table_of(dataset: Mapping) -> Table:
     """The CSV of annotations; UserError if it cannot be read."""
-    return Table(Path(dataset["folder"], dataset.get("annotations", "annotations.csv")), COLUMNS, WHAT)
+    columns = (*COLUMNS, AGREEMENT) if "agreement" in dataset else COLUMNS
+    return Table(Path(dataset["folder"], dataset.get("annotations", "annotations.csv")), columns, WHAT)
 
 
 def placed(dataset: Mapping) -> bool:
@@ -45,10 +49,10 @@ def collect(dataset: Mapping) -> Collection:
     excerpts, lost = [], {}
     songs, queries = (by_name(root / folder, WHAT, lost) for folder in ("references", "queries"))
     for number, row in table:
-        if AGREEMENT in row and "agreement" in dataset and row[AGREEMENT] not in dataset["agreement"]:
+        if "agreement" in dataset and row[AGREEMENT] not in dataset["agreement"]:
             continue
         song, file = (named(*one, table, number) for one in ((songs, row["reference"]), (queries, row["query"])))
-        begin, end = (table.seconds(number, row, column) for column in ("query_start", "query_end"))
+        begin, end = table.interval(number, row, "query_start", "query_end")
         place = table.seconds(number, row, PLACE) if PLACE in table.columns else None
         excerpts.append(Excerpt(file, begin, end, song.stem, place, number))
     return Collection({path.stem: path for path in songs.values()}, excerpts, lost)

@@ -19,7 +19,7 @@ def collect(dataset: Mapping) -> Collection:
     songs, queries = (by_name(root / folder, WHAT, lost) for folder in ("references", "queries"))
     for number, row in table:
         song, file = (named(*one, table, number) for one in ((songs, row["reference_id"]), (queries, row["query_id"])))
-        begin, end = (table.seconds(number, row, column) for column in ("query_begin", "query_end"))
+        begin, end = table.interval(number, row, "query_begin", "query_end")
         excerpts.append(Excerpt(file, begin + MARGIN_S, end - MARGIN_S, song.stem, None, number))
     return Collection({path.stem: path for path in songs.values()}, excerpts, lost)
 

@@ -68,6 +68,11 @@ class Place:
         """The digests of the unpacked files."""
         return self.beside("files.tsv")
 
+    @property
+    def unpacked_from(self) -> Path:
+        """What identifies the archives that the journal's files are from, a line each."""
+        return self.beside("unpacked.txt")
+
 
 @dataclass(frozen=True)
 class Source:
