@@ -9,6 +9,7 @@ from nafp.evaluation.asked import Asked
 from nafp.evaluation.cell import Cell
 from nafp.evaluation.hits import per_query_table
 from nafp.evaluation.identity import digest_of_audio, name_of_ids
+from nafp.evaluation.protocol import PROTOCOLS
 from nafp.jobfacts import device_name, job_facts
 from nafp.methods import method_of
 from nafp.methods.answers import Queries, Songs
@@ -23,7 +24,8 @@ with tee_to_log(snakemake.log[0]):
     method = method_of(snakemake.wildcards.name, params.method)
     queries = Queries(query, asked.starts, params.queries.get("query_set", FILES))
     answered = ask(method, songs, queries, search["lengths"], truth, snakemake.threads)
-    table = per_query_table(answered.placed, asked.starts, truth, songs_of_rows, songs.names, asked.moved, asked.placed)
+    how_asked = asked.moved, asked.placed, PROTOCOLS[search["protocol"]].near_across_songs
+    table = per_query_table(answered.placed, asked.starts, truth, songs_of_rows, songs.names, *how_asked)
     cell = Cell.count(
         table,
         asked.placed,

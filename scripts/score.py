@@ -36,15 +36,16 @@ with tee_to_log(snakemake.log[0]):
     asked, segments = Asked.of(*tables[1:], search), [int(count_segments(one).sum()) for one in samples[:-1]]
     clips, truth = pd.concat(tables[:-1]), asked.right + segments[0]
     songs, rates = songs_of_rows(clips["samples"]), rates_of_index(snakemake.params.options)
+    protocol = PROTOCOLS[search["protocol"]]
     if grid == OURS:
-        protocol = PROTOCOLS[search["protocol"]]
         how = {"own": rows_of(songs, songs[truth]), "partial_mean": protocol.partial_mean, "rates": rates}
         how["songs"] = songs if protocol.within_song else None
         results = search_sequences(index, database, query, asked.starts, search["lengths"], **how)
     else:
         places = clips["samples"].to_numpy(), samples[-1], asked.starts, search["lengths"], truth
         results = search_on_grid(index, database, query, grid, *places, search["protocol"], rates)
-    table = per_query_table(results, asked.starts, truth, songs, clips["path"], asked.moved, asked.placed)
+    how_asked = asked.moved, asked.placed, protocol.near_across_songs
+    table = per_query_table(results, asked.starts, truth, songs, clips["path"], *how_asked)
     facts = json.loads(Path(inputs.facts).read_text(encoding="utf-8"))
     made = job_facts(device_name(index.gpu), snakemake.threads)
     cell = Cell.count(

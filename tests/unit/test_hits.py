@@ -15,9 +15,10 @@ from nafp.config.schema import schema_problems
 from nafp.evaluation.cell import Cell, table_beside
 from nafp.evaluation.hits import offset_error_ms, per_query_table, rank_of_truth, songs_of_rows
 from nafp.evaluation.metrics import METRICS, Metric
+from nafp.evaluation.protocol import PROTOCOLS
 from nafp.grid import run_name
 from nafp.report.tables.study import Study
-from nafp.search.sequences import KEPT, search_sequences
+from nafp.search.sequences import KEPT, Result, search_sequences
 
 ROOT = Path(__file__).parents[2]
 CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
@@ -33,6 +34,18 @@ def test_hits_by_hand():
     assert found["top10_exact"].tolist() == [True, False, True, True]
     nothing = np.full((1, KEPT), -1), np.full((1, KEPT), -np.inf)
     assert not any(level.any() for level in hits_of(*nothing, np.array([0])).values())  # -1 is no neighbour of 0
+
+
+@pytest.mark.parametrize("across, near", [(False, [False, True]), (True, [True, True])])
+def test_the_last_segment_of_the_song_before_is_not_near(across, near):
+    """Song 0 ends with row 3, song 1 begins with row 4, which is right; only the original evaluation counts row 3."""
+    place, score = np.array([[3, 7], [5, 7]]), np.array([[0.9, 0.1], [0.9, 0.1]])
+    answers = Result(1, place, score, np.zeros(2, int), np.zeros(2), 0.1, 0.1)
+    how = None, True, across
+    table = per_query_table([answers], np.zeros(2, int), np.array([4, 4]), np.repeat([0, 1], 4), ["a", "b"], *how)
+    assert table["top1_near"].tolist() == near
+    assert table["top1_song"].tolist() == [False, True]
+    assert PROTOCOLS["release"].near_across_songs and not PROTOCOLS["clip"].near_across_songs
 
 
 @pytest.mark.parametrize("other, level", [(9, "top1_exact"), (8, "top1_exact"), (9, "top1_near"), (20, "top1_song")])

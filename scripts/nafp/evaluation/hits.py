@@ -33,17 +33,21 @@ class Answers(Protocol):
 
 @dataclass(frozen=True)
 class Judged:
-    """Answers (see `Answers`), the right rows, ``truth`` (q,), and the song of each row of the database, ``songs`` (rows,)."""
+    """Answers (see `Answers`), the right rows, ``truth`` (q,), and the song of each row of the database, ``songs`` (rows,).
+
+    ``near_across_songs``: see `nafp.evaluation.protocol`.
+    """
 
     place: np.ndarray
     score: np.ndarray
     other_score: np.ndarray
     truth: np.ndarray
     songs: np.ndarray
+    near_across_songs: bool = False
 
     @classmethod
-    def of(cls, answers: Answers, truth: np.ndarray, songs: np.ndarray) -> "Judged":
-        return cls(answers.place, answers.score, answers.other_score, truth, songs)
+    def of(cls, answers: Answers, truth: np.ndarray, songs: np.ndarray, near_across_songs: bool = False) -> "Judged":
+        return cls(answers.place, answers.score, answers.other_score, truth, songs, near_across_songs)
 
     @cached_property
     def rank(self) -> np.ndarray:
@@ -51,9 +55,9 @@ class Judged:
         return rank_of_truth(self.place, self.score, self.truth)
 
     @cached_property
-    def off(self) -> np.ndarray:
-        """(q, kept) segments between each place and the right one."""
-        return np.abs(self.place - self.truth[:, None])
+    def beside(self) -> np.ndarray:
+        """(q, kept) booleans: which places are at most one segment from the right one."""
+        return (np.abs(self.place - self.truth[:, None]) <= 1) & (self.in_song | self.near_across_songs)
 
     @cached_property
     def in_song(self) -> np.ndarray:
@@ -123,12 +127,14 @@ def per_query_table(
     names: Sequence[str],
     moved: Mapping[str, np.ndarray] | None = None,
     placed: bool = True,
+    near_across_songs: bool = False,
 ) -> pd.DataFrame:
     """One row a query and length, from which everything that is said of the answers can be counted again.
 
     ``songs``: (rows,) the song of each row of the database, ``names`` (songs,) theirs. ``moved``: "start" and "rate" (q,) of
     queries that are faster or slower than their songs, or parts of them (`nafp.evaluation.asked`). ``placed``: whether it is
-    known where in their songs the queries are; if not, none is a hit of a metric that asks for the place. Columns: query
+    known where in their songs the queries are; if not, none is a hit of a metric that asks for the place.
+    ``near_across_songs``: of the protocol. Columns: query
     (segment), song, start (seconds into it), rate if there are any, length (segments), truth (row), the hits of METRICS, rr
     (reciprocal rank), offset_ms, best places and scores, and the best place and score of another song.
     """
@@ -141,7 +147,7 @@ def per_query_table(
     }
     tables = []
     for one in answers:
-        judged, kept = Judged.of(one, truth, songs), range(one.place.shape[1])
+        judged, kept = Judged.of(one, truth, songs, near_across_songs), range(one.place.shape[1])
         columns = {**of_query, "length": one.length, "truth": truth, **hits(judged)}
         columns |= {"rr": 1 / judged.rank, "offset_ms": judged.offset_ms}
         if not placed:
