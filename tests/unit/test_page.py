@@ -382,7 +382,9 @@ def test_times_per_stage_are_said_as_people_say_them(tmp_path):
         (tmp_path / rule).mkdir()
         for job, one in enumerate(seconds):
             (tmp_path / rule / f"{job}.tsv").write_text(f"s\th:m:s\n{one}\t0:00:00\n")
+    (tmp_path / "verify.tsv").write_text("s\th:m:s\n12.5\t0:00:00\n")  # a rule without wildcards
     assert provenance.time_per_rule(tmp_path) == {
+        "verify": "12.5 s in 1 job",
         "pack": "2 min in 1 job",
         "score": "7.5 s in 2 jobs",
         "train": "2.5 h in 2 jobs",

@@ -11,6 +11,7 @@ from statistics import median
 
 from nafp.audio.segments import SAMPLE_RATE
 from nafp.files import atomic_write, read_json
+from nafp.jobtimes import files_of_jobs
 from nafp.model.encoders import encoder_of
 from nafp.model.shapes import image_shape
 from nafp.search.types import index_type_of
@@ -132,12 +133,12 @@ def measured_rates(results: Path, indexes: Collection[str], train_max: int) -> d
     ``train_max``: vectors that an index was trained on at most.
     """
     found = {}
+    jobs = {path.parent: files_of_jobs(path) for path in sorted(results.glob("*/benchmarks"))}
     for rule, (rate, work_of) in WORK.items():
         work, seconds = 0.0, 0.0
         places: set[str] = set()
-        for path in sorted([*results.glob(f"*/benchmarks/{rule}.tsv"), *results.glob(f"*/benchmarks/{rule}/**/*.tsv")]):
-            folder = results / path.relative_to(results).parts[0]
-            job = path.relative_to(folder / "benchmarks").with_suffix("").as_posix().removeprefix(f"{rule}/")
+        files = [(folder, *one) for folder, rules in jobs.items() for one in rules.get(rule, {}).items()]
+        for folder, job, path in files:
             took = cpu_seconds(path)
             wanted = rule not in OF_INDEX or Path(job).name in indexes
             if took >= SHORTEST_JOB_S and wanted:
