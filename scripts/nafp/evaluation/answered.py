@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -42,7 +42,7 @@ def ask(
     began = time.perf_counter()
     built = method.build(songs, threads)
     build_s = time.perf_counter() - began
-    placed = []
+    placed, queries = [], replace(queries, lengths=tuple(lengths))
     for length in lengths:
         began = time.perf_counter()
         answers = built.answer(queries, length)

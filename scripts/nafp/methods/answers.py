@@ -43,11 +43,15 @@ class Songs:
 
 @dataclass(frozen=True)
 class Queries:
-    """The query clips of a query set, and the numbers of the segments where the q queries start, ``starts`` (q,)."""
+    """The query clips of a query set, and the numbers of the segments where the q queries start, ``starts`` (q,).
+
+    ``lengths``: those that are asked, in segments; none if not known.
+    """
 
     split: Split
     starts: np.ndarray
     query_set: str = FILES
+    lengths: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return len(self.starts)
