@@ -193,6 +193,7 @@ def test_alone_they_are_the_study(bits):
     keys = grid.study_cells(config["studies"]["mine"], config)
     assert [(kind_of(key.run).axis, key.index) for key in keys] == [(None, "l2"), ("external", "ivf"), ("method", "")]
     assert grid.baseline(config["studies"]["mine"], config) == keys[-1]
+    assert grid.baseline(config["studies"]["mine"], config, keys[:-1]) == keys[0]  # where the last one cannot work
 
 
 @pytest.mark.parametrize(
