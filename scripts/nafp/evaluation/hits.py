@@ -16,6 +16,8 @@ from nafp.audio.segments import HOP, SAMPLE_RATE, count_segments
 from nafp.evaluation import openset
 from nafp.evaluation.metrics import METRICS
 
+RANKS = 10  # the largest rank that is judged, and the answers of a query that its table has
+
 
 class Answers(Protocol):
     """Answers to q queries of one length (in segments), like `nafp.search.sequences.Result`.
@@ -51,8 +53,10 @@ class Judged:
 
     @cached_property
     def rank(self) -> np.ndarray:
-        """(q,) ranks of the right place, see `rank_of_truth`."""
-        return rank_of_truth(self.place, self.score, self.truth)
+        """(q,) ranks of the right place, see `rank_of_truth`; inf beyond RANKS, though one place more is kept: it shows whether
+        the last one that is judged is tied."""
+        rank = rank_of_truth(self.place, self.score, self.truth)
+        return np.where(rank <= RANKS, rank, np.inf)
 
     @cached_property
     def beside(self) -> np.ndarray:
@@ -136,7 +140,7 @@ def per_query_table(
     known where in their songs the queries are; if not, none is a hit of a metric that asks for the place.
     ``near_across_songs``: of the protocol. Columns: query
     (segment), song, start (seconds into it), rate if there are any, length (segments), truth (row), the hits of METRICS, rr
-    (reciprocal rank), offset_ms, best places and scores, and the best place and score of another song.
+    (reciprocal rank), offset_ms, the best RANKS places and scores, and the best place and score of another song.
     """
     asked = songs[truth]
     of_query = {
@@ -147,7 +151,7 @@ def per_query_table(
     }
     tables = []
     for one in answers:
-        judged, kept = Judged.of(one, truth, songs, near_across_songs), range(one.place.shape[1])
+        judged, kept = Judged.of(one, truth, songs, near_across_songs), range(min(one.place.shape[1], RANKS))
         columns = {**of_query, "length": one.length, "truth": truth, **hits(judged)}
         columns |= {"rr": 1 / judged.rank, "offset_ms": judged.offset_ms}
         if not placed:

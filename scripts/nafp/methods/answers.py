@@ -9,7 +9,7 @@ from nafp.audio.segments import HOP, SAMPLE_RATE, SEGMENT
 from nafp.audio.splits import Split
 from nafp.methods.interface import FILES
 
-KEPT = 10  # answers kept per query
+KEPT = 11  # answers kept per query: one more than are judged, so that a tie with the last of those is seen
 NOTHING = -1
 
 
