@@ -84,6 +84,14 @@ def test_a_tie_with_the_tenth_is_seen(behind, hit):
     assert of_eleventh["rr"].tolist() == [0]
 
 
+def test_the_right_place_counts_once():
+    """Two answers of a method may lie in one segment."""
+    place, score = np.array([[7, 7, 3, *[-1] * 8]]), np.array([[0.9, 0.9, 0.9, *[-np.inf] * 8]])
+    assert rank_of_truth(place, score, np.array([7])) == 2
+    score[0, 2] = 0.5
+    assert rank_of_truth(place, score, np.array([7])) == 1
+
+
 def test_a_model_that_collapsed_finds_nothing():
     """All fingerprints are the same, so all scores are: the first rows are the right ones, by no merit."""
     vectors_ = np.tile(unit(np.ones((1, 16))), (40, 1))

@@ -93,14 +93,14 @@ def hits(judged: Judged) -> dict[str, np.ndarray]:
 def rank_of_truth(place: np.ndarray, score: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """(q, kept) places and scores, (q,) right places -> (q,) ranks of the right place, inf where it has none.
 
-    Of places with one score the right one comes last; if they reach the last kept place, there may be more of them, so it
-    has no rank.
+    Of places with one score the right one comes last, and counts once; if they reach the last kept place, there may be more
+    of them, so it has no rank.
     """
     right = (place == truth[:, None]) & ~np.isnan(score)
     own = np.where(right, score, -np.inf).max(axis=1, keepdims=True)
     equal = score == own
     endless = equal[:, -1] & (equal.sum(axis=1) > 1)
-    return np.where(right.any(axis=1) & ~endless, (score >= own).sum(axis=1), np.inf)
+    return np.where(right.any(axis=1) & ~endless, 1 + ((score >= own) & ~right).sum(axis=1), np.inf)
 
 
 def offset_error_ms(place: np.ndarray, truth: np.ndarray, songs: np.ndarray) -> np.ndarray:
