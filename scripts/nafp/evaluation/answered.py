@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from nafp.audio.segments import HOP, SAMPLE_RATE
-from nafp.errors import UserError
 from nafp.methods.answers import Answers, Queries, Songs
 from nafp.methods.interface import Answering
 
@@ -40,10 +39,8 @@ def ask(
 ) -> Answered:
     """Let a method answer queries of all lengths (in segments). ``truth``: (q,) the right row of the database for each query.
 
-    The method is not told which one that is. UserError if it lacks what it needs.
+    The method is not told which one that is.
     """
-    if lack := method.lacks():
-        raise UserError(f"{lack}; the answers of an earlier job stay, if there are any, and are out of date")
     began = time.perf_counter()
     built = method.build(songs, threads)
     build_s = time.perf_counter() - began
