@@ -21,7 +21,7 @@ ORIGIN = {
 
 def study_of(study):
     """What the table and plots of a study show (nafp.report.tables.study.Study)."""
-    chosen = grid.baseline(STUDIES[study], config)
+    chosen = grid.baseline(STUDIES[study], config, CELLS[study])
     return {
         "name": study,
         "question": STUDIES[study].get("question", study.replace("_", " ")),

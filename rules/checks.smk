@@ -205,6 +205,15 @@ def degrading_sounds(steps):
     return [sounds(sounds_split(pool, "test")) for pool in chain_pools(steps)]
 
 
+def refuse_study(study):
+    """What raises an error that says why none of a study's cells can be made here, as input."""
+
+    def refuse_it(wildcards):
+        raise WorkflowError(*LEFT_OUT[study])
+
+    return refuse_it
+
+
 def refuse_target(wildcards):
     """Raise an error that says which part of a target is unknown."""
     raise WorkflowError(sentence_of_target(wildcards.target, TARGETS, config))

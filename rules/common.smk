@@ -143,17 +143,6 @@ def why_left_out(cell):
     return lacked_by(grid.parse_run(cell.run)["method"])
 
 
-def possible_cells(study):
-    """The cells of a study without those of methods that cannot work here: a line says why; a sentence if none is left."""
-    reasons = {cell: why_left_out(cell) for cell in grid.study_cells(STUDIES[study], config)}
-    lines = dict.fromkeys(f"study {study}: {cell.run} is left out: {why}" for cell, why in reasons.items() if why)
-    if all(reasons.values()):
-        raise WorkflowError(*lines)
-    if lines and IS_MAIN and workflow.is_main_process:
-        print("\n".join(lines), file=sys.stderr)
-    return [cell for cell, why in reasons.items() if not why]
-
-
 def log_of(job):
     """Where a job's log lies; a job is a rule and its wildcards, ``train/{run}``."""
     return f"{RESULTS}/logs/{job}.log"
@@ -252,7 +241,17 @@ def shards(*splits):
     return files
 
 
-CELLS = {study: possible_cells(study) for study in STUDIES}
+REASONS = {
+    name: {cell: why_left_out(cell) for cell in grid.study_cells(study, config)} for name, study in STUDIES.items()
+}
+CELLS = {study: [cell for cell, why in reasons.items() if not why] for study, reasons in REASONS.items()}
+LEFT_OUT = {  # study -> a line for each of its methods that cannot work here
+    study: list(dict.fromkeys(f"study {study}: {cell.run} is left out: {why}" for cell, why in reasons.items() if why))
+    for study, reasons in REASONS.items()
+}
+if any(LEFT_OUT.values()) and IS_MAIN and workflow.is_main_process:
+    print(*(line for lines in LEFT_OUT.values() for line in lines), sep="\n", file=sys.stderr)
+STUDIES = {name: study for name, study in STUDIES.items() if CELLS[name]}
 
 
 def cells_of(study):

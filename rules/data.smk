@@ -274,7 +274,7 @@ rule degrade_queries:
     conda:
         "../envs/train.yaml"
     resources:
-        mem_mb=scale_with_input(4000),
+        mem_mb=scale_with_input(*MEMORY["degrade_queries"]),
         runtime=scale_with_input(60, 0.05, of=["songs"]),
     params:
         code=code("degrade_queries"),

@@ -93,3 +93,14 @@ for study in STUDIES:
     named = workflow.modifier.modify_rulename(study)
     if workflow.is_rule(named):  # not where this is a module of which other rules are used
         workflow.get_rule(named).docstring = STUDIES[study].get("question", f"The study {study}.")
+
+
+for study in (study for study in CELLS if study not in STUDIES):
+
+    rule:
+        """A study of which nothing can be made here."""
+        name:
+            study
+        input:
+            refuse_study(study),
+        localrule: True

@@ -99,17 +99,17 @@ def _differs(name: str, cells: Sequence[Mapping]) -> bool:
     return len(values) > 1 or (name in AXES and any(name not in cell for cell in cells))
 
 
-def baseline(study: Mapping, config: Mapping) -> CellKey:
-    """The cell that a study's others are compared with: the first with the fields of ``baseline``, else of ``run``."""
+def baseline(study: Mapping, config: Mapping, possible: Sequence[CellKey] | None = None) -> CellKey:
+    """The cell that a study's others are compared with: the first with the fields of ``baseline``, else of ``run``; if there is
+    none, the first of all. ``possible``: the cells to choose from, if not all. UserError if ``baseline`` names no cell."""
     default = default_fields(config)
     cells = combinations(study, config)
     named = study.get("baseline", default)
-    for fields in cells:
-        if all(fields.get(name) == value for name, value in named.items()):
-            return key_of(fields)
-    if "baseline" in study:
+    alike = [key_of(fields) for fields in cells if all(fields.get(name) == value for name, value in named.items())]
+    if "baseline" in study and not alike:
         raise UserError(f"baseline {named} is not one of the study's cells")
-    return key_of(cells[0])
+    chosen = [*alike, *map(key_of, cells)]
+    return next(key for key in chosen if possible is None or key in possible)
 
 
 def positives(loss_options: Mapping) -> int:

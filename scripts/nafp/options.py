@@ -37,7 +37,7 @@ def number_of(text: str, schema: Mapping[str, Any]) -> float:
     """The number that a text of the command line is; ValueError says why the schema (integer or number) does not take it."""
     value = _read(text)
     whole = "integer" in schema["type"]
-    if not (isinstance(value, int) if whole else is_number(value)):
+    if isinstance(value, str) or not (isinstance(value, int) if whole else is_number(value)):
         raise ValueError(mistyped(value, schema["type"]))
     above = schema.get("minimum", -math.inf) <= value and schema.get("exclusiveMinimum", -math.inf) < value
     if not (above and value <= schema.get("maximum", math.inf) and value < schema.get("exclusiveMaximum", math.inf)):

@@ -3,6 +3,7 @@
 MEMORY = {  # rule, or kind of job -> MB, and MB for each MB of its largest input
     "verify": (4000, 0),
     "pack": (2000, 0),
+    "degrade_queries": (4000, 0),
     "train": (8000, 0.2),
     "fingerprint": (6000, 0.02),
     "generate_distractors": (2000, 3),

@@ -13,7 +13,7 @@ import torch
 from nafp.audio.pools import AudioPool
 from nafp.audio.splits import Split
 from nafp.evaluation.cell import Cell, table_beside
-from nafp.evaluation.hits import per_query_table
+from nafp.evaluation.hits import RANKS, per_query_table
 from nafp.grid import run_name
 from nafp.model.fingerprint import fingerprint_clips
 from nafp.model.model import build_model
@@ -21,7 +21,7 @@ from nafp.report.page import listening
 from nafp.report.tables.cells import load_cells
 from nafp.report.tables.published import load_published
 from nafp.report.tables.study import Study, study_table
-from nafp.search.sequences import KEPT, Result
+from nafp.search.sequences import Result
 from nafp.search.vectors import Database
 
 PUBLISHED = Path(__file__).parents[2] / "published/nafp.csv"
@@ -50,11 +50,11 @@ def made_up_hits(queries: int, skill: float, seed: int, lengths: Sequence[int] =
     results = []
     for length in lengths:
         ease = skill + 0.9 * np.log2(length) - hard + 0.5 * rng.normal(size=queries)
-        place = rng.integers(0, DUMMY_ROWS + rows, (queries, KEPT))
+        place = rng.integers(0, DUMMY_ROWS + rows, (queries, RANKS))
         near = truth + rng.choice([-1, 1], queries)
         elsewhere = truth - rng.integers(2, 40, queries)
         place[:, 0] = np.select([ease > 0, ease > -0.3, ease > -0.7], [truth, near, elsewhere], place[:, 0])
-        score = -np.sort(-rng.random((queries, KEPT)), axis=1)
+        score = -np.sort(-rng.random((queries, RANKS)), axis=1)
         other = rng.integers(0, DUMMY_ROWS, queries), 0.9 * rng.random(queries)
         results.append(Result(length, place, score, *other, 0.1 * length, 0.05))
     names = [f"song {i}" for i in range(DUMMY_SONGS + SONGS)]

@@ -22,6 +22,7 @@ def answers(file: Path, length: int, rows_a_song: int) -> pd.DataFrame:
         ranked = [(row[f"place{i}"], row[f"score{i}"]) for i in range(1, 11) if row[f"place{i}"] >= 0]
         truth, best = row["truth"], [place for place, score in ranked if score == ranked[0][1]]
         known = 0 < len(best) < 10  # ten with one score may be more
+        in_song = all(place // rows_a_song == truth // rows_a_song for place in best)
         own = [score for place, score in ranked if place == truth]
         level = [score for _, score in ranked].count(own[0]) if own else 0
         ended = own and (level == 1 or own[0] != ranked[-1][1] or len(ranked) < 10)
@@ -30,8 +31,8 @@ def answers(file: Path, length: int, rows_a_song: int) -> pd.DataFrame:
             {
                 "of": row["song"],
                 "exact": rank == 1,
-                "near": known and all(abs(place - truth) <= 1 for place in best),
-                "song": known and all(place // rows_a_song == truth // rows_a_song for place in best),
+                "near": known and in_song and all(abs(place - truth) <= 1 for place in best),
+                "song": known and in_song,
                 "rr": 1 / rank,
                 "score": row["score1"],
                 "other": row["other_score"],

@@ -9,10 +9,10 @@ import pandas as pd
 from nafp.audio.segments import HOP, SEGMENT
 from nafp.audio.splits import Split
 from nafp.evaluation.cell import Cell
-from nafp.evaluation.hits import per_query_table
+from nafp.evaluation.hits import RANKS, per_query_table
 from nafp.grid import parse_run, run_name
 from nafp.report.misses.replay import Replay
-from nafp.search.sequences import KEPT, Result
+from nafp.search.sequences import Result
 
 ROWS_A_SONG = 15  # of 8 s
 LENGTHS = [1, 3, 5]
@@ -56,9 +56,9 @@ def answers(db: int, dummy: int, skill: float, seed: int) -> tuple[list[Result],
     truth, rows = starts + dummy * ROWS_A_SONG, (dummy + db) * ROWS_A_SONG
     results = []
     for length in LENGTHS:
-        place = np.stack([rng.permutation(rows)[:KEPT] for _ in starts])
+        place = np.stack([rng.permutation(rows)[:RANKS] for _ in starts])
         place[:, 1:][place[:, 1:] == truth[:, None]] = 0
-        score = -np.sort(-rng.random((len(starts), KEPT)), axis=1)
+        score = -np.sort(-rng.random((len(starts), RANKS)), axis=1)
         near = truth + 1
         away = truth // ROWS_A_SONG * ROWS_A_SONG + (truth % ROWS_A_SONG + 7) % ROWS_A_SONG
         kind = rng.choice(5, len(starts), p=[skill, *[(1 - skill) / 4] * 4])

@@ -98,6 +98,17 @@ def test_every_offset_is_compared_bit_by_bit():
     assert found[:, 1].tolist() == [-best[n][1] for n in ranked]
 
 
+def test_a_tie_inside_a_song_is_seen():
+    """The song repeats itself, so that nobody can tell which place is right."""
+    rng = np.random.default_rng(0)
+    verse, other = (rng.integers(0, 2**32, 20, np.uint32) for _ in range(2))
+    database = Aligned([other, np.concatenate([verse, other[:5], verse])], 20)
+    assert database.best_places(verse, 2)[:2].tolist() == [[1, 0, 1], [1, 25, 1]]
+    assert (
+        database.best_places(other, 2)[0].tolist() == [0, 0, 1] and len(set(database.best_places(other, 2)[:, 0])) == 2
+    )
+
+
 def test_a_query_that_begins_before_its_song_or_ends_after_it_is_found():
     rng = np.random.default_rng(0)
     songs = [rng.integers(0, 2**32, 40, np.uint32) for _ in range(2)]

@@ -241,6 +241,18 @@ def test_a_history_over_data_sets_tests_within_them(tmp_path, three):
     assert {len(points.split()) for points in lines} == {1}  # no trend across data sets
 
 
+def test_a_trend_begins_where_scoreboards_can_be_compared(tmp_path):
+    """The second and the third follow another protocol than the first."""
+    folders = [
+        write_results(tmp_path / name, 20 + day, protocol=protocol)
+        for day, (name, protocol) in enumerate([("a", "release"), ("b", "clip"), ("c", "clip")])
+    ]
+    page = render_comparison(lined_up(*folders))
+    trends = re.findall(r'<polyline points="(.*?)">', page)
+    assert trends and {len(points.split()) for points in trends} == {2}
+    assert {float(points.split(",")[0]) for points in trends} == {30}  # from the second of three on
+
+
 # ---------------------------------------------------------------- what they are
 
 

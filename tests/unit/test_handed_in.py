@@ -123,6 +123,20 @@ def test_answers_to_other_query_sets_are_left(songs, queries, tmp_path):
     assert cell_of(table, songs, queries, tmp_path)[0].hits["top1_song"] == [0, 0]
 
 
+def test_an_empty_query_set_is_that_of_the_data_set(songs, queries, tmp_path):
+    assert cell_of(right(queries).assign(query_set=""), songs, queries, tmp_path)[0].hits["top1_exact"] == [10, 10]
+
+
+def test_a_file_that_answers_nothing_that_is_asked_is_refused(songs, queries, tmp_path):
+    """A query set of another name than in the config, and lengths in another unit, would be all misses."""
+    with pytest.raises(UserError, match="no row answers the query set 'files'; the file has 'loud', 'quiet'"):
+        table = pd.concat([right(queries).assign(query_set=name) for name in ("quiet", "loud")])
+        cell_of(table, songs, queries, tmp_path)
+    table = right(queries)
+    with pytest.raises(UserError, match="length_s is 1000, 3000 in the file, and the queries have 1, 3 s; the target"):
+        cell_of(table.assign(length_s=1000 * table["length_s"]), songs, queries, tmp_path)
+
+
 @pytest.mark.parametrize(
     ("row", "column", "value", "says"),
     [

@@ -114,6 +114,10 @@ def test_what_was_done_is_counted(tmp_path):
         "2 models trained for 3 to 5 epochs on 1,234 h of music, 1 other method, 5 evaluations in a database of 0.89 h; "
         "5 min of jobs, on Xeon (4 cores), H100."
     )
+    for fields, fraction in zip(runs, (0.1, 0.5), strict=True):
+        (tmp_path / "runs" / run_name(fields) / "config.yaml").write_text(f"data: {{fraction: {fraction}}}\n")
+    said = what_was_done(read_cells(paths), tmp_path / "verification.json", tmp_path / "benchmarks")
+    assert "trained for 3 to 5 epochs on 123 to 617 h of music" in said
 
 
 def test_what_was_done_where_little_is_known(tmp_path):

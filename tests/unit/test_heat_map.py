@@ -23,7 +23,7 @@ from nafp.report.page.heat import heat_of, read_matrix
 from nafp.report.page.page import Page, Section, Top
 from nafp.report.tables.cells import load_cells
 from nafp.report.tables.job import write_limits
-from nafp.report.tables.ladders import crossings, matrix_of, sentence
+from nafp.report.tables.ladders import best_of, crossings, matrix_of, sentence
 
 SYSTEMS = [({"aug": "full"}, 0.8), ({"aug": "none"}, -1.2), ({"method": "marks"}, 0.2)]
 NAMES = ["nafp, aug full", "nafp, aug none", "marks"]
@@ -113,6 +113,19 @@ def test_a_limit_is_where_the_rate_falls_under_half(made, name, ladder):
 )
 def test_where_rates_cross_half(rates, place):
     assert crossings(np.arange(len(rates), dtype=float), np.array([rates], float)) == pytest.approx([place])
+
+
+@pytest.mark.parametrize(
+    "rates, best",
+    [
+        ([90, 10, 90, 80, 70], 2),  # alone at one end, and the first of three
+        ([100, 100, 100, 40, 100], 0),
+        ([90, 95, 10, 80, 80, 80], 1),  # the highest wins
+        ([10, 20, 20], 1),
+    ],
+)
+def test_the_best_of_equal_strengths_is_where_most_is_found(rates, best):
+    assert best_of(np.array(rates, float)) == best
 
 
 @pytest.mark.parametrize(

@@ -14,11 +14,13 @@ from indexes import unit, vectors
 from nafp.audio.songs import songs_of_rows
 from nafp.config.schema import schema_problems
 from nafp.evaluation.cell import Cell, table_beside
-from nafp.evaluation.hits import offset_error_ms, per_query_table, rank_of_truth
+from nafp.evaluation.hits import RANKS, offset_error_ms, per_query_table, rank_of_truth
 from nafp.evaluation.metrics import METRICS, Metric
+from nafp.evaluation.protocol import PROTOCOLS
 from nafp.grid import run_name
+from nafp.methods import answers as methods
 from nafp.report.tables.study import Study
-from nafp.search.sequences import KEPT, search_sequences
+from nafp.search.sequences import KEPT, Result, search_sequences
 
 ROOT = Path(__file__).parents[2]
 CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
@@ -34,6 +36,18 @@ def test_hits_by_hand():
     assert found["top10_exact"].tolist() == [True, False, True, True]
     nothing = np.full((1, KEPT), -1), np.full((1, KEPT), -np.inf)
     assert not any(level.any() for level in hits_of(*nothing, np.array([0])).values())  # -1 is no neighbour of 0
+
+
+@pytest.mark.parametrize("across, near", [(False, [False, True]), (True, [True, True])])
+def test_the_last_segment_of_the_song_before_is_not_near(across, near):
+    """Song 0 ends with row 3, song 1 begins with row 4, which is right; only the original evaluation counts row 3."""
+    place, score = np.array([[3, 7], [5, 7]]), np.array([[0.9, 0.1], [0.9, 0.1]])
+    answers = Result(1, place, score, np.zeros(2, int), np.zeros(2), 0.1, 0.1)
+    how = None, True, across
+    table = per_query_table([answers], np.zeros(2, int), np.array([4, 4]), np.repeat([0, 1], 4), ["a", "b"], *how)
+    assert table["top1_near"].tolist() == near
+    assert table["top1_song"].tolist() == [False, True]
+    assert PROTOCOLS["release"].near_across_songs and not PROTOCOLS["clip"].near_across_songs
 
 
 @pytest.mark.parametrize("other, level", [(9, "top1_exact"), (8, "top1_exact"), (9, "top1_near"), (20, "top1_song")])
@@ -56,6 +70,27 @@ def test_what_holds_for_all_best_places_is_a_hit():
         "open_set": True,  # no other song has an answer
     }
     assert rank_of_truth(place, score, np.array([7])) == 2
+
+
+@pytest.mark.parametrize("behind, hit", [(0.1, False), (0.05, True)])
+def test_a_tie_with_the_tenth_is_seen(behind, hit):
+    """The right place is the tenth, and the eleventh may have the same score, which then counts first."""
+    place, score = np.arange(KEPT)[None], np.append(np.linspace(1, 0.1, RANKS), behind)[None]
+    answers = Result(1, place, score, np.zeros(1, int), np.zeros(1), 0.1, 0.1)
+    table = per_query_table([answers], np.zeros(1, int), np.array([9]), np.zeros(20, int), ["a"])
+    assert table["top10_exact"].tolist() == [hit] and table["rr"].tolist() == [0.1 * hit]
+    assert "place10" in table and "place11" not in table
+    assert KEPT == methods.KEPT == RANKS + 1
+    of_eleventh = per_query_table([answers], np.zeros(1, int), np.array([10]), np.zeros(20, int), ["a"])
+    assert of_eleventh["rr"].tolist() == [0]
+
+
+def test_the_right_place_counts_once():
+    """Two answers of a method may lie in one segment."""
+    place, score = np.array([[7, 7, 3, *[-1] * 8]]), np.array([[0.9, 0.9, 0.9, *[-np.inf] * 8]])
+    assert rank_of_truth(place, score, np.array([7])) == 2
+    score[0, 2] = 0.5
+    assert rank_of_truth(place, score, np.array([7])) == 1
 
 
 def test_a_model_that_collapsed_finds_nothing():
@@ -136,8 +171,8 @@ def test_a_metric_is_one_row(top2, tmp_path):
     """It is counted into the cell, tested, shown in the table and allowed in the config."""
     paths = [write_cell(tmp_path, {"aug": aug}, skill=skill) for aug, skill in (("full", 0.5), ("none", -0.5))]
     table = pd.read_parquet(table_beside(paths[0]))
-    score = table[[f"score{i + 1}" for i in range(KEPT)]].to_numpy()
-    place = table[[f"place{i + 1}" for i in range(KEPT)]].to_numpy()
+    score = table[[f"score{i + 1}" for i in range(RANKS)]].to_numpy()
+    place = table[[f"place{i + 1}" for i in range(RANKS)]].to_numpy()
     by_hand = (place[:, :2] == table[["truth"]].to_numpy()).any(axis=1) & (score[:, 1] > score[:, 2])
     assert table[top2.column].tolist() == by_hand.tolist()
     counted = [int(by_hand[table["length"] == length].sum()) for length in LENGTHS]

@@ -122,6 +122,25 @@ def test_a_place_outside_of_its_song_is_as_far_inside(songs):
     ]
 
 
+@pytest.mark.parametrize(
+    "segments, truth, offset_s, row",
+    [
+        (1, 0, 10, -1),
+        (1, 0, 0.2, 0),
+        (2, 0, 10, -1),  # would be near
+        (2, 1, -1, -1),
+        (2, 1, 1.0, 0),  # near, and so it stays
+        (3, 1, 10, -1),
+        (3, 0, 10, 2),  # the right song, and no more
+    ],
+)
+def test_a_place_outside_of_a_short_song_is_no_hit(segments, truth, offset_s, row):
+    counts = np.array([segments, 2])
+    assert rows_at(np.array([0]), np.array([offset_s]), counts, np.array([truth])).tolist() == [row]
+    elsewhere = rows_at(np.array([0]), np.array([offset_s]), counts, np.array([segments]))  # a wrong song all the same
+    assert 0 <= elsewhere[0] < segments
+
+
 def test_answers_are_ranked_and_the_other_song_is_the_best_of_another_than_the_first():
     score = [0.5, 0.9, np.nan, 0.9, 0.1, -np.inf, *np.linspace(0.3, 0.2, 12)]
     query = [0, 0, 0, 0, 1, 1, *[3] * 12]
@@ -193,6 +212,7 @@ def test_alone_they_are_the_study(bits):
     keys = grid.study_cells(config["studies"]["mine"], config)
     assert [(kind_of(key.run).axis, key.index) for key in keys] == [(None, "l2"), ("external", "ivf"), ("method", "")]
     assert grid.baseline(config["studies"]["mine"], config) == keys[-1]
+    assert grid.baseline(config["studies"]["mine"], config, keys[:-1]) == keys[0]  # where the last one cannot work
 
 
 @pytest.mark.parametrize(

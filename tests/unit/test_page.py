@@ -243,13 +243,14 @@ def test_kinds_of_answers_by_hand():
     )  # the right one and its neighbour with one far off,
     hits["top1_song"] = hits["place1"].between(20, 29) & (hits.index < 10)  # another time of the song with another song
     quiet = np.array([False] * 6 + [True, True] + [False] * 3)  # a miss in silence, and a hit there
-    counts = kinds.kinds_of_answers(hits, songs, 20, quiet)
+    hits.loc[len(hits)] = [20, 19, False, True, False]  # beside the right one in another song, by protocol: release
+    counts = kinds.kinds_of_answers(hits, songs, 20, np.append(quiet, False))
     assert counts.to_dict() == {
         "exact": 2,
         "near (± 1 segment)": 1,
         "same song, another time": 1,
         "another test song": 1,
-        "a distractor song": 1,
+        "a distractor song": 2,
         "silence": 1,
         "several equally good": 3,
         "nothing found": 1,
@@ -381,7 +382,9 @@ def test_times_per_stage_are_said_as_people_say_them(tmp_path):
         (tmp_path / rule).mkdir()
         for job, one in enumerate(seconds):
             (tmp_path / rule / f"{job}.tsv").write_text(f"s\th:m:s\n{one}\t0:00:00\n")
+    (tmp_path / "verify.tsv").write_text("s\th:m:s\n12.5\t0:00:00\n")  # a rule without wildcards
     assert provenance.time_per_rule(tmp_path) == {
+        "verify": "12.5 s in 1 job",
         "pack": "2 min in 1 job",
         "score": "7.5 s in 2 jobs",
         "train": "2.5 h in 2 jobs",
@@ -447,11 +450,14 @@ def test_sounds_do_not_clip():
 
 
 def test_verdicts():
-    rows = {row: listening.verdict([row, 30], [0.9, 0.8], 10) for row in (9, 10, 11, 12)}
+    songs = np.repeat([0, 1], 20)
+    rows = {row: listening.verdict([row, 30], [0.9, 0.8], 10, songs) for row in (9, 10, 11, 12)}
     assert rows == {9: "near", 10: "hit", 11: "near", 12: "miss"}
-    ties = {other: listening.verdict([10, other], [0.9, 0.9], 10) for other in (11, 12, 30)}
+    ties = {other: listening.verdict([10, other], [0.9, 0.9], 10, songs) for other in (11, 12, 30)}
     assert ties == {11: "near", 12: "miss", 30: "miss"}
-    assert listening.verdict([10, 11], [np.nan, np.nan], 10) == "miss"
+    assert listening.verdict([10, 11], [np.nan, np.nan], 10, songs) == "miss"
+    borders = {row: listening.verdict([row, 30], [0.9, 0.8], 20, songs) for row in (19, 20, 21)}
+    assert borders == {19: "miss", 20: "hit", 21: "near"}
 
 
 def test_places_are_named_by_song_and_second():

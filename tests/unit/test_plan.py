@@ -43,6 +43,7 @@ GIVEN = {
     "download_mb_per_s": 5,
     "mb_per_s": 10,
     "composed_s_per_s": 50,
+    "degraded_s_per_s": 20,
     "generated_per_s": 1000,
     "build_gflops": 2,
     "search_gflops": 4,
@@ -98,6 +99,10 @@ def test_a_run_has_one_index_and_fingerprints_of_each_query_set(config):
     found = stages(config, "climb")
     assert [found[name].jobs for name in ("fingerprint", "build_index", "score")] == [2 * (1 + 1 + 4), 2, 2 * 4]
     assert found["fingerprint"].disk_gb == pytest.approx(2 * 64 * 4 * (10_000 + (1 + 4) * 500) * 59 / 1e9)
+    assert found["degrade"].jobs == 3  # once for all runs; the data set's own queries are packed
+    assert found["degrade"].disk_gb == pytest.approx(3 * 500 * 30 * 16_000 / 1e9)
+    assert found["degrade"].cpu_hours == pytest.approx(3 * 500 * 30 / 20 / 3600)
+    assert "degrade" not in stages(config | {"studies": {"climb": {"bsz": [120]}}}, "climb")
 
 
 def test_every_index_of_the_config_has_a_size(config):

@@ -19,6 +19,7 @@ LEAVES = [
     "npy",
     "options",
     "jobfacts",
+    "jobtimes",
     "console",
     "resources",
     "yaml_text",

@@ -26,6 +26,7 @@ from nafp.report.tables.formats import caption, tex, to_latex, to_markdown
 from nafp.report.tables.layout import layout
 from nafp.report.tables.published import DATABASES, load_published, why_not_comparable
 from nafp.report.tables.study import Study, load_table, study_table
+from nafp.report.tables.verdict import verdict
 from nafp.text import for_spreadsheets
 
 PUBLISHED = Path(__file__).parents[2] / "published" / "nafp.csv"
@@ -603,6 +604,19 @@ def test_other_queries_are_not_paired(tmp_path):
     _, table = tabulated(paths, Study("mine", ["aug"], baseline=(run_name(FIELDS), "l2")))
     assert table["p"].isna().all()
     assert table.loc[table["baseline"], "hit_rate_pct"].notna().all()
+
+
+def test_a_baseline_of_which_another_seed_has_run_is_the_baseline(tmp_path):
+    """Of two seeds of the baseline only the second has finished; the study names the first."""
+    planned = [FIELDS | {"aug": aug, "seed": seed, "index": "l2"} for aug in ("full", "none") for seed in (0, 1)]
+    planned = [fields | {"run": run_name({name: fields[name] for name in FIELDS})} for fields in planned]
+    finished = [{"aug": aug, "seed": 1} for aug in ("full", "none")]
+    paths = write_grid(tmp_path, finished, ["l2"], queries=300)
+    study = Study("mine", ["aug"], planned=planned, baseline=(run_name(FIELDS | {"seed": 0}), "l2"))
+    _, table = tabulated(paths, study)
+    ours = table[table["source"].eq("this run")]
+    assert ours["baseline"].any() and ours.loc[~ours["baseline"], "p"].notna().any()
+    assert "the baseline has not run" not in verdict(table)
 
 
 def test_a_metric_that_the_baseline_does_not_know_is_not_tested(tmp_path, monkeypatch):

@@ -461,6 +461,15 @@ def test_starts_from_files(tmp_path):
         assert choose_starts([40000, 12000, 40000], str(tmp_path / name), "clip", [8]).tolist() == [0, 11]
 
 
+@pytest.mark.parametrize("name", ["ids.npy", "ids.txt"])
+def test_an_id_that_is_there_twice_is_asked_once(name, tmp_path, capsys):
+    """As in query sets with a rate; a query counted twice would count against other cells, too."""
+    np.save(tmp_path / "ids.npy", np.array([11, 0, 11, 11]))
+    (tmp_path / "ids.txt").write_text("11\n0\n11\n11\n")
+    assert choose_starts([40000, 12000, 40000], str(tmp_path / name), "clip", [8]).tolist() == [11, 0]
+    assert f"{name} has 2 ids again; each is asked once" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "write, says",
     [

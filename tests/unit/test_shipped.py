@@ -144,6 +144,16 @@ def test_a_card_states_what_was_measured(packed, tmp_path):
     assert "degraded 0.430 (20 songs)" in said and "Seed 0, N = 16" in said and "- background: {}" in said
 
 
+def test_a_card_has_cells_whose_places_are_not_known(packed, tmp_path):
+    """Of annotated recordings without places only the right song is counted."""
+    path = write_cell(tmp_path, {}, skill=0.5)
+    stated = json.loads(path.read_text())
+    stated["hits"] = {name: stated["hits"][name] for name in ("top1_song", "open_set")}
+    path.write_text(json.dumps(stated | {"mrr": None, "offset_ms": None}))
+    rows = re.findall(r"^\| 1 s +\|(.*)\|$", card_of(packed, [path]), flags=re.MULTILINE)
+    assert [cell.strip()[:1] for cell in rows[0].split("|")][:2] == ["–", "–"] and "[" in rows[0]
+
+
 def test_a_card_says_what_holds_for_this_model(packed, tmp_path):
     """Of music that a program composed, of weights that come with the library, and of anybody's."""
     composed, ours = card_of(packed), card_of(packed, name=DEFAULT)

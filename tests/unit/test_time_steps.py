@@ -183,7 +183,7 @@ def test_where_time_does_not_move_the_table_is_that_of_the_songs(tmp_path):
     songs = split(3, clips=3, samples=40_000)
     for steps in ([], [{"pitch": {"semitones": [-2, 2]}}], [{"speed": {"p": 0}}]):
         found = queries(tmp_path, *steps, songs=songs)
-        assert found.clips.equals(songs.clips) and len(found.audio) == len(songs.audio)
+        assert found.clips.drop(columns="sha256").equals(songs.clips) and len(found.audio) == len(songs.audio)
 
 
 def test_an_excerpt_leaves_neither_its_clip_nor_the_array():

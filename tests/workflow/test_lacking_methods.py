@@ -7,6 +7,7 @@ from fake_conda import fake_conda
 from workflow import copy_project, planned, snakemake, tiny
 
 CELL = "results/demo/scores/method=chromaprint/answers.json"
+OTHERS = dict.fromkeys(("table3", "index_types", "song_level"))
 WHY = "fpcalc is not installed; Debian has it in libchromaprint-tools, conda-forge in chromaprint"
 
 
@@ -18,8 +19,7 @@ def project(tmp_path, monkeypatch):
         (programs / name).symlink_to(shutil.which(name))
     monkeypatch.setenv("PATH", str(programs))
     folder = copy_project(tmp_path / "project")
-    others = dict.fromkeys(("table3", "index_types", "song_level"))
-    tiny(folder, studies={**others, "rivals": {"runs": [{}, {"method": "chromaprint"}]}})
+    tiny(folder, studies={**OTHERS, "rivals": {"runs": [{}, {"method": "chromaprint"}]}})
     return folder
 
 
@@ -40,8 +40,24 @@ def test_who_asks_for_it_is_told(project):
     done = snakemake(project, CELL, "-n", config="changed.yaml")
     assert done.returncode != 0 and f"methods.chromaprint: {WHY}" in done.stdout
     alone = tiny(project, studies={"alone": {"method": "chromaprint"}})
-    done = snakemake(project, "data", "-n", config=alone)
-    assert done.returncode != 0 and f"study alone: method=chromaprint is left out: {WHY}" in done.stdout
+    done = snakemake(project, "alone", "-n", config=alone)
+    assert done.returncode != 0 and done.stdout.count(f"study alone: method=chromaprint is left out: {WHY}") == 2
+
+
+def test_other_targets_do_without_a_study_that_cannot_work(project):
+    alone = tiny(project, studies={**OTHERS, "alone": {"method": "chromaprint"}, "index_types": {"index": ["l2"]}})
+    for target in ("data", "scores", "all"):
+        done = snakemake(project, target, "-n", config=alone)
+        assert done.returncode == 0, done.stdout
+        assert done.stdout.count(f"study alone: method=chromaprint is left out: {WHY}\n") == 1
+
+
+def test_the_baseline_is_a_cell_that_can_be_made(project):
+    """Of a study that names its missing method as the baseline, the first of those that are left."""
+    rivals = {"runs": [{"method": "chromaprint"}, {}], "baseline": {"method": "chromaprint"}}
+    overlay = tiny(project, studies={**OTHERS, "rivals": rivals})
+    done = snakemake(project, "rivals", "-n", config=overlay)
+    assert done.returncode == 0, done.stdout
 
 
 def test_jobs_that_bring_their_environment_have_it(project):

@@ -46,17 +46,19 @@ def pack_queries(songs: Split, array_path: Path, table_path: Path, chain: Chain,
 
     With one seed, chains that differ in a range alone mix in the same excerpts at the same places: what they differ in
     is the level. Where steps on time make a clip faster or slower, the table has a column ``rate``: song seconds a second of
-    the query, from a common beginning. UserError if there is no room for it.
+    the query, from a common beginning. Its ``sha256`` are of the copies' samples, by which query sets are told apart.
+    UserError if there is no room for it.
     """
-    table, total = packed_table(songs, chain, seed)
+    (table, total), digests = packed_table(songs, chain, seed), []
     check_free_space({array_path.parent: 2 * total}, f"the query set {array_path.name}")
     with atomic_write(array_path) as part, atomic_write(table_path) as table_part:
         out = np.lib.format.open_memmap(part, mode="w+", dtype=np.int16, shape=(total,))
         starts = table["start"]
         for start, (_, query) in zip(starts, degraded(clips_of(songs, "queries"), chain, seed), strict=True):
             out[start : start + len(query)] = query
+            digests.append(hashlib.sha256(query.astype("<i2").tobytes()).hexdigest())
         out.flush()
-        table.to_csv(table_part, index=False)
+        table.assign(sha256=digests).to_csv(table_part, index=False)
 
 
 def packed_table(songs: Split, chain: Chain, seed: int) -> tuple[pd.DataFrame, int]:

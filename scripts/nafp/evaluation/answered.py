@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,8 @@ from nafp.audio.segments import HOP, SAMPLE_RATE, clips_at, first_segments
 from nafp.audio.songs import Songs
 from nafp.methods.answers import Answers, Queries
 from nafp.methods.interface import Answering
+
+BEYOND_NEAR = 2  # segments off that no hit of a place is
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ def ask(
     began = time.perf_counter()
     built = method.build(songs, threads)
     build_s = time.perf_counter() - began
-    placed = []
+    placed, queries = [], replace(queries, lengths=tuple(lengths))
     for length in lengths:
         began = time.perf_counter()
         answers = built.answer(queries, length)
@@ -81,12 +83,15 @@ def rows_at(song: np.ndarray, offset_s: np.ndarray, segments: np.ndarray, truth:
     """The row nearest to a place in a song, seconds into it; -1 where there is no song. ``segments``: (songs,) of each song.
 
     A place outside of its song is taken to be inside, as far from the right row (``truth``) as it is, or as far as the song goes:
-    it is no hit by being put there.
+    it is no hit by being put there. In the right song that is so short that it would be one, it is -1.
     """
     first, last = first_segments(segments)[song], segments[song] - 1
     nth = np.floor(offset_s * SAMPLE_RATE / HOP + 0.5)
     right = np.clip(truth - first, 0, last)
     far = np.abs(nth - right)
     inside = np.where(right + far <= last, right + far, np.where(right >= far, right - far, last * (2 * right < last)))
-    nth = np.where((nth < 0) | (nth > last), inside, nth).astype(np.int64)
-    return np.where(song >= 0, first + nth, -1)
+    outside = (nth < 0) | (nth > last)
+    nth = np.where(outside, inside, nth).astype(np.int64)
+    nearer = np.minimum(far, BEYOND_NEAR) > np.abs(nth - right)
+    lost = outside & nearer & (first <= truth) & (truth <= first + last)
+    return np.where((song >= 0) & ~lost, first + nth, -1)

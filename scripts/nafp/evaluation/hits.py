@@ -16,6 +16,8 @@ from nafp.audio.segments import HOP, SAMPLE_RATE
 from nafp.evaluation import openset
 from nafp.evaluation.metrics import METRICS
 
+RANKS = 10  # the largest rank that is judged, and the answers of a query that its table has
+
 
 class Answers(Protocol):
     """Answers to q queries of one length (in segments), like `nafp.search.sequences.Result`.
@@ -33,27 +35,33 @@ class Answers(Protocol):
 
 @dataclass(frozen=True)
 class Judged:
-    """Answers (see `Answers`), the right rows, ``truth`` (q,), and the song of each row of the database, ``songs`` (rows,)."""
+    """Answers (see `Answers`), the right rows, ``truth`` (q,), and the song of each row of the database, ``songs`` (rows,).
+
+    ``near_across_songs``: see `nafp.evaluation.protocol`.
+    """
 
     place: np.ndarray
     score: np.ndarray
     other_score: np.ndarray
     truth: np.ndarray
     songs: np.ndarray
+    near_across_songs: bool = False
 
     @classmethod
-    def of(cls, answers: Answers, truth: np.ndarray, songs: np.ndarray) -> "Judged":
-        return cls(answers.place, answers.score, answers.other_score, truth, songs)
+    def of(cls, answers: Answers, truth: np.ndarray, songs: np.ndarray, near_across_songs: bool = False) -> "Judged":
+        return cls(answers.place, answers.score, answers.other_score, truth, songs, near_across_songs)
 
     @cached_property
     def rank(self) -> np.ndarray:
-        """(q,) ranks of the right place, see `rank_of_truth`."""
-        return rank_of_truth(self.place, self.score, self.truth)
+        """(q,) ranks of the right place, see `rank_of_truth`; inf beyond RANKS, though one place more is kept: it shows whether
+        the last one that is judged is tied."""
+        rank = rank_of_truth(self.place, self.score, self.truth)
+        return np.where(rank <= RANKS, rank, np.inf)
 
     @cached_property
-    def off(self) -> np.ndarray:
-        """(q, kept) segments between each place and the right one."""
-        return np.abs(self.place - self.truth[:, None])
+    def beside(self) -> np.ndarray:
+        """(q, kept) booleans: which places are at most one segment from the right one."""
+        return (np.abs(self.place - self.truth[:, None]) <= 1) & (self.in_song | self.near_across_songs)
 
     @cached_property
     def in_song(self) -> np.ndarray:
@@ -85,14 +93,14 @@ def hits(judged: Judged) -> dict[str, np.ndarray]:
 def rank_of_truth(place: np.ndarray, score: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """(q, kept) places and scores, (q,) right places -> (q,) ranks of the right place, inf where it has none.
 
-    Of places with one score the right one comes last; if they reach the last kept place, there may be more of them, so it
-    has no rank.
+    Of places with one score the right one comes last, and counts once; if they reach the last kept place, there may be more
+    of them, so it has no rank.
     """
     right = (place == truth[:, None]) & ~np.isnan(score)
     own = np.where(right, score, -np.inf).max(axis=1, keepdims=True)
     equal = score == own
     endless = equal[:, -1] & (equal.sum(axis=1) > 1)
-    return np.where(right.any(axis=1) & ~endless, (score >= own).sum(axis=1), np.inf)
+    return np.where(right.any(axis=1) & ~endless, 1 + ((score >= own) & ~right).sum(axis=1), np.inf)
 
 
 def offset_error_ms(place: np.ndarray, truth: np.ndarray, songs: np.ndarray) -> np.ndarray:
@@ -114,14 +122,16 @@ def per_query_table(
     names: Sequence[str],
     moved: Mapping[str, np.ndarray] | None = None,
     placed: bool = True,
+    near_across_songs: bool = False,
 ) -> pd.DataFrame:
     """One row a query and length, from which everything that is said of the answers can be counted again.
 
     ``songs``: (rows,) the song of each row of the database, ``names`` (songs,) theirs. ``moved``: "start" and "rate" (q,) of
     queries that are faster or slower than their songs, or parts of them (`nafp.evaluation.asked`). ``placed``: whether it is
-    known where in their songs the queries are; if not, none is a hit of a metric that asks for the place. Columns: query
+    known where in their songs the queries are; if not, none is a hit of a metric that asks for the place.
+    ``near_across_songs``: of the protocol. Columns: query
     (segment), song, start (seconds into it), rate if there are any, length (segments), truth (row), the hits of METRICS, rr
-    (reciprocal rank), offset_ms, best places and scores, and the best place and score of another song.
+    (reciprocal rank), offset_ms, the best RANKS places and scores, and the best place and score of another song.
     """
     asked = songs[truth]
     of_query = {
@@ -132,7 +142,7 @@ def per_query_table(
     }
     tables = []
     for one in answers:
-        judged, kept = Judged.of(one, truth, songs), range(one.place.shape[1])
+        judged, kept = Judged.of(one, truth, songs, near_across_songs), range(min(one.place.shape[1], RANKS))
         columns = {**of_query, "length": one.length, "truth": truth, **hits(judged)}
         columns |= {"rr": 1 / judged.rank, "offset_ms": judged.offset_ms}
         if not placed:

@@ -30,7 +30,7 @@ class Metric:
 METRICS = {
     "exact": Metric("top1_exact", lambda judged: judged.rank == 1, "the right segment"),
     "near": Metric(
-        "top1_near", lambda judged: judged.first(judged.off <= 1), "at most one segment (500 ms) from the right one"
+        "top1_near", lambda judged: judged.first(judged.beside), "at most one segment (500 ms) from the right one"
     ),
     "top3": Metric(
         "top3_exact",

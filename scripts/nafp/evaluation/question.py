@@ -59,7 +59,8 @@ class Question:
         ``distractors``: the split that they are; ``facts``: what else the cell states.
         """
         asked, names = self.asked, [*self.dummy["path"], *self.db["path"]]
-        table = per_query_table(answers, asked.starts, self.truth, self.songs, names, asked.moved, asked.placed)
+        how = asked.moved, asked.placed, self.protocol.near_across_songs
+        table = per_query_table(answers, asked.starts, self.truth, self.songs, names, *how)
         cell = Cell.count(
             table,
             asked.placed,

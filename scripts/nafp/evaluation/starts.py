@@ -1,5 +1,6 @@
 """Where test sequences start: segments of the query clips, by the protocol (paper 4.2). Without NumPy until they are drawn."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -62,9 +63,15 @@ def allowed_starts(samples: Sequence[int], protocol: str, lengths: Sequence[int]
 
 
 def read_ids(path: Path) -> list[int]:
-    """Segment numbers from a ``.npy`` file or from text with one number a line."""
-    if path.suffix != ".npy":
-        return _ids_of_text(path)
+    """Segment numbers from a ``.npy`` file or from text with one number a line, each once: a line says if some are repeated."""
+    ids = _ids_of_array(path) if path.suffix == ".npy" else _ids_of_text(path)
+    once = list(dict.fromkeys(ids))
+    if len(once) < len(ids):
+        print(f"test_ids: {path} has {len(ids) - len(once)} ids again; each is asked once", file=sys.stderr)
+    return once
+
+
+def _ids_of_array(path: Path) -> list[int]:
     try:
         ids = read_npy(path)
     except (OSError, ValueError) as error:

@@ -9,17 +9,21 @@ from nafp.audio.segments import SAMPLE_RATE, sequence_samples
 from nafp.audio.splits import Split
 from nafp.methods.interface import FILES
 
-KEPT = 10  # answers kept per query
+KEPT = 11  # answers kept per query: one more than are judged, so that a tie with the last of those is seen
 NOTHING = -1
 
 
 @dataclass(frozen=True)
 class Queries:
-    """The query clips of a query set, and the numbers of the segments where the q queries start, ``starts`` (q,)."""
+    """The query clips of a query set, and the numbers of the segments where the q queries start, ``starts`` (q,).
+
+    ``lengths``: those that are asked, in segments; none if not known.
+    """
 
     split: Split
     starts: np.ndarray
     query_set: str = FILES
+    lengths: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return len(self.starts)

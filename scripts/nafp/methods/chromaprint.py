@@ -137,8 +137,9 @@ class Aligned:
     def best_places(self, query: "np.ndarray", count: int) -> "np.ndarray":
         """(m,) uint32 -> (count, 3): the songs most like it, where in them it begins (numbers from their first), and scores.
 
-        The score is 1 if all bits are the same, 0 if half of them are; numbers of the query outside of the song count as half.
-        Songs that are no better than that are left out.
+        Where several places of the first song are as like it, its last one is one row more. The score is 1 if all bits are the
+        same, 0 if half of them are; numbers of the query outside of the song count as half. Songs that are no better than that
+        are left out.
         """
         import numpy as np
 
@@ -149,5 +150,10 @@ class Aligned:
         best = np.maximum.reduceat(alike, self.begins)
         songs = np.argsort(-best, kind="stable")[:count]
         songs = songs[best[songs] > 0]
-        places = [alike[self.begins[song] : self.ends[song]].argmax() - self.width for song in songs]
-        return np.stack([songs, places, best[songs] / (BITS // 2 * max(len(query), 1))], axis=1)
+        within = [alike[self.begins[song] : self.ends[song]] for song in songs]
+        places = [of_song.argmax() for of_song in within]
+        if len(songs) and (last := np.flatnonzero(within[0] == best[songs[0]])[-1]) > places[0]:
+            songs, places = np.insert(songs, 1, songs[0]), [places[0], last, *places[1:]]
+        return np.stack(
+            [songs, np.array(places, int) - self.width, best[songs] / (BITS // 2 * max(len(query), 1))], axis=1
+        )

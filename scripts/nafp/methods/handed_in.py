@@ -68,16 +68,15 @@ class Ranking:
 
     def answer(self, queries: Queries, length: int) -> Answers:
         """The answers to queries of one length; a query without a row has none. UserError for a row that answers none of
-        these queries, though its query set and length are asked."""
+        these queries, though its query set and length are asked, and where no row is of the query set or of any length asked."""
         import numpy as np
         import pandas as pd
 
         from nafp.methods.answers import ranked
 
         seconds = sequence_seconds(length)
-        rows = self.table[
-            self.table[SET].eq(queries.query_set) & np.isclose(self.table["length_s"], seconds, atol=1e-3)
-        ]
+        of_set = self.of_set(queries)
+        rows = of_set[np.isclose(of_set["length_s"], seconds, atol=1e-3)]
         asked = pd.DataFrame(
             {"query": queries.names, "at": milliseconds(queries.start_s), "number": np.arange(len(queries))}
         )
@@ -94,6 +93,30 @@ class Ranking:
             print(f"{missing:,} of {len(queries):,} queries of {seconds:g} s have no answer; they count as misses")
         best_first = merged.sort_values("rank", kind="stable")
         return ranked(*(best_first[name] for name in ("number", "song", "offset_s", "score")), queries=len(queries))
+
+    def of_set(self, queries: Queries) -> pd.DataFrame:
+        """The rows of the query set; UserError if there are none, or none of a length that is asked."""
+        import numpy as np
+
+        rows, asked = self.table[self.table[SET].eq(queries.query_set)], sequence_seconds(np.array(queries.lengths))
+        if rows.empty:
+            there = ", ".join(map(repr, sorted(self.table[SET].unique()))) or "none"
+            raise UserError(
+                f"{self.file}: no row answers the query set {queries.query_set!r}; the file has {there} ({SET}, which is "
+                f"{FILES!r} where it is empty); {ADVICE}"
+            )
+        there = rows["length_s"].unique()
+        if len(asked) and not np.isclose(there[:, None], asked, atol=1e-3).any():
+            raise UserError(
+                f"{self.file}: no row of the query set {queries.query_set!r} has a length that is asked: length_s is "
+                f"{_listed(there)} in the file, and the queries have {_listed(asked)} s; {ADVICE}"
+            )
+        return rows
+
+
+def _listed(seconds: np.ndarray) -> str:
+    """The first few of some lengths."""
+    return ", ".join(f"{one:g}" for one in sorted(seconds)[:6]) + ", ..." * (len(seconds) > 6)
 
 
 def questions(queries: Queries, lengths: Sequence[int]) -> pd.DataFrame:
@@ -134,7 +157,7 @@ def read_answers(file: str, songs: list[str]) -> pd.DataFrame:
         raise UserError(f"{file}: cannot be read as a CSV ({' '.join(str(error).split())}); write it again") from error
     table.index += 2
     table = table[table.ne("").any(axis=1)]
-    table = table if SET in table else table.assign(**{SET: FILES})
+    table = table.assign(**{SET: table[SET].replace("", FILES) if SET in table else FILES})
     numbers = table[[*NUMBERS]].apply(pd.to_numeric, errors="coerce")
     for name in NUMBERS:
         refuse(~np.isfinite(numbers[name]), f"{name} is {{{name}!r}}, not a number")

@@ -19,6 +19,7 @@ RULES = {  # stage -> its rules
     "download": ("download", "fetch_test_ids"),
     "unpack": ("unpack", "remove_archive"),
     "compose": ("compose_demo",),
+    "degrade": ("degrade_queries",),
     "train": ("train", "take_checkpoint"),
     "fingerprint": ("import_pretrained", "fingerprint", "gather_fingerprints"),
     "generate": ("list_distractors", "generate_distractors"),
@@ -97,6 +98,22 @@ def pack(work: Work) -> Stage:
     source = f"{work.rates.sources['mb_per_s']}; sizes {work.songs_source}"
     hours = work.audio_mb / work.rates.mb_per_s / 3600
     return Stage("pack", PACK_JOBS, 0.0, hours, work.audio_mb / 1e3, memory_gb("pack"), source)
+
+
+def degrade(work: Work) -> Stage | None:
+    """Degrade the test songs into the query sets of the config; None if no cell asks one."""
+    if not work.degraded_sets:
+        return None
+    songs, sets = work.songs["test"], len(work.degraded_sets)
+    return Stage(
+        stage="degrade",
+        jobs=sets,
+        gpu_hours=0.0,
+        cpu_hours=sets * songs.number * songs.seconds / work.rates.degraded_s_per_s / 3600,
+        disk_gb=sets * songs.megabytes / 1e3,
+        memory_gb=memory_gb("degrade_queries"),
+        source=f"{work.rates.sources['degraded_s_per_s']}; sizes {work.songs_source}",
+    )
 
 
 def train(work: Work) -> Stage:
@@ -200,7 +217,20 @@ def scoreboard(work: Work) -> Stage:
     return Stage("scoreboard", SCOREBOARD_JOBS, 0.0, SCOREBOARD_HOURS, SCOREBOARD_DISK_GB, SCOREBOARD_MEMORY_GB, source)
 
 
-STAGES = (download, unpack, compose, verify, pack, train, fingerprint, generate, build_index, score, scoreboard)
+STAGES = (
+    download,
+    unpack,
+    compose,
+    verify,
+    pack,
+    degrade,
+    train,
+    fingerprint,
+    generate,
+    build_index,
+    score,
+    scoreboard,
+)
 
 
 def plan(work: Work, jobs: Mapping[str, int] | None = None) -> list[Stage]:

@@ -49,6 +49,11 @@ class Work:
         """Runs with fingerprints, in the order of the cells."""
         return list(dict.fromkeys(cell.run for cell in self.searched_cells))
 
+    @cached_property
+    def degraded_sets(self) -> list[str]:
+        """Query sets that are degraded copies of the test songs, in the order of the cells."""
+        return [name for name in dict.fromkeys(cell.query_set for cell in self.cells) if name != grid.FILES]
+
     @property
     def clips(self) -> int:
         """Files of the data set: songs, and the queries of validation and test."""

@@ -12,6 +12,7 @@ from nafp.files import atomic_write
 from nafp.identify.calibration import bound
 from nafp.model.weights import settings_of
 from nafp.report.tables.cells import load_cells, pool_seeds, with_intervals
+from nafp.report.tables.layout import MISSING
 from nafp.shipped import shipped
 
 MATCHES = ("exact", "near", "song", "open set")
@@ -60,12 +61,14 @@ def write_card(weights: Path, name: str, facts: Mapping, cells: Sequence[Path], 
 
 
 def measured_in(path: Path) -> dict:
-    """A cell for the card: what was searched, and rows of hit rates in percent with 95 % intervals, one a query length."""
+    """A cell for the card: what was searched, and rows of hit rates in percent with 95 % intervals, one a query length; MISSING
+    of hits that are not known, because the places of queries are not."""
     cell, rates = Cell.read(path), with_intervals(pool_seeds(load_cells([path])))
     rows = []
     for seconds, of_length in rates.groupby("seconds"):
         by_match = of_length.set_index("match")
-        rows.append([f"{seconds:g} s", *(shown(by_match.loc[match]) for match in MATCHES)])
+        known = [shown(by_match.loc[match]) if match in by_match.index else MISSING for match in MATCHES]
+        rows.append([f"{seconds:g} s", *known])
     return {
         "dataset": cell.dataset,
         "songs": cell.songs,

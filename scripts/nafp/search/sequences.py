@@ -16,7 +16,7 @@ from nafp.search.types.base import RECALL_SEGMENTS, SearchableIndex
 from nafp.search.vectors import NO_ROW, Database, single_threaded_workers
 
 NEIGHBOURS = 20  # nearest fingerprints of each segment
-KEPT = 10  # best places kept of each sequence
+KEPT = 11  # best places kept of each sequence: one more than are judged, so that a tie with the last of those is seen
 EXACT_ROWS = 2**18  # rows of the database searched exhaustively at a time
 MAX_PRODUCTS = 2**20  # inner products that a thread computes at a time
 

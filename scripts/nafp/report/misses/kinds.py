@@ -44,7 +44,15 @@ def kinds_of(hits: pd.DataFrame, songs: np.ndarray, dummy_rows: int, quiet: np.n
     same_song = found & (songs[np.where(found, place, 0)] == songs[truth])
     tied = same_song & ((np.abs(place - truth) <= 1) | ~hits["top1_song"])
     return np.select(
-        [hits["top1_exact"], hits["top1_near"], quiet, tied, same_song, found & (place >= dummy_rows), found],
+        [
+            hits["top1_exact"],
+            same_song & hits["top1_near"],
+            quiet,
+            tied,
+            same_song,
+            found & (place >= dummy_rows),
+            found,
+        ],
         [list(KINDS)[i] for i in (0, 1, 5, 6, 2, 3, 4)],
         "nothing found",
     )

@@ -11,6 +11,7 @@ from nafp.files import read_json
 from nafp.jobfacts import UNKNOWN
 from nafp.methods import kind_of_fields
 from nafp.report.page.provenance import seconds_of_jobs, spent
+from nafp.yaml_text import parse_yaml
 
 
 def what_was_done(cells: Mapping[Path, Cell], verification: Path, benchmarks: Path) -> str:
@@ -26,7 +27,7 @@ def what_was_done(cells: Mapping[Path, Cell], verification: Path, benchmarks: Pa
     hours = _hours(verification)
     parts = []
     if trained:
-        music = f" on {_text(hours['train'])} h of music" if "train" in hours else ""
+        music = _music(trained.values(), hours["train"]) if "train" in hours else ""
         parts.append(f"{_count(len(trained), 'model')} trained for {_epochs(trained.values())}{music}")
     if others:
         parts.append(f"{_count(len(others), 'other method')}" if trained else _count(len(others), "method"))
@@ -51,6 +52,19 @@ def _hours(verification: Path) -> dict[str, float]:
     if not verification.is_file():
         return {}
     return {name: split["hours"] for name, split in read_json(verification, "splits")["splits"].items()}
+
+
+def _music(runs: Iterable[Path], hours: float) -> str:
+    """On how much of the training songs' hours the runs were trained: a number or a range."""
+    shares = [_share(run / "config.yaml") for run in runs]
+    few, many = (_text(share * hours) for share in (min(shares), max(shares)))
+    return f" on {few} h of music" if few == many else f" on {few} to {many} h of music"
+
+
+def _share(config: Path) -> float:
+    """The share of the training songs that a run of this config was trained on; all where it does not say."""
+    settings = parse_yaml(config.read_text(encoding="utf-8")) if config.is_file() else {}
+    return settings.get("data", {}).get("fraction", 1.0)
 
 
 def _epochs(runs: Iterable[Path]) -> str:

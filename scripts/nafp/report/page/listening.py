@@ -58,10 +58,11 @@ def answers(run: Run, heard: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return rows, run.database.inner_products(vectors, segments, rows.ravel()).reshape(rows.shape)
 
 
-def verdict(rows: Sequence[int], scores: Sequence[float], truth: int) -> str:
-    """hit: the best row is the right segment; near: its neighbour; miss. Of rows with equal scores, the wrong one counts."""
+def verdict(rows: Sequence[int], scores: Sequence[float], truth: int, songs: np.ndarray) -> str:
+    """hit: the best row is the right segment; near: its neighbour in the song; miss. Of rows with equal scores, the wrong one
+    counts. ``songs``: (rows of the database,) the song of each."""
     best = [int(row) for row, score in zip(rows, scores, strict=True) if score == scores[0]]  # empty: NaN
-    off = max((abs(row - truth) for row in best), default=np.inf)
+    off = max((abs(row - truth) if songs[row] == songs[truth] else np.inf for row in best), default=np.inf)
     return "hit" if off == 0 else "near" if off == 1 else "miss"
 
 
@@ -110,7 +111,7 @@ def listen(
             one = {"snr_db": level, "query": media.add(f"q{i}at{level:g}", heard[i]), "answers": []}
             for name, (rows, scores) in found.items():
                 row = int(rows[i, 0])
-                said = verdict(rows[i], scores[i], truth)
+                said = verdict(rows[i], scores[i], truth, songs.of_row)
                 answer = {"run": name, "verdict": said, "score": round(float(scores[i, 0]), 3)}
                 one["answers"].append(answer | songs.place(row) | {"match": media.add(f"db{row}", songs.cut(row))})
             query["heard"].append(one)

@@ -7,6 +7,7 @@ import pandas as pd
 
 from nafp.files import read_json
 from nafp.jobfacts import device_name, job_facts
+from nafp.jobtimes import files_of_jobs
 from nafp.report.page.made import flat
 from nafp.secrets import without_secrets
 
@@ -67,10 +68,9 @@ def time_per_rule(benchmarks: Path) -> dict[str, str]:
 
 def seconds_of_jobs(benchmarks: Path) -> dict[str, list[float]]:
     """Rule -> wall-clock seconds of each of its jobs, from Snakemake's benchmark files."""
-    folders = sorted(path for path in benchmarks.glob("*") if path.is_dir())
     return {
-        folder.name: [pd.read_csv(file, sep="\t")["s"].mean() for file in sorted(folder.rglob("*.tsv"))]
-        for folder in folders
+        rule: [pd.read_csv(file, sep="\t")["s"].mean() for file in jobs.values()]
+        for rule, jobs in files_of_jobs(benchmarks).items()
     }
 
 

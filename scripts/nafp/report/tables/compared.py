@@ -200,10 +200,11 @@ def _rate_and_step(row: Mapping[str, Any] | None) -> Entry:
 
 
 def _trend(of_boards: Mapping[str, Mapping], names: Sequence[str]) -> Entry:
-    """The rates on the data set of the last as a small line; its number, for sorting, is the last rate minus the first."""
-    last = list(of_boards.values())[-1]["dataset"]
-    alike = {name: row["hit_rate_pct"] for name, row in of_boards.items() if row["dataset"] == last}
-    rates = [(i, alike[name]) for i, name in enumerate(names) if name in alike]
+    """The rates as a small line, from the last scoreboard on that cannot be compared with the one before; its number, for
+    sorting, is the last rate minus the first."""
+    there = [name for name in names if name in of_boards]
+    begin = max((i for i, name in enumerate(there) if of_boards[name]["why"]), default=0)
+    rates = [(names.index(name), of_boards[name]["hit_rate_pct"]) for name in there[begin:]]
     values = [rate for _, rate in rates]
     middle, span = (max(values) + min(values)) / 2, max(max(values) - min(values), LEAST_SPAN)
     x = [2 + (WIDTH - 4) * i / max(len(names) - 1, 1) for i, _ in rates]

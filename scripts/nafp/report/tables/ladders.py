@@ -88,15 +88,15 @@ def _ends(rows: pd.DataFrame, scale: str) -> list[float]:
     """ENDS of the rows of one configuration, ladder and query length: NaN where strengths are names, where some have not run,
     or where there is no end.
 
-    The first crossings of HALF on either side of the best strength, interpolated on the ladder's scale. Their intervals are by
-    songs, drawn again with replacement; -inf or inf where a ladder of the drawn songs has no crossing, and both of one song: it
-    does not show how songs vary.
+    The first crossings of HALF on either side of the best strength (``best_of``), interpolated on the ladder's scale. Their
+    intervals are by songs, drawn again with replacement; -inf or inf where a ladder of the drawn songs has no crossing, and both
+    of one song: it does not show how songs vary.
     """
     if rows["hit_rate_pct"].isna().any() or rows["hit_rate_pct"].max() < HALF or not _has_numbers(rows):
         return [np.nan] * len(ENDS)
     rows = rows.sort_values("strength", key=lambda column: column.astype(float))
     at, rates = rows["strength"].to_numpy(float), rows["hit_rate_pct"].to_numpy()[None]
-    at, best, resampled, found = np.log(at) if scale == "log" else at, rates.argmax(), _resampled(rows), []
+    at, best, resampled, found = np.log(at) if scale == "log" else at, best_of(rates[0]), _resampled(rows), []
     for sign in (-1, 1):
         outward = slice(best, None, sign)
         (end,) = crossings(sign * at[outward], rates[:, outward])
@@ -104,6 +104,14 @@ def _ends(rows: pd.DataFrame, scale: str) -> list[float]:
         bounds = _central(drawn) if rows["songs"].min() > 1 else [-np.inf, np.inf]
         found += [sign * end, *bounds] if np.isfinite(end) else [np.nan] * 3
     return [float(np.exp(value) if scale == "log" and np.isfinite(value) else value) for value in found]
+
+
+def best_of(rates: np.ndarray) -> int:
+    """The number of the highest of (K,) rates; of several, the first one in the longest run of rates from HALF on."""
+    found = rates >= HALF
+    run = np.cumsum(~found)  # the same for all of a run, and the rate under HALF before it
+    length = np.bincount(run[found], minlength=run[-1] + 1)[run]
+    return int(np.lexsort((-length, -rates))[0])
 
 
 def crossings(at: np.ndarray, rates: np.ndarray) -> np.ndarray:

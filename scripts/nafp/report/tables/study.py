@@ -212,12 +212,12 @@ def _measured(row: Mapping[str, Any], published: pd.DataFrame) -> dict[str, Any]
 
 
 def _tested(ours: pd.DataFrame, study: Study, cells: pd.DataFrame) -> pd.DataFrame:
-    chosen = CellKey(*study.baseline)
+    chosen = baseline_keys(cells, study)
     configurations = [
         tuple(CellKey(run, row.index, row.query_set) for run in row.runs) if isinstance(row.runs, tuple) else ()
         for row in ours[["runs", "index", "query_set"]].itertuples(index=False, name="Row")
     ]
-    is_baseline = [chosen in keys for keys in configurations]
+    is_baseline = [not chosen.isdisjoint(keys) for keys in configurations]
     ours = ours.assign(
         baseline=is_baseline, p_holm=np.nan, seeds_agree=None, versus="", **dict.fromkeys(AGAINST, np.nan)
     )
@@ -239,6 +239,16 @@ def _tested(ours: pd.DataFrame, study: Study, cells: pd.DataFrame) -> pd.DataFra
     ours["seeds_agree"] = [None if test is UNTESTED else test.seeds_agree for test in tests]
     ours["versus"] = np.where(ours["p_holm"] < LEVEL, np.array(["", "better", "worse"])[direction], "")
     return ours
+
+
+def baseline_keys(cells: pd.DataFrame, study: Study) -> set[CellKey]:
+    """The cells of the baseline's configuration, whichever of its seeds the study names."""
+    chosen = CellKey(*study.baseline)
+    for row in planned_configurations(cells, study).to_dict("records"):
+        keys = {CellKey(run, row["index"], row.get("query_set", FILES)) for run in row["planned_runs"]}
+        if chosen in keys:
+            return keys
+    return {chosen}
 
 
 # ---------------------------------------------------------------- published
