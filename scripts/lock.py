@@ -32,7 +32,7 @@ STAGES = {  # what the scripts of a stage import, directly or through the librar
         *("torch", "tqdm"),
     ],
     "scoreboard": [
-        *("jinja2", "matplotlib", "numpy", "pandas", "pyarrow", "scipy", "soundfile", "tqdm"),
+        *("jinja2", "matplotlib", "numpy", "pandas", "pyarrow", "pyyaml", "scipy", "soundfile", "tqdm"),
         "vl-convert-python",
     ],
 }
