@@ -21,12 +21,11 @@ def answers(file: Path, length: int, rows_a_song: int) -> pd.DataFrame:
     for row in pd.read_parquet(file).query(f"length == {length}").to_dict("records"):
         ranked = [(row[f"place{i}"], row[f"score{i}"]) for i in range(1, 11) if row[f"place{i}"] >= 0]
         truth, best = row["truth"], [place for place, score in ranked if score == ranked[0][1]]
-        known = 0 < len(best) < 10  # ten with one score may be more
+        known = len(best) > 0 and row["next_score"] != ranked[0][1]  # eleven with one score may be more
         in_song = all(place // rows_a_song == truth // rows_a_song for place in best)
         own = [score for place, score in ranked if place == truth]
-        level = [score for _, score in ranked].count(own[0]) if own else 0
-        ended = own and (level == 1 or own[0] != ranked[-1][1] or len(ranked) < 10)
-        rank = sum(score >= own[0] for _, score in ranked) if ended else math.inf
+        ended = own and own[0] != row["next_score"]
+        rank = 1 + sum(score >= own[0] for place, score in ranked if place != truth) if ended else math.inf
         rows.append(
             {
                 "of": row["song"],

@@ -129,9 +129,9 @@ def per_query_table(
     ``songs``: (rows,) the song of each row of the database, ``names`` (songs,) theirs. ``moved``: "start" and "rate" (q,) of
     queries that are faster or slower than their songs, or parts of them (`nafp.evaluation.asked`). ``placed``: whether it is
     known where in their songs the queries are; if not, none is a hit of a metric that asks for the place.
-    ``near_across_songs``: of the protocol. Columns: query
-    (segment), song, start (seconds into it), rate if there are any, length (segments), truth (row), the hits of METRICS, rr
-    (reciprocal rank), offset_ms, the best RANKS places and scores, and the best place and score of another song.
+    ``near_across_songs``: of the protocol. Columns: query (segment), song, start (seconds into it), rate if there are any, length
+    (segments), truth (row), the hits of METRICS, rr (reciprocal rank), offset_ms, the best RANKS places and scores, next_score
+    (behind them, perhaps tied with the last one), and the best place and score of another song.
     """
     asked = songs[truth]
     of_query = {
@@ -150,6 +150,7 @@ def per_query_table(
             columns |= {"rr": np.nan, "offset_ms": np.nan}
         columns |= {f"place{i + 1}": one.place[:, i] for i in kept}
         columns |= {f"score{i + 1}": one.score[:, i].astype(np.float32) for i in kept}
+        columns |= {"next_score": one.score[:, RANKS:].max(axis=1, initial=-np.inf).astype(np.float32)}
         columns |= {"other_place": one.other_place, "other_score": one.other_score.astype(np.float32)}
         tables.append(pd.DataFrame(columns))
     return pd.concat(tables, ignore_index=True)

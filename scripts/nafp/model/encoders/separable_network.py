@@ -40,7 +40,7 @@ class AxisConv(nn.Module):
         if self.out_length == 1:
             return self.product(x, weight, bias)
         x, before = x.permute(0, 3, 1, 2), self.before
-        if before < self.after and x.is_cpu and x.shape[1] > 1:
+        if before < self.after and x.shape[1] > 1:
             # a tap of zeros before the others: what PyTorch itself pads, alike on both sides, copies no x
             weight, before = self.padded(weight, 1, 0), 1
         if before < self.after:
