@@ -57,7 +57,8 @@ def _cells(axes: Axes, rates: pd.DataFrame, names: list[str], strengths: list) -
         rate = table.iat[y, x]
         text, colour = ("–", "0.4") if np.isnan(rate) else (f"{rate:.0f}", "white" if rate >= HALF else "0.1")
         axes.text(x, y, text, ha="center", va="center", color=colour, fontsize=9)
-    axes.set_xticks(range(len(strengths)), [strength_text(one) for one in strengths], fontsize=8.5)
+    texts = [strength_text(one) for one in strengths]
+    axes.set_xticks(range(len(strengths)), texts, fontsize=8.5 if max(map(len, texts)) < 8 else 7)  # beside each other
     axes.tick_params(length=0)
     axes.set_xlim(-0.5, max(len(strengths), FEWEST) - 0.5)
     axes.spines[:].set_color("none")
