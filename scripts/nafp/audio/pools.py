@@ -1,6 +1,7 @@
 """Packed splits as sources of excerpts: samples cut out by index, a batch at a time."""
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -121,13 +122,18 @@ class AudioPool:
         u = torch.rand(last.shape, generator=rng, dtype=torch.float64)
         return self.start[clip] + integers(torch.zeros_like(last), last, u)
 
+    @cached_property
+    def shortest(self) -> int:
+        """Samples of the shortest clip."""
+        return int(self.samples.min())
+
     def samples_of(self, starts: Tensor) -> Tensor:
         """(B,) positions in the packed array -> samples of the clips that they are in."""
         return self.samples[torch.searchsorted(self.start, starts, right=True) - 1]
 
     def cut_repeated(self, starts: Tensor | np.ndarray, length: int, samples: Tensor | np.ndarray) -> Tensor:
         """``cut`` of excerpts as ``random_starts`` chooses them, in clips of ``samples`` (B,): shorter ones are repeated."""
-        if self.samples.min() >= length:
+        if self.shortest >= length:
             return self.cut(starts, length)
         starts, samples = torch.as_tensor(starts), torch.as_tensor(samples)
         width = min(length, len(self.host))

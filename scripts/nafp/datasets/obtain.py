@@ -16,7 +16,7 @@ from nafp.disk import check_free_space
 from nafp.errors import UserError
 from nafp.files import atomic_write
 
-FILE_FACTS = ("path", "bytes", "sha256")  # of an archive, beside its origin
+FILE_FACTS = ("path", "bytes", "sha256")  # facts of an archive, beside its origin
 
 
 def obtain(options: Mapping, place: Place) -> list[dict]:

@@ -22,9 +22,8 @@ PLACES = 30  # best places kept of a window, so that a chorus in several copies 
 CROWD = NEIGHBOURS // 2  # close places from which on a song and its copies may hide other songs
 ALIKE = 0.1  # largest difference between the scores of copies, if ``min_margin`` is not larger
 
-Search = Callable[
-    [np.ndarray, frozenset[int]], tuple[np.ndarray, np.ndarray]
-]  # windows, songs to pass over -> places, scores
+# Windows and songs to pass over -> places and scores
+Search = Callable[[np.ndarray, frozenset[int]], tuple[np.ndarray, np.ndarray]]
 
 
 @dataclass(frozen=True)

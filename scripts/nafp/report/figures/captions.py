@@ -15,9 +15,8 @@ OF_STUDIES = {
     "open_set": "Can an answer be believed? Right songs accepted, over the queries of unknown songs that are accepted too.",
     "costs": "Which index is worth its time and size? Higher and further to the left is better.",
 }
-DIFFERENCES = (
-    "Do they differ? Exact hits, less those of the baseline; above the dotted line is better."  # hit_rate, too
-)
+# Caption of hit_rate where it is drawn as differences
+DIFFERENCES = "Do they differ? Exact hits, less those of the baseline; above the dotted line is better."
 CAPTIONS = {
     **OF_STUDIES,
     "learning": "Was training long enough? It was where both curves are flat. Validation searches without an index.",

@@ -58,7 +58,8 @@ def _cells(axes: Axes, rates: pd.DataFrame, names: list[str], strengths: list) -
         text, colour = ("–", "0.4") if np.isnan(rate) else (f"{rate:.0f}", "white" if rate >= HALF else "0.1")
         axes.text(x, y, text, ha="center", va="center", color=colour, fontsize=9)
     texts = [strength_text(one) for one in strengths]
-    axes.set_xticks(range(len(strengths)), texts, fontsize=8.5 if max(map(len, texts)) < 8 else 7)  # beside each other
+    size = 8.5 if max(map(len, texts)) < 8 else 7  # long names would touch
+    axes.set_xticks(range(len(strengths)), texts, fontsize=size)
     axes.tick_params(length=0)
     axes.set_xlim(-0.5, max(len(strengths), FEWEST) - 0.5)
     axes.spines[:].set_color("none")

@@ -16,7 +16,8 @@ from nafp.datasets.layout import sounds_split
 from nafp.files import atomic_write
 from nafp.model.features import LogMel
 from nafp.model.weights import load_model
-from nafp.report.page.listening import HeardSongs, Run, chain_steps, choose, excerpts, listen
+from nafp.report.page.listening import Run, chain_steps, choose, excerpts, listen
+from nafp.report.songs import HeardSongs
 from nafp.search.vectors import Database, open_vectors
 
 
