@@ -31,7 +31,7 @@ from nafp.augment.steps import chain_pools  # noqa: E402
 from nafp.datasets.sources import SOURCES, dataset_of  # noqa: E402
 from nafp.identify.options import options_in  # noqa: E402
 from nafp.identify.places import check_places, label, named_folder  # noqa: E402
-from nafp.search.gpu import wants_gpu  # noqa: E402
+from nafp.search.gpu import gpu_here, wants_gpu  # noqa: E402
 from nafp.search.rates import without_rates  # noqa: E402
 from nafp.search.types import index_type_of, what_it_is  # noqa: E402
 from nafp.report.figures import captions, colour  # noqa: E402
@@ -82,11 +82,7 @@ TEST_SPLITS = ("test_db", "test_query", "dummy")
 GENERATED = DATA.get("generated")  # distractors drawn from a model of the dummy songs
 DISTRACTORS = "generated" if GENERATED else "dummy"  # the split that indexes hold besides the test songs
 THREADS = 8  # threads of jobs that can use them; on a smaller machine Snakemake gives fewer
-
-# Jobs that run here share this machine's GPUs: one, unless --resources says more. A cluster counts its own.
-if workflow.resource_settings.nodes is None:
-    most = max(overlay.of_recipe(config, name)["train"]["gpus"] for name in config["recipes"])
-    workflow.global_resources.setdefault("gpu", most)
+SMALL_DATABASE = 2e7  # bytes of fingerprints, at most, that one thread searches in seconds
 
 
 RUNS = (
@@ -160,10 +156,15 @@ def scale_with_input(base, per_mb=0.0, of=(), resumes=False):
     """
 
     def resource(wildcards, input, attempt):
-        files = [file for name in of for file in ([input[name]] if isinstance(input[name], str) else input[name])]
-        return int((1 if resumes else attempt) * (base + per_mb * sum(map(os.path.getsize, files)) / 1e6))
+        return int((1 if resumes else attempt) * (base + per_mb * bytes_of(input, of) / 1e6))
 
     return resource
+
+
+def bytes_of(input, names):
+    """Size of the inputs of a job that have these names."""
+    files = [file for name in names for file in ([input[name]] if isinstance(input[name], str) else input[name])]
+    return sum(map(os.path.getsize, files))
 
 
 def packed(split):
@@ -252,6 +253,20 @@ LEFT_OUT = {  # study -> a line for each of its methods that cannot work here
 if any(LEFT_OUT.values()) and IS_MAIN and workflow.is_main_process:
     print(*(line for lines in LEFT_OUT.values() for line in lines), sep="\n", file=sys.stderr)
 STUDIES = {name: study for name, study in STUDIES.items() if CELLS[name]}
+
+# Jobs that run here share this machine's GPUs: one, unless --resources says more. A cluster counts its own.
+# Without a GPU two trainings share the cores, if there are as many: two at once are faster than one after the other
+# (benchmarks/cpu_step.md). A job of its own process, which Snakemake starts for some, keeps the threads that it was given.
+LOCAL = workflow.resource_settings.nodes is None
+TRAINED = {cell.run for cells in CELLS.values() for cell in cells if cell.run.startswith("aug=")}
+ASKED_GPUS = workflow.global_resources.get("gpu").value  # --resources
+TRAININGS = (
+    2 if LOCAL and workflow.is_main_process and len(TRAINED) > 1 and ASKED_GPUS is None and not gpu_here() else 1
+)
+MODEL_THREADS = max(min(THREADS, (workflow.resource_settings.cores or THREADS) // TRAININGS), 1)
+if LOCAL:
+    most = max(overlay.of_recipe(config, name)["train"]["gpus"] for name in config["recipes"])
+    workflow.global_resources.setdefault("gpu", max(most, TRAININGS))
 
 
 def cells_of(study):

@@ -16,7 +16,7 @@ rule fingerprint:
         shard=r"(/\d+-of-\d+)?",
     conda:
         "../envs/train.yaml"
-    threads: THREADS
+    threads: MODEL_THREADS
     resources:
         gpu=1,
         mem_mb=fingerprint_mb,

@@ -31,6 +31,14 @@ def search_environment(wildcards):
     return f"../envs/{index_type_of(wildcards.index, config['indexes'][wildcards.index]).environment}.yaml"
 
 
+def search_threads(wildcards, input):
+    """Threads of a job that searches, by the size of the database: asked again before the job, when its files are there."""
+    try:
+        return 1 if bytes_of(input, SEARCHED) <= SMALL_DATABASE else 2
+    except FileNotFoundError:
+        return 2
+
+
 def gpus_of_search(wildcards):
     """GPUs of a job that searches: one where it uses one; on a cluster, where only its nodes know, if the config says so."""
     index_type = index_type_of(wildcards.index, config["indexes"][wildcards.index])

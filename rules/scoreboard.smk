@@ -104,7 +104,6 @@ rule listen:
         benchmark_of("listen")
     conda:
         "../envs/listen.yaml"
-    threads: 2
     resources:
         mem_mb=scale_with_input(3000),
         runtime=scale_with_input(30),
@@ -133,7 +132,6 @@ rule hear_misses:
         benchmark_of("hear_misses")
     conda:
         "../envs/listen.yaml"
-    threads: 2
     resources:
         mem_mb=scale_with_input(3000),
         runtime=scale_with_input(30),

@@ -50,7 +50,7 @@ rule build_index:
         benchmark_of("build_index/{run}/epoch={epoch}/{index}")
     conda:
         search_environment
-    threads: 2
+    threads: search_threads
     resources:
         gpu=gpus_of_search,
         mem_mb=search_mb("build_index"),
@@ -88,7 +88,7 @@ rule score:
         benchmark_of("score/{run}/epoch={epoch}/{queries}{index}")
     conda:
         search_environment
-    threads: 2
+    threads: search_threads
     resources:
         gpu=gpus_of_search,
         mem_mb=search_mb("score"),
@@ -188,7 +188,7 @@ rule measure_scale:
         benchmark_of("measure_scale/{run}/epoch={epoch}/{index}")
     conda:
         search_environment
-    threads: 2
+    threads: search_threads
     resources:
         mem_mb=scale_with_input(*MEMORY["measure_scale"], of=SEARCHED),
         runtime=scale_with_input(60, 0.2, of=SEARCHED),
@@ -221,7 +221,7 @@ rule extrapolate:
         benchmark_of("extrapolate/{run}/epoch={epoch}")
     conda:
         "../envs/search.yaml"
-    threads: 2
+    threads: search_threads
     resources:
         mem_mb=scale_with_input(3000, 0.5, of=SEARCHED),
         runtime=scale_with_input(60, 0.05, of=SEARCHED),

@@ -16,7 +16,7 @@ rule train:
         run="aug=.+",
     conda:
         "../envs/train.yaml"
-    threads: of_gpus(THREADS)
+    threads: of_gpus(MODEL_THREADS)
     resources:
         gpu=of_gpus(1),
         nodes=1,  # else SLURM may spread the GPUs over several

@@ -2,7 +2,7 @@
 
 import pytest
 import yaml
-from workflow import FULL, NONE, ROOT, copy_project, planned, snakemake, tiny
+from workflow import FULL, NONE, ROOT, copy_project, planned, run_snakemake, snakemake, tiny
 
 from nafp.config.targets import problems_of_path, sentence_of_target
 
@@ -117,3 +117,29 @@ def test_names_of_folders_in_quotes(project):
         assert f"identify: {name}: has no audio files" in done.stdout
     done = snakemake(project, "identify", "-n", "--config", 'library="profiles"', "queries=./2023")
     assert "identify: profiles: has no audio files" in done.stdout
+
+
+PROBE = """import sys; sys.path.insert(0, "scripts")
+import nafp.search.gpu; nafp.search.gpu.gpu_here = lambda: {gpu}
+
+include: "Snakefile"
+print("at once", workflow.global_resources.get("gpu").value, "threads", MODEL_THREADS)
+"""
+
+
+@pytest.mark.parametrize(
+    "gpu, given, expected",
+    [
+        (False, ["--cores", "2"], "at once 2 threads 1"),
+        (False, ["--cores", "1"], "at once 2 threads 1"),
+        (False, ["--cores", "6"], "at once 2 threads 3"),
+        (False, ["--cores", "64"], "at once 2 threads 8"),
+        (False, ["--cores", "6", "--resources", "gpu=1"], "at once 1 threads 6"),
+        (False, ["--cores", "6", "--config", "studies={table3: {aug: full, bsz: 16}}"], "at once 1 threads 6"),
+        (True, ["--cores", "6"], "at once 1 threads 6"),
+    ],
+)
+def test_trainings_that_share_a_machine(project, gpu, given, expected):
+    (project / "probe.smk").write_text(PROBE.format(gpu=gpu))
+    output = run_snakemake(project, "-s", "probe.smk", "-n", "--configfile", "tiny.yaml", *given).stdout
+    assert expected in output, output
