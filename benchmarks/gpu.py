@@ -458,18 +458,15 @@ def recipe(device: torch.device, options: argparse.Namespace) -> pd.DataFrame:
 
 def demo_splits(folder: Path, demo: dict) -> dict[str, Split]:
     """The demo corpus, composed, with its queries."""
-    from nafp.audio.pools import AudioPool, held_out
     from nafp.augment.chain import Chain
+    from nafp.augment.held_out import held_out_pools
     from nafp.augment.queries import write_queries
     from nafp.datasets.layout import SPLITS
 
     with contextlib.redirect_stderr(io.StringIO()):
         write_corpus(folder, demo["songs"], demo["seed"], demo["clip_s"], os.cpu_count())
-        pools = {
-            kind: AudioPool(held_out(Split.read(folder, SPLITS[f"{kind}_test"]), "test"))
-            for kind in ("bg", "ir", "speech")
-        }
-        chain = Chain(demo["queries"]["test"], pools)
+        sounds = {kind: Split.read(folder, SPLITS[f"{kind}_test"]) for kind in ("bg", "ir", "speech")}
+        chain = Chain(demo["queries"]["test"], held_out_pools(sounds, "test"))
         for part in ("val", "test"):
             write_queries(folder / SPLITS[f"{part}_db"], folder / SPLITS[f"{part}_query"], chain, demo["seed"])
     names = {name: name for name in ("train", "val_db", "val_query", "test_db", "test_query", "dummy")}

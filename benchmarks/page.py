@@ -64,9 +64,9 @@ def main() -> None:
         write(curves.hit_rate_over(cells, "bsz", study.varied, published), folder / "b.svg")
         points, costs = pareto.index_costs(cells)
         pareto.draw_costs(points, costs.colours, folder / "c.svg")
-        write_chart(chart_of(costs), folder / "c.vl.json")
+        write_chart(chart_of(costs), folder / "c.svg")
         plotted = clock()
-        figures = [Shown(name, "", read_json(folder / f"{name}.vl.json"), name) for name in "abc"]
+        figures = [Shown(name, read_json(folder / f"{name}.vl.json"), name) for name in "abc"]
         shown = sounds | {"names": run_labels(cells)}
         sections = [Section("table3", "All of it", table, figures)]
         top = Top(figures=headline(cells), winner=winner(cells))

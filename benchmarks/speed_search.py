@@ -24,7 +24,7 @@ from nafp.audio.splits import Split
 from nafp.augment.chain import Chain
 from nafp.augment.queries import pack_queries
 from nafp.evaluation.asked import Asked
-from nafp.evaluation.hits import per_query_table, rows_of
+from nafp.evaluation.hits import first_and_last_rows, per_query_table
 from nafp.jobfacts import processor
 from nafp.model.fingerprint import fingerprint_clips
 from nafp.model.model import Model
@@ -87,7 +87,7 @@ def main(options: argparse.Namespace) -> None:
             query = queries_at(percent, options.tempo, db, Path(folder))
             vectors, asked = fingerprints(network, query), Asked.of(db.clips, query.clips, SEARCH)
             truth = asked.right + len(database.dummy)
-            how = {"own": rows_of(songs, songs[truth]), "progress": False}
+            how = {"own": first_and_last_rows(songs, songs[truth]), "progress": False}
             for name, rates in RATES.items():
                 began = time.process_time()
                 found = search_sequences(index, database, vectors, asked.starts, LENGTHS, rates=rates, **how)

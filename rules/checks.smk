@@ -12,7 +12,7 @@ from nafp.config.check import (
     said,
 )
 from nafp.datasets.checks import OWN_ROLES, check_distractors, check_folders, check_present, folders_of
-from nafp.evaluation.other_grid import check_protocol
+from nafp.evaluation.protocol import check_protocol
 from nafp.search.checks import check_exchanged
 from nafp.search.external import OURS, Exchanged
 from nafp.pretrained.checks import check_licence, check_source

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from nafp.audio.splits import Split
 from nafp.augment.chain import Chain
-from nafp.augment.queries import held_out_pools, pack_queries
+from nafp.augment.held_out import held_out_pools
+from nafp.augment.queries import pack_queries
 from nafp.console import tee_to_log
 
 with tee_to_log(snakemake.log[0]):

@@ -12,13 +12,20 @@ with tee_to_log(snakemake.log[0]):
     faiss.omp_set_num_threads(snakemake.threads)
     searched = Searched.open(snakemake.input, search)
     question, protocol = searched.question, searched.question.protocol
-    asked = songs_of_rows(question.db["samples"]), question.asked, search["lengths"]
-    how = {
-        "partial_mean": protocol.partial_mean,
-        "within": question.songs if protocol.within_song else None,
-        **{option: search[option] for option in ("seed", "train_max")},
-    }
-    found = measure(name, params.options, searched.database, searched.query, *asked, params.fractions, **how)
+    found = measure(
+        name,
+        params.options,
+        searched.database,
+        searched.query,
+        songs=songs_of_rows(question.db["samples"]),
+        asked=question.asked,
+        lengths=search["lengths"],
+        fractions=params.fractions,
+        partial_mean=protocol.partial_mean,
+        within=question.songs if protocol.within_song else None,
+        seed=search["seed"],
+        train_max=search["train_max"],
+    )
     found.to_parquet(snakemake.output.hits, index=False)
     table = predictions(found, seed=search["seed"])
     table.round(4).to_csv(snakemake.output.table, index=False)

@@ -7,6 +7,11 @@ from nafp.datasets.job import Wanted, verify
 
 with tee_to_log(snakemake.log[0]):
     params, output = snakemake.params, snakemake.output
-    archives = Path(params.archives) if params.archives else None
-    files = Path(output.manifest), Path(output.verification), archives
-    verify(Path(params.root), Wanted(**params.wanted), *files, snakemake.threads)
+    verify(
+        Path(params.root),
+        Wanted(**params.wanted),
+        manifest=Path(output.manifest),
+        report=Path(output.verification),
+        archives=Path(params.archives) if params.archives else None,
+        threads=snakemake.threads,
+    )

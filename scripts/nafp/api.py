@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from nafp.audio.open import open_audio
+from nafp.audio.open import read_any
 from nafp.audio.segments import HOP, SAMPLE_RATE
 from nafp.errors import UserError
 from nafp.model.fingerprint import fingerprint_clips
@@ -40,8 +40,7 @@ class Fingerprinter:
             if sound.dtype != np.int16 or sound.ndim != 1:
                 raise UserError(f"samples: an array of {sound.dtype} {sound.shape}; they must be int16 (T,), at 8 kHz")
             return fingerprint_clips(self.model, [sound], self.device)
-        with open_audio(sound) as audio:
-            return fingerprint_clips(self.model, [np.concatenate(list(audio.blocks()))], self.device)
+        return fingerprint_clips(self.model, [read_any(sound)], self.device)
 
 
 def load(source: str | Path = DEFAULT, epoch: str | int = "best", device: str | None = None) -> Fingerprinter:

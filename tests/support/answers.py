@@ -5,7 +5,7 @@ import numpy as np
 
 from nafp.evaluation import hits
 from nafp.search.faiss_index import FaissIndex
-from nafp.search.sequences import KEPT
+from nafp.search.result import KEPT
 from nafp.search.vectors import Database
 
 FALLING = np.linspace(1, 0.1, KEPT)[None].astype(np.float32)  # scores without ties

@@ -21,7 +21,7 @@ from nafp.report.page import listening
 from nafp.report.tables.cells import load_cells
 from nafp.report.tables.published import load_published
 from nafp.report.tables.study import Study, study_table
-from nafp.search.sequences import Result
+from nafp.search.result import Result
 from nafp.search.vectors import Database
 
 PUBLISHED = Path(__file__).parents[2] / "published/nafp.csv"

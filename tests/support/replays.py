@@ -12,7 +12,7 @@ from nafp.evaluation.cell import Cell
 from nafp.evaluation.hits import RANKS, per_query_table
 from nafp.grid import parse_run, run_name
 from nafp.report.misses.replay import Replay
-from nafp.search.sequences import Result
+from nafp.search.result import Result
 
 ROWS_A_SONG = 15  # of 8 s
 LENGTHS = [1, 3, 5]

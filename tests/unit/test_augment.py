@@ -11,7 +11,7 @@ from nafp.audio.codecs import WITHOUT_A_BIT_RATE
 from nafp.audio.wav import onset
 from nafp.augment import masks
 from nafp.augment.base import rms
-from nafp.augment.chain import Chain, rows_of
+from nafp.augment.chain import Chain, draws_of_rows
 from nafp.augment.codec import Codec
 from nafp.augment.crop import TimeOffset
 from nafp.augment.filters import HighPass, LowPass
@@ -352,7 +352,7 @@ def test_some_rows_are_degraded_as_they_are_among_all():
     chain = Chain(STEPS, {"bg": pool(noise()), "ir": pool(noise(300))})
     x, images, rows = torch.randn(6, 8000), torch.randn(6, 256, 32), torch.tensor([1, 4, 5])
     wave, image = chain.draw_wave(6, 8000, rng()), chain.draw_image(images.shape, rng())
-    some = chain.degrade(x[rows], rows_of(wave, rows))
+    some = chain.degrade(x[rows], draws_of_rows(wave, rows))
     torch.testing.assert_close(some, chain.degrade(x, wave)[rows], atol=1e-6, rtol=0)
-    some = chain.mask(images[rows], rows_of(image, rows))
+    some = chain.mask(images[rows], draws_of_rows(image, rows))
     torch.testing.assert_close(some, chain.mask(images, image)[rows], atol=0, rtol=0)

@@ -92,13 +92,13 @@ def test_open_set_curves_are_those_counted_again(grid):
     paths, cells, _ = grid
     chart = charts.chart_of(curves.right_over_false_accepts(cells, ["aug", "bsz"]))
     curve = [row for row in rows_in(chart) if (row["c"], row["l"]) == ("aug none, N=60", "queries of 1 s")]
-    rates = 100 * openset.mean_hit_rates(openset.of_length([table_beside(paths[3])], 1), curves.FALSE_ACCEPTS)
-    at = np.searchsorted([row["x"] for row in curve], 100 * curves.FALSE_ACCEPTS * (1 + 1e-5), side="right") - 1
+    rates = 100 * openset.mean_hit_rates(openset.of_length([table_beside(paths[3])], 1), curves.ACCEPTED_SHARES)
+    at = np.searchsorted([row["x"] for row in curve], 100 * curves.ACCEPTED_SHARES * (1 + 1e-5), side="right") - 1
     np.testing.assert_allclose([curve[i]["y"] for i in at], rates, rtol=1e-5)  # level between the points that are kept
     assert len(curve) < len(rates) / 2
     hits = pd.read_parquet(table_beside(paths[3])).query("length == 1")
     passed = hits["top1_song"] & (hits["score1"] > passed_by_few(hits["other_score"]))
-    (usual,) = np.flatnonzero(np.isclose(curves.FALSE_ACCEPTS, openset.FALSE_ACCEPTS))
+    (usual,) = np.flatnonzero(np.isclose(curves.ACCEPTED_SHARES, openset.FALSE_ACCEPTS))
     assert rates[usual] == pytest.approx(100 * passed.mean())
     again = recounted([table_beside(paths[3])], "open set", 1, ROWS_A_SONG)
     row = curve[at[usual]]
@@ -390,7 +390,7 @@ def page_with(cells, figures):
 
 def test_the_page_holds_library_and_charts_once(grid, hostile):
     shown = [
-        Shown("One? Yes.", "", charts.chart_of(curves.hit_rate_over_length(cells, ["aug"])), f"a{number}")
+        Shown("One? Yes.", charts.chart_of(curves.hit_rate_over_length(cells, ["aug"])), f"a{number}")
         for number, cells in enumerate((grid[1], hostile))
     ]
     page = page_with(hostile, shown)
@@ -412,7 +412,7 @@ def test_the_page_holds_library_and_charts_once(grid, hostile):
 
 
 def test_a_page_without_charts_has_no_library(grid):
-    page = page_with(grid[1], [("One", "<svg/>")])
+    page = page_with(grid[1], [])
     assert "vegaEmbed" not in page
     assert Charts().library == ""
     assert len(page) < 60_000

@@ -18,7 +18,7 @@ from nafp.audio.pools import AudioPool
 from nafp.audio.reverberation import reverberation_time
 from nafp.augment import codec as codec_step
 from nafp.augment.base import rms
-from nafp.augment.chain import Chain, rows_of
+from nafp.augment.chain import Chain, draws_of_rows
 from nafp.augment.codec import Codec
 from nafp.augment.dropouts import Dropouts
 from nafp.augment.dynamics import Clipping, Compressor
@@ -323,7 +323,7 @@ def test_same_seed_same_replicas_and_rows_as_among_all():
     first, again, other = (chain().degrade(x, drawn) for drawn in draws)
     torch.testing.assert_close(first, again, atol=0, rtol=0)
     assert not torch.equal(first, other)
-    some = chain().degrade(x[rows], rows_of(draws[0], rows))
+    some = chain().degrade(x[rows], draws_of_rows(draws[0], rows))
     torch.testing.assert_close(some, first[rows], atol=1e-5, rtol=0)
 
 

@@ -9,12 +9,13 @@ import pytest
 import soundfile
 from scipy import signal
 
+from nafp.audio.segments import SAMPLE_RATE
 from nafp.demo.band import render
 from nafp.demo.corpus import SHELVES, TEST_NOISES, TRAIN_NOISES, write_corpus
 from nafp.demo.idioms import ARPEGGIOS, BAR_STEPS, BASS_LINES, COMPS, GROOVES, TUNES
 from nafp.demo.scenes import NOISES, mic_ir, room_ir, speech
 from nafp.demo.song import calm_or_full, plan_song, read_pattern, vary_pattern
-from nafp.demo.sounds import DRUMS, INSTRUMENTS, SAMPLE_RATE, draw_colour
+from nafp.demo.sounds import DRUMS, INSTRUMENTS, draw_colour
 
 SONGS = {"train": 2, "val": 1, "test": 2, "dummy": 1}
 CLIP_S = 3.0

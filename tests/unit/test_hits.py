@@ -18,9 +18,9 @@ from nafp.evaluation.hits import RANKS, offset_error_ms, per_query_table, rank_o
 from nafp.evaluation.metrics import METRICS, Metric
 from nafp.evaluation.protocol import PROTOCOLS
 from nafp.grid import run_name
-from nafp.methods import answers as methods
 from nafp.report.tables.study import Study
-from nafp.search.sequences import KEPT, Result, search_sequences
+from nafp.search.result import KEPT, Result
+from nafp.search.sequences import search_sequences
 
 ROOT = Path(__file__).parents[2]
 CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
@@ -80,7 +80,7 @@ def test_a_tie_with_the_tenth_is_seen(behind, hit):
     table = per_query_table([answers], np.zeros(1, int), np.array([9]), np.zeros(20, int), ["a"])
     assert table["top10_exact"].tolist() == [hit] and table["rr"].tolist() == [0.1 * hit]
     assert "place10" in table and "place11" not in table
-    assert KEPT == methods.KEPT == RANKS + 1
+    assert KEPT == RANKS + 1
     of_eleventh = per_query_table([answers], np.zeros(1, int), np.array([10]), np.zeros(20, int), ["a"])
     assert of_eleventh["rr"].tolist() == [0]
 

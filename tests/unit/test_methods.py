@@ -17,8 +17,9 @@ from nafp.evaluation.answered import ask, rows_at
 from nafp.evaluation.cell import Cell
 from nafp.evaluation.hits import per_query_table
 from nafp.methods import METHODS, kind_of, method_of
-from nafp.methods.answers import KEPT, Queries, ranked
+from nafp.methods.answers import Queries, ranked
 from nafp.methods.interface import Answering
+from nafp.search.result import KEPT
 
 ROOT = Path(__file__).parents[2]
 CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())

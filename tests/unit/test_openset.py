@@ -7,7 +7,7 @@ import pytest
 from boards import made_up_hits, write_grid
 
 from nafp.evaluation import openset
-from nafp.evaluation.hits import per_query_table, rows_of
+from nafp.evaluation.hits import first_and_last_rows, per_query_table
 from nafp.evaluation.statistics import clustered_interval
 from nafp.report.figures import curves, plots
 from nafp.report.tables.cells import load_cells, pool_seeds, with_intervals
@@ -44,7 +44,9 @@ def searched():
     database = Database(db[:0], db)
     index = exact(db)
     lengths = [1, 3]
-    results = search_sequences(index, database, query, starts, lengths, False, rows_of(songs, songs[starts]))
+    results = search_sequences(
+        index, database, query, starts, lengths, False, first_and_last_rows(songs, songs[starts])
+    )
     return db, query, songs, starts, results
 
 

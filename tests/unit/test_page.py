@@ -1,6 +1,5 @@
 """Page and pictures: hostile names stay text, nothing is fetched, and the same data gives the same bytes."""
 
-import base64
 import json
 import re
 from html.parser import HTMLParser
@@ -27,6 +26,7 @@ from nafp.report.figures.style import short_names
 from nafp.report.misses import kinds
 from nafp.report.page import listening, media, provenance
 from nafp.report.page import page as page_module
+from nafp.report.page.charts import Shown
 from nafp.report.page.headline import headline
 from nafp.report.page.page import ORIGINS, Page, Section, Top
 from nafp.report.page.sound_demo import Demo, write_demo
@@ -43,7 +43,6 @@ HOSTILE = [
     "_hidden & co",
 ]
 VOID = {"meta", "link", "img", "br", "input"}
-SVG = '<svg xmlns="http://www.w3.org/2000/svg" id="same"/>'
 
 
 class Reader(HTMLParser):
@@ -282,14 +281,14 @@ def test_a_similarity_matrix_is_of_one_song():
 
 
 def test_the_page_shows_numbers_blocks_and_figures(made):
-    cells, first = made(indexes=("ivfpq",), figures=[("One", SVG), ("Two", SVG)])
+    cells, first = made(indexes=("ivfpq",), figures=[Shown("One", {"name": "same"}), Shown("Two", {"name": "same"})])
     _, second = made(indexes=("ivfpq",), name="index_types")
     origin = {"packages": {"torch": "2.11.0"}, "seeds": [0, 1]}
     html = Page(
         "Scoreboard",
         Top(figures=headline(cells)),
         [first, second],
-        [("Three", SVG)],
+        [Shown("Three", {"name": "same"}, "three")],
         provenance=origin,
         state="2 cells are missing.",
     ).html()
@@ -309,15 +308,18 @@ def test_the_page_shows_numbers_blocks_and_figures(made):
     assert all(origin in reader.text for origin in ORIGINS.values())
     assert "not comparable: other database, test-dummy-db-100k-full" in reader.text
     assert "All rows of this run: N = 120, d = 64, index ivfpq, one seed. " in reader.text
-    assert 'id="same"' not in html  # embedded as images, so their ids cannot collide
-    images = [value for tag, name, value in reader.attributes if (tag, name) == ("img", "src")]
-    assert [base64.b64decode(uri.split(",")[1]).decode() for uri in images] == [SVG] * 3
+    drawn = [(name, value) for _, name, value in reader.attributes if name in ("data-chart", "aria-label")]
+    assert [value for name, value in drawn if name == "data-chart"] == ["0", "1", "2"]
+    assert all(("aria-label", caption) in drawn for caption in ("One", "Two", "Three")) and "three.svg" in reader.text
+    assert 'const charts = [{"name":"same"},{"name":"same"},{"name":"same"}];' in html
     ids = [value for _, name, value in reader.attributes if name == "id"]
     assert len(ids) == len(set(ids))
 
 
 def test_names_from_data_are_escaped_everywhere(made):
-    sections = [made([name], name=name, figures=[(name, "<svg/>")])[1] for name in HOSTILE]
+    sections = [
+        made([name], name=name, figures=[Shown(name, {"description": name, "title": name})])[1] for name in HOSTILE
+    ]
     top = Top(HOSTILE[0], [{"value": name, "text": name} for name in HOSTILE], HOSTILE[1])
     stored = {"m": {"sound": "data:audio/mpeg;base64,", "picture": "data:image/webp;base64,"}}
     answers = [
@@ -331,16 +333,16 @@ def test_names_from_data_are_escaped_everywhere(made):
     shown = {"media": stored, "queries": queries, "steps": steps, "names": {}, "f_min": 300, "f_max": 4000}
     origin = {name: {name: [name]} for name in HOSTILE}
     reader = Reader(Page(HOSTILE[0], top, sections, [], shown, origin, HOSTILE[0]).html())
-    assert reader.tags.count("script") == 1  # the page's own
+    assert reader.tags.count("script") == 2  # the library of charts and the page's own
     assert not any(name.startswith("on") for _, name, _ in reader.attributes)
-    pictures = len(sections) + len(queries) * (2 + len(answers)) + len(steps)
+    pictures = len(queries) * (2 + len(answers)) + len(steps)
     assert reader.tags.count("img") == pictures
     for name in HOSTILE:
         assert name in reader.text
 
 
 def test_the_page_fetches_nothing(made):
-    section = made(figures=[("c", "<svg/>")])[1]
+    section = made(figures=[Shown("c", {})])[1]
     html = Page("T", Top(), [section], provenance={"url": "https://example.org"}).html()
     addresses = [one for one in Reader(html).attributes if one[1] in ("src", "href", "srcset", "action", "data")]
     links = [value for tag, _, value in addresses if tag == "a"]

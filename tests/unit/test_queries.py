@@ -11,9 +11,10 @@ from audio_splits import split
 
 from nafp import disk as space
 from nafp import grid
-from nafp.audio.pools import AudioPool, held_out
+from nafp.audio.pools import AudioPool
 from nafp.audio.splits import Split
 from nafp.augment.chain import Chain
+from nafp.augment.held_out import held_out
 from nafp.augment.queries import pack_queries, write_copies
 from nafp.errors import UserError
 from nafp.evaluation.identity import digest_of_audio

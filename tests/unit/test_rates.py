@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from indexes import unit, vectors
 
-from nafp.search.sequences import KEPT, exact_neighbours, search_sequences
+from nafp.search.result import KEPT
+from nafp.search.sequences import exact_neighbours, search_sequences
 from nafp.search.vectors import Database
 
 

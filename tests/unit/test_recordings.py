@@ -23,10 +23,10 @@ from nafp.datasets.recordings import import_recordings
 from nafp.datasets.sources import SOURCES
 from nafp.datasets.verification import judge
 from nafp.errors import UserError
-from nafp.evaluation.answered import Placed
 from nafp.evaluation.asked import Asked
 from nafp.evaluation.cell import Cell
 from nafp.evaluation.hits import per_query_table
+from nafp.search.result import Result
 
 ROOT = Path(__file__).parents[2]
 MAKERS = {"sd-rr": recordings.sd_rr, "pex": recordings.pex, "annotated": recordings.annotated}
@@ -361,12 +361,12 @@ def test_of_a_recording_without_a_place_the_right_song_counts():
     asked = Asked.of(SONGS, places_of(["b.wav", "a.wav"], [None, None]), SEARCH)
     assert not asked.placed and asked.right.tolist() == [39, 39, 0, 0]
     song_of_row = np.repeat([0, 1], [39, 19])
-    answers = Placed(1, np.array([[50], [3], [0], [7]]), np.ones((4, 1)), np.full(4, -1), np.full(4, -np.inf), 1.0)
+    answers = Result(1, np.array([[50], [3], [0], [7]]), np.ones((4, 1)), np.full(4, -1), np.full(4, -np.inf), 1.0)
     how = (asked.starts, asked.right, song_of_row, ["a.wav", "b.wav"], asked.moved, asked.placed)
     table = per_query_table([answers], *how)
     assert table["top1_song"].tolist() == [False] * 4  # one answer: a tie with what is not kept
     two = [np.array([[50, 0], [3, 50], [0, 50], [7, 50]]), np.tile([1.0, 0.5], (4, 1))]
-    table = per_query_table([Placed(1, *two, np.full(4, -1), np.full(4, -np.inf), 1.0)], *how)
+    table = per_query_table([Result(1, *two, np.full(4, -1), np.full(4, -np.inf), 1.0)], *how)
     cell = Cell.count(table, asked.placed, dataset="d", run="r", fields={}, index="", database={"db": 58})
     assert cell.hits == {"top1_song": [3], "open_set": [3]} and cell.mrr is None and cell.offset_ms is None
     assert not table[["top1_exact", "top1_near", "top10_exact"]].any(axis=None)

@@ -16,8 +16,8 @@ from nafp.errors import UserError
 from nafp.evaluation.starts import choose_starts
 from nafp.search.faiss_index import FaissIndex
 from nafp.search.index import build_index, read_index, update_index
+from nafp.search.result import KEPT
 from nafp.search.sequences import (
-    KEPT,
     exact_neighbours,
     keep_best,
     recall,

@@ -20,7 +20,8 @@ from workflow import FULL, NONE, ROOT, copy_project, planned, run_snakemake, sna
 from nafp.audio.splits import Split
 from nafp.audio.wav import read_wav
 from nafp.augment.chain import Chain
-from nafp.augment.queries import degrade_clip, generator_of_song, held_out_pools
+from nafp.augment.held_out import held_out_pools
+from nafp.augment.queries import degrade_clip, generator_of_song
 from nafp.datasets.layout import SPLITS
 from nafp.evaluation.metrics import METRICS
 from nafp.search.vectors import open_vectors

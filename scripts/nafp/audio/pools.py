@@ -4,46 +4,19 @@ from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import Generator, Tensor
 
-from nafp.audio.kinds import RESPONSE_KINDS, check_kinds, kinds_of
+from nafp.audio.kinds import check_kinds, kinds_of
 from nafp.audio.reverberation import with_reverberation
 from nafp.audio.splits import Split
 from nafp.audio.wav import onset
 from nafp.errors import UserError
 
-ENOUGH = 4  # held-out sounds of a kind; fewer are shared by validation and test queries
-
 
 def integers(low: Tensor, high: Tensor, u: Tensor) -> Tensor:
     """Uniform numbers in [0, 1) -> integers in [low, high], both included; bounds broadcast."""
     return low + (u * (high - low + 1)).long()
-
-
-def held_out(sounds: Split, part: str) -> Split:
-    """The sounds of a held-out pool that the queries of a part, ``val`` or ``test``, are made with: half of each kind.
-
-    Halves are taken in the order of names, because cuts of one recording mostly have consecutive names: the first for
-    validation, the second for the test. Kinds are those that a chain can choose (room, mic); of a kind with fewer than
-    ENOUGH sounds both parts use all, and a line is printed.
-    """
-    paths = sounds.clips["path"]
-    kinds = pd.Series(kinds_of(paths), paths.index).where(lambda kind: kind.isin(RESPONSE_KINDS), "")
-    chosen = []
-    for kind, group in sounds.clips.groupby(kinds, sort=False):
-        rows = group.sort_values("path").index
-        if len(rows) < ENOUGH:
-            what = f"of kind {kind} " if kind else ""
-            print(
-                f"validation and test queries share the held-out sounds {what}(only {len(rows)}): {', '.join(paths[rows])}"
-            )
-            chosen += list(rows)
-        else:
-            half = len(rows) // 2
-            chosen += list(rows[:half] if part == "val" else rows[half:])
-    return Split(sounds.audio, sounds.clips.loc[sorted(chosen)].reset_index(drop=True))
 
 
 class AudioPool:
@@ -60,6 +33,7 @@ class AudioPool:
         self.audio = torch.from_numpy(split.audio).to(self.device) if on_device else None
         self.start = torch.from_numpy(split.clips["start"].to_numpy().copy())
         self.samples = torch.from_numpy(split.clips["samples"].to_numpy().copy())
+        self.end = self.start + self.samples
         self.kind = kinds_of(split.clips["path"])
 
     def __len__(self) -> int:

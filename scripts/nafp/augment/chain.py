@@ -13,7 +13,7 @@ from torch import Generator, Tensor
 from nafp.audio.pools import AudioPool
 from nafp.audio.segments import SEGMENT
 from nafp.augment.base import BatchMean, Draws
-from nafp.augment.steps import STEPS
+from nafp.augment.steps import STEPS, with_options
 from nafp.augment.time import TimeSteps
 
 
@@ -32,9 +32,7 @@ class Chain:
         for_queries: bool = False,
     ):
         pools = pools or {}
-        built = [
-            (STEPS[name], STEPS[name].load()(**(options or {}))) for step in steps for name, options in step.items()
-        ]
+        built = [(STEPS[name], STEPS[name].load()(**options)) for name, options in with_options(steps)]
         self.crop = [step for kind, step in built if kind.stage == "crop"]
         self.time = TimeSteps([step for kind, step in built if kind.stage == "time"])
         self.splice = next((step for kind, step in built if kind.stage == "splice"), None)
@@ -116,7 +114,7 @@ def where_on(before: Tensor, after: Tensor, draws: Draws) -> Tensor:
     return torch.where(draws["on"].to(before.device).view(-1, *[1] * (before.ndim - 1)), after, before)
 
 
-def rows_of(draws: Sequence[Draws], rows: Tensor | slice) -> list[Draws]:
+def draws_of_rows(draws: Sequence[Draws], rows: Tensor | slice) -> list[Draws]:
     """The draws of some rows of the batch."""
     of_arrays = rows if isinstance(rows, slice) else rows.numpy()
     return [

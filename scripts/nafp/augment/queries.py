@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,6 @@ import torch
 from tqdm import tqdm
 
 from nafp.audio.packing import PackedLayout
-from nafp.audio.pools import AudioPool, held_out
 from nafp.audio.segments import SEGMENT
 from nafp.audio.splits import Split
 from nafp.audio.wav import read_wav, write_wav
@@ -20,11 +19,6 @@ from nafp.augment.time import moved_samples, rate_of
 from nafp.disk import check_free_space
 from nafp.files import atomic_write
 from nafp.walk import escaped_path, files_below, is_wav, unescaped_path
-
-
-def held_out_pools(sounds: Mapping[str, Split], part: str) -> dict[str, AudioPool]:
-    """Kind of sound (bg, ir, speech) -> those of its held-out sounds that queries of a part, val or test, are made with."""
-    return {kind: AudioPool(held_out(split, part)) for kind, split in sounds.items()}
 
 
 def write_queries(songs: Path, queries: Path, chain: Chain, seed: int) -> None:

@@ -166,9 +166,14 @@ STEPS = {
 SOUND_POOLS = tuple(sorted({step.pool for step in STEPS.values() if step.pool}))  # kinds of sounds that steps need
 
 
+def with_options(steps: Sequence[Mapping[str, Mapping | None]]) -> list[tuple[str, Mapping]]:
+    """Name and options of each of a chain's steps, in order."""
+    return [(name, options or {}) for step in steps for name, options in step.items()]
+
+
 def names_of(steps: Sequence[Mapping]) -> list[str]:
     """The names of a chain's steps, in order."""
-    return [name for step in steps for name in step]
+    return [name for name, _ in with_options(steps)]
 
 
 def chain_pools(steps: Sequence[Mapping]) -> list[str]:
@@ -178,21 +183,19 @@ def chain_pools(steps: Sequence[Mapping]) -> list[str]:
 
 def snr_of(steps: Sequence[Mapping[str, Mapping | None]]) -> float | None:
     """The middle of the SNR range, in dB, of a chain's first step that adds noise; None without one."""
-    for step in steps:
-        for name, settings in step.items():
-            if "snr_db" in STEPS[name].options:
-                return sum((settings or {}).get("snr_db", STEPS[name].options["snr_db"]["default"])) / 2
+    for name, options in with_options(steps):
+        if "snr_db" in STEPS[name].options:
+            return sum(options.get("snr_db", STEPS[name].options["snr_db"]["default"])) / 2
     return None
 
 
 def rates_of(steps: Sequence[Mapping[str, Mapping | None]]) -> tuple[float, float]:
     """The slowest and the fastest rate of a chain's copies: song seconds a second of the copy."""
     slowest = fastest = 1.0
-    for step in steps:
-        for name, settings in step.items():
-            if rate := STEPS[name].rate:
-                ((option, schema),) = STEPS[name].options.items()
-                values = [rate(value) for value in (settings or {}).get(option, schema["default"])]
-                values += [1.0] if (settings or {}).get("p", 1) < 1 else []
-                slowest, fastest = slowest * min(values), fastest * max(values)
+    for name, options in with_options(steps):
+        if rate := STEPS[name].rate:
+            ((option, schema),) = STEPS[name].options.items()
+            values = [rate(value) for value in options.get(option, schema["default"])]
+            values += [1.0] if options.get("p", 1) < 1 else []
+            slowest, fastest = slowest * min(values), fastest * max(values)
     return slowest, fastest

@@ -103,6 +103,20 @@ class TimeSteps:
         samples = moved_samples(len(clip), factors)
         return warp(clip[None], factors, samples, math.ceil(samples * factors["resample"].item()))[0]
 
+    def excerpts(
+        self,
+        factors: Mapping[str, Tensor],
+        pool: AudioPool,
+        starts: Tensor,
+        first: Tensor,
+        end: Tensor,
+        samples: int,
+    ) -> Tensor:
+        """(B, samples) excerpts from ``starts`` (B,) on, by their factors, see ``places``; as they are without factors."""
+        if not factors:
+            return pool.cut(starts, samples)
+        return self.cut(pool, self.places(factors, pool, starts, first, end), samples)
+
     def places(
         self, factors: Mapping[str, Tensor], pool: AudioPool, starts: Tensor, first: Tensor, end: Tensor, past: int = 0
     ) -> Draws:

@@ -100,21 +100,20 @@ def main(options: argparse.Namespace) -> int:
     # an OSError now, and not after the work
     tempfile.TemporaryFile(prefix=options.matches.name[:50], dir=folder).close()
     score = Limits.min_score if options.min_score is None else options.min_score
-    rate = options.false_positives if options.min_score is None else None
     with redirect_stdout(sys.stderr):  # standard output has the answers alone
         answers, limits = run(
             Task(
-                options.library,
-                options.recordings,
-                options.run,
-                options.epoch,
-                options.store,
-                Limits(score, options.min_margin, options.windows),
-                rate,
-                (options.index, options.index_options),
-                options.exact_up_to,
-                options.threads,
-                options.name,
+                library=options.library,
+                queries=options.recordings,
+                run=options.run,
+                epoch=options.epoch,
+                store=options.store,
+                limits=Limits(score, options.min_margin, options.windows),
+                false_positives=options.false_positives if options.min_score is None else None,
+                index=(options.index, options.index_options),
+                exact_up_to=options.exact_up_to,
+                threads=options.threads,
+                name=options.name,
             )
         )
     write_csv(answers, options.matches)

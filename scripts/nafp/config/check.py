@@ -19,7 +19,7 @@ from nafp.config import overlay
 from nafp.config.chains import empty_bands, misplaced_steps, own_of, reversed_ranges
 from nafp.config.ladders import problems_of_ladders, with_ladders
 from nafp.config.schema import schema_problems
-from nafp.config.targets import problems_of_run_name
+from nafp.config.targets import SECTIONS, WORDS, problems_of_run_name
 from nafp.datasets.checks import check_shares
 from nafp.datasets.sources import SOURCES, dataset_of
 from nafp.errors import UserError
@@ -101,9 +101,6 @@ def said(check: Callable, *arguments: object, **options: object) -> list[str]:
 
 def unknown_names(config: Mapping) -> list[str]:
     """Names used in ``run``, ``search``, ``train`` and ``studies`` that the config does not define."""
-    known = {"aug": "chains", "index": "indexes", "loss": "losses", "recipe": "recipes", "query_set": "query_sets"}
-    known |= {"pretrained": "pretrained", "external": "external", "method": "methods"}
-    what = {"aug": "augmentation", "query_set": "query set"}
     problems = []
     places = {"run": config["run"], "search": {"index": config["search"]["index"]}, "scale": config["scale"]}
     places["augmented"] = {"aug": config["augmented"]["aug"]}
@@ -113,11 +110,12 @@ def unknown_names(config: Mapping) -> list[str]:
             places[f"study {name!r}"] = study
             places |= {f"study {name!r}, run {i}": run for i, run in enumerate(study.get("runs", []))}
     for place, fields in places.items():
-        for field, section in known.items():
+        for field, section in SECTIONS.items():
             values, names = fields.get(field, []), [*([FILES] if field == "query_set" else []), *config[section]]
             for value in values if isinstance(values, list) else [values]:
                 if value not in names:
-                    problems.append(f"unknown {what.get(field, field)} {value!r} in {place}; known: {', '.join(names)}")
+                    what = WORDS.get(field, field)
+                    problems.append(f"unknown {what} {value!r} in {place}; known: {', '.join(names)}")
     if run := config["identify"]["run"]:
         found = problems_of_run_name(run, config)
         if not found and not kind_of(run).network:

@@ -6,14 +6,17 @@ from difflib import get_close_matches
 
 from nafp.methods import KINDS, Trained
 
-SECTIONS = {
+SECTIONS = {  # field -> section of the config that defines its names
     "aug": "chains",
+    "index": "indexes",
     "loss": "losses",
     "recipe": "recipes",
+    "query_set": "query_sets",
     "pretrained": "pretrained",
     "external": "external",
     "method": "methods",
-}  # field -> its names in the config
+}
+WORDS = {"aug": "augmentation", "query_set": "query set"}  # field -> its name in sentences, where that differs
 
 
 def sentence_of_target(target: str, names: Collection[str], config: Mapping) -> str:
@@ -52,14 +55,16 @@ def problems_of_path(path: str, config: Mapping) -> list[str]:
 
 def problems_of_run_name(run: str, config: Mapping) -> list[str]:
     """What is unknown in the name of a run."""
-    fields = dict(field.partition("=")[::2] for field in re.split(rf"_(?=(?:{'|'.join(Trained.fields)})=)", run))
+    fields: dict[str, str] = dict(
+        field.partition("=")[::2] for field in re.split(rf"_(?=(?:{'|'.join(Trained.fields)})=)", run)
+    )
     if tuple(fields) not in [kind.fields for kind in KINDS]:
         example = "_".join(f"{name}={config['run'][name]}" for name in Trained.fields)
         return [f"{run!r} is not the name of a run, which is like {example}"]
     problems = []
     for name, value in fields.items():
         if name in SECTIONS:
-            problems += unknown("augmentation" if name == "aug" else name, value, config[SECTIONS[name]])
+            problems += unknown(WORDS.get(name, name), value, config[SECTIONS[name]])
         elif not value.isdecimal():
             problems.append(f"{name}={value}: not a number")
     return problems

@@ -12,7 +12,7 @@ MOVED = {  # former module -> where its names are now
     "layout": ("audio.segments", "datasets.layout"),
     "manifest": ("datasets.manifest",),
     "own": ("datasets.own",),
-    "pools": ("audio.pools",),
+    "pools": ("audio.pools", "augment.held_out"),
     "verification": ("datasets.verification",),
     "wav": ("audio.wav",),
 }

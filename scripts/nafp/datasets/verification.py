@@ -107,7 +107,7 @@ def content_warnings(manifest: pd.DataFrame, root: Path) -> list[str]:
 
 def same_audio(manifest: pd.DataFrame) -> list[str]:
     """Files of training that are, byte for byte, in the validation or test split too, one sentence each."""
-    music = manifest[manifest["split"].isin(("train", *VITAL, "dummy"))]
+    music = manifest[manifest["split"].isin(MUSIC)]
     groups = music[music.duplicated("sha256", keep=False)].groupby("sha256", sort=False)
     return [
         f"the same file in several splits: {', '.join(rows['path'])}"

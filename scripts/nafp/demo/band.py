@@ -11,10 +11,11 @@ import numpy as np
 from numpy.random import Generator
 from scipy import signal
 
+from nafp.audio.segments import SAMPLE_RATE
 from nafp.demo.idioms import BAR_STEPS, BEAT_STEPS, DRUM_GAINS, FORCE, LEVELS
 from nafp.demo.scenes import coloured, room_ir
 from nafp.demo.song import Part, Section, Song, calm_or_full, material, pick, read_pattern, vary, vary_pattern
-from nafp.demo.sounds import DRUMS, INSTRUMENTS, SAMPLE_RATE, unit_rms
+from nafp.demo.sounds import DRUMS, INSTRUMENTS, unit_rms
 
 PEAK = 0.97
 HISS = 0.004  # RMS relative to the music's: the noise floor of a good tape, so that rests are not digital silence

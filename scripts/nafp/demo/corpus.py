@@ -16,12 +16,12 @@ import numpy as np
 from numpy.random import Generator
 from tqdm import tqdm
 
+from nafp.audio.segments import SAMPLE_RATE
 from nafp.audio.wav import write_wav
 from nafp.datasets.layout import SPLITS
 from nafp.demo.band import render
 from nafp.demo.scenes import NOISES, mic_ir, room_ir, speech
 from nafp.demo.song import plan_song
-from nafp.demo.sounds import SAMPLE_RATE
 
 NOISE_S = 10.0
 SPEECH_S = 6.0

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.random import Generator
 from scipy import signal
 
-from nafp.demo.sounds import NYQUIST, SAMPLE_RATE, band, resonate, times, unit_rms
+from nafp.audio.segments import SAMPLE_RATE
+from nafp.demo.sounds import NYQUIST, band, resonate, times, unit_rms
 
 VOWELS = (  # formants in Hz, rounded averages of Peterson & Barney (1952)
     (730, 1090, 2440),  # father

@@ -1,7 +1,7 @@
-"""The sounds of the demo corpus: instruments, drums, noises, babble and impulse responses, all synthesised at 8 kHz.
+"""The instruments and drums of the demo corpus, synthesised at 8 kHz.
 
-Every sound is a function that returns a 1-D float64 array of samples; registries give the functions their names:
-`INSTRUMENTS`, `DRUMS`, `NOISES`. Levels are relative (RMS near 1 for notes); whoever mixes or writes them decides.
+Every sound is a function that returns a 1-D float64 array of samples; the registries `INSTRUMENTS` and `DRUMS` give the
+functions their names. Levels are relative (RMS near 1 for notes); the mix of a song sets them.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,8 @@ import numpy as np
 from numpy.random import Generator
 from scipy import signal
 
-SAMPLE_RATE = 8000  # Hz, as in the paper
+from nafp.audio.segments import SAMPLE_RATE
+
 NYQUIST = SAMPLE_RATE / 2
 CYCLE = 4096  # samples of a wavetable: reading without interpolation then errs below -60 dB
 

@@ -11,27 +11,16 @@ from nafp.audio.segments import HOP, SAMPLE_RATE, clips_at, first_segments
 from nafp.audio.songs import Songs
 from nafp.methods.answers import Answers, Queries
 from nafp.methods.interface import Answering
+from nafp.search.result import Result
 
 BEYOND_NEAR = 2  # segments off that no hit of a place is
-
-
-@dataclass(frozen=True)
-class Placed:
-    """Answers to queries of one length as rows of the database, as `nafp.evaluation.hits.Answers`. ``ms``: a query."""
-
-    length: int
-    place: np.ndarray
-    score: np.ndarray
-    other_place: np.ndarray
-    other_score: np.ndarray
-    ms: float
 
 
 @dataclass(frozen=True)
 class Answered:
     """All answers of a method, one entry a length, and what they cost. ``build_s``: to take in the songs."""
 
-    placed: list[Placed]
+    placed: list[Result]
     build_s: float
     size_bytes: int | None
 
@@ -64,12 +53,12 @@ def ask(
     return Answered(placed, build_s, built.size_bytes)
 
 
-def place(answers: Answers, length: int, songs: Songs, truth: np.ndarray, ms: float) -> Placed:
+def place(answers: Answers, length: int, songs: Songs, truth: np.ndarray, ms: float) -> Result:
     """Answers of a method as rows of the database; ``other_place`` is the best answer of another song than the asked one."""
     rows = rows_at(answers.song, answers.offset_s, songs.segments, truth[:, None])
     others = rows_at(answers.other_song, answers.other_offset_s, songs.segments, truth)
     right = answers.song[:, 0] == clips_at(truth, songs.segments)
-    return Placed(
+    return Result(
         length=length,
         place=rows,
         score=answers.score,

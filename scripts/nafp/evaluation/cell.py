@@ -2,27 +2,20 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from math import isnan
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pandas as pd
 
 from nafp.audio.segments import sequence_seconds
 from nafp.evaluation.metrics import METRICS
-from nafp.files import atomic_write, read_json
+from nafp.files import atomic_write, damaged_file_errors, read_json
+from nafp.search.result import Result
 
-REQUIRED = ("dataset", "run", "fields", "index", "database", "songs", "queries", "seconds", "hits")
 HITS = ".hits.parquet"  # ending of per-query tables
 NULLS = ("memory_bytes",)  # null in the file where it is not known
-
-
-class Timed(Protocol):
-    """Answers that were timed, like `nafp.search.sequences.Result`."""
-
-    ms: float
-    ms_per_segment: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +93,8 @@ class Cell:
     def read(cls, path: str | Path) -> "Cell":
         """Read a cell's file. UserError if it is damaged, ValueError if it is no cell."""
         stated = read_json(path)
-        if absent := set(REQUIRED) - set(stated):
+        required = {field.name for field in fields(cls) if field.default is MISSING}
+        if absent := required - set(stated):
             raise ValueError(f"{path}: no {', '.join(sorted(absent))} in this cell")
         cell = cls(**{field.name: stated[field.name] for field in fields(cls) if field.name in stated})
         cell.check(path)
@@ -135,11 +129,17 @@ class Cell:
         return {name: value for name, value in values.items() if value is not None or name in kept}
 
 
-def times_of(answers: Sequence[Timed]) -> dict[str, Any]:
+def times_of(answers: Sequence[Result]) -> dict[str, Any]:
     """The fields of a cell that say how long a search took, from its answers, one a length; NaN where nothing was searched."""
     each = [None if isnan(one.ms) else round(one.ms, 4) for one in answers]
     of_segments = [round(one.ms_per_segment, 4) for one in answers if not isnan(one.ms_per_segment)]
     return {"ms_per_segment": of_segments[0] if of_segments else None, "ms_per_query": each}
+
+
+def read_table(path: str | Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """A per-query table, or some of its columns; UserError if it is damaged or missing."""
+    with damaged_file_errors(path):
+        return pd.read_parquet(path, columns=columns)
 
 
 def table_beside(cell: str | Path) -> Path:

@@ -7,7 +7,6 @@ its score; if all kept places do, there may be more. Neither is a NaN.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -15,27 +14,14 @@ import pandas as pd
 from nafp.audio.segments import HOP, SAMPLE_RATE
 from nafp.evaluation import openset
 from nafp.evaluation.metrics import METRICS
+from nafp.search.result import Result
 
 RANKS = 10  # the largest rank that is judged, and the answers of a query that its table has
 
 
-class Answers(Protocol):
-    """Answers to q queries of one length (in segments), like `nafp.search.sequences.Result`.
-
-    ``place``: (q, kept) rows of the database, best first, -1 where there are fewer; ``score``: (q, kept) theirs, -inf there;
-    ``other_place``, ``other_score``: (q,) the best of another song than the query's.
-    """
-
-    length: int
-    place: np.ndarray
-    score: np.ndarray
-    other_place: np.ndarray
-    other_score: np.ndarray
-
-
 @dataclass(frozen=True)
 class Judged:
-    """Answers (see `Answers`), the right rows, ``truth`` (q,), and the song of each row of the database, ``songs`` (rows,).
+    """Answers (see `Result`), the right rows, ``truth`` (q,), and the song of each row of the database, ``songs`` (rows,).
 
     ``near_across_songs``: see `nafp.evaluation.protocol`.
     """
@@ -48,7 +34,7 @@ class Judged:
     near_across_songs: bool = False
 
     @classmethod
-    def of(cls, answers: Answers, truth: np.ndarray, songs: np.ndarray, near_across_songs: bool = False) -> "Judged":
+    def of(cls, answers: Result, truth: np.ndarray, songs: np.ndarray, near_across_songs: bool = False) -> "Judged":
         return cls(answers.place, answers.score, answers.other_score, truth, songs, near_across_songs)
 
     @cached_property
@@ -109,13 +95,13 @@ def offset_error_ms(place: np.ndarray, truth: np.ndarray, songs: np.ndarray) -> 
     return np.where(same, np.abs(place[:, 0] - truth) * HOP / SAMPLE_RATE * 1e3, np.nan)
 
 
-def rows_of(songs: np.ndarray, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def first_and_last_rows(songs: np.ndarray, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The first and the last row of the database, (q,) each, of the chosen (q,) songs; ``songs``: (rows,) of each row."""
     return np.searchsorted(songs, chosen), np.searchsorted(songs, chosen, "right") - 1
 
 
 def per_query_table(
-    answers: Sequence[Answers],
+    answers: Sequence[Result],
     starts: np.ndarray,
     truth: np.ndarray,
     songs: np.ndarray,
@@ -137,7 +123,7 @@ def per_query_table(
     of_query = {
         "query": starts,
         "song": pd.Categorical(np.asarray(names, object)[asked]),
-        "start": (truth - rows_of(songs, asked)[0]) * HOP / SAMPLE_RATE,
+        "start": (truth - first_and_last_rows(songs, asked)[0]) * HOP / SAMPLE_RATE,
         **(moved or {}),
     }
     tables = []

@@ -10,12 +10,11 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from scipy.special import expit, stdtrit
 
 from nafp.audio.segments import sequence_seconds
+from nafp.evaluation.cell import read_table
 from nafp.evaluation.statistics import FEWEST_FREEDOM, clustered_interval, songs_of
-from nafp.files import damaged_file_errors
 
 FALSE_ACCEPTS = 0.01  # share of the queries whose song is not in the database
 COLUMNS = ["song", "length", "top1_song", "score1", "other_score"]
@@ -65,8 +64,7 @@ def of_length(tables: Sequence[Path], seconds: float) -> list[Scores]:
 
 def by_length(path: Path) -> list[tuple[int, Scores]]:
     """The scores of a per-query table, length by length; UserError if it is damaged."""
-    with damaged_file_errors(path):
-        table = pd.read_parquet(path, columns=COLUMNS)
+    table = read_table(path, COLUMNS)
     song = songs_of(table)[1]
     right = np.where(table["top1_song"], table["score1"], -np.inf)
     others, length = _known(table["other_score"].to_numpy()), table["length"].to_numpy()

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+from nafp.errors import UserError
+from nafp.search.external import OURS, Grid
+
 
 @dataclass(frozen=True)
 class Protocol:
@@ -26,3 +29,12 @@ PROTOCOLS = {
     # the window that ends where its song ends
     "nmfp": Protocol(every=7, within_song=True),
 }
+
+
+def check_protocol(grid: Grid, protocol: str) -> None:
+    """Refuse a protocol whose sequences run across clips, which has no meaning in seconds."""
+    if grid != OURS and not PROTOCOLS[protocol].within_clip:
+        raise UserError(
+            f"search.protocol: {protocol} counts segments of 1 s, every 0.5 s, and does not go with fingerprints of {grid}; "
+            "use clip"
+        )

@@ -12,9 +12,10 @@ from nafp.audio.segments import count_segments
 from nafp.audio.songs import songs_of_rows
 from nafp.evaluation.asked import Asked
 from nafp.evaluation.cell import Cell
-from nafp.evaluation.hits import Answers, per_query_table
+from nafp.evaluation.hits import per_query_table
 from nafp.evaluation.identity import digest_of_audio, name_of_ids
 from nafp.evaluation.protocol import PROTOCOLS, Protocol
+from nafp.search.result import Result
 
 
 @dataclass(frozen=True)
@@ -53,14 +54,22 @@ class Question:
         """(q,) the right rows of the database."""
         return self.asked.right + self.dummy_rows
 
-    def cell(self, answers: Sequence[Answers], distractors: str = "dummy", **facts: Any) -> tuple[Cell, pd.DataFrame]:
+    def cell(self, answers: Sequence[Result], distractors: str = "dummy", **facts: Any) -> tuple[Cell, pd.DataFrame]:
         """The cell of answers, one entry a length, and its per-query table.
 
         ``distractors``: the split that they are; ``facts``: what else the cell states.
         """
-        asked, names = self.asked, [*self.dummy["path"], *self.db["path"]]
-        how = asked.moved, asked.placed, self.protocol.near_across_songs
-        table = per_query_table(answers, asked.starts, self.truth, self.songs, names, *how)
+        asked = self.asked
+        table = per_query_table(
+            answers,
+            asked.starts,
+            self.truth,
+            self.songs,
+            names=[*self.dummy["path"], *self.db["path"]],
+            moved=asked.moved,
+            placed=asked.placed,
+            near_across_songs=self.protocol.near_across_songs,
+        )
         cell = Cell.count(
             table,
             asked.placed,

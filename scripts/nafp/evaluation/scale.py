@@ -19,6 +19,7 @@ from nafp.search.vectors import Database
 
 RESAMPLES = 500
 NEWTON_STEPS = 30
+LARGER = 10  # times the largest database that was measured, of which the prediction is
 
 
 def measure(
@@ -125,8 +126,8 @@ def fit_trend(segments: np.ndarray, found: np.ndarray, queries: np.ndarray, seed
     return Trend(lines)
 
 
-def predictions(measured: pd.DataFrame, factor: float = 10, seed: int = 0) -> pd.DataFrame:
-    """What ``measure`` found, one row an index, length and size, and a last one for a ``factor`` times larger database.
+def predictions(measured: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
+    """What ``measure`` found, one row an index, length and size, and a last one for a LARGER times larger database.
 
     Columns: length, queries and songs (their numbers), segments, measured (hit rate in percent, NaN for the prediction), fitted,
     low and high (95 %, over songs), ms (measured; predicted as growing with the slope of the last two sizes).
@@ -137,7 +138,7 @@ def predictions(measured: pd.DataFrame, factor: float = 10, seed: int = 0) -> pd
         found, queries = by_song["sum"].to_numpy(float), by_song["size"].iloc[:, 0].to_numpy(float)
         sizes = by_song["sum"].columns.to_numpy()
         trend = fit_trend(sizes, found, queries, seed)
-        all_sizes = np.append(sizes, factor * sizes[-1])
+        all_sizes = np.append(sizes, LARGER * sizes[-1])
         fitted, low, high = (100 * rate for rate in trend.hit_rate(all_sizes))
         ms = rows.groupby("segments")["ms"].first().to_numpy()
         grown = ms[-1] + (ms[-1] - ms[-2]) / (sizes[-1] - sizes[-2]) * (all_sizes[-1] - sizes[-1])

@@ -8,13 +8,14 @@ import numpy as np
 import pandas as pd
 
 from nafp.evaluation.cell import Cell, times_of
-from nafp.evaluation.hits import rows_of
+from nafp.evaluation.hits import first_and_last_rows
 from nafp.evaluation.other_grid import search_on_grid
 from nafp.evaluation.question import Question
 from nafp.files import damaged_file_errors
 from nafp.search.checks import check_all_rows
 from nafp.search.external import OURS, Grid
-from nafp.search.sequences import Result, recall, search_sequences
+from nafp.search.result import Result
+from nafp.search.sequences import recall, search_sequences
 from nafp.search.types.base import SearchableIndex
 from nafp.search.vectors import Database, open_vectors
 
@@ -43,16 +44,32 @@ class Searched:
 
     def results(self, index: SearchableIndex, rates: Sequence[float]) -> list[Result]:
         """What the index finds, one entry a length. ``rates``: see `search_sequences`."""
-        question, asked, searched = self.question, self.question.asked, (index, self.database, self.query)
-        protocol, songs, lengths = question.protocol, question.songs, question.search["lengths"]
+        question, starts, lengths = self.question, self.question.asked.starts, self.question.search["lengths"]
         if self.grid != OURS:
-            samples = [table["samples"].to_numpy() for table in (question.dummy, question.db, question.queries)]
-            clips = np.concatenate(samples[:2]), samples[2]
-            places = asked.starts, lengths, question.truth
-            return search_on_grid(*searched, self.grid, *clips, *places, question.search["protocol"], rates)
-        how = {"partial_mean": protocol.partial_mean, "songs": songs if protocol.within_song else None, "rates": rates}
-        own = rows_of(songs, songs[question.truth])
-        return search_sequences(*searched, asked.starts, lengths, own=own, **how)
+            return search_on_grid(
+                index,
+                self.database,
+                self.query,
+                self.grid,
+                songs=np.concatenate([question.dummy["samples"], question.db["samples"]]),
+                clips=question.queries["samples"].to_numpy(),
+                starts=starts,
+                lengths=lengths,
+                truth=question.truth,
+                protocol=question.search["protocol"],
+                rates=rates,
+            )
+        return search_sequences(
+            index,
+            self.database,
+            self.query,
+            starts,
+            lengths,
+            own=first_and_last_rows(question.songs, question.songs[question.truth]),
+            partial_mean=question.protocol.partial_mean,
+            songs=question.songs if question.protocol.within_song else None,
+            rates=rates,
+        )
 
     def cell(self, index: SearchableIndex, rates: Sequence[float], /, **facts: Any) -> tuple[Cell, pd.DataFrame]:
         """The cell of a search in an index, and its per-query table; ``facts``: see `Question.cell`."""

@@ -53,12 +53,12 @@ def calibrate(
             found = windows(query, Exact(database), catalogue, limits, of_songs[song].silent)
             if np.isfinite(found["score"]).sum() >= min(limits.windows, len(found)):
                 passed[kind].append(highest_passed(found, min(LONGEST, len(query)), limits.windows))
-    unknown = {kind: spread(one) for kind, one in passed.items()}
+    unknown = {kind: mean_and_sd(one) for kind, one in passed.items()}
     others_of_a_song = int(np.count_nonzero(~silent)) * (len(parts) - 1) // len(parts)
     return {"unknown": unknown, "windows": limits.windows, "fingerprints": others_of_a_song}
 
 
-def spread(values: Sequence[float]) -> dict:
+def mean_and_sd(values: Sequence[float]) -> dict:
     """Mean and standard deviation of what songs passed, and how many songs they are; of fewer than two, 0 for the unknown."""
     count = len(values)
     mean, sd = np.mean(values) if count else 0.0, np.std(values, ddof=1) if count > 1 else 0.0

@@ -20,7 +20,7 @@ LONGEST = 9  # segments of a window: 5 s, long enough to be sure, short enough t
 WINDOWS = 2**14  # windows searched at a time: 2.3 hours
 PLACES = 30  # best places kept of a window, so that a chorus in several copies of a song does not hide the next song
 CROWD = NEIGHBOURS // 2  # close places from which on a song and its copies may hide other songs
-ALIKE = 0.1  # largest difference between the scores of copies, if ``min_margin`` is not larger
+COPIES_WITHIN = 0.1  # largest difference between the scores of copies, if ``min_margin`` is not larger
 
 # Windows and songs to pass over -> places and scores
 Search = Callable[[np.ndarray, frozenset[int]], tuple[np.ndarray, np.ndarray]]
@@ -150,7 +150,7 @@ def crowded(
     search, and the songs that it passed over.
     """
     song, again = songs_at(place, length, catalogue), {}
-    close = score >= (found["score"].to_numpy() - max(ALIKE, limits.min_margin))[:, None]
+    close = score >= (found["score"].to_numpy() - max(COPIES_WITHIN, limits.min_margin))[:, None]
     last = slice(-PLACES, None)  # places of the last search
     could_be = found["score"] >= limits.min_score
     for window in found[could_be & found.index.isin(passed_over)].itertuples():
@@ -220,7 +220,7 @@ def name_copies(
     them or of copies of them (q, places), and the copies that score alike.
     """
     partners = {one: {b if one == a else a for a, b in pairs if one in (a, b)} for one in set(sum(pairs, ()))}
-    near = score >= np.maximum(limits.min_score, score.max(axis=1) - max(ALIKE, limits.min_margin))[:, None]
+    near = score >= np.maximum(limits.min_score, score.max(axis=1) - max(COPIES_WITHIN, limits.min_margin))[:, None]
     support = {one: round(float(score[near & (song == one)].sum()), 3) for one in partners}
     named, same, copies = named.copy(), song == named[:, None], [frozenset()] * len(song)
     for row in np.flatnonzero(near.any(axis=1) & np.isin(named, list(partners))):
@@ -239,7 +239,7 @@ def close_copies(song: np.ndarray, score: np.ndarray, catalogue: Catalogue, limi
     counts = Counter()
     top = score.max(axis=1)
     for row in np.flatnonzero(top >= limits.min_score):
-        near = np.unique(song[row][score[row] >= top[row] - max(ALIKE, limits.min_margin)])
+        near = np.unique(song[row][score[row] >= top[row] - max(COPIES_WITHIN, limits.min_margin)])
         counts.update(combinations(near.tolist(), 2))
     least = min(limits.windows, len(song))
     return {pair for pair, count in counts.items() if count >= least and catalogue.are_copies(*pair)}

@@ -8,8 +8,8 @@ import numpy as np
 from nafp.audio.segments import SAMPLE_RATE, sequence_samples
 from nafp.audio.splits import Split
 from nafp.methods.interface import FILES
+from nafp.search.result import KEPT
 
-KEPT = 11  # answers kept per query: one more than are judged, so that a tie with the last of those is seen
 NOTHING = -1
 
 

@@ -103,7 +103,8 @@ class Numbers:
     def answer(self, queries: "Queries", length: int) -> "Answers":
         import numpy as np
 
-        from nafp.methods.answers import KEPT, ranked
+        from nafp.methods.answers import ranked
+        from nafp.search.result import KEPT
 
         audio = [queries.audio(query, length) for query in range(len(queries))]
         asked = self.options.fingerprints(audio, self.threads)

@@ -119,7 +119,7 @@ class Table:
         """
         import numpy as np
 
-        from nafp.methods.answers import KEPT
+        from nafp.search.result import KEPT
 
         hits = self.table.get_hits(self.options.hashes(samples, self.options.shifts))
         if not len(hits):

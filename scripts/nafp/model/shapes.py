@@ -7,6 +7,7 @@ from nafp.audio.segments import SAMPLE_RATE
 from nafp.errors import UserError
 
 HEAD_UNITS = 32  # units of the hidden layer of a head
+KERNEL = 3  # taps of every convolution
 NORM_EPSILON = 1e-3  # added to the variance in every LayerNorm, as in Keras
 Image = tuple[int, int]  # (mels, frames) of a segment
 
@@ -33,10 +34,10 @@ def image_shape(features: Mapping) -> Image:
     return features.get("n_mels", 256), (-(-samples // hop) if features.get("scale") == "db80" else samples // hop) + 1
 
 
-def same_padding(length: int, stride: int, kernel: int = 3) -> tuple[int, int, int]:
+def same_padding(length: int, stride: int) -> tuple[int, int, int]:
     """(output length, padding before, padding after) of a TensorFlow "SAME" convolution."""
     out = -(-length // stride)
-    total = max((out - 1) * stride + kernel - length, 0)
+    total = max((out - 1) * stride + KERNEL - length, 0)
     return out, total // 2, total - total // 2
 
 

@@ -37,19 +37,10 @@ class Songs(NamedTuple):
 
 # split -> its name in a plan; a query split has as many songs as its database
 PLANNED = {"train": "train", "val_db": "val", "test_db": "test", "dummy": "dummy"}
+IN_BOTH = {"train": Songs(10_000, 30), "val": Songs(500, 30), "test": Songs(500, 30)}
 PUBLISHED = {  # data set -> its splits (dummy songs of full: mean length)
-    "mini": {
-        "train": Songs(10_000, 30),
-        "val": Songs(500, 30),
-        "test": Songs(500, 30),
-        "dummy": Songs(10_000, 30),
-    },
-    "full": {
-        "train": Songs(10_000, 30),
-        "val": Songs(500, 30),
-        "test": Songs(500, 30),
-        "dummy": Songs(100_000, 270),
-    },
+    "mini": IN_BOTH | {"dummy": Songs(10_000, 30)},
+    "full": IN_BOTH | {"dummy": Songs(100_000, 270)},
 }
 
 

@@ -14,7 +14,7 @@ from nafp.resources import MEMORY, training_mb
 from nafp.search.types import index_type_of
 from nafp.training.checks import most_items
 
-PACK_JOBS = 11  # a job a split
+PACK_JOBS = 11  # assumed: a job a split, of which few targets need all
 RULES = {  # stage -> its rules
     "download": ("download", "fetch_test_ids"),
     "unpack": ("unpack", "remove_archive"),

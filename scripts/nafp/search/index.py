@@ -8,7 +8,6 @@ import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from nafp.search.types import index_type_of
 from nafp.search.types.base import Building, SearchableIndex
@@ -46,7 +45,7 @@ def build_index(
     return gpu
 
 
-def update_index(name: str, options: Mapping, database: Database, folder: Path, **building: Any) -> None:
+def update_index(name: str, options: Mapping, database: Database, folder: Path) -> None:
     """Bring the index of a database that only grows up to date: new fingerprints are added to it.
 
     It is built again (``build_index``) if it is missing, has other options, was built from a database that was more than
@@ -59,7 +58,7 @@ def update_index(name: str, options: Mapping, database: Database, folder: Path, 
     if same and index_type.takes_additions and len(database) <= MAX_GROWTH * facts["rows_at_first"]:
         index_type.extend_folder(folder, database)
         return
-    build_index(name, options, database, folder, **building)
+    build_index(name, options, database, folder)
     about.write_text(json.dumps(wanted | {"rows_at_first": len(database)}), encoding="utf-8")
 
 

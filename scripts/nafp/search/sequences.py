@@ -6,38 +6,18 @@ the score of a place is the mean inner product of the sequence with the uncompre
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import faiss
 import numpy as np
 from tqdm import tqdm
 
+from nafp.search.result import KEPT, Result
 from nafp.search.types.base import RECALL_SEGMENTS, SearchableIndex
 from nafp.search.vectors import NO_ROW, Database, single_threaded_workers
 
 NEIGHBOURS = 20  # nearest fingerprints of each segment
-KEPT = 11  # best places kept of each sequence: one more than are judged, so that a tie with the last of those is seen
 EXACT_ROWS = 2**18  # rows of the database searched exhaustively at a time
 MAX_PRODUCTS = 2**20  # inner products that a thread computes at a time
-
-
-@dataclass(frozen=True)
-class Result:
-    """Best places of q sequences of one length, best first, and their scores.
-
-    ``place``: (q, kept) rows of the database, -1 where there are fewer candidates; ``score``: (q, kept) mean inner
-    products, -inf where there are fewer. ``other_place``, ``other_score``: (q,) the best place that overlaps no segment of
-    the query's own song, if the search knows that song. ``ms``: milliseconds a query, its share of the neighbour search
-    included; ``ms_per_segment``: milliseconds of the neighbour search for a segment.
-    """
-
-    length: int
-    place: np.ndarray
-    score: np.ndarray
-    other_place: np.ndarray
-    other_score: np.ndarray
-    ms: float
-    ms_per_segment: float
 
 
 def search_sequences(
@@ -82,9 +62,19 @@ def search_sequences(
     chunks = [slice(at, at + chunk) for at in range(0, len(starts), chunk)]
 
     def score(some: slice) -> list[tuple[np.ndarray, ...]]:
-        own_rows = first[some], last[some]
-        asked = neighbours, database, query, starts[some], lengths
-        return score_sequences(*asked, *own_rows, partial_mean, kept, songs, rates)
+        return score_sequences(
+            neighbours,
+            database,
+            query,
+            starts[some],
+            lengths,
+            first=first[some],
+            last=last[some],
+            partial_mean=partial_mean,
+            kept=kept,
+            songs=songs,
+            rates=rates,
+        )
 
     with single_threaded_workers() as pool:
         bar = tqdm(pool.map(score, chunks), total=len(chunks), desc="scoring", unit="chunk", disable=not progress)
@@ -144,8 +134,10 @@ def score_sequences(
     ``neighbours``: (n, k) rows of the database for each query segment, -1 for none. ``first``, ``last``: (q,) first and last
     row of the sequence's own song. The other options are those of ``search_sequences``.
     """
-    asked = neighbours, database, query, starts, lengths
-    at_rates = [scores_at_rate(rate, *asked, partial_mean, songs) for rate in rates]
+    at_rates = [
+        scores_at_rate(rate, neighbours, database, query, starts, lengths, partial_mean=partial_mean, songs=songs)
+        for rate in rates
+    ]
     best = []
     for of_length in zip(*at_rates, strict=True):
         places, scores, ends = map(np.hstack, zip(*of_length, strict=True))

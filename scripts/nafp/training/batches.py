@@ -12,7 +12,7 @@ from nafp.audio.pools import AudioPool
 from nafp.audio.segments import SAMPLE_RATE, SEGMENT
 from nafp.audio.splits import Segments, Split
 from nafp.augment.base import Draws
-from nafp.augment.chain import Chain, rows_of
+from nafp.augment.chain import Chain, draws_of_rows
 from nafp.training.checks import (
     check_batch,
     check_distinct,
@@ -126,8 +126,6 @@ class Batches:
         self.drop_last, self.shuffle_run_length, self.distinct_clips = drop_last, shuffle_run_length, distinct_clips
         self.context = round(context_s * SAMPLE_RATE)
         self.split, self.audio = split, AudioPool(split, device) if audio is None else audio
-        self.clip_start = torch.from_numpy(split.clips["start"].to_numpy().copy())
-        self.clip_end = self.clip_start + torch.from_numpy(split.clips["samples"].to_numpy().copy())
         self.segments = split.segments if fraction == 1 else some_clips(split, fraction)
         self.anchors = bsz // (1 + positives)
         items = count_items(split.clips["samples"], fraction, one_per_clip)
@@ -185,7 +183,7 @@ class Batches:
         return BatchPlan(
             n,
             self.audio.places(rows),
-            self.audio.places(self.clip_start[torch.cat([numbers, clips])]),
+            self.audio.places(self.audio.start[torch.cat([numbers, clips])]),
             self.chain.draw_wave(n * self.positives, self.context + SEGMENT, rng, clips),
             self.chain.draw_image((len(rows), *self.log_mel.shape), rng),
             self.draw_spliced(others.flatten(), clips, factors, rng) if self.chain.splice else None,
@@ -196,16 +194,16 @@ class Batches:
         """Positions (m,) of crops and the numbers of their clips -> where steps on time cut them; nothing without such steps."""
         if not factors:
             return {}
-        ends = self.clip_start[clips], self.clip_end[clips]
+        ends = self.audio.start[clips], self.audio.end[clips]
         return self.chain.time.places(factors, self.audio, starts, *ends, self.context)
 
     def draw_spliced(self, starts: Tensor, clips: Tensor, factors: Draws, rng: torch.Generator) -> SplicedCrops:
         """Positions (replicas,) of second crops, their clips, how fast the first are -> the crops that are used, with draws."""
         replicas, at = self.chain.splice.draw(len(starts), rng)
-        (as_fast,) = rows_of([factors], replicas)
+        (as_fast,) = draws_of_rows([factors], replicas)
         starts, clips = starts[replicas], clips[replicas]
         wave = self.chain.draw_wave(len(replicas), self.context + SEGMENT, rng, clips)
-        return SplicedCrops(replicas, at, starts, self.clip_start[clips], wave, self.moved(starts, clips, as_fast))
+        return SplicedCrops(replicas, at, starts, self.audio.start[clips], wave, self.moved(starts, clips, as_fast))
 
     def images(self, plan: BatchPlan, rows: range | None = None) -> Tensor:
         """(rows, mels, frames) log-mel images of some rows of a plan; None: of all.
@@ -220,7 +218,7 @@ class Batches:
         size = len(rows) if self.log_mel.max_scope == "batch" else ROWS_AT_A_TIME
         parts = [rows[first : first + size] for first in range(0, len(rows), size)]
         images = torch.cat([self.log_mel(self.waves(plan, part)) for part in parts])
-        return self.chain.mask(images, rows_of(plan.image, as_slice(rows)), mean_over_processes)
+        return self.chain.mask(images, draws_of_rows(plan.image, as_slice(rows)), mean_over_processes)
 
     def waves(self, plan: BatchPlan, rows: range) -> Tensor:
         """(rows, SEGMENT) samples of some rows of a plan: anchors as they are, replicas degraded."""
@@ -229,8 +227,8 @@ class Batches:
         numbers = range(replicas.start - plan.anchors, replicas.stop - plan.anchors, replicas.step)
         if not len(replicas):
             return self.audio.cut(plan.start[anchors], SEGMENT)
-        at, wave = as_slice(replicas), rows_of(plan.wave, as_slice(numbers))
-        (time,) = rows_of([plan.time], as_slice(numbers))
+        at, wave = as_slice(replicas), draws_of_rows(plan.wave, as_slice(numbers))
+        (time,) = draws_of_rows([plan.time], as_slice(numbers))
         degraded = self.degrade(plan.start[at], plan.clip_start[at], wave, time)
         if plan.spliced:
             self.splice(degraded, plan.spliced, torch.tensor(numbers))
@@ -251,7 +249,7 @@ class Batches:
         if not len(replicas):
             return
         start, clip_start = self.audio.places(spliced.start[here]), self.audio.places(spliced.clip_start[here])
-        time, *wave = rows_of([spliced.time, *spliced.wave], here)
+        time, *wave = draws_of_rows([spliced.time, *spliced.wave], here)
         others = BatchPlan(0, start, clip_start, wave, [], None, time).sent(degraded.device)
         other = self.degrade(others.start, others.clip_start, others.wave, others.time)
         rows, at = compute.send([torch.searchsorted(numbers, replicas), spliced.at[here]], degraded.device)

@@ -31,6 +31,7 @@ from nafp.training.settings import Settings
 from nafp.training.train import train
 from nafp.training.trainer import Trainer
 
+BLOCKS, BLOCK_BYTES = 64, 4096  # parts of a packed split by which it is told from others
 LOCKED = (
     "another process trains this run, perhaps one that went on when its Snakemake was killed; wait until it has finished, "
     "or end it with kill, and run the same command again"
@@ -123,14 +124,14 @@ def key_of(settings: Settings, arrays: Iterable[str], code: Iterable[str]) -> st
     return digest.hexdigest()[:16]
 
 
-def sample_of(path: Path, blocks: int = 64, block: int = 4096) -> bytes:
-    """Size and 64 blocks of a file, which tell packed splits apart without reading gigabytes."""
+def sample_of(path: Path) -> bytes:
+    """Size and BLOCKS blocks of a file, which tell packed splits apart without reading gigabytes."""
     size = path.stat().st_size
     with open(path, "rb") as file:
         parts = [str(size).encode()]
-        for i in range(blocks):
-            file.seek(i * max(size - block, 0) // (blocks - 1))
-            parts.append(file.read(block))
+        for i in range(BLOCKS):
+            file.seek(i * max(size - BLOCK_BYTES, 0) // (BLOCKS - 1))
+            parts.append(file.read(BLOCK_BYTES))
     return b"".join(parts)
 
 

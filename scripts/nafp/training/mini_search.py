@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+TOP = 1, 3, 10  # ranks up to which the right candidate is a hit
+
 
 def sequence_similarities(similarity: np.ndarray, length: int) -> np.ndarray:
     """(n, m) similarities of segments -> (n - length + 1, m - length + 1) those of sequences.
@@ -17,9 +19,7 @@ def sequence_similarities(similarity: np.ndarray, length: int) -> np.ndarray:
     return total
 
 
-def mini_search(
-    db: np.ndarray, query: np.ndarray, lengths: Sequence[int], at: Sequence[int] = (1, 3, 10), metric: str = "dot"
-) -> dict:
+def mini_search(db: np.ndarray, query: np.ndarray, lengths: Sequence[int], metric: str = "dot") -> dict:
     """Exact search of every sequence of ``query`` (n, d) in ``db`` (n, d), where row i of one answers row i of the other.
 
     ``metric``: inner products (``dot``) or squared distances (``l2``), summed over the sequence. Returns for every length
@@ -38,6 +38,6 @@ def mini_search(
         right = np.diag(scores)[:, None]
         better = len(scores) - np.count_nonzero(scores <= right, axis=1)
         alike = np.count_nonzero(scores == right, axis=1)  # itself included; 0 for NaN
-        hits = {f"top{k}": float(((k - better).clip(0, alike) / alike.clip(1)).mean()) for k in at}
+        hits = {f"top{k}": float(((k - better).clip(0, alike) / alike.clip(1)).mean()) for k in TOP}
         results[length] = hits | {"mean_rank": float((better + (alike - 1).clip(0) / 2).mean())}
     return results

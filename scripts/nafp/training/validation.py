@@ -7,10 +7,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nafp.audio.pools import AudioPool, held_out
+from nafp.audio.pools import AudioPool
 from nafp.audio.segments import SEGMENT, sequence_seconds
 from nafp.audio.splits import Split
 from nafp.augment.chain import Chain
+from nafp.augment.held_out import held_out_pools
 from nafp.augment.steps import SOUND_POOLS
 from nafp.model.model import Model
 from nafp.training.batches import generator_for
@@ -41,9 +42,7 @@ class Validation:
             torch.from_numpy(part[:segments]) for part in (db.segments.start, db.segments.low, db.segments.high)
         )
         self.db, self.chain = AudioPool(db, device), chain
-        clips = db.clips.iloc[db.segments.clip[:segments]]
-        self.clip_start = torch.from_numpy(clips["start"].to_numpy().copy())
-        self.clip_end = self.clip_start + torch.from_numpy(clips["samples"].to_numpy().copy())
+        self.clip = torch.from_numpy(db.segments.clip[:segments])
         self.query = self.db if chain or query is None else AudioPool(query, device)
         self.lengths = [n for n in lengths if n <= len(self.start)]
 
@@ -63,15 +62,13 @@ class Validation:
 
     def degraded(self, log_mel: nn.Module, rows: Tensor, rng: torch.Generator) -> Tensor:
         """(B, mels, frames) images of the queries that the chain makes of some segments (B,)."""
-        low, high, ends = self.low[rows], self.high[rows], (self.clip_start[rows], self.clip_end[rows])
+        low, high, clip = self.low[rows], self.high[rows], self.clip[rows]
         time = self.chain.time
         factors = time.draw(len(rows), rng)
 
         def cut(at: Tensor, some: Tensor | slice) -> Tensor:
-            if not factors:
-                return self.db.cut(at, SEGMENT)
             as_fast = {name: values[some] for name, values in factors.items()}
-            return time.cut(self.db, time.places(as_fast, self.db, at, *(end[some] for end in ends)), SEGMENT)
+            return time.excerpts(as_fast, self.db, at, self.db.start[clip[some]], self.db.end[clip[some]], SEGMENT)
 
         waves = self.chain.query(cut, self.start[rows], low, high, rows, rng)
         images = log_mel(waves)
@@ -106,11 +103,8 @@ def validation_of(settings: Settings, splits: Mapping[str, Split], device: torch
         return None
     options = dict(settings.validation)
     steps = options.pop("chain", None)
-    pools = {
-        kind: AudioPool(held_out(splits[f"val_{kind}"], "val"), device)
-        for kind in SOUND_POOLS
-        if f"val_{kind}" in splits
-    }
+    sounds = {kind: splits[f"val_{kind}"] for kind in SOUND_POOLS if f"val_{kind}" in splits}
+    pools = held_out_pools(sounds, "val", device)
     chain = Chain(steps, pools, for_queries=True) if steps is not None else None
     return Validation(splits["val_db"], splits.get("val_query"), chain, device, **options)
 

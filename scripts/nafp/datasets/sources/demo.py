@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from nafp.datasets.layout import MUSIC
 from nafp.datasets.sources.source import Source, Steps
 
 
@@ -13,9 +14,8 @@ def queries(config: Mapping) -> tuple[Mapping[str, Steps], int]:
 def clips(config: Mapping) -> dict[str, tuple[int, float]]:
     """Split -> (songs, seconds of each)."""
     counts = config["demo"]["songs"]
-    parts = {split: split.removesuffix("_db").removesuffix("_query") for split in SPLITS}
+    parts = {split: split.removesuffix("_db").removesuffix("_query") for split in MUSIC}
     return {split: (counts[part], config["demo"]["clip_s"]) for split, part in parts.items()}
 
 
-SPLITS = ("train", "val_db", "val_query", "test_db", "test_query", "dummy")
 DEMO = Source("composed as the section demo says", maker="compose_demo", queries=queries, clips=clips)

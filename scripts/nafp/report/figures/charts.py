@@ -58,9 +58,9 @@ _ZOOM = {  # a wheel without a key scrolls the page, and so does a finger; two a
 }
 
 
-def write_chart(chart: Mapping[str, Any], path: str | Path) -> None:
-    """Store a specification as JSON."""
-    with atomic_write(Path(path)) as part:
+def write_chart(chart: Mapping[str, Any], svg: str | Path) -> None:
+    """Store a specification as JSON beside its figure."""
+    with atomic_write(beside_of(svg)) as part:
         part.write_text(json.dumps(chart, ensure_ascii=False, separators=(",", ":"), allow_nan=False), encoding="utf-8")
 
 

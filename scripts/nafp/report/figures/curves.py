@@ -13,8 +13,8 @@ from nafp.report.tables.cells import label, pool_seeds, shown_fields, with_inter
 from nafp.report.tables.published import why_not_comparable
 
 MOST_CURVES = 8  # curves in colour; the others are grey
-FALSE_ACCEPTS = np.geomspace(0.001, 1, 301)
-AXES = {
+ACCEPTED_SHARES = np.geomspace(0.001, 1, 301)
+X_AXES = {
     "bsz": "batch size N",
     "dim": "dimensions d of a fingerprint",
     "aug": "augmentation chain",
@@ -70,7 +70,7 @@ def hit_rate_over(
     order: Sequence | None = None,
     palette: Palette | None = None,
 ) -> Drawing:
-    """The exact top-1 hit rate (%) over one field: a key of AXES.
+    """The exact top-1 hit rate (%) over one field: a key of X_AXES.
 
     A colour per configuration of the other fields; solid at the shortest query, dashed at the longest; bars are 95 % intervals.
     ``order``: values of a field that is not a number.
@@ -100,7 +100,7 @@ def hit_rate_over(
         line = {"name": name, "series": name, "line": lines[min(ends)], "asked": "published", "faint": True}
         line |= {"x": paper[over].map(at), "y": paper["top1_hit_rate_pct"], "at": paper[over].map(said)}
         rows, colours = pd.concat([rows, rows_of(**line)], ignore_index=True), colours | {name: GREY}
-    x = Axis(AXES[over], {place: said[value] for value, place in at.items()}, _wider(list(at.values())))
+    x = Axis(X_AXES[over], {place: said[value] for value, place in at.items()}, _wider(list(at.values())))
     panel = Panel(rows, x, Axis(f"top-1 hit rate ({level}), %", domain=percent(rows)))
     styles = {lines[seconds]: line for seconds, line in ends.items()}
     return Drawing([panel], colours, styles, f"{asked_of(cells)}; bar: 95 % interval{_left_out(pooled, best)}")
@@ -130,13 +130,13 @@ def right_over_false_accepts(cells: pd.DataFrame, varied: Sequence[str], palette
 def _accepted(row: Mapping) -> pd.DataFrame:
     """The points of one curve at which it rises, and its ends, with their intervals: between them it is level."""
     seeds = openset.of_length(row["answers"], row["seconds"])
-    rates = openset.mean_hit_rates(seeds, FALSE_ACCEPTS)
+    rates = openset.mean_hit_rates(seeds, ACCEPTED_SHARES)
     kept = np.flatnonzero(np.diff(rates, prepend=np.nan) != 0)
     kept = np.unique([*kept, len(rates) - 1])
-    low, high = 100 * openset.interval(seeds, FALSE_ACCEPTS[kept])
+    low, high = 100 * openset.interval(seeds, ACCEPTED_SHARES[kept])
     line = f"queries of {row['seconds']:g} s"
     texts = {"name": row["name"], "series": f"{row['name']}, {line}", "line": line, "asked": asked_by(row)}
-    places = {"x": 100 * FALSE_ACCEPTS[kept], "y": 100 * rates[kept], "low": low, "high": high}
+    places = {"x": 100 * ACCEPTED_SHARES[kept], "y": 100 * rates[kept], "low": low, "high": high}
     return rows_of(**texts, **places, dot=False, spread=False)
 
 

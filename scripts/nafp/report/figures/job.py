@@ -10,7 +10,7 @@ import pandas as pd
 from nafp.audio.songs import Songs
 from nafp.audio.splits import Split
 from nafp.evaluation.asked import unknown_places
-from nafp.evaluation.cell import table_beside
+from nafp.evaluation.cell import read_table, table_beside
 from nafp.files import damaged_file_errors
 from nafp.grid import parse_run
 from nafp.report.figures import charts, curves, ladders, misses, pareto, plots, similarity, trends
@@ -62,7 +62,7 @@ def draw_study(
         case "costs":
             points, drawing = pareto.index_costs(rows, palette)
             pareto.draw_costs(points, drawing.colours, svg)
-            charts.write_chart(charts.chart_of(drawing), charts.beside_of(svg))
+            charts.write_chart(charts.chart_of(drawing), svg)
         case "strengths":
             write(trends.strengths(matrix_of(rows, Study(**study)), palette), svg)
         case over:
@@ -77,7 +77,7 @@ def draw_heat_map(study: Mapping, cells: Paths, svg: str | Path) -> None:
 def write(drawing: Drawing, svg: str | Path) -> None:
     """A drawing as SVG, PNG and PDF, and as a specification for the page."""
     plots.draw(drawing, svg)
-    charts.write_chart(charts.chart_of(drawing), charts.beside_of(svg))
+    charts.write_chart(charts.chart_of(drawing), svg)
 
 
 def draw_learning(histories: Paths, look: Look, svg: str | Path) -> None:
@@ -113,14 +113,13 @@ def draw_misses(cells: Paths, packed: Mapping[str, str], svg: str | Path) -> Non
     dummy, db, query = (Split.open(packed[name]) for name in ("dummy", "test_db", "test_query"))
     songs, names, counts = Songs(dummy, db), run_labels(table), {}
     for run, path in zip(table["run"].unique(), cells, strict=True):
-        with damaged_file_errors(table_beside(path)):
-            hits = pd.read_parquet(table_beside(path), columns=COLUMNS)
+        hits = read_table(table_beside(path), COLUMNS)
         hits = hits[hits["length"] == hits["length"].min()]
         quiet = silent(query, hits["query"]) | silent(db, hits["truth"] - songs.dummy_rows)
         counts[names[run]] = kinds_of_answers(hits, songs.of_row, songs.dummy_rows, quiet)
     shown = counts, float(table["seconds"].min()), int(table["songs"].max())
     misses.plot_answers(*shown, svg)
-    charts.write_chart(misses.chart_of_answers(*shown), charts.beside_of(svg))
+    charts.write_chart(misses.chart_of_answers(*shown), svg)
     found = pd.DataFrame(counts).T
     found.to_csv(Path(svg).with_suffix(".csv"), index_label="run")
     print(found.to_string())
@@ -139,7 +138,7 @@ def draw_similarity(cells: Paths, vectors: Mapping[str, Sequence[Paths]], clips:
         db, query = (np.concatenate([*map(_stored, parts)]) for parts in arrays)
         matrices[names[run]] = query[rows] @ db[right].T
     similarity.plot_matrices(matrices, svg)
-    charts.write_chart(similarity.chart_of_matrices(matrices), charts.beside_of(svg))
+    charts.write_chart(similarity.chart_of_matrices(matrices), svg)
 
 
 def _stored(path: str | Path) -> np.ndarray:

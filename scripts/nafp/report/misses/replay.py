@@ -12,9 +12,9 @@ import pandas as pd
 
 from nafp import compute
 from nafp.audio.splits import Split
-from nafp.evaluation.cell import Cell, table_beside
+from nafp.evaluation.cell import Cell, read_table, table_beside
 from nafp.evaluation.metrics import METRICS, columns
-from nafp.files import atomic_write, damaged_file_errors
+from nafp.files import atomic_write
 from nafp.model.features import LogMel
 from nafp.model.weights import settings_of
 from nafp.report.misses.choice import Outcomes, choose, match_of
@@ -48,9 +48,7 @@ class QuerySet:
 
     def hits(self, run: str, only: Sequence[str] | None = None) -> pd.DataFrame:
         """A run's per-query table, or some of its columns."""
-        path = table_beside(self.cells[run])
-        with damaged_file_errors(path):
-            return pd.read_parquet(path, columns=only)
+        return read_table(table_beside(self.cells[run]), only)
 
     def shortest(self, run: str, only: Sequence[str] | None = None) -> pd.DataFrame:
         """The rows of the shortest queries."""

@@ -5,7 +5,8 @@ from typing import Any
 import pandas as pd
 
 from nafp.audio.segments import sequence_seconds
-from nafp.report.tables.beyond import FAR, METHODS, Beyond, gigabytes_text, size_text
+from nafp.report.tables.beyond import FAR, METHODS, Beyond, size_text
+from nafp.report.tables.layout import three_digits
 
 
 def beyond_of(beyond: Beyond | None) -> dict[str, Any]:
@@ -26,7 +27,7 @@ def beyond_of(beyond: Beyond | None) -> dict[str, Any]:
         "says": beyond.says,
         "sizes": columns,
         "lengths": [_length(beyond, length) for length in dict.fromkeys((lengths[0], lengths[-1]))],
-        "indexes": [(name.removesuffix("_gb"), [*map(gigabytes_text, sizes[name])]) for name in beyond.index_columns],
+        "indexes": [(name.removesuffix("_gb"), [*map(three_digits, sizes[name])]) for name in beyond.index_columns],
         "checks": [_check(row) for row in beyond.checks.to_dict("records")],
         "facts": {name: f"{beyond.predictions[name].iloc[0]:,.0f}" for name in ("queries", "query_songs")},
         "far": f"{FAR:,}",

@@ -1,8 +1,7 @@
-"""Figures on the page: charts that answer the hand, drawn by Vega-Lite, which the page contains; else pictures."""
+"""Figures on the page: charts that answer the hand, drawn by Vega-Lite, which the page contains."""
 
-import base64
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -15,12 +14,11 @@ KINDS = ("svg", "png", "pdf")  # files beside the page
 
 
 class Shown(NamedTuple):
-    """A figure: its caption, the SVG that is shown where there is no ``chart`` (a Vega-Lite specification), and the name, without
-    ending, of its files beside the page."""
+    """A figure: its caption, its ``chart`` (a Vega-Lite specification), and the name, without ending, of its files beside the
+    page."""
 
     caption: str
-    svg: str
-    chart: Mapping[str, Any] | None = None
+    chart: Mapping[str, Any]
     name: str = ""
 
 
@@ -30,18 +28,16 @@ class Charts:
     def __init__(self) -> None:
         self.specifications: list[Mapping[str, Any]] = []
 
-    def add(self, figures: Iterable[Sequence]) -> list[dict[str, Any]]:
-        """What the template shows of figures, each a `Shown` or its first fields."""
-        return [self._add(Shown(*figure)) for figure in figures]
+    def add(self, figures: Iterable[Shown]) -> list[dict[str, Any]]:
+        """What the template shows of figures."""
+        return [self._add(figure) for figure in figures]
 
     def _add(self, figure: Shown) -> dict[str, Any]:
         files = [(kind.upper(), f"{figure.name}.{kind}") for kind in KINDS] if figure.name else []
-        shown = {"text": figure.caption, "files": files, "number": None, "uri": "", "note": ""}
-        if figure.chart is None:
-            return shown | {"uri": data_uri(figure.svg)}
         shared = {"$schema", "description", *(["config"] if figure.chart.get("config") == CONFIG else [])}
         self.specifications.append({key: value for key, value in figure.chart.items() if key not in shared})
-        return shown | {"number": len(self.specifications) - 1, "note": figure.chart.get("description", "")}
+        number, note = len(self.specifications) - 1, figure.chart.get("description", "")
+        return {"text": figure.caption, "files": files, "number": number, "note": note}
 
     @property
     def library(self) -> Markup:
@@ -69,8 +65,3 @@ def script_json(value: Any) -> Markup:
     """JSON that neither ends a script nor begins a comment in it."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return Markup(text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029"))
-
-
-def data_uri(svg: str) -> str:
-    """An SVG as a source of an image."""
-    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode("utf-8")).decode("ascii")

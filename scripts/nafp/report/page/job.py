@@ -111,7 +111,7 @@ def figure_of(name: str, path: Path) -> Shown:
     """A figure with its chart; that of hit rates may show differences to the baseline instead."""
     chart = read_json(beside_of(path))
     differs = name == "hit_rate" and chart["title"]["text"].startswith(DIFFERENCE)
-    return Shown(DIFFERENCES if differs else CAPTIONS[name], "", chart, path.stem)
+    return Shown(DIFFERENCES if differs else CAPTIONS[name], chart, path.stem)
 
 
 def _matrix(table: Path, study: Mapping[str, Any]) -> Matrix | None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from nafp.augment.steps import with_options
 from nafp.grid import FILES
 from nafp.report.tables.layout import COLUMN_MEANINGS
 
@@ -26,7 +27,7 @@ def legend(cells: pd.DataFrame, config: Mapping[str, Any], kinds: Mapping[str, s
 
 def steps(chain: list[Mapping[str, Any]]) -> str:
     """A chain on one line, as in the config: "time_offset (max_s 0.2), background (snr_db 0 to 10)"."""
-    return ", ".join(_step(*next(iter(step.items()))) for step in chain) or "no augmentation"
+    return ", ".join(_step(*step) for step in with_options(chain)) or "no augmentation"
 
 
 def settings_text(settings: Mapping[str, Any]) -> str:
@@ -34,7 +35,7 @@ def settings_text(settings: Mapping[str, Any]) -> str:
     return ", ".join(f"{key} {_value(value)}" for key, value in settings.items())
 
 
-def _step(name: str, settings: Mapping[str, Any] | None) -> str:
+def _step(name: str, settings: Mapping[str, Any]) -> str:
     return f"{name} ({settings_text(settings)})" if settings else name
 
 

@@ -12,7 +12,7 @@ from nafp.audio.pools import AudioPool
 from nafp.audio.segments import SAMPLE_RATE, SEGMENT
 from nafp.audio.splits import Split
 from nafp.augment.chain import Chain
-from nafp.augment.steps import STEPS
+from nafp.augment.steps import STEPS, with_options
 from nafp.model.model import Model
 from nafp.report.page.media import grey_image, picture, sound
 from nafp.report.songs import HeardSongs
@@ -132,29 +132,25 @@ def chain_steps(
     segment = slice(middle, middle + 1)
     start, low, high = (torch.from_numpy(getattr(train.segments, name)[segment]) for name in ("start", "low", "high"))
     number, audio = torch.from_numpy(train.segments.clip[segment]), AudioPool(train)
-    clip = audio.start[number], (audio.start + audio.samples)[number]
+    first, end = audio.start[number], audio.end[number]
 
     def replica(chain: Chain, at: torch.Tensor, factors: Mapping) -> torch.Tensor:
         """(1, SEGMENT) samples of the segment's clip from ``at`` (1,) on, degraded."""
-        if factors:
-            x = chain.time.cut(audio, chain.time.places(factors, audio, at, *clip), SEGMENT)
-        else:
-            x = audio.cut(at, SEGMENT)
+        x = chain.time.excerpts(factors, audio, at, first, end, SEGMENT)
         return chain.degrade(x, chain.draw_wave(1, SEGMENT, rng, number))
 
     shown = []
-    named = [(name, options or {}) for step in steps for name, options in step.items()]
-    named.sort(key=lambda step: STAGES.index(STEPS[step[0]].stage))
+    named = sorted(with_options(steps), key=lambda step: STAGES.index(STEPS[step[0]].stage))
     certain = [{name: options if STEPS[name].stage == "crop" else {**options, "p": 1}} for name, options in named]
     for count in range(len(named) + 1):
         chain = Chain(certain[:count], pools)
         rng.manual_seed(seed)
-        _, first, second = start + chain.draw_offsets(low, high, 2, rng, torch.tensor([middle])).T
+        _, one, other = start + chain.draw_offsets(low, high, 2, rng, torch.tensor([middle])).T
         factors = chain.time.draw(1, rng)
-        x = replica(chain, first, factors)
+        x = replica(chain, one, factors)
         if chain.splice:
             _, at = chain.splice.draw(1, rng)
-            x = torch.where(torch.arange(SEGMENT) >= at, replica(chain, second, factors), x)
+            x = torch.where(torch.arange(SEGMENT) >= at, replica(chain, other, factors), x)
         image = log_mel(x)
         image = chain.mask(image, chain.draw_image(image.shape, rng))
         step, settings = named[count - 1] if count else ("original", {})

@@ -93,9 +93,13 @@ def seconds_of(benchmark: Path) -> Facts:
     """The wall-clock time of a job, from Snakemake's benchmark file; nothing without one."""
     if not benchmark.is_file():
         return {}
+    return {"seconds": f"{wall_clock_s(benchmark):.1f}"}
+
+
+def wall_clock_s(benchmark: Path) -> float:
+    """Wall-clock seconds of a job, from Snakemake's benchmark file."""
     with damaged_file_errors(benchmark):
-        times = pd.read_csv(benchmark, sep="\t", usecols=["s"])["s"]
-    return {"seconds": f"{times.mean():.1f}"}
+        return pd.read_csv(benchmark, sep="\t", usecols=["s"])["s"].mean()
 
 
 def training(run: Path) -> Facts:

@@ -13,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from nafp.evaluation.metrics import METRICS
 from nafp.report.page.beyond import beyond_of
-from nafp.report.page.charts import Charts
+from nafp.report.page.charts import Charts, Shown
 from nafp.report.page.heat import heat_of
 from nafp.report.page.legend import settings_text
 from nafp.report.page.links import RunLinks, numbers_of
@@ -57,8 +57,7 @@ class Top:
 
 @dataclass(frozen=True)
 class Section:
-    """One study: its name, question, table (as from `tables.study_table`) and figures (`charts.Shown`, or pairs
-    of caption and SVG text).
+    """One study: its name, question, table (as from `study.study_table`) and figures.
 
     ``matrix``: of a study with ladders, whose heat map is shown in the place of the table.
     """
@@ -66,7 +65,7 @@ class Section:
     name: str
     question: str
     table: pd.DataFrame
-    figures: Sequence[Sequence] = field(default=())
+    figures: Sequence[Shown] = ()
     matrix: Matrix | None = None
 
     @property
@@ -90,7 +89,7 @@ class Page:
     title: str
     top: Top = Top()
     sections: Sequence[Section] = ()
-    closer: Sequence[Sequence] = ()
+    closer: Sequence[Shown] = ()
     listening: Mapping[str, Any] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
     state: str = ""

@@ -8,7 +8,7 @@ import pandas as pd
 from nafp.files import read_json
 from nafp.jobfacts import device_name, job_facts
 from nafp.jobtimes import files_of_jobs
-from nafp.report.page.made import flat
+from nafp.report.page.made import flat, wall_clock_s
 from nafp.secrets import without_secrets
 
 WARNINGS = 20  # warnings of the data check shown, at most
@@ -68,10 +68,7 @@ def time_per_rule(benchmarks: Path) -> dict[str, str]:
 
 def seconds_of_jobs(benchmarks: Path) -> dict[str, list[float]]:
     """Rule -> wall-clock seconds of each of its jobs, from Snakemake's benchmark files."""
-    return {
-        rule: [pd.read_csv(file, sep="\t")["s"].mean() for file in jobs.values()]
-        for rule, jobs in files_of_jobs(benchmarks).items()
-    }
+    return {rule: [wall_clock_s(file) for file in jobs.values()] for rule, jobs in files_of_jobs(benchmarks).items()}
 
 
 def spent(seconds: float) -> str:

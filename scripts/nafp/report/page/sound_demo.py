@@ -10,7 +10,7 @@ import torch
 from nafp import compute
 from nafp.audio.pools import AudioPool
 from nafp.audio.splits import Split
-from nafp.augment.queries import held_out_pools
+from nafp.augment.held_out import held_out_pools
 from nafp.augment.steps import chain_pools
 from nafp.datasets.layout import sounds_split
 from nafp.files import atomic_write

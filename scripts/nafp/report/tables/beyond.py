@@ -9,6 +9,7 @@ import pandas as pd
 from nafp.audio.segments import sequence_seconds
 from nafp.evaluation.extremes import CHECKED, EXTREMES, GENERATED, PREDICTED, TREND
 from nafp.report.tables.formats import escaped
+from nafp.report.tables.layout import three_digits
 
 CHECK_HEAD = "query", "method", "fitted songs", "all songs", "predicted", "measured", "error", "covered"
 FAR = 100  # times the data from which predictions are marked: no check reaches nearly as far
@@ -125,11 +126,6 @@ def size_text(number: float) -> str:
     return f"{number:,.0f}"
 
 
-def gigabytes_text(number: float) -> str:
-    """Gigabytes, three digits."""
-    return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
-
-
 def to_markdown(beyond: Beyond) -> str:
     """All predictions, the sizes of indexes, and all checks, as Markdown."""
     if beyond.predictions.empty:
@@ -144,7 +140,7 @@ def to_markdown(beyond: Beyond) -> str:
         rates = [beyond.rate(length, method, one) for one in sizes["segments"]]
         lines.append(_line([f"{sequence_seconds(length):g} s", method, *map(_interval, rates)]))
     for name in beyond.index_columns:
-        lines.append(_line(["", f"{escaped(name.removesuffix('_gb'))}, GB", *map(gigabytes_text, sizes[name])]))
+        lines.append(_line(["", f"{escaped(name.removesuffix('_gb'))}, GB", *map(three_digits, sizes[name])]))
     if any(stars):
         lines += ["", f"\\* more than {FAR:,} times the data."]
     if len(beyond.checks):

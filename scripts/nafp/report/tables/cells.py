@@ -1,7 +1,7 @@
 """The measurements behind the scoreboard: one JSON per cell, read into one long table.
 
-A *cell* is one run of the training grid searched with one index type. Hit rates are top-1, in percent, unless a column
-says otherwise; query lengths are in seconds.
+A *cell* is what one method answered to one query set: a run searched with one index type, or a method that needs no index. Hit
+rates are top-1, in percent, unless a column says otherwise; query lengths are in seconds.
 """
 
 import json

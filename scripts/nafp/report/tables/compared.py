@@ -29,7 +29,7 @@ LABELS = {  # columns that are shown if they tell rows apart -> heading and kind
     "query_s": ("length", "length"),
 }
 OF_NUMBER = ("match", "query_s")  # those that tell the numbers of one cell apart
-ALIKE = "the same in all songs"  # a difference without an interval
+NO_INTERVAL = "the same in all songs"  # a difference without an interval
 LEAST_SPAN = 10  # points that a trend is high, at least, so that noise does not look like news
 with_sign = partial(signed, plus="+")  # text of a difference in points
 WIDTH, HEIGHT = 60, 18  # of a trend, in units of its view box
@@ -73,7 +73,7 @@ def _largest(row: Mapping[str, Any], found: LineUp, count: int) -> str:
     where = ", ".join(filter(None, (row["method"], row["index"], _of_set(row))))
     return (
         f"The largest difference: {row['board']} finds {one_decimal(abs(row['difference']))} points {more} than {row['before']} "
-        f"({where}, {row['match']}, {row['query_s']:g} s; {ALIKE if pd.isna(test.low) else interval})."
+        f"({where}, {row['match']}, {row['query_s']:g} s; {NO_INTERVAL if pd.isna(test.low) else interval})."
     )
 
 
@@ -169,7 +169,7 @@ def _test(row: Mapping[str, Any]) -> list[Entry]:
 
 def _interval(row: Mapping[str, Any]) -> str:
     if pd.isna(row["difference_low"]):
-        return ALIKE if row["difference"] else "no song differs"
+        return NO_INTERVAL if row["difference"] else "no song differs"
     return f"{with_sign(row['difference_low'])} to {with_sign(row['difference_high'])}"
 
 

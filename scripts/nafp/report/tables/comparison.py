@@ -14,7 +14,7 @@ from nafp.evaluation.song_hits import Pair, SongHits, paired_tests, read_hits
 from nafp.evaluation.statistics import LEVEL, holm
 from nafp.report.tables.cells import load_cells, run_labels, with_intervals
 
-ALIKE = {  # what two cells must share -> what is said of those that do not
+SHARED = {  # what two cells must share -> what is said of those that do not
     "dataset": "are of data sets with different names",
     "audio": "are of data sets with different audio",
     "database": "searched databases of different sizes",
@@ -218,7 +218,7 @@ def why_not_paired(a: Path, b: Path) -> str:
     if not all(table_beside(path).is_file() for path in (a, b)):
         return "lack a per-query table (.hits.parquet)"
     ours, theirs = read_cell(a), read_cell(b)
-    for name, words in ALIKE.items():
+    for name, words in SHARED.items():
         if getattr(ours, name) != getattr(theirs, name):
             return words
     return "" if answers_of(a).asked == answers_of(b).asked else "are of different songs or times (search.test_ids)"

@@ -127,7 +127,7 @@ def escaped(text: str) -> str:
 
 
 def to_latex(table: pd.DataFrame, name: str, question: str = "") -> str:
-    r"""A table of `tables.study_table` as a LaTeX table environment with booktabs rules, to be read with ``\input``."""
+    r"""A table of `study.study_table` as a LaTeX table environment with booktabs rules, to be read with ``\input``."""
     plan = layout(table)
     align = "".join("l" if entry.kind in ("method", "index", "match") else "r" for entry in plan.head)
     lines = [

@@ -89,7 +89,7 @@ class Layout:
 
 
 def layout(table: pd.DataFrame) -> Layout:
-    """Lay out a table of `tables.study_table`."""
+    """Lay out a table of `study.study_table`."""
     table = table.assign(seeds=_seeds(table))
     ours = table["source"].eq(OURS)
     used = [name for name in LABELS if name == "method" or table[name].notna().any()]
@@ -234,11 +234,16 @@ def _label(name: str, value: Any) -> str:
 def _cost(value: Any) -> str:
     if pd.isna(value):
         return MISSING
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+    return three_digits(value)
 
 
 def _value(value: Any) -> float | str | None:
     return None if value is None or pd.isna(value) else value
+
+
+def three_digits(value: float) -> str:
+    """A cost or size, three digits of it; whole from 100 on."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def one_decimal(value: float) -> str:

@@ -1,7 +1,7 @@
 """A study as one tidy table: a row for each number, from which CSV, Markdown, LaTeX and HTML are written."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -72,9 +72,9 @@ class Study:
     varied: Sequence[str] = ()
     question: str = ""
     matches: Sequence[str] = DEFAULT_MATCHES
-    planned: Sequence[Mapping[str, Any]] = field(default=())
+    planned: Sequence[Mapping[str, Any]] = ()
     baseline: Sequence[str] | None = None
-    ladders: Sequence[Mapping[str, Any]] = field(default=())
+    ladders: Sequence[Mapping[str, Any]] = ()
 
 
 def study_table(cells: pd.DataFrame, published: pd.DataFrame, study: Study) -> pd.DataFrame:
