@@ -22,9 +22,10 @@ class _Moved(ModuleType):
     """A module whose names are looked up in others, with a warning that says where."""
 
     def __getattr__(self, name: str):
-        for place in MOVED[self.__name__.rpartition(".")[2]]:
+        places = () if name.startswith("__") else MOVED[self.__name__.rpartition(".")[2]]
+        for place in places:  # none is imported for what modules have of themselves, which PyTorch asks all of them for
             module = import_module(f"nafp.{place}")
-            if not name.startswith("__") and hasattr(module, name):
+            if hasattr(module, name):
                 warnings.warn(f"{self.__name__}.{name} is now nafp.{place}.{name}", FutureWarning, stacklevel=2)
                 return getattr(module, name)
         raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")

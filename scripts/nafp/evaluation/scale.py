@@ -19,7 +19,7 @@ from nafp.search.vectors import Database
 
 RESAMPLES = 500
 NEWTON_STEPS = 30
-LARGER = 10  # times the largest database that was measured, of which the prediction is
+LARGER = 10  # size of the database predicted for, times the largest one measured
 
 
 def measure(

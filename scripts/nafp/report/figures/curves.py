@@ -13,7 +13,7 @@ from nafp.report.tables.cells import label, pool_seeds, shown_fields, with_inter
 from nafp.report.tables.published import why_not_comparable
 
 MOST_CURVES = 8  # curves in colour; the others are grey
-ACCEPTED_SHARES = np.geomspace(0.001, 1, 301)
+FALSE_ACCEPT_SHARES = np.geomspace(0.001, 1, 301)  # places on the axis of open-set curves
 X_AXES = {
     "bsz": "batch size N",
     "dim": "dimensions d of a fingerprint",
@@ -130,13 +130,13 @@ def right_over_false_accepts(cells: pd.DataFrame, varied: Sequence[str], palette
 def _accepted(row: Mapping) -> pd.DataFrame:
     """The points of one curve at which it rises, and its ends, with their intervals: between them it is level."""
     seeds = openset.of_length(row["answers"], row["seconds"])
-    rates = openset.mean_hit_rates(seeds, ACCEPTED_SHARES)
+    rates = openset.mean_hit_rates(seeds, FALSE_ACCEPT_SHARES)
     kept = np.flatnonzero(np.diff(rates, prepend=np.nan) != 0)
     kept = np.unique([*kept, len(rates) - 1])
-    low, high = 100 * openset.interval(seeds, ACCEPTED_SHARES[kept])
+    low, high = 100 * openset.interval(seeds, FALSE_ACCEPT_SHARES[kept])
     line = f"queries of {row['seconds']:g} s"
     texts = {"name": row["name"], "series": f"{row['name']}, {line}", "line": line, "asked": asked_by(row)}
-    places = {"x": 100 * ACCEPTED_SHARES[kept], "y": 100 * rates[kept], "low": low, "high": high}
+    places = {"x": 100 * FALSE_ACCEPT_SHARES[kept], "y": 100 * rates[kept], "low": low, "high": high}
     return rows_of(**texts, **places, dot=False, spread=False)
 
 
