@@ -4,10 +4,13 @@ import ctypes
 import fcntl
 import importlib.util
 import os
+import shutil
 import sys
+import sysconfig
 import tempfile
 import time
 from collections.abc import Sequence
+from functools import cache
 from math import prod
 from pathlib import Path
 from typing import IO
@@ -128,7 +131,26 @@ def runs_kernels(device: torch.device) -> bool:
         device.type == "cuda"
         and torch.cuda.get_device_capability(device) >= OLDEST_GPU
         and importlib.util.find_spec("triton") is not None
+        and can_compile()
     )
+
+
+@cache
+def can_compile() -> bool:
+    """Whether there are a C compiler and Python's headers, which Triton uses at run time; says once what is missing."""
+    compiler, scheme = os.environ.get("CC"), sysconfig.get_default_scheme()
+    compilers = ("gcc", "clang") if compiler is None else (compiler,)
+    prefix = "posix_prefix" if scheme == "posix_local" else scheme  # Triton's choice, for Debian's Python
+    header = Path(sysconfig.get_paths(prefix)["include"], "Python.h")
+    missing = [] if any(map(shutil.which, compilers)) else [f"a C compiler ({' or '.join(compilers)})"]
+    missing += [] if header.is_file() else [f"Python's headers ({header})"]
+    if missing:
+        print(
+            f"the GPU kernels need {' and '.join(missing)}: computing with PyTorch's own operations, which is slower; install "
+            "what is missing (Debian and Ubuntu: apt-get install gcc libc6-dev python3-dev)",
+            flush=True,
+        )
+    return not missing
 
 
 def pack(tensors: Sequence[Tensor]) -> Tensor:

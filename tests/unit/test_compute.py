@@ -102,6 +102,44 @@ def test_tensors_travel_together():
     assert compute.send(tensors, torch.device("cpu"))[0] is tensors[0]
 
 
+@pytest.fixture
+def compilers(monkeypatch):
+    """A GPU of today, without a C compiler on PATH; the names of those that are to be there."""
+    found = set()
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
+    monkeypatch.setattr("nafp.compute.shutil.which", lambda name: name if name in found else None)
+    monkeypatch.delenv("CC", raising=False)
+    compute.can_compile.cache_clear()
+    yield found
+    compute.can_compile.cache_clear()
+
+
+def test_kernels_run_only_where_they_can_be_compiled(compilers, monkeypatch, capsys, tmp_path):
+    """Triton has a C compiler build a module at run time, which includes Python.h; what is missing is said once."""
+    monkeypatch.setattr("nafp.compute.sysconfig.get_paths", lambda scheme: {"include": str(tmp_path)})
+    gpu = torch.device("cuda")
+    assert not compute.runs_kernels(gpu) and not compute.runs_kernels(gpu)
+    (said,) = capsys.readouterr().out.splitlines()
+    assert said.startswith(
+        f"the GPU kernels need a C compiler (gcc or clang) and Python's headers ({tmp_path}/Python.h): "
+    )
+    assert "slower; install what is missing" in said
+    (tmp_path / "Python.h").touch()
+    for name in ("gcc", "clang"):
+        compilers.clear()
+        compilers.add(name)
+        compute.can_compile.cache_clear()
+        assert compute.runs_kernels(gpu)
+    assert not capsys.readouterr().out
+    monkeypatch.setenv("CC", "icx")  # Triton then takes no other
+    compute.can_compile.cache_clear()
+    assert not compute.runs_kernels(gpu)
+    assert "a C compiler (icx):" in capsys.readouterr().out
+    compute.can_compile.cache_clear()
+    compilers.add("icx")
+    assert compute.runs_kernels(gpu)
+
+
 @pytest.mark.parametrize(("known", "dtype"), [(True, torch.bfloat16), (False, torch.float32)])
 def test_bfloat16_where_the_machine_has_it(monkeypatch, capsys, known, dtype):
     monkeypatch.setattr("nafp.compute.bfloat16_pays", lambda device: known)
