@@ -32,7 +32,7 @@ from nafp.training.mini_search import mini_search, sequence_similarities
 from nafp.training.optim import learning_rate
 from nafp.training.train import train
 from nafp.training.trainer import Trainer
-from nafp.training.validation import spread
+from nafp.training.validation import Validation, spread
 
 CPU = torch.device("cpu")
 
@@ -284,6 +284,23 @@ def test_the_best_epoch_is_a_healthy_one_if_there_is_one(rates, collapsed, best)
     t = trainer()
     t.history = [{"val_top1_1s": rate, "collapsed": i in collapsed} for i, rate in enumerate(rates, start=1)]
     assert t.best == best
+
+
+def test_the_weights_of_a_former_best_epoch_last_as_long_as_the_state_that_names_them(tmp_path, monkeypatch):
+    """The state of a new best epoch is damaged, and the epoch scores less when it is repeated, as it may on a GPU."""
+    validate = Validation.__call__
+
+    def validated_as(*rates: float) -> Trainer:
+        rate = iter(rates)
+        monkeypatch.setattr(Validation, "__call__", lambda *given: validate(*given) | {"val_top1_1s": next(rate)})
+        return trained(tmp_path, epochs=3, schedule={"name": "constant"})
+
+    assert validated_as(50.0, 40.0, 50.5).best == 3
+    newest = Checkpoints(tmp_path / "states").states()[-1]
+    newest.write_bytes(newest.read_bytes()[:-1])
+    t = validated_as(49.5)
+    assert t.best == 1 and t.checkpoints.weights(1).exists()
+    t.checkpoints.publish(t.best, tmp_path / "best.safetensors")
 
 
 def collapse(t: Trainer, value: float = 1.0) -> None:

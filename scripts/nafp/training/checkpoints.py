@@ -3,7 +3,7 @@
 A folder ``.states/{key}`` beside the results, named by all that the weights depend on, holds
 
 * ``epoch=3_step=120.{checksum}.pt``: the newest two states; if one is damaged, the one before it is used;
-* ``epoch=3.safetensors``: weights after finished epochs, as many as the policy keeps, and those of the best epoch.
+* ``epoch=3.safetensors``: weights after finished epochs, as many as the policy keeps, and those of the best epoch by each state.
 
 The training process holds ``.states/lock``: only one writes there.
 """

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from nafp.training.checks import kept_epochs
 from nafp.training.event_log import EventLog
-from nafp.training.trainer import Trainer
+from nafp.training.trainer import Trainer, best_epoch
 
 
 def train(trainer: Trainer, name: str, board: Path) -> Trainer:
@@ -62,4 +62,7 @@ def save_epoch(trainer: Trainer) -> None:
     checkpoints, policy = trainer.checkpoints, trainer.settings.checkpoints
     checkpoints.save_weights(trainer.weights(), trainer.epoch, trainer.settings.identity())
     checkpoints.save_state(trainer.state(), trainer.epoch, 0)
-    checkpoints.prune(kept_epochs(trainer.epoch, policy["every"], policy["last"]) | {trainer.best})
+    # History of the state before, whose best epoch is wanted if the state saved here is damaged
+    before = trainer.history[:-1]
+    best = {trainer.best, *([best_epoch(before)] if before else [])}
+    checkpoints.prune(kept_epochs(trainer.epoch, policy["every"], policy["last"]) | best)

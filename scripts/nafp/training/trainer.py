@@ -1,7 +1,7 @@
 """The trainer of one run: its state, its steps and its epochs, exact to the bit after any interruption (on a CPU)."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -99,11 +99,7 @@ class Trainer:
     @property
     def best(self) -> int:
         """The epoch with the best validation, first on ties; a collapsed one only if all have collapsed."""
-        criterion = next((key for key in self.history[0] if key.startswith("val_top1_")), None)
-        if criterion is None:
-            return self.epoch
-        merits = [(not record.get("collapsed"), np.nan_to_num(record[criterion], nan=-1)) for record in self.history]
-        return 1 + merits.index(max(merits))
+        return best_epoch(self.history)
 
     # ---------------------------------------------------------------- one step
 
@@ -258,3 +254,12 @@ class Trainer:
         if self.settings.micro_batch_size == "auto" and alike:  # the same bytes, as promised on a CPU
             self.micro_batch_size = state["micro_batch_size"]
         self.jobs = [*state["jobs"], *self.jobs]
+
+
+def best_epoch(history: Sequence[Mapping]) -> int:
+    """The best epoch of a history (``Trainer.best``); the last one without validation."""
+    criterion = next((key for key in history[0] if key.startswith("val_top1_")), None)
+    if criterion is None:
+        return len(history)
+    merits = [(not record.get("collapsed"), np.nan_to_num(record[criterion], nan=-1)) for record in history]
+    return 1 + merits.index(max(merits))
