@@ -26,6 +26,10 @@ OUR_BUGS = (
 )
 
 
+# What to do about a damaged file that a job makes again
+MADE_AGAIN = "delete it and run the same command again"
+
+
 @contextmanager
 def atomic_write(path: Path | str) -> Iterator[Path]:
     """Give a temporary name beside ``path`` to write to, and rename it to ``path`` at the end; on error remove it."""
@@ -46,10 +50,11 @@ def part_name(name: str) -> str:
 
 
 @contextmanager
-def damaged_file_errors(path: Path | str) -> Iterator[None]:
+def damaged_file_errors(path: Path | str, way_out: str = MADE_AGAIN) -> Iterator[None]:
     """Turn what a reader says of a damaged file into a UserError that names it; a bug of ours (OUR_BUGS) stays one.
 
-    Readers have exceptions of their own without a common base (safetensors, Arrow, zip, pickle), so bugs are what is listed.
+    ``way_out``: what to do then. Readers have exceptions of their own without a common base (safetensors, Arrow, zip,
+    pickle), so bugs are what is listed.
     """
     try:
         yield
@@ -59,9 +64,7 @@ def damaged_file_errors(path: Path | str) -> Iterator[None]:
         if getattr(error, "errno", None) == errno.ENOMEM:
             raise
         reason = " ".join(str(error).split())
-        raise UserError(
-            f"{path}: cannot be read, it is damaged or missing ({reason}); delete it and run the same command again"
-        ) from error
+        raise UserError(f"{path}: cannot be read, it is damaged or missing ({reason}); {way_out}") from error
 
 
 def read_json(path: Path | str, *keys: str) -> dict:

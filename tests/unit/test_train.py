@@ -303,6 +303,14 @@ def test_the_weights_of_a_former_best_epoch_last_as_long_as_the_state_that_names
     t.checkpoints.publish(t.best, tmp_path / "best.safetensors")
 
 
+def test_damaged_weights_of_the_newest_state_are_written_again(tmp_path):
+    weights = trained(tmp_path, epochs=2).checkpoints.weights(2)
+    whole = weights.read_bytes()
+    weights.write_bytes(b"")
+    trained(tmp_path, epochs=2)
+    assert weights.read_bytes() == whole
+
+
 def collapse(t: Trainer, value: float = 1.0) -> None:
     """Let every fingerprint be the same."""
     with torch.no_grad():

@@ -89,8 +89,8 @@ def train_and_publish(job: Mapping) -> None:
 
 def publish(trainer: Trainer, checkpoints: Checkpoints, outputs: Mapping[str, Path], settings: Mapping) -> None:
     """Write the results of a finished training, and drop the states of others."""
-    checkpoints.publish(trainer.epoch, outputs["last"])
     checkpoints.publish(trainer.best, outputs["best"])
+    checkpoints.publish(trainer.epoch, outputs["last"])
     with atomic_write(outputs["history"]) as part:
         pd.DataFrame(trainer.history).to_csv(part, index=False)
     with atomic_write(outputs["history"].with_name("provenance.json")) as part:
