@@ -26,8 +26,9 @@ OUR_BUGS = (
 )
 
 
-# What to do about a damaged file that a job makes again
+# What to do about a damaged file: one that a job makes again, and one of the user's own
 MADE_AGAIN = "delete it and run the same command again"
+GIVEN_AGAIN = "copy it there again, or name another file"
 
 
 @contextmanager
