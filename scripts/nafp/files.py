@@ -24,7 +24,7 @@ OUR_BUGS = (
     ImportError,
     MemoryError,
 )
-
+DISK_FULL = errno.ENOSPC, errno.EDQUOT, errno.EFBIG  # errors of writing alone
 
 # What to do about a damaged file: one that a job makes again, and one of the user's own
 MADE_AGAIN = "delete it and run the same command again"
@@ -38,10 +38,22 @@ def atomic_write(path: Path | str) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(part_name(path.name))
     try:
-        yield part
+        with disk_full_named(path):
+            yield part
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def disk_full_named(path: Path) -> Iterator[None]:
+    """Let an error of a full disk name the file that is written; the system names one only where it is opened."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in DISK_FULL and error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 def part_name(name: str) -> str:
