@@ -214,6 +214,16 @@ def test_several_processes_refuse_what_they_cannot_share(make_job, tmp_path, cap
     assert why in capsys.readouterr().out
 
 
+def test_processes_find_the_users_modules(make_job, monkeypatch):
+    """Those that PYTHONPATH names, a sitecustomize.py among them, after the library."""
+    given = {}
+    monkeypatch.setattr(jobs, "run_aloud", lambda command, environment: given.update(environment))
+    for before, after in (("/a:/b", f"{SCRIPTS}:/a:/b"), ("", str(SCRIPTS))):
+        monkeypatch.setenv("PYTHONPATH", before)
+        jobs.run(make_job("run"), processes=2)
+        assert given["PYTHONPATH"] == after
+
+
 def test_progress_bars_of_other_processes_stay_out_of_the_log(tmp_path):
     log, script = tmp_path / "log", r"import sys; sys.stdout.write('one\n\r 10%\r 60%\r 99%\ntwo \N{SNOWMAN}\n')"
     with tee_to_log(log):

@@ -50,7 +50,8 @@ def run(job: Mapping, processes: int = 1) -> None:
         path = Path(folder) / "job.json"
         path.write_text(json.dumps(job), encoding="utf-8")
         launcher = ["torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-        environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+        paths = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH")]
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
         if torch.cuda.is_available():
             environment[compute.GIVEN] = ",".join(map(str, compute.claim_gpus(processes)))
         command = [sys.executable, "-m", *launcher, "-m", "nafp.training.job", str(path)]
