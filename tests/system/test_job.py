@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -212,6 +213,39 @@ def test_several_processes_refuse_what_they_cannot_share(make_job, tmp_path, cap
         "error: one of 2 training processes failed; its message is above"
     )
     assert why in capsys.readouterr().out
+
+
+FAILING = """
+import os, sys
+if sys.orig_argv[-2:-1] == ["nafp.training.job"] and os.environ.get("RANK") == "1":
+    import torch.distributed
+    from nafp.training.trainer import Trainer
+    def fail(self, chosen):
+        raise {error}
+    def hang(*group):
+        import time
+        time.sleep(300)
+    Trainer.train_step, torch.distributed.destroy_process_group = fail, hang
+"""
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        ("OSError(28, 'No space left on device', 'x.npy')", "error: x.npy: No space left on device"),
+        ("ZeroDivisionError('a defect')", "ZeroDivisionError: a defect"),
+    ],
+)
+def test_a_process_that_fails_ends_at_once(make_job, tmp_path, monkeypatch, capsys, error, says):
+    """It does not wait for the others to leave the group, as NCCL lets it, and says why it ended."""
+    (tmp_path / "sitecustomize.py").write_text(FAILING.format(error=error))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    begin = time.monotonic()
+    with pytest.raises(UserError, match="one of 2 training processes failed"):
+        jobs.run(make_job("run", bsz=8), processes=2)
+    assert time.monotonic() - begin < 200
+    said = capsys.readouterr().out
+    assert says in said.splitlines()
 
 
 def test_processes_find_the_users_modules(make_job, monkeypatch):

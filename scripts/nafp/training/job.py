@@ -21,6 +21,7 @@ import yaml
 from nafp import compute
 from nafp.audio.segments import SEGMENT
 from nafp.audio.splits import Split
+from nafp.console import print_error
 from nafp.errors import UserError
 from nafp.files import atomic_write, lock
 from nafp.jobfacts import device_name, job_facts
@@ -151,16 +152,20 @@ def meaning(source: str) -> str:
 
 
 def main(path: str) -> None:
-    """One of several processes, started by torchrun."""
+    """One of several processes, started by torchrun.
+
+    On an error it ends at once: to leave the group it would wait for the others, which may wait for it (NCCL), unheard.
+    """
     job = json.loads(Path(path).read_text(encoding="utf-8"))
     dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
     try:
         train_and_publish(job)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
-    finally:
-        dist.destroy_process_group()
+    except Exception as error:
+        print_error(error)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(1)
+    dist.destroy_process_group()
 
 
 if __name__ == "__main__":
