@@ -1,7 +1,6 @@
 """The loop: what a batch holds, determinism, resume in memory, guards; model, schedules, fingerprints, mini-search."""
 
 import dataclasses
-from collections import deque
 from types import SimpleNamespace
 
 import numpy as np
@@ -356,16 +355,26 @@ def test_spread_by_hand():
     assert spread(np.array([[1.0, 0], [0.6, 0.8]])) == pytest.approx(1 - (1 + 1 + 2 * 0.36) / 4)
 
 
-def test_weights_that_are_not_numbers_stop_the_run_before_they_are_saved(tmp_path):
-    """The last step of an epoch may do that: its loss is of the weights before it."""
-    t = trained(tmp_path, epochs=1)
-    deque(t.run_epoch(), maxlen=0)
-    with torch.no_grad():
-        t.network.heads.bias2[0] = float("nan")
+@pytest.mark.parametrize("bad", [1, 2, 3])
+def test_weights_that_are_not_numbers_stop_the_run_before_they_are_saved(tmp_path, monkeypatch, bad):
+    """The last step of an epoch, or before a state within one, may do that: its loss is of the weights before it."""
+    monkeypatch.setattr("nafp.training.trainer.CHECK_EVERY", 1)
+    t, step = trained(tmp_path, epochs=1), Trainer.train_step
+
+    def last_step(t: Trainer, chosen: np.ndarray) -> torch.Tensor:
+        loss = step(t, chosen)
+        if t.step == bad:
+            with torch.no_grad():
+                t.network.heads.bias2[0] = float("nan")
+        return loss
+
+    monkeypatch.setattr(Trainer, "train_step", last_step)
+    often = settings(epochs=2, checkpoints={"every": None, "last": 1, "minutes": 0})
     with pytest.raises(
-        UserError, match=r"weights became nan at epoch 2, step 3, .* last good state is .*epoch=1_step=0"
+        UserError, match=rf"weights became nan at epoch 2, step {bad}, .* last good state is .*epoch=1_step={bad - 1}"
     ):
-        t.finish_epoch()
+        train(Trainer(often, SPLITS, CPU, t.checkpoints), "run", tmp_path / "board")
+    assert all(value.isfinite().all() for value in t.checkpoints.load_state()["model"].values())
 
 
 VALIDATED = {**SPLITS, "val_query": split(7), "val_bg": split(9), "val_ir": split(10)}

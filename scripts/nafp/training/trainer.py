@@ -188,6 +188,7 @@ class Trainer:
             some = range(self.step, min(self.step + CHECK_EVERY, self.batches.steps))
             losses = torch.stack([self.train_step(order[i]) for i in some]).tolist()
             self.check(losses, some.start, lr)
+            self.check_weights(lr)
             self.losses += losses
             self.seconds += time.perf_counter() - started
             yield len(some)
@@ -197,6 +198,13 @@ class Trainer:
         bad = next((i for i, loss in enumerate(losses) if not np.isfinite(loss)), None)
         if bad is not None:
             self.stop(f"the loss became {losses[bad]}", first_step + bad + 1, lr)
+
+    def check_weights(self, lr: float) -> None:
+        """Stop at weights that are not numbers, in all processes alike; the loss of the last step is of the weights before it."""
+        with torch.no_grad():
+            largest = torch.nn.utils.get_total_norm(self.network.parameters(), float("inf"))
+        if not largest.isfinite():
+            self.stop("weights became nan", self.step, lr)
 
     def stop(self, what: str, step: int, lr: float) -> None:
         """Raise UserError: what happened in a step, the last good state, and what to change."""
@@ -210,8 +218,6 @@ class Trainer:
     def finish_epoch(self) -> dict:
         """Validate, and add a row to the history."""
         self.step = self.batches.steps - 1  # number of the last update, for its learning rate
-        if not torch.stack([weights.isfinite().all() for weights in self.network.parameters()]).all():
-            self.stop("weights became nan", self.batches.steps, self.lr())
         record = {
             "epoch": self.epoch + 1,
             "loss": float(np.mean(self.losses)),
