@@ -11,6 +11,7 @@ import torch
 from nafp.audio.open import read_any
 from nafp.audio.segments import HOP, SAMPLE_RATE
 from nafp.errors import UserError
+from nafp.files import GIVEN_AGAIN, MADE_AGAIN
 from nafp.model.fingerprint import fingerprint_clips
 from nafp.model.model import Model, on_device
 from nafp.model.weights import load_with_settings
@@ -50,9 +51,10 @@ def load(source: str | Path = DEFAULT, epoch: str | int = "best", device: str | 
     ``epoch``: of a run: ``best``, ``last`` or a number whose weights are there. ``device``: PyTorch's name of it; the default is
     the GPU if there is one. UserError if there are no weights, or they do not state their model.
     """
-    weights = weights_file(Path(source, f"epoch={epoch}.safetensors") if Path(source).is_dir() else source)
+    of_run = Path(source).is_dir()
+    weights = weights_file(Path(source, f"epoch={epoch}.safetensors") if of_run else source)
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    model, settings = load_with_settings(weights)
+    model, settings = load_with_settings(weights, way_out=MADE_AGAIN if of_run else GIVEN_AGAIN)
     return Fingerprinter(on_device(model, place), place, settings)
 
 

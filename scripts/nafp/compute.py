@@ -2,12 +2,17 @@
 
 import ctypes
 import fcntl
+import glob
 import importlib.util
 import os
+import re
+import shutil
 import sys
+import sysconfig
 import tempfile
 import time
 from collections.abc import Sequence
+from functools import cache
 from math import prod
 from pathlib import Path
 from typing import IO
@@ -23,6 +28,7 @@ CLAIMS: list[IO] = []  # open files whose locks are this process's GPUs
 GIVEN = "NAFP_GPUS"  # environment variable: the GPUs that a job of several processes has claimed for them
 ALIGNMENT = 16  # bytes, of a tensor among others in one buffer
 BFLOAT16_PAYS = 1.3  # times as fast as float32, far from what machines do that were measured: 0.05, 0.6; 2.5, 3.8
+GPU_FILES = "/dev/nvidia[0-9]*"  # files of NVIDIA GPUs on Linux, whatever the driver
 OLDEST_GPU = (8, 0)  # compute capability that Triton's kernels are used from
 
 
@@ -30,7 +36,8 @@ def set_up(threads: int, rank: int = 0, tf32: bool = False, gpu: bool = True, ke
     """Use ``threads`` CPU threads and keep freed memory for the next batch; returns the device to compute on.
 
     That is a GPU if there is one and ``gpu`` is true: the ``rank``-th of those assigned to the job, otherwise one that is
-    claimed here. ``tf32`` lets it round the factors of float32 products to 10 bits, which is faster.
+    claimed here. If PyTorch cannot use it, a line says why and it is the CPU; UserError where it was assigned to one of several
+    processes. ``tf32`` lets it round the factors of float32 products to 10 bits, which is faster.
 
     glibc returns every large tensor to the system as soon as it is freed and asks for zeroed pages for the next one.
     Keeping them makes a training step of the demo model more than twice as fast on a CPU. A job that sees arrays of a
@@ -43,12 +50,61 @@ def set_up(threads: int, rank: int = 0, tf32: bool = False, gpu: bool = True, ke
             libc.mallopt(M_MMAP_MAX, 0)
             libc.mallopt(M_TRIM_THRESHOLD, -1)
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
-    if not gpu or not torch.cuda.is_available():
+    if not gpu:
         return torch.device("cpu")
-    given = os.environ.get(GIVEN)
-    device = torch.device("cuda", int(given.split(",")[rank]) if given else claim_gpus(1)[0])
-    torch.cuda.set_device(device)
-    return device
+    if torch.cuda.is_available():
+        given = os.environ.get(GIVEN)
+        device = torch.device("cuda", int(given.split(",")[rank]) if given else claim_gpus(1)[0])
+        problem = code_problem(device)
+        if not problem:
+            torch.cuda.set_device(device)
+            return device
+        if given:
+            raise UserError(f"{problem}, or set train.gpus: 1 to train on the CPU")
+    else:
+        problem = driver_problem()
+    if problem:
+        print(f"computing on the CPU, which is slower: {problem}", flush=True)
+    return torch.device("cpu")
+
+
+def driver_problem() -> str | None:
+    """Why PyTorch finds no GPU where there are some, and what to do; None if there are none, or none for this process."""
+    if not glob.glob(GPU_FILES):
+        return None
+    try:
+        torch.cuda.init()
+    except (RuntimeError, AssertionError) as error:  # AssertionError: of a PyTorch without CUDA
+        reason = " ".join(str(error).split()).split(". ")[0]
+        if "No CUDA GPUs are available" not in reason:
+            return f"PyTorch cannot use this machine's GPU ({reason}); update the driver, or let the container have the GPU"
+    return None
+
+
+def code_problem(device: torch.device) -> str | None:
+    """Why the installed PyTorch cannot compute on a GPU, and what to do; None if it can."""
+    known = torch.cuda.get_arch_list()
+    if not any(name.startswith("sm_") for name in known):  # of another maker
+        return None
+    capability = torch.cuda.get_device_capability(device)
+    if runs_code(capability, known):
+        return None
+    return (
+        f"GPU {device.index} has compute capability {'.'.join(map(str, capability))}, for which this PyTorch has no code "
+        f"({', '.join(known)}); use another GPU, or a PyTorch that has it"
+    )
+
+
+def runs_code(capability: tuple[int, int], names: Sequence[str]) -> bool:
+    """Whether a GPU runs code of one of these names: sm_86, of a GPU as new or older of its major version; compute_90 (PTX), of
+    any as new or older."""
+    for kind, major, minor, exact in re.findall(r"\b(sm|compute)_(\d+)(\d)(a?)", " ".join(names)):
+        made_for = int(major), int(minor)
+        if capability == made_for:
+            return True
+        if made_for < capability and not exact and (kind == "compute" or made_for[0] == capability[0]):
+            return True
+    return False
 
 
 def claim_gpus(count: int) -> list[int]:
@@ -128,7 +184,26 @@ def runs_kernels(device: torch.device) -> bool:
         device.type == "cuda"
         and torch.cuda.get_device_capability(device) >= OLDEST_GPU
         and importlib.util.find_spec("triton") is not None
+        and can_compile()
     )
+
+
+@cache
+def can_compile() -> bool:
+    """Whether there are a C compiler and Python's headers, which Triton uses at run time; says once what is missing."""
+    compiler, scheme = os.environ.get("CC"), sysconfig.get_default_scheme()
+    compilers = ("gcc", "clang") if compiler is None else (compiler,)
+    prefix = "posix_prefix" if scheme == "posix_local" else scheme  # Triton's choice, for Debian's Python
+    header = Path(sysconfig.get_paths(prefix)["include"], "Python.h")
+    missing = [] if any(map(shutil.which, compilers)) else [f"a C compiler ({' or '.join(compilers)})"]
+    missing += [] if header.is_file() else [f"Python's headers ({header})"]
+    if missing:
+        print(
+            f"the GPU kernels need {' and '.join(missing)}: computing with PyTorch's own operations, which is slower; install "
+            "what is missing (Debian and Ubuntu: apt-get install gcc libc6-dev python3-dev)",
+            flush=True,
+        )
+    return not missing
 
 
 def pack(tensors: Sequence[Tensor]) -> Tensor:

@@ -40,10 +40,16 @@ def tee_to_log(log: str | Path) -> Iterator[None]:
         try:
             yield
             return
-        except UserError as error:
-            print(f"error: {error}", file=sys.stderr)
-        except OSError as error:
-            print(f"error: {sentence_of(error)}", file=sys.stderr)
-        except Exception:
-            traceback.print_exc()
+        except Exception as error:
+            print_error(error)
         sys.exit(1)
+
+
+def print_error(error: Exception) -> None:
+    """Print what ended the work: a sentence of what the user or the system can mend, the traceback of a defect."""
+    if isinstance(error, UserError):
+        print(f"error: {error}", file=sys.stderr)
+    elif isinstance(error, OSError):
+        print(f"error: {sentence_of(error)}", file=sys.stderr)
+    else:
+        traceback.print_exception(error)

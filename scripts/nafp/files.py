@@ -24,6 +24,11 @@ OUR_BUGS = (
     ImportError,
     MemoryError,
 )
+DISK_FULL = errno.ENOSPC, errno.EDQUOT, errno.EFBIG  # errors of writing alone
+
+# What to do about a damaged file: one that a job makes again, and one of the user's own
+MADE_AGAIN = "delete it and run the same command again"
+GIVEN_AGAIN = "copy it there again, or name another file"
 
 
 @contextmanager
@@ -33,10 +38,22 @@ def atomic_write(path: Path | str) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(part_name(path.name))
     try:
-        yield part
+        with disk_full_named(path):
+            yield part
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def disk_full_named(path: Path) -> Iterator[None]:
+    """Let an error of a full disk name the file that is written; the system names one only where it is opened."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in DISK_FULL and error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 def part_name(name: str) -> str:
@@ -46,10 +63,11 @@ def part_name(name: str) -> str:
 
 
 @contextmanager
-def damaged_file_errors(path: Path | str) -> Iterator[None]:
+def damaged_file_errors(path: Path | str, way_out: str = MADE_AGAIN) -> Iterator[None]:
     """Turn what a reader says of a damaged file into a UserError that names it; a bug of ours (OUR_BUGS) stays one.
 
-    Readers have exceptions of their own without a common base (safetensors, Arrow, zip, pickle), so bugs are what is listed.
+    ``way_out``: what to do then. Readers have exceptions of their own without a common base (safetensors, Arrow, zip,
+    pickle), so bugs are what is listed.
     """
     try:
         yield
@@ -59,9 +77,7 @@ def damaged_file_errors(path: Path | str) -> Iterator[None]:
         if getattr(error, "errno", None) == errno.ENOMEM:
             raise
         reason = " ".join(str(error).split())
-        raise UserError(
-            f"{path}: cannot be read, it is damaged or missing ({reason}); delete it and run the same command again"
-        ) from error
+        raise UserError(f"{path}: cannot be read, it is damaged or missing ({reason}); {way_out}") from error
 
 
 def read_json(path: Path | str, *keys: str) -> dict:

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -156,8 +157,9 @@ def test_results_and_what_stays_beside_them(make_job, tmp_path):
     }
     assert yaml.safe_load((folder / "config.yaml").read_text()) == job["settings"]
     (states,) = filter(Path.is_dir, (folder / ".states").iterdir())  # those of the other seed are gone
-    best = 1 + int(np.argmax(pd.read_csv(folder / "history.csv")["val_top1_1s"]))
-    assert {path.name for path in states.glob("*.safetensors")} == {f"epoch={n}.safetensors" for n in {2, 3, best}}
+    rates = pd.read_csv(folder / "history.csv")["val_top1_1s"]
+    best = {1 + int(np.argmax(rates)), 1 + int(np.argmax(rates[:-1]))}  # by the newest state, and by the one before it
+    assert {path.name for path in states.glob("*.safetensors")} == {f"epoch={n}.safetensors" for n in {2, 3, *best}}
     assert (folder / "epoch=last.safetensors").read_bytes() == (states / "epoch=3.safetensors").read_bytes()
 
 
@@ -211,6 +213,49 @@ def test_several_processes_refuse_what_they_cannot_share(make_job, tmp_path, cap
         "error: one of 2 training processes failed; its message is above"
     )
     assert why in capsys.readouterr().out
+
+
+FAILING = """
+import os, sys
+if sys.orig_argv[-2:-1] == ["nafp.training.job"] and os.environ.get("RANK") == "1":
+    import torch.distributed
+    from nafp.training.trainer import Trainer
+    def fail(self, chosen):
+        raise {error}
+    def hang(*group):
+        import time
+        time.sleep(300)
+    Trainer.train_step, torch.distributed.destroy_process_group = fail, hang
+"""
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        ("OSError(28, 'No space left on device', 'x.npy')", "error: x.npy: No space left on device"),
+        ("ZeroDivisionError('a defect')", "ZeroDivisionError: a defect"),
+    ],
+)
+def test_a_process_that_fails_ends_at_once(make_job, tmp_path, monkeypatch, capsys, error, says):
+    """It does not wait for the others to leave the group, as NCCL lets it, and says why it ended."""
+    (tmp_path / "sitecustomize.py").write_text(FAILING.format(error=error))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    begin = time.monotonic()
+    with pytest.raises(UserError, match="one of 2 training processes failed"):
+        jobs.run(make_job("run", bsz=8), processes=2)
+    assert time.monotonic() - begin < 200
+    said = capsys.readouterr().out
+    assert says in said.splitlines()
+
+
+def test_processes_find_the_users_modules(make_job, monkeypatch):
+    """Those that PYTHONPATH names, a sitecustomize.py among them, after the library."""
+    given = {}
+    monkeypatch.setattr(jobs, "run_aloud", lambda command, environment: given.update(environment))
+    for before, after in (("/a:/b", f"{SCRIPTS}:/a:/b"), ("", str(SCRIPTS))):
+        monkeypatch.setenv("PYTHONPATH", before)
+        jobs.run(make_job("run"), processes=2)
+        assert given["PYTHONPATH"] == after
 
 
 def test_progress_bars_of_other_processes_stay_out_of_the_log(tmp_path):

@@ -31,9 +31,9 @@ if sys.orig_argv[-1].endswith("pack.py") and first("pack"):
     sys.exit("one pack job fails, once")
 if sys.orig_argv[-1].endswith("train.py"):
     fsync, saves = os.fsync, []
-    def slow(descriptor):  # a training that takes its time for its second state
+    def slow(descriptor):  # a training that takes its time for its second state, after weights, a state and weights
         saves.append(descriptor)
-        if len(saves) == 2 and first("train"):
+        if len(saves) == 4 and first("train"):
             time.sleep(600)
         fsync(descriptor)
     os.fsync = slow

@@ -88,9 +88,31 @@ def test_weights_of_an_epoch_become_a_result(checkpoints, tmp_path):
     assert not (run / "epoch=2.safetensors").exists()
     kept = checkpoints.weights(3)
     kept.write_bytes(kept.read_bytes()[:-1])
-    with pytest.raises(UserError, match="epoch=3.safetensors: cannot be read, it is damaged or missing"):
+    with pytest.raises(
+        UserError, match="epoch=3.safetensors: cannot be read, it is damaged or missing .*; delete .*run/.states and "
+    ):
         publish_epoch(run, 3, run / "epoch=3.safetensors")
     assert not (run / "epoch=3.safetensors").exists()
+
+
+@pytest.mark.parametrize("damage", [lambda path: path.write_bytes(path.read_bytes()[:20]), lambda path: path.unlink()])
+def test_damaged_weights_are_no_result(checkpoints, tmp_path, damage):
+    checkpoints.save_weights({"w": torch.zeros(2)}, 1, {"seed": 0})
+    damage(checkpoints.weights(1))
+    with pytest.raises(
+        UserError,
+        match="epoch=1.safetensors: cannot be read.*; delete .*/run/.states/key and run the same command again",
+    ):
+        checkpoints.publish(1, tmp_path / "best.safetensors")
+    assert not list(tmp_path.glob("best*"))
+
+
+def test_weights_are_on_the_disk_before_they_have_their_name(checkpoints, monkeypatch):
+    """After a loss of power a file may have its name and no content, if nothing waited for the disk."""
+    saved = []
+    monkeypatch.setattr("os.fsync", lambda descriptor: saved.append(checkpoints.weights(1).exists()))
+    checkpoints.save_weights({"w": torch.zeros(2)}, 1, {"seed": 0})
+    assert saved == [False] and checkpoints.weights(1).exists()
 
 
 def test_results_share_no_file(checkpoints, tmp_path):

@@ -1,6 +1,7 @@
 """Devices, and what they compute in."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 import torch
 
 from nafp import compute
+from nafp.errors import UserError
 
 CLAIM = """
 import sys, torch
@@ -82,9 +84,72 @@ def test_a_process_of_several_uses_the_gpu_that_its_job_has_claimed(monkeypatch)
     used = []
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "set_device", used.append)
+    monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: [])
     monkeypatch.setenv(compute.GIVEN, "3,1,0")
     assert [compute.set_up(1, rank).index for rank in range(3)] == [3, 1, 0]
     assert [device.index for device in used] == [3, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("capability", "names", "runs"),
+    [
+        ((8, 6), "sm_75 sm_80 sm_90", True),  # code of an older one of the major version
+        ((8, 0), "sm_75 sm_86", False),
+        ((7, 0), "sm_75 sm_80", False),
+        ((12, 0), "sm_75 sm_90", False),
+        ((12, 0), "sm_90 compute_90", True),  # PTX is compiled for newer ones
+        ((8, 9), "compute_90", False),
+        ((9, 0), "sm_90a", True),
+        ((10, 3), "sm_100a compute_100a", False),
+        ((12, 1), "sm_120", True),
+    ],
+)
+def test_code_that_a_gpu_runs(capability, names, runs):
+    assert compute.runs_code(capability, names.split()) == runs
+
+
+def test_a_gpu_that_pytorch_has_no_code_for_is_left_alone(monkeypatch, capsys):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "set_device", lambda device: pytest.fail("the GPU is used"))
+    monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: ["sm_75", "sm_80"])
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 0))
+    monkeypatch.setattr("nafp.compute.claim_gpus", lambda count: [1])
+    assert compute.set_up(1, gpu=False).type == "cpu" and not capsys.readouterr().out
+    assert compute.set_up(1).type == "cpu"
+    (said,) = capsys.readouterr().out.splitlines()
+    assert said.startswith(
+        "computing on the CPU, which is slower: GPU 1 has compute capability 7.0, for which this PyTorch"
+    )
+    assert "(sm_75, sm_80); use another GPU" in said
+    monkeypatch.setenv(compute.GIVEN, "0,1")
+    with pytest.raises(UserError, match="GPU 1 has compute capability 7.0, .* or set train.gpus: 1"):
+        compute.set_up(1, 1)
+
+
+@pytest.mark.parametrize(
+    ("reason", "says"),
+    [
+        (
+            "The NVIDIA driver on your system is too old (found version 11040). Please",
+            r"too old \(found version 11040\)\);",
+        ),
+        ("No CUDA GPUs are available", ""),  # hidden from this process
+    ],
+)
+def test_a_gpu_whose_driver_does_not_work_is_left_alone(monkeypatch, capsys, tmp_path, reason, says):
+    def fail() -> None:
+        raise RuntimeError(reason)
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cuda, "init", fail)
+    monkeypatch.setattr(compute, "GPU_FILES", str(tmp_path / "nvidia[0-9]*"))
+    (tmp_path / "nvidiactl").touch()
+    assert compute.set_up(1).type == "cpu" and not capsys.readouterr().out
+    (tmp_path / "nvidia0").touch()
+    assert compute.set_up(1, gpu=False).type == "cpu" and not capsys.readouterr().out
+    assert compute.set_up(1).type == "cpu"
+    said = capsys.readouterr().out.splitlines()
+    assert len(said) == bool(says) and re.search(says, "".join(said))
 
 
 def test_tensors_travel_together():
@@ -100,6 +165,44 @@ def test_tensors_travel_together():
     packed.zero_()
     assert not found[0].any()
     assert compute.send(tensors, torch.device("cpu"))[0] is tensors[0]
+
+
+@pytest.fixture
+def compilers(monkeypatch):
+    """A GPU of today, without a C compiler on PATH; the names of those that are to be there."""
+    found = set()
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
+    monkeypatch.setattr("nafp.compute.shutil.which", lambda name: name if name in found else None)
+    monkeypatch.delenv("CC", raising=False)
+    compute.can_compile.cache_clear()
+    yield found
+    compute.can_compile.cache_clear()
+
+
+def test_kernels_run_only_where_they_can_be_compiled(compilers, monkeypatch, capsys, tmp_path):
+    """Triton has a C compiler build a module at run time, which includes Python.h; what is missing is said once."""
+    monkeypatch.setattr("nafp.compute.sysconfig.get_paths", lambda scheme: {"include": str(tmp_path)})
+    gpu = torch.device("cuda")
+    assert not compute.runs_kernels(gpu) and not compute.runs_kernels(gpu)
+    (said,) = capsys.readouterr().out.splitlines()
+    assert said.startswith(
+        f"the GPU kernels need a C compiler (gcc or clang) and Python's headers ({tmp_path}/Python.h): "
+    )
+    assert "slower; install what is missing" in said
+    (tmp_path / "Python.h").touch()
+    for name in ("gcc", "clang"):
+        compilers.clear()
+        compilers.add(name)
+        compute.can_compile.cache_clear()
+        assert compute.runs_kernels(gpu)
+    assert not capsys.readouterr().out
+    monkeypatch.setenv("CC", "icx")  # Triton then takes no other
+    compute.can_compile.cache_clear()
+    assert not compute.runs_kernels(gpu)
+    assert "a C compiler (icx):" in capsys.readouterr().out
+    compute.can_compile.cache_clear()
+    compilers.add("icx")
+    assert compute.runs_kernels(gpu)
 
 
 @pytest.mark.parametrize(("known", "dtype"), [(True, torch.bfloat16), (False, torch.float32)])

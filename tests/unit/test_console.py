@@ -80,6 +80,13 @@ def test_a_file_is_whole_or_not_there(tmp_path):
     assert [(p.name, p.read_text()) for p in (tmp_path / "new").iterdir()] == [("x", "whole")]
 
 
+def test_a_full_disk_names_the_file_and_a_reader_s_error_does_not(tmp_path):
+    for error, name in ((OSError(28, "No space left on device"), str(tmp_path / "x")), (OSError(5, "I/O error"), None)):
+        with pytest.raises(OSError) as raised, atomic_write(tmp_path / "x"):
+            raise error
+        assert raised.value.filename == name
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="needs a limit on the size of files")
 def test_a_disk_that_fills_up_while_packing(tmp_path):
     """The system refuses to let the array grow past 50 kB, as a full disk does: one sentence, nothing left."""
@@ -99,5 +106,5 @@ with tee_to_log({str(tmp_path / "log")!r}):
 """
     done = subprocess.run([sys.executable, "-c", program], cwd=SCRIPTS, capture_output=True, text=True)
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1] == "error: File too large"
+    assert done.stderr.splitlines()[-1] == f"error: {tmp_path}/out/a.npy: File too large"
     assert list((tmp_path / "out").iterdir()) == []

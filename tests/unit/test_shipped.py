@@ -18,7 +18,7 @@ from nafp.config.overlay import with_changes
 from nafp.demo.corpus import _song as composed
 from nafp.errors import UserError
 from nafp.identify.calibration import learned
-from nafp.identify.job import limits_of
+from nafp.identify.job import limits_of, model_of
 from nafp.identify.windows import Limits
 from nafp.model.model import build_model
 from nafp.model.weights import load_initial, settings_of
@@ -118,6 +118,25 @@ def test_a_file_of_weights_becomes_a_run(packed, tmp_path):
         UserError, match="pretrained x: nowhere: is not there; name a file of weights .*, or a model that"
     ):
         check_source("x", {"weights": "nowhere"})
+
+
+def test_a_damaged_file_of_the_user_is_not_to_be_deleted(tmp_path):
+    """No command makes it again."""
+    mine = tmp_path / "mine.safetensors"
+    mine.write_bytes(b"\x10\0\0")
+    for use in (
+        lambda: import_pretrained("x", {"weights": str(mine)}, tmp_path, {"last": tmp_path / "last.safetensors"}, {}),
+        lambda: check_init_from(str(mine), {}),
+        lambda: nafp.load(mine),
+        lambda: model_of(SimpleNamespace(run=str(mine))),
+    ):
+        with pytest.raises(
+            UserError, match=r"mine.safetensors: cannot be read, .*\); copy it there again, or name another file$"
+        ):
+            use()
+    mine.rename(tmp_path / "epoch=best.safetensors")
+    with pytest.raises(UserError, match="delete it and run the same command again"):
+        nafp.load(tmp_path)
 
 
 JOB = {"processor": "P", "threads": 1, "device": "CPU", "commit": "abc", "changed": False, "date": "2026-11-27"}

@@ -1,7 +1,6 @@
 """The loop: what a batch holds, determinism, resume in memory, guards; model, schedules, fingerprints, mini-search."""
 
 import dataclasses
-from collections import deque
 from types import SimpleNamespace
 
 import numpy as np
@@ -32,7 +31,7 @@ from nafp.training.mini_search import mini_search, sequence_similarities
 from nafp.training.optim import learning_rate
 from nafp.training.train import train
 from nafp.training.trainer import Trainer
-from nafp.training.validation import spread
+from nafp.training.validation import Validation, spread
 
 CPU = torch.device("cpu")
 
@@ -286,6 +285,31 @@ def test_the_best_epoch_is_a_healthy_one_if_there_is_one(rates, collapsed, best)
     assert t.best == best
 
 
+def test_the_weights_of_a_former_best_epoch_last_as_long_as_the_state_that_names_them(tmp_path, monkeypatch):
+    """The state of a new best epoch is damaged, and the epoch scores less when it is repeated, as it may on a GPU."""
+    validate = Validation.__call__
+
+    def validated_as(*rates: float) -> Trainer:
+        rate = iter(rates)
+        monkeypatch.setattr(Validation, "__call__", lambda *given: validate(*given) | {"val_top1_1s": next(rate)})
+        return trained(tmp_path, epochs=3, schedule={"name": "constant"})
+
+    assert validated_as(50.0, 40.0, 50.5).best == 3
+    newest = Checkpoints(tmp_path / "states").states()[-1]
+    newest.write_bytes(newest.read_bytes()[:-1])
+    t = validated_as(49.5)
+    assert t.best == 1 and t.checkpoints.weights(1).exists()
+    t.checkpoints.publish(t.best, tmp_path / "best.safetensors")
+
+
+def test_damaged_weights_of_the_newest_state_are_written_again(tmp_path):
+    weights = trained(tmp_path, epochs=2).checkpoints.weights(2)
+    whole = weights.read_bytes()
+    weights.write_bytes(b"")
+    trained(tmp_path, epochs=2)
+    assert weights.read_bytes() == whole
+
+
 def collapse(t: Trainer, value: float = 1.0) -> None:
     """Let every fingerprint be the same."""
     with torch.no_grad():
@@ -331,16 +355,26 @@ def test_spread_by_hand():
     assert spread(np.array([[1.0, 0], [0.6, 0.8]])) == pytest.approx(1 - (1 + 1 + 2 * 0.36) / 4)
 
 
-def test_weights_that_are_not_numbers_stop_the_run_before_they_are_saved(tmp_path):
-    """The last step of an epoch may do that: its loss is of the weights before it."""
-    t = trained(tmp_path, epochs=1)
-    deque(t.run_epoch(), maxlen=0)
-    with torch.no_grad():
-        t.network.heads.bias2[0] = float("nan")
+@pytest.mark.parametrize("bad", [1, 2, 3])
+def test_weights_that_are_not_numbers_stop_the_run_before_they_are_saved(tmp_path, monkeypatch, bad):
+    """The last step of an epoch, or before a state within one, may do that: its loss is of the weights before it."""
+    monkeypatch.setattr("nafp.training.trainer.CHECK_EVERY", 1)
+    t, step = trained(tmp_path, epochs=1), Trainer.train_step
+
+    def last_step(t: Trainer, chosen: np.ndarray) -> torch.Tensor:
+        loss = step(t, chosen)
+        if t.step == bad:
+            with torch.no_grad():
+                t.network.heads.bias2[0] = float("nan")
+        return loss
+
+    monkeypatch.setattr(Trainer, "train_step", last_step)
+    often = settings(epochs=2, checkpoints={"every": None, "last": 1, "minutes": 0})
     with pytest.raises(
-        UserError, match=r"weights became nan at epoch 2, step 3, .* last good state is .*epoch=1_step=0"
+        UserError, match=rf"weights became nan at epoch 2, step {bad}, .* last good state is .*epoch=1_step={bad - 1}"
     ):
-        t.finish_epoch()
+        train(Trainer(often, SPLITS, CPU, t.checkpoints), "run", tmp_path / "board")
+    assert all(value.isfinite().all() for value in t.checkpoints.load_state()["model"].values())
 
 
 VALIDATED = {**SPLITS, "val_query": split(7), "val_bg": split(9), "val_ir": split(10)}

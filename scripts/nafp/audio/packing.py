@@ -19,7 +19,7 @@ from nafp.audio.segments import SEGMENT
 from nafp.audio.wav import opened
 from nafp.disk import check_free_space
 from nafp.errors import UserError
-from nafp.files import atomic_write
+from nafp.files import atomic_write, disk_full_named
 from nafp.walk import unescaped_path
 
 KEPT_COLUMNS = ("sha256", "song", "song_start_s")  # columns of a manifest that the table of clips keeps
@@ -77,7 +77,8 @@ def pack(root: Path, clips: pd.DataFrame, array_path: Path, table_path: Path, th
     array_path.parent.mkdir(parents=True, exist_ok=True)
     begin = time.perf_counter()
     try:
-        write_groups(root, layout, waiting, part, progress, threads)
+        with disk_full_named(array_path):
+            write_groups(root, layout, waiting, part, progress, threads)
         with atomic_write(table_path) as table_part:
             layout.table.to_csv(table_part, index=False)
         os.replace(part, array_path)

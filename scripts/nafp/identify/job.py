@@ -17,7 +17,7 @@ from tqdm import tqdm
 from nafp import compute
 from nafp.audio.segments import SAMPLE_RATE
 from nafp.errors import UserError, problem_of
-from nafp.files import atomic_write
+from nafp.files import GIVEN_AGAIN, atomic_write
 from nafp.identify.answers import clock, gathered, unreadable
 from nafp.identify.calibration import learned
 from nafp.identify.library import Library
@@ -112,7 +112,7 @@ def model_of(task: Task) -> tuple[Path, Mapping]:
     """The weights that identify, and their settings: of a folder by its config.yaml, of a file by the file itself."""
     if not Path(task.run).is_dir():
         weights = weights_file(task.run)
-        return weights, settings_of(weights)
+        return weights, settings_of(weights, GIVEN_AGAIN)
     settings, weights = Path(task.run, "config.yaml"), Path(task.run, f"epoch={task.epoch}.safetensors")
     for path in (settings, weights):
         if not path.is_file():

@@ -7,17 +7,20 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from nafp.errors import UserError
-from nafp.files import damaged_file_errors
+from nafp.files import MADE_AGAIN, damaged_file_errors
 from nafp.model.model import Model, build_model
 from nafp.shipped import apart, settings_in
 
 MODEL_SETTINGS = ("features", "model", "dim")
 
 
-def settings_of(weights: Path | str) -> dict:
-    """The settings that the weights were trained with, {} in a file that says none; UserError if it is damaged."""
-    with damaged_file_errors(weights), safe_open(weights, "pt"):
-        return settings_in(weights)
+def settings_of(weights: Path | str, way_out: str = MADE_AGAIN) -> dict:
+    """The settings that the weights were trained with, {} in a file that says none.
+
+    UserError, with ``way_out``, if it is damaged.
+    """
+    with damaged_file_errors(weights, way_out), safe_open(weights, "pt"):
+        return settings_in(weights, way_out)
 
 
 def load_model(
@@ -32,10 +35,14 @@ def load_model(
 
 
 def load_with_settings(
-    weights: Path | str, features: Mapping | None = None, model: Mapping | None = None, dim: int | None = None
+    weights: Path | str,
+    features: Mapping | None = None,
+    model: Mapping | None = None,
+    dim: int | None = None,
+    way_out: str = MADE_AGAIN,
 ) -> tuple[Model, dict]:
-    """``load_model``, and the settings that the file states."""
-    known = settings_of(weights)
+    """``load_model``, and the settings that the file states; ``way_out``: what to do if it is damaged."""
+    known = settings_of(weights, way_out)
     given = {
         name: value for name, value in zip(MODEL_SETTINGS, (features, model, dim), strict=True) if value is not None
     }
@@ -45,7 +52,7 @@ def load_with_settings(
     if absent := [name for name in MODEL_SETTINGS if name not in {**known, **given}]:
         raise UserError(f"{weights}: does not say its {', '.join(absent)}, which the file of a training here does")
     built = build_model(*(({**known, **given})[name] for name in MODEL_SETTINGS))
-    with damaged_file_errors(weights):
+    with damaged_file_errors(weights, way_out):
         built.load_state_dict(load_file(weights))
     return built.eval(), known
 

@@ -12,7 +12,7 @@ from nafp.datasets.archive import unpack
 from nafp.datasets.digests import Journal
 from nafp.datasets.download import hash_of
 from nafp.errors import UserError
-from nafp.files import atomic_write
+from nafp.files import GIVEN_AGAIN, atomic_write
 from nafp.model.original_weights import import_original
 from nafp.model.weights import MODEL_SETTINGS, load_with_settings
 from nafp.pretrained.checks import check_source
@@ -62,7 +62,7 @@ def newest_checkpoint(folder: Path) -> Path:
 
 def copy_weights(source: Path, weights: Path) -> dict:
     """Copy weights of a training here, which say their settings; returns these. UserError if they are damaged or do not."""
-    settings = load_with_settings(source)[1]
+    settings = load_with_settings(source, way_out=GIVEN_AGAIN)[1]
     with atomic_write(weights) as part:
         shutil.copyfile(source, part)
     return {name: settings[name] for name in MODEL_SETTINGS}

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from nafp.errors import UserError
-from nafp.files import damaged_file_errors
+from nafp.files import MADE_AGAIN, damaged_file_errors
 
 DEFAULT = "composed"
 FOLDER = Path(__file__).parent
@@ -36,10 +36,13 @@ def limits_in(weights: Path | str) -> Mapping | None:
     return settings_in(weights).get("limits")
 
 
-def settings_in(weights: Path | str) -> dict:
-    """The settings that a safetensors file of weights states, {} if it states none; UserError if its header is damaged."""
-    with damaged_file_errors(weights), open(weights, "rb") as file:  # the header: its length in 8 bytes, then JSON
-        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+def settings_in(weights: Path | str, way_out: str = MADE_AGAIN) -> dict:
+    """The settings that a safetensors file of weights states, {} if it states none.
+
+    UserError, with ``way_out``, if its header is damaged.
+    """
+    with damaged_file_errors(weights, way_out), open(weights, "rb") as file:
+        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))  # its length in 8 bytes, then JSON
     return json.loads(header.get("__metadata__", {}).get("settings", "{}"))
 
 

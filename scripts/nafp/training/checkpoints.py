@@ -3,7 +3,7 @@
 A folder ``.states/{key}`` beside the results, named by all that the weights depend on, holds
 
 * ``epoch=3_step=120.{checksum}.pt``: the newest two states; if one is damaged, the one before it is used;
-* ``epoch=3.safetensors``: weights after finished epochs, as many as the policy keeps, and those of the best epoch.
+* ``epoch=3.safetensors``: weights after finished epochs, as many as the policy keeps, and those of the best epoch by each state.
 
 The training process holds ``.states/lock``: only one writes there.
 """
@@ -47,10 +47,7 @@ class Checkpoints:
         torch.save(dict(state), buffer)
         checksum = hashlib.sha256(buffer.getbuffer()).hexdigest()[:16]
         path = self.folder / f"epoch={epoch}_step={step}.{checksum}.pt"
-        with atomic_write(path) as part, open(part, "wb") as out:
-            out.write(buffer.getbuffer())
-            out.flush()
-            os.fsync(out.fileno())
+        _write_through(path, buffer.getbuffer())
         before = [one for one in self.states() if one != path and _progress(one) <= (epoch, step)]
         for old in {*self.states()} - {path, *before[1 - STATES_KEPT :]}:
             old.unlink()
@@ -84,8 +81,8 @@ class Checkpoints:
 
     def save_weights(self, weights: Mapping[str, torch.Tensor], epoch: int, settings: Mapping) -> None:
         """Write the weights after an epoch, with the settings they were trained with."""
-        with atomic_write(self.weights(epoch)) as part:
-            part.write_bytes(save(dict(weights), {"settings": json.dumps(settings)}))  # several entries: random order
+        data = save(dict(weights), {"settings": json.dumps(settings)})  # several entries: random order
+        _write_through(self.weights(epoch), data)
 
     def epochs(self) -> list[int]:
         """The epochs whose weights are kept."""
@@ -96,10 +93,17 @@ class Checkpoints:
         for epoch in set(self.epochs()) - set(keep):
             self.weights(epoch).unlink()
 
-    def publish(self, epoch: int, path: Path | str) -> None:
-        """Copy an epoch's weights to a result; not a link, because results of one file would share its time of change."""
+    def publish(self, epoch: int, path: Path | str, way_out: str | None = None) -> None:
+        """Copy an epoch's weights to a result; not a link, because results of one file would share its time of change.
+
+        UserError, with ``way_out``, if they are damaged or missing.
+        """
+        weights = self.weights(epoch)
+        way_out = way_out or f"delete {self.folder} and run the same command again, which trains this run anew"
+        with damaged_file_errors(weights, way_out), safe_open(weights, "pt"):
+            pass  # safe_open checks header and length
         with atomic_write(path) as part:
-            shutil.copyfile(self.weights(epoch), part)
+            shutil.copyfile(weights, part)
 
     def drop_others(self) -> None:
         """Remove the states of trainings with other settings, data or code, which cannot be resumed any more."""
@@ -116,9 +120,7 @@ def publish_epoch(run: Path, epoch: int, path: Path) -> None:
     )
     check_kept(epoch, {number for folder in folders for number in folder.epochs()}, run.name, way_out)
     holder = next(folder for folder in folders if epoch in folder.epochs())
-    with damaged_file_errors(weights := holder.weights(epoch)), safe_open(weights, "pt"):
-        pass  # safe_open checks header and length
-    holder.publish(epoch, path)
+    holder.publish(epoch, path, way_out)
 
 
 def undamaged(path: Path) -> bytes | None:
@@ -128,6 +130,14 @@ def undamaged(path: Path) -> bytes | None:
     except FileNotFoundError:  # removed by another process of the same training
         return None
     return data if hashlib.sha256(data).hexdigest()[:16] == path.suffixes[-2][1:] else None
+
+
+def _write_through(path: Path, data: bytes | memoryview) -> None:
+    """Write a file that a loss of power leaves whole or not there."""
+    with atomic_write(path) as part, open(part, "wb") as out:
+        out.write(data)
+        out.flush()
+        os.fsync(out.fileno())
 
 
 def _progress(path: Path) -> tuple[int, int]:

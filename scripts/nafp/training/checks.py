@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from nafp.audio.segments import segments_of
 from nafp.errors import UserError
+from nafp.files import GIVEN_AGAIN
 from nafp.shipped import apart, settings_in, weights_file
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def check_init_from(source: str, ours: Mapping) -> None:
 
     Options that one of the two does not know are left to the loading; ``max_scope`` changes no weight's meaning.
     """
-    stated = settings_in(weights_file(source))
+    stated = settings_in(weights_file(source), GIVEN_AGAIN)
     for name in filter(stated.__contains__, ("features", "model", "dim")):
         theirs, wanted = stated[name], ours[name]
         if isinstance(wanted, Mapping):

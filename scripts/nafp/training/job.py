@@ -21,6 +21,7 @@ import yaml
 from nafp import compute
 from nafp.audio.segments import SEGMENT
 from nafp.audio.splits import Split
+from nafp.console import print_error
 from nafp.errors import UserError
 from nafp.files import atomic_write, lock
 from nafp.jobfacts import device_name, job_facts
@@ -51,7 +52,8 @@ def run(job: Mapping, processes: int = 1) -> None:
         path = Path(folder) / "job.json"
         path.write_text(json.dumps(job), encoding="utf-8")
         launcher = ["torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-        environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+        paths = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH")]
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
         if torch.cuda.is_available():
             environment[compute.GIVEN] = ",".join(map(str, compute.claim_gpus(processes)))
         command = [sys.executable, "-m", *launcher, "-m", "nafp.training.job", str(path)]
@@ -90,8 +92,8 @@ def train_and_publish(job: Mapping) -> None:
 
 def publish(trainer: Trainer, checkpoints: Checkpoints, outputs: Mapping[str, Path], settings: Mapping) -> None:
     """Write the results of a finished training, and drop the states of others."""
-    checkpoints.publish(trainer.epoch, outputs["last"])
     checkpoints.publish(trainer.best, outputs["best"])
+    checkpoints.publish(trainer.epoch, outputs["last"])
     with atomic_write(outputs["history"]) as part:
         pd.DataFrame(trainer.history).to_csv(part, index=False)
     with atomic_write(outputs["history"].with_name("provenance.json")) as part:
@@ -151,16 +153,20 @@ def meaning(source: str) -> str:
 
 
 def main(path: str) -> None:
-    """One of several processes, started by torchrun."""
+    """One of several processes, started by torchrun.
+
+    On an error it ends at once: to leave the group it would wait for the others, which may wait for it (NCCL), unheard.
+    """
     job = json.loads(Path(path).read_text(encoding="utf-8"))
     dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
     try:
         train_and_publish(job)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
-    finally:
-        dist.destroy_process_group()
+    except Exception as error:
+        print_error(error)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(1)
+    dist.destroy_process_group()
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from nafp.training.checks import kept_epochs
 from nafp.training.event_log import EventLog
-from nafp.training.trainer import Trainer
+from nafp.training.trainer import Trainer, best_epoch
 
 
 def train(trainer: Trainer, name: str, board: Path) -> Trainer:
@@ -48,6 +48,8 @@ def resume(trainer: Trainer, name: str) -> None:
     if state and len(state["history"]) <= epochs:
         trainer.restore(state)
         if trainer.rank == 0:
+            if not trainer.step:  # the state has them, should their file be damaged
+                save_weights(trainer)
             part = f", step {trainer.step} of the next" if trainer.step else ""
             print(f"{name}: going on after epoch {trainer.epoch}{part} of {epochs}", flush=True)
     elif state and trainer.rank == 0:
@@ -60,6 +62,14 @@ def resume(trainer: Trainer, name: str) -> None:
 def save_epoch(trainer: Trainer) -> None:
     """Save weights and state after an epoch, and drop what the policy does not keep."""
     checkpoints, policy = trainer.checkpoints, trainer.settings.checkpoints
-    checkpoints.save_weights(trainer.weights(), trainer.epoch, trainer.settings.identity())
+    save_weights(trainer)
     checkpoints.save_state(trainer.state(), trainer.epoch, 0)
-    checkpoints.prune(kept_epochs(trainer.epoch, policy["every"], policy["last"]) | {trainer.best})
+    # History of the state before, whose best epoch is wanted if the state saved here is damaged
+    before = trainer.history[:-1]
+    best = {trainer.best, *([best_epoch(before)] if before else [])}
+    checkpoints.prune(kept_epochs(trainer.epoch, policy["every"], policy["last"]) | best)
+
+
+def save_weights(trainer: Trainer) -> None:
+    """Save the weights after the epoch that was finished last."""
+    trainer.checkpoints.save_weights(trainer.weights(), trainer.epoch, trainer.settings.identity())

@@ -1,7 +1,7 @@
 """The trainer of one run: its state, its steps and its epochs, exact to the bit after any interruption (on a CPU)."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -99,11 +99,7 @@ class Trainer:
     @property
     def best(self) -> int:
         """The epoch with the best validation, first on ties; a collapsed one only if all have collapsed."""
-        criterion = next((key for key in self.history[0] if key.startswith("val_top1_")), None)
-        if criterion is None:
-            return self.epoch
-        merits = [(not record.get("collapsed"), np.nan_to_num(record[criterion], nan=-1)) for record in self.history]
-        return 1 + merits.index(max(merits))
+        return best_epoch(self.history)
 
     # ---------------------------------------------------------------- one step
 
@@ -192,6 +188,7 @@ class Trainer:
             some = range(self.step, min(self.step + CHECK_EVERY, self.batches.steps))
             losses = torch.stack([self.train_step(order[i]) for i in some]).tolist()
             self.check(losses, some.start, lr)
+            self.check_weights(lr)
             self.losses += losses
             self.seconds += time.perf_counter() - started
             yield len(some)
@@ -201,6 +198,13 @@ class Trainer:
         bad = next((i for i, loss in enumerate(losses) if not np.isfinite(loss)), None)
         if bad is not None:
             self.stop(f"the loss became {losses[bad]}", first_step + bad + 1, lr)
+
+    def check_weights(self, lr: float) -> None:
+        """Stop at weights that are not numbers, in all processes alike; the loss of the last step is of the weights before it."""
+        with torch.no_grad():
+            largest = torch.nn.utils.get_total_norm(self.network.parameters(), float("inf"))
+        if not largest.isfinite():
+            self.stop("weights became nan", self.step, lr)
 
     def stop(self, what: str, step: int, lr: float) -> None:
         """Raise UserError: what happened in a step, the last good state, and what to change."""
@@ -214,8 +218,6 @@ class Trainer:
     def finish_epoch(self) -> dict:
         """Validate, and add a row to the history."""
         self.step = self.batches.steps - 1  # number of the last update, for its learning rate
-        if not torch.stack([weights.isfinite().all() for weights in self.network.parameters()]).all():
-            self.stop("weights became nan", self.batches.steps, self.lr())
         record = {
             "epoch": self.epoch + 1,
             "loss": float(np.mean(self.losses)),
@@ -258,3 +260,12 @@ class Trainer:
         if self.settings.micro_batch_size == "auto" and alike:  # the same bytes, as promised on a CPU
             self.micro_batch_size = state["micro_batch_size"]
         self.jobs = [*state["jobs"], *self.jobs]
+
+
+def best_epoch(history: Sequence[Mapping]) -> int:
+    """The best epoch of a history (``Trainer.best``); the last one without validation."""
+    criterion = next((key for key in history[0] if key.startswith("val_top1_")), None)
+    if criterion is None:
+        return len(history)
+    merits = [(not record.get("collapsed"), np.nan_to_num(record[criterion], nan=-1)) for record in history]
+    return 1 + merits.index(max(merits))
