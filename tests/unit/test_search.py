@@ -232,6 +232,21 @@ def test_an_index_grows_with_its_database(name, tmp_path, monkeypatch):
         update_index(name, OPTIONS[name], Database(larger, larger[:0]), tmp_path / "index")
 
 
+@pytest.mark.parametrize("name", ["l2", "ivfpq-rr", "ivfpq-rr-ondisk"])
+def test_an_index_of_the_same_database_stays(name, tmp_path):
+    whole = vectors(0, 400)
+    database, file = Database(whole, whole[:0]), tmp_path / "index/index.faiss"
+    update_index(name, OPTIONS[name], database, tmp_path / "index")
+    made = file.stat().st_ino, file.stat().st_mtime_ns
+    update_index(name, OPTIONS[name], database, tmp_path / "index")
+    assert (file.stat().st_ino, file.stat().st_mtime_ns) == made
+    index = read_index(name, OPTIONS[name], tmp_path / "index", database)
+    assert (index.nearest(whole, 1)[:, 0] == np.arange(400)).mean() > 0.95
+    update_index(name, OPTIONS[name], Database(whole[:399], whole[:0]), tmp_path / "other")
+    update_index(name, OPTIONS[name], database, tmp_path / "other")
+    assert len(read_index(name, OPTIONS[name], tmp_path / "other", database)) == 400
+
+
 def test_an_index_by_another_name(tmp_path):
     database = Database(vectors(0, 300), vectors(1, 20))
     options = {"type": "ivf"} | OPTIONS["ivf"]
