@@ -243,6 +243,15 @@ def test_a_song_that_cannot_be_read_just_now_is_tried_again(music, tmp_path, mon
     np.testing.assert_allclose(library.vectors, vectors(song(0), song(2), song(1)), atol=1e-6)
 
 
+def test_songs_that_are_too_short_are_said(music, tmp_path, capsys):
+    sf.write(music / "jingle.wav", song(5, 3), 8000)
+    sf.write(music / "longer.wav", song(6, 3.5), 8000)
+    with open_library(music, tmp_path) as library:
+        update(library, embed)
+    said = capsys.readouterr().err.splitlines()
+    assert "songs of 3 s or less, too short to be found in a longer recording: 1, such as jingle.wav" in said
+
+
 def test_a_library_on_a_disk_that_drops_out(music, tmp_path, monkeypatch):
     def nothing(*_):
         raise OSError(5, "Input/output error")
