@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,10 @@ class Fingerprinter:
         ``sound``: a file of any format that can be read (docs/sound-files.md), or (T,) int16 samples at 8 kHz, mono. UserError
         for a file that cannot be read, or samples that are something else.
         """
+        if not isinstance(sound, (str, PathLike, np.ndarray)):
+            raise UserError(
+                f"sound: a {type(sound).__name__}; it must be the path of a file, or an array of samples, int16 (T,), at 8 kHz"
+            )
         if isinstance(sound, np.ndarray):
             if sound.dtype != np.int16 or sound.ndim != 1:
                 raise UserError(f"samples: an array of {sound.dtype} {sound.shape}; they must be int16 (T,), at 8 kHz")
@@ -64,13 +69,21 @@ def find(songs: Mapping[str, np.ndarray], query: np.ndarray, count: int = 5) -> 
     ``songs``: name -> fingerprints (n, d); ``query``: those of the recording (m, d). The score of an offset is the mean inner
     product of the recording's fingerprints with the song's, 0 beyond the ends of the song; a song has the score of its best
     offset, one without fingerprints has no row. The search is exhaustive: for large libraries there is ``nafp identify``.
+    UserError for arrays that are no fingerprints of one dimension.
     """
-    if not len(query):
+    if not np.size(query):
         raise UserError("query: no fingerprints; a recording has at least one")
+    if np.ndim(query) != 2:
+        raise UserError(f"query: an array {np.shape(query)}; fingerprints are (m, d), as a model's ``fingerprint`` gives them")
     rows = []
     for name, vectors in songs.items():
         if not len(vectors):
             continue
+        if np.ndim(vectors) != 2 or np.shape(vectors)[1] != np.shape(query)[1]:
+            raise UserError(
+                f"songs: {name} is an array {np.shape(vectors)}, the query {np.shape(query)}; both must be fingerprints of one "
+                "dimension, by the same model"
+            )
         scores = place_scores(np.asarray(vectors, np.float32), np.asarray(query, np.float32))
         best = int(np.argmax(np.nan_to_num(scores, nan=-np.inf)))
         rows.append({"song": name, "offset_s": (best - len(query) + 1) * HOP / SAMPLE_RATE, "score": scores[best]})

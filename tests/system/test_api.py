@@ -82,8 +82,15 @@ def test_what_is_not_there_or_no_sound_is_said(run):
     model = nafp.load(run, device="cpu")
     with pytest.raises(UserError, match=r"samples: an array of float64 \(100,\); they must be int16"):
         model.fingerprint(np.zeros(100))
+    with pytest.raises(UserError, match="sound: a list; it must be the path of a file, or an array of samples"):
+        model.fingerprint([1, 2, 3])
     with pytest.raises(UserError, match="query: no fingerprints"):
         nafp.find({}, np.zeros((0, 16)))
+    with pytest.raises(UserError, match=r"query: an array \(16,\); fingerprints are \(m, d\)"):
+        nafp.find({"a": np.eye(16)}, np.eye(16)[0])
+    for song in (np.eye(8), np.eye(16)[0]):
+        with pytest.raises(UserError, match=r"songs: a is an array \(.*\), the query \(3, 16\); both must be fingerprints"):
+            nafp.find({"a": song}, np.eye(16)[:3])
     with pytest.raises(AttributeError, match="has no attribute 'serach'"):
         nafp.serach  # noqa: B018
 

@@ -239,6 +239,21 @@ def test_a_milvus_collection_of_another_database(tmp_path):
     index.client.close()
     with pytest.raises(UserError, match="holds 35 fingerprints, but the database has 34; delete .* and build it again"):
         read_index("milvus", LITE, tmp_path / "milvus", Database(vectors(0, 29), vectors(1, 5)))
+    for damaged in ("{}", "[1]", "{"):
+        (tmp_path / "milvus/collection.json").write_text(damaged)
+        with pytest.raises(UserError, match="collection.json: is damaged or missing; delete .* and build it again"):
+            read_index("milvus", LITE, tmp_path / "milvus", Database(vectors(0, 30), vectors(1, 5)))
     (tmp_path / "milvus/collection.json").unlink()
     with pytest.raises(UserError, match="collection.json: is damaged or missing; delete .* and build it again"):
         read_index("milvus", LITE, tmp_path / "milvus", Database(vectors(0, 30), vectors(1, 5)))
+
+
+def test_a_cut_index_of_milvus_lite(tmp_path):
+    """There is no server whose log could be read."""
+    database = Database(vectors(0, 600), vectors(1, 5))
+    build_index("milvus", LITE, database, tmp_path / "milvus")
+    (file,) = (tmp_path / "milvus").rglob("*.idx")
+    file.write_bytes(file.read_bytes()[:1000])
+    with pytest.raises(UserError, match="milvus at .*milvus.db: .*, or delete its folder and build it again") as damaged:
+        read_index("milvus", LITE, tmp_path / "milvus", database)
+    assert "server" not in str(damaged.value)

@@ -243,6 +243,15 @@ def test_a_song_that_cannot_be_read_just_now_is_tried_again(music, tmp_path, mon
     np.testing.assert_allclose(library.vectors, vectors(song(0), song(2), song(1)), atol=1e-6)
 
 
+def test_songs_that_are_too_short_are_said(music, tmp_path, capsys):
+    sf.write(music / "jingle.wav", song(5, 3), 8000)
+    sf.write(music / "longer.wav", song(6, 3.5), 8000)
+    with open_library(music, tmp_path) as library:
+        update(library, embed)
+    said = capsys.readouterr().err.splitlines()
+    assert "songs of 3 s or less, too short to be found in a longer recording: 1, such as jingle.wav" in said
+
+
 def test_a_library_on_a_disk_that_drops_out(music, tmp_path, monkeypatch):
     def nothing(*_):
         raise OSError(5, "Input/output error")
@@ -323,6 +332,11 @@ def poison_vectors(store):
         file.write(bytes(DIM * 4))
 
 
+def poison_a_few_vectors(store):
+    with open(store / "0/fingerprints.f32", "r+b") as file:
+        file.write(np.full(DIM, np.nan, np.float32).tobytes())
+
+
 def cut_vectors(store):
     with open(store / "0/fingerprints.f32", "r+b") as file:
         file.truncate(30 * DIM * 4)
@@ -336,7 +350,10 @@ def break_index(store):
     (store / "0/index/index.faiss").write_bytes(b"no index")
 
 
-@pytest.mark.parametrize("damage", [poison_facts, poison_table, poison_vectors, cut_vectors, lose_marks, break_index])
+DAMAGES = [poison_facts, poison_table, poison_vectors, poison_a_few_vectors, cut_vectors, lose_marks, break_index]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_store_heals(music, tmp_path, damage):
     options = {"M": 16, "efConstruction": 80, "efSearch": 64}
     with open_library(music, tmp_path) as library:
@@ -349,6 +366,22 @@ def test_a_damaged_store_heals(music, tmp_path, damage):
         for seed in range(3):
             found = identify(heard(song(seed)), library.catalogue(), Limits(), library.index("hnsw", options))
             assert found["song"].tolist() == [f"{seed}.wav"]
+        np.testing.assert_allclose(np.linalg.norm(library.vectors, axis=1), 1, atol=1e-3)
+
+
+@pytest.mark.parametrize("dropped", [True, False])
+def test_damaged_fingerprints_do_not_train_an_index(music, tmp_path, dropped):
+    """Neither those of a song that is dropped for them, nor those of a song that a former version dropped."""
+    updated(music, tmp_path)
+    poison_a_few_vectors(tmp_path / "store")
+    table = tmp_path / "store/0/songs.jsonl"
+    rows = [json.loads(line) for line in table.read_text().splitlines()]
+    write_lines(table, rows if dropped else [row for row in rows if row["first"] or not row["rows"]])
+    with open_library(music, tmp_path) as library:
+        library.update(embed)
+        index = library.index("ivfpq-rr", {"nlist": 2, "nprobe": 2, "m": 8, "nbits": 4, "k_factor": 8})
+        (row,) = identify(heard(song(0)), library.catalogue(), Limits(), index).to_dict("records")
+    assert row["song"] == "0.wav"
 
 
 def test_a_store_of_an_older_form_begins_anew(music, tmp_path):

@@ -1,6 +1,7 @@
 """Indexes and sequence search against brute force, the reference's raw scores, and bad input."""
 
 import re
+import shutil
 from pathlib import Path
 
 import faiss
@@ -232,6 +233,21 @@ def test_an_index_grows_with_its_database(name, tmp_path, monkeypatch):
         update_index(name, OPTIONS[name], Database(larger, larger[:0]), tmp_path / "index")
 
 
+@pytest.mark.parametrize("name", ["l2", "ivfpq-rr", "ivfpq-rr-ondisk"])
+def test_an_index_of_the_same_database_stays(name, tmp_path):
+    whole = vectors(0, 400)
+    database, file = Database(whole, whole[:0]), tmp_path / "index/index.faiss"
+    update_index(name, OPTIONS[name], database, tmp_path / "index")
+    made = file.stat().st_ino, file.stat().st_mtime_ns
+    update_index(name, OPTIONS[name], database, tmp_path / "index")
+    assert (file.stat().st_ino, file.stat().st_mtime_ns) == made
+    index = read_index(name, OPTIONS[name], tmp_path / "index", database)
+    assert (index.nearest(whole, 1)[:, 0] == np.arange(400)).mean() > 0.95
+    update_index(name, OPTIONS[name], Database(whole[:399], whole[:0]), tmp_path / "other")
+    update_index(name, OPTIONS[name], database, tmp_path / "other")
+    assert len(read_index(name, OPTIONS[name], tmp_path / "other", database)) == 400
+
+
 def test_an_index_by_another_name(tmp_path):
     database = Database(vectors(0, 300), vectors(1, 20))
     options = {"type": "ivf"} | OPTIONS["ivf"]
@@ -385,6 +401,27 @@ def test_what_does_not_belong_together_is_refused(built, tmp_path):
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(UserError, match="cannot be read, it is damaged or missing; delete .* and build it again"):
         read_index("l2", {}, tmp_path / "l2", database)
+
+
+def test_an_index_of_another_type_in_its_place(built, tmp_path):
+    for name in ("ivf", "hnsw"):
+        _, database = built(name, OPTIONS[name], vectors(0, 700), vectors(1, 60))
+        built("ivfpq-rr-ondisk", OPTIONS["ivfpq-rr-ondisk"], vectors(0, 700), vectors(1, 60))
+        shutil.copy(tmp_path / name / "index.faiss", tmp_path / "ivfpq-rr-ondisk/index.faiss")
+        with pytest.raises(UserError, match="index.faiss: is an index of another type; delete .*ondisk and build it"):
+            read_index("ivfpq-rr-ondisk", OPTIONS["ivfpq-rr-ondisk"], tmp_path / "ivfpq-rr-ondisk", database)
+
+
+def test_a_damaged_size_in_an_index(built, tmp_path, monkeypatch):
+    """It asks for more memory than there is."""
+
+    def read(*_):
+        raise MemoryError("std::bad_alloc")
+
+    _, database = built("ivf-rabitq", OPTIONS["ivf-rabitq"], vectors(0, 700), vectors(1, 60))
+    monkeypatch.setattr(faiss, "read_index", read)
+    with pytest.raises(UserError, match="it is damaged, or larger than the free memory; delete .* and build it again"):
+        read_index("ivf-rabitq", OPTIONS["ivf-rabitq"], tmp_path / "ivf-rabitq", database)
 
 
 @pytest.mark.parametrize("name", FILES_OF_FAISS)

@@ -15,7 +15,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from nafp import compute
-from nafp.audio.segments import SAMPLE_RATE
+from nafp.audio.segments import SAMPLE_RATE, sequence_seconds
 from nafp.errors import UserError, problem_of
 from nafp.files import GIVEN_AGAIN, atomic_write
 from nafp.identify.answers import clock, gathered, unreadable
@@ -32,6 +32,8 @@ from nafp.model.weights import load_model, settings_of
 from nafp.shipped import limits_in, weights_file
 from nafp.text import printable, spreadsheet_cell
 from nafp.yaml_text import parse_yaml
+
+FOUND_ROWS = 6  # fingerprints of a song, at least, to be found in long recordings: two thirds of a window's
 
 
 @dataclass(frozen=True)
@@ -152,6 +154,12 @@ def update(library: Library, embed) -> None:
     songs = library.songs
     for song in songs[songs["note"] != ""].itertuples():
         print(f"{printable(song.path)}: {printable(song.note)}", file=sys.stderr)
+    if (short := songs["rows"].between(1, FOUND_ROWS - 1)).any():
+        print(
+            f"songs of {sequence_seconds(FOUND_ROWS - 1):g} s or less, too short to be found in a longer recording: "
+            f"{short.sum()}, such as {printable(songs.loc[short, 'path'].iloc[0])}",
+            file=sys.stderr,
+        )
     if not songs["rows"].sum():
         raise UserError(
             f"{library.root}: none of its {len(broken)} files could be read; {table} says why, file by file"

@@ -72,7 +72,9 @@ class Library:
                     f"{self.facts['folder']} by {self.facts['model']}; type  rm -r '{self.store}'  to do without the former, "
                     "or name another store"
                 )
-        self._rows = self._intact(read_lines(self.folder / SONGS))
+        self._rows, whole = self._intact(read_lines(self.folder / SONGS))
+        if not whole:
+            self._compact(self._rows)
 
     def close(self) -> None:
         """Release the store for other processes."""
@@ -112,8 +114,11 @@ class Library:
         """(n, 2) int32, memory-mapped: the landmarks of all songs."""
         return mapped(self.folder / MARKS, np.int32, 2)
 
-    def _intact(self, rows: list[dict]) -> list[dict]:
-        """Songs of the table whose fingerprints and landmarks are in their files and undamaged; of one path, the last row."""
+    def _intact(self, rows: list[dict]) -> tuple[list[dict], bool]:
+        """Songs of the table whose fingerprints and landmarks are in their files and undamaged; of one path, the last row.
+
+        Also whether all fingerprints in the file are undamaged: an index is trained on those of no song too.
+        """
         vectors, marks = self.vectors, len(self.marks)
         unit = np.zeros(len(vectors), bool)
         for first in range(0, len(vectors), CHECKED_ROWS):
@@ -129,7 +134,7 @@ class Library:
                 kept[row["path"]] = row
         if len(kept) < len({row["path"] for row in rows}):
             shutil.rmtree(self.folder / "index", ignore_errors=True)  # its rows may come to mean other songs
-        return list(kept.values())
+        return list(kept.values()), not wrong[-1]
 
     def _write(self, rows: list[dict], generation: int, vectors: Iterable = (), marks: Iterable = ()) -> None:
         """Write a generation, fingerprints and landmarks song by song; the previous one is valid until this one is complete."""
@@ -152,6 +157,11 @@ class Library:
         if 2 * sum(row["rows"] for row in kept) >= self.rows:
             write_lines(self.folder / SONGS, kept)
             return
+        self._compact(kept)
+
+    def _compact(self, rows: list[dict]) -> None:
+        """Write some of the songs, and no other fingerprints, as the next generation."""
+        kept = list(rows)
         old, vectors, marks, first, first_mark = self.folder, self.vectors, self.marks, 0, 0
         parts = [vectors[row["first"] : row["first"] + row["rows"]] for row in kept]
         of_marks = [marks[row["first_mark"] : row["first_mark"] + row["marks"]] for row in kept]

@@ -174,15 +174,17 @@ def read_faiss(path: Path, flags: int = 0) -> faiss.Index:
     """Read a file of Faiss; UserError if it cannot be read."""
     try:
         return faiss.read_index(str(path), flags)
-    except RuntimeError as error:
-        raise UserError(
-            f"{path}: cannot be read, it is damaged or missing; delete {path.parent} and build it again"
-        ) from error
+    except (RuntimeError, MemoryError) as error:  # a damaged size asks for more memory than there is
+        problem = "damaged or missing" if isinstance(error, RuntimeError) else "damaged, or larger than the free memory"
+        raise UserError(f"{path}: cannot be read, it is {problem}; delete {path.parent} and build it again") from error
 
 
-def check_lists(index: faiss.IndexIVF, folder: Path) -> None:
+def check_lists(index: faiss.Index, folder: Path) -> None:
     """Raise UserError if the inverted lists are not what their file has: a read beyond its end would kill the process."""
-    file, lists = folder / LISTS_FILE, faiss.downcast_InvertedLists(index.invlists)
+    file = folder / LISTS_FILE
+    lists = faiss.downcast_InvertedLists(index.invlists) if isinstance(index, faiss.IndexIVF) else None
+    if not isinstance(lists, faiss.OnDiskInvertedLists):
+        raise UserError(f"{folder / INDEX_FILE}: is an index of another type; delete {folder} and build it again")
     found, counted = file.stat().st_size, sum(map(lists.list_size, range(index.nlist)))
     if found != lists.totsize or counted != index.ntotal:
         raise UserError(

@@ -49,12 +49,14 @@ def update_index(name: str, options: Mapping, database: Database, folder: Path) 
     """Bring the index of a database that only grows up to date: new fingerprints are added to it.
 
     It is built again (``build_index``) if it is missing, has other options, was built from a database that was more than
-    MAX_GROWTH times smaller, or is of a type that takes no additions.
+    MAX_GROWTH times smaller, or if the database grew and its type takes no additions.
     """
     about = folder / "about.json"
     wanted = {"name": name, "options": without_secrets(options)}
     facts = json.loads(about.read_text(encoding="utf-8")) if about.exists() else {}
     same, index_type = {key: facts.get(key) for key in wanted} == wanted, index_type_of(name, options)
+    if same and len(database) == facts["rows_at_first"]:
+        return
     if same and index_type.takes_additions and len(database) <= MAX_GROWTH * facts["rows_at_first"]:
         index_type.extend_folder(folder, database)
         return

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from nafp.errors import UserError
-from nafp.files import lock_folder
+from nafp.files import lock_folder, read_json
 from nafp.search.types.milvus import Milvus
 from nafp.search.vectors import NO_ROW, Database
 
@@ -47,10 +47,10 @@ def milvus_errors(uri: str):
     try:
         yield
     except (MilvusException, grpc.RpcError) as error:
-        raise UserError(f"milvus at {uri}: {explained(error)}") from None
+        raise UserError(f"milvus at {uri}: {explained(error, uri)}") from None
 
 
-def explained(error: Exception) -> str:
+def explained(error: Exception, uri: str) -> str:
     """What an error of pymilvus or gRPC says, on one line, and how to mend it, which its code tells or that of its cause."""
     import grpc
     from pymilvus.client.types import Status
@@ -69,7 +69,8 @@ def explained(error: Exception) -> str:
             "run it again after a restart of the server; if it has lost the collection, delete the index's folder first"
         )
     else:
-        mend = "correct index_type, build or search of the index, or read the server's log"
+        otherwise = "read the server's log" if uri.startswith("http") else "delete its folder and build it again"
+        mend = f"correct index_type, build or search of the index, or {otherwise}"
     return f"{' '.join(str(message).split())}; {mend}"
 
 
@@ -139,8 +140,8 @@ class Collection:
     def __init__(self, options: Milvus, folder: Path, database: Database):
         path = folder / "collection.json"
         try:
-            facts = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+            facts = read_json(path, "collection", "rows", "dim")
+        except UserError as error:
             raise UserError(f"{path}: is damaged or missing; delete {folder} and build it again") from error
         self.uri, self.name = options.uri or str(folder / "milvus.db"), facts["collection"]
         self.rows, self.dim, self.parameters = facts["rows"], facts["dim"], dict(options.search)
