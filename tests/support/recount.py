@@ -149,7 +149,10 @@ def apart(
     mean = sum(each) / total
     off = sum((one - mean * n) ** 2 for one, (_, n) in zip(each, ours[0], strict=True))
     parts = [(off * songs / (songs - 1) / total**2, songs - 1)]
-    parts += [(variance_of([sum(s) / total for s in x]) / len(x), len(x) - 1) for x in (a, b) if len(x) > 1]
+    for x, other in ((a, b), (b, a)):
+        if len(x) > 1:  # and where the other has one seed, it varies as these do
+            shares = 1 / len(x) + (len(other) == 1)
+            parts.append((variance_of([sum(s) / total for s in x]) * shares, len(x) - 1))
     variance = sum(part for part, _ in parts)
     return mean, variance, variance**2 / sum(part**2 / free for part, free in parts) if variance else 1
 

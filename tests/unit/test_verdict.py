@@ -102,6 +102,22 @@ def test_seeds_that_disagree_are_said(grid):
     assert " others " not in said or "none of the 2 others is worse beyond chance" in torn
 
 
+@pytest.mark.parametrize(("seeds", "said"), [((3, 1), "one seed against 3"), ((1, 3), "3 seeds against one")])
+def test_the_seeds_of_both_sides_are_said(tmp_path, seeds, said):
+    """And the seeds of one side stand for those of the other, in p and interval."""
+    sides = [
+        write_grid(tmp_path, [{"bsz": bsz, "seed": seed} for seed in range(count)], ["l2"], queries=300)
+        for bsz, count in zip(SIZES[:2], seeds, strict=True)
+    ]
+    found, table = said_of(sides, 0)
+    assert f", 40 songs, {said})." in found
+    row = table[table["p"].notna() & table["match"].eq("exact") & table["query_s"].eq(1)].iloc[0]
+    mean, variance, freedom = apart(songs_of(sides[1], 1), songs_of(sides[0], 1))
+    half = student.ppf(0.975, freedom) * math.sqrt(variance)
+    stated = row[["minus_baseline_low", "minus_baseline_high"]].tolist()
+    assert stated == pytest.approx([100 * max(mean - half, -1), 100 * min(mean + half, 1)])
+
+
 def test_studies_with_little_to_say(grid):
     study = Study("sizes", ["bsz"], "?", ("exact",))
     assert verdict(tabulated([], study)[1]) == ""

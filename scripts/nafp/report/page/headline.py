@@ -63,6 +63,7 @@ def winner(cells: pd.DataFrame, default: CellKey | None = None) -> str:
         "query_s": seconds,
         "songs": best["songs"],
         "seeds": best["seeds"],
+        "baseline_seeds": theirs["seeds"],
         "p": test.p,
         "seeds_agree": test.seeds_agree,
         **{column: 100 * getattr(test, name) for column, name in AGAINST.items()},

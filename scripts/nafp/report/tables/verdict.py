@@ -47,7 +47,8 @@ def _of_match(ours: pd.DataFrame, match: str) -> str:
         most = "finds most" + " of those that were asked the same queries" * bool(others)
         worse = f"; {_worse(tested)}" if count > 1 else ""
         opening = f"{theirs} {most}: {_rate(baseline.iloc[0])}{worse}. "
-    said = f"{opening}{names[best['row']]} finds {difference(best, theirs, count)}."
+    against = {**best, "baseline_seeds": baseline["seeds"].iloc[0]}
+    said = f"{opening}{names[best['row']]} finds {difference(against, theirs, count)}."
     for late in long[long["row"].eq(best["row"]) & long["p"].notna()].to_dict("records"):
         if late["query_s"] > best["query_s"]:
             more = f"{signed(late['minus_baseline'])} points{_chance(late, count, ', ')} ({_interval(late)})"
@@ -79,7 +80,8 @@ def _worse(tested: pd.DataFrame) -> str:
 def difference(row: Mapping, baseline: str, count: int) -> str:
     """How much more than the baseline a configuration finds, and whether that is more than chance.
 
-    ``row``: query_s, songs, seeds, p, seeds_agree, and minus_baseline (points) with its interval for ``count`` comparisons.
+    ``row``: query_s, songs, seeds, baseline_seeds, p, seeds_agree, and minus_baseline (points) with its interval for ``count``
+    comparisons.
     """
     points, more = one_decimal(abs(row["minus_baseline"])), "more" if row["minus_baseline"] >= 0 else "fewer"
     than = f"as many as {baseline}" if points == "0.0" else f"{points} points {more} than {baseline}"
@@ -104,8 +106,11 @@ def _interval(row: Mapping) -> str:
 
 
 def _sample(row: Mapping) -> str:
-    seeds = f", {row['seeds']} seeds" if row["seeds"] > 1 else ", one seed"
-    return f"{row['songs']:,} song{'s' if row['songs'] != 1 else ''}{seeds}"
+    """How many songs and seeds, those of the baseline where it has another number."""
+    others = row.get("baseline_seeds", row["seeds"])
+    against = f" against {'one' if others == 1 else others}" if others != row["seeds"] else ""
+    seeds = f"{row['seeds']} seeds" if row["seeds"] > 1 else "one seed"
+    return f"{row['songs']:,} song{'s' if row['songs'] != 1 else ''}, {seeds}{against}"
 
 
 def _rate(row: Mapping) -> str:
