@@ -116,10 +116,8 @@ def _check_matches(cells: pd.DataFrame, study: Study) -> None:
 
 def load_table(path: str | Path) -> pd.DataFrame:
     """Read a table that was written as CSV."""
-    return pd.read_csv(
-        path,
-        dtype=_NULLABLE | {"comparable": object, "versus": object, "epoch": object, "runs": object, "cells": object},
-    )
+    texts = dict.fromkeys(["method", "index", "comparable", "versus", "epoch", "runs", "cells"], object)
+    return pd.read_csv(path, dtype=_NULLABLE | texts, keep_default_na=False, na_values=[""])  # a run may be named null
 
 
 # ---------------------------------------------------------------- ours
