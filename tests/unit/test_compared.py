@@ -10,6 +10,7 @@ from html.parser import HTMLParser
 from itertools import product
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from boards import FIELDS, LENGTHS, ROWS_A_SONG, facts, write_cell
 from compared import INDEXES, write_results
@@ -132,8 +133,23 @@ def test_a_difference_that_is_the_same_in_all_songs_has_no_interval(tmp_path):
     found = lined_up(a, b)
     assert found.tested["difference"].eq(100).all() and found.tested["outcome"].eq("better").all()
     assert "b finds 100.0 points more than a (" in verdict(found)
-    assert verdict(found).endswith("the same in all songs).") and not re.search(r"\bnan\b", render_comparison(found))
-    assert {row["difference"]["below"] for row in rows_of(render_comparison(found))} == {"the same in all songs"}
+    assert verdict(found).endswith("the same in every song).") and not re.search(r"\bnan\b", render_comparison(found))
+    assert {row["difference"]["below"] for row in rows_of(render_comparison(found))} == {"the same in every song"}
+
+
+def test_one_song_has_no_interval_whatever_it_says(tmp_path):
+    for name, better in (("a", -1.0), ("b", 1.0)):
+        for path in write_results(tmp_path / name, augs=["full"], better={"full": better}).rglob("*.hits.parquet"):
+            table = pd.read_parquet(path)
+            table[table["song"].eq(table["song"].iloc[0])].to_parquet(path, index=False)
+            cell = path.with_name(path.name.replace(".hits.parquet", ".json"))
+            cell.write_text(json.dumps(json.loads(cell.read_text()) | {"songs": 1}))
+    found = lined_up(tmp_path / "a", tmp_path / "b")
+    assert "no interval from one song)." in verdict(found)
+    assert {row["difference"]["below"] for row in rows_of(render_comparison(found))} <= {
+        "no interval from one song",
+        "no song differs",
+    }
 
 
 def test_the_line_up_and_the_printed_table_are_one(two):

@@ -11,6 +11,7 @@ from nafp.evaluation.statistics import LEVEL
 from nafp.report.tables.cells import plain
 from nafp.report.tables.comparison import Board, LineUp, tested
 from nafp.report.tables.layout import MARKS, MISSING, Block, Entry, Group, Layout, one_decimal, signed
+from nafp.report.tables.verdict import why_no_interval
 
 TESTED, UNTESTED, ONLY, CELLS = "tested", "not tested", "in one only", "cells"
 SOURCES = {  # blocks of the tables -> what is said of them
@@ -29,7 +30,6 @@ LABELS = {  # columns that are shown if they tell rows apart -> heading and kind
     "query_s": ("length", "length"),
 }
 OF_NUMBER = ("match", "query_s")  # those that tell the numbers of one cell apart
-ALIKE = "the same in all songs"  # a difference without an interval
 LEAST_SPAN = 10  # points that a trend is high, at least, so that noise does not look like news
 with_sign = partial(signed, plus="+")  # text of a difference in points
 WIDTH, HEIGHT = 60, 18  # of a trend, in units of its view box
@@ -69,11 +69,13 @@ def _largest(row: Mapping[str, Any], found: LineUp, count: int) -> str:
     _, tests = tested(before, after, [row["match"]], 1 - LEVEL / count)
     test = tests[row["match"], row["query_s"]]
     interval = f"95 % {with_sign(100 * test.low)} to {with_sign(100 * test.high)}, for all {count:,} numbers together"
+    if pd.isna(test.low):
+        interval = why_no_interval(row["difference"], row["songs"])
     more = "more" if row["difference"] > 0 else "fewer"
     where = ", ".join(filter(None, (row["method"], row["index"], _of_set(row))))
     return (
         f"The largest difference: {row['board']} finds {one_decimal(abs(row['difference']))} points {more} than {row['before']} "
-        f"({where}, {row['match']}, {row['query_s']:g} s; {ALIKE if pd.isna(test.low) else interval})."
+        f"({where}, {row['match']}, {row['query_s']:g} s; {interval})."
     )
 
 
@@ -169,7 +171,7 @@ def _test(row: Mapping[str, Any]) -> list[Entry]:
 
 def _interval(row: Mapping[str, Any]) -> str:
     if pd.isna(row["difference_low"]):
-        return ALIKE if row["difference"] else "no song differs"
+        return why_no_interval(row["difference"], row["songs"])
     return f"{with_sign(row['difference_low'])} to {with_sign(row['difference_high'])}"
 
 

@@ -100,9 +100,14 @@ def _interval(row: Mapping) -> str:
     """The interval of a difference, or why there is none."""
     if pd.notna(row["minus_baseline_low"]):
         return f"95 % {signed(row['minus_baseline_low'])} to {signed(row['minus_baseline_high'])}"
-    if not row["minus_baseline"]:
+    return why_no_interval(row["minus_baseline"], row["songs"])
+
+
+def why_no_interval(points: float, songs: int) -> str:
+    """Why a difference has no interval, in words."""
+    if not points:
         return "no song differs"
-    return "the same in every song" if row["songs"] > 1 else "no interval from one song"
+    return "the same in every song" if songs > 1 else "no interval from one song"
 
 
 def _sample(row: Mapping) -> str:
