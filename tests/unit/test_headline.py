@@ -90,6 +90,12 @@ def test_nothing_to_compare_is_not_compared(grid, tmp_path):
     assert winner(load_cells([*grid[60], fewer])) == ""  # other queries
 
 
+def test_none_is_the_best_where_all_find_the_same(tmp_path):
+    cells = load_cells([write_cell(tmp_path, {"bsz": bsz}, skill=-99) for bsz in SIZES])
+    assert winner(cells) == "All 3 configurations find the same: 0.0 % of queries of 1 s."
+    assert headline(cells)[0]["text"].endswith("; all 3 configurations find the same.")
+
+
 def test_what_was_done_is_counted(tmp_path):
     runs = [FIELDS, FIELDS | {"aug": "none"}]
     made = {"processor": "Xeon", "cores": 4, "device": "CPU"}

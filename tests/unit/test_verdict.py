@@ -190,7 +190,10 @@ def test_equal_systems_are_said_to_be_equal(tmp_path):
     stated = json.loads(paths[0].read_text())
     study = Study("same", ["bsz"], "?", ("exact",), baseline=(stated["run"], "l2", "files"))
     said = verdict(tabulated(paths, study)[1])
+    assert re.match(r"All 2 find the same: [0-9.]+ % of queries of 1 s \(95 % ", said) and "most" not in said
     assert "N = 120 finds as many as N = 60 at 1 s (no song differs, 40 songs, one seed)." in said
+    untested = verdict(tabulated(paths, Study("same", ["bsz"], "?", ("exact",)))[1])
+    assert re.match(r"All 2 find the same: .*\)\. Nothing was tested: the baseline has not run\.$", untested)
 
 
 @pytest.mark.parametrize(

@@ -38,15 +38,18 @@ def _of_match(ours: pd.DataFrame, match: str) -> str:
     best = judged.loc[judged["hit_rate_pct"].idxmax()]
     if len(short) == 1:
         return f"{names[best['row']]} finds {_rate(best)}."
+    equal = judged["hit_rate_pct"].nunique() == 1
+    all_same = f"All {len(judged)} find the same: {_rate(best)}"
     if baseline.empty or tested.empty:
-        return f"{names[best['row']]} finds most: {_rate(best)}. Nothing was tested: {_why_untested(ours, match)}."
+        most = all_same if equal else f"{names[best['row']]} finds most: {_rate(best)}"
+        return f"{most}. Nothing was tested: {_why_untested(ours, match)}."
     theirs, count, opening = names[baseline["row"].iloc[0]], len(tested), ""
     others = [names[row] for row in short["row"] if row not in judged["row"].tolist()]
-    if best["baseline"]:
+    if equal or best["baseline"]:
         best = tested.loc[tested["minus_baseline"].idxmax()]
         most = "finds most" + " of those that were asked the same queries" * bool(others)
         worse = f"; {_worse(tested)}" if count > 1 else ""
-        opening = f"{theirs} {most}: {_rate(baseline.iloc[0])}{worse}. "
+        opening = f"{all_same}. " if equal else f"{theirs} {most}: {_rate(baseline.iloc[0])}{worse}. "
     against = {**best, "baseline_seeds": baseline["seeds"].iloc[0]}
     said = f"{opening}{names[best['row']]} finds {difference(against, theirs, count)}."
     for late in long[long["row"].eq(best["row"]) & long["p"].notna()].to_dict("records"):
