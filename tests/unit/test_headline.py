@@ -19,7 +19,7 @@ from nafp.report.tables.cells import load_cells, read_cells
 SIZES = (60, 120, 240)
 SAID = re.compile(
     r"The best configuration \((N=\d+)\) finds ([0-9.]+) points more than the (default|second best) \((N=\d+)\) at 1 s: "
-    r"(significant|not significant(?:, seeds disagree)?) \(95 % (−?[0-9.]+) to (−?[0-9.]+), 40 songs, (one seed|2 seeds)"
+    r"(significant|not significant[^(]*|too few songs[^(]*) \(95 % (−?[0-9.]+) to (−?[0-9.]+), 40 songs, (one seed|2 seeds)"
     r"(; corrected for 2 comparisons)?\)\."
 )
 

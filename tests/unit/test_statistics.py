@@ -15,9 +15,11 @@ from nafp.evaluation.power import power, songs_needed
 from nafp.evaluation.statistics import (
     clustered_interval,
     difference_interval,
+    fewest_differing,
     holm,
     paired_test,
     sign_flip_p,
+    song_differences,
     wilson_interval,
 )
 
@@ -256,6 +258,18 @@ def test_seeds_that_vary_are_rarely_taken_for_a_difference(of_a, of_b):
     assert wrong / studies <= 0.08
     assert held / studies >= 0.9
     assert by_song / studies > 0.15
+
+
+@pytest.mark.parametrize("tests", [1, 2, 3, 24, 400])
+def test_with_fewer_songs_that_differ_no_test_is_significant(tests):
+    """Whether one side has several seeds or not: with so many songs it can be, with one less it cannot."""
+    fewest = fewest_differing(tests)
+    for songs, sure in ((fewest, True), (fewest - 1, False)):
+        assert (tests * sign_flip_p(np.full(songs, 3)) < 0.05) == sure
+        assert (
+            sure or tests * paired_test(np.full((3, songs), 3), np.zeros((2, songs), int), np.full(songs, 4))[0] >= 0.05
+        )
+    assert song_differences(np.array([[1, 2, 3], [3, 2, 1]]), np.array([[2, 2, 3]])).tolist() == [0, 0, -2]
 
 
 def test_one_song_tells_no_interval_of_a_difference():

@@ -89,18 +89,29 @@ def paired_test(a: np.ndarray, b: np.ndarray, queries: np.ndarray) -> tuple[floa
 
     p is that of `sign_flip_p` for the difference of the means over seeds. Where one has several seeds it is at least that of a
     t test whose variance is the songs' plus the seeds' (Satterthwaite's degrees of freedom), so that seeds that differ among
-    themselves count; a side with one seed is taken to vary as the other's do. The direction is 1 (``a`` is better) or -1 where every seed lies on that side of the other system's mean,
-    otherwise 0.
+    themselves count; a side with one seed is taken to vary as the other's do. The direction is 1 (``a`` is better) or -1 where
+    every seed lies on that side of the other system's mean, otherwise 0.
     """
     a, b = np.atleast_2d(a), np.atleast_2d(b)
-    whole = np.lcm(len(a), len(b))
-    p = sign_flip_p(whole // len(a) * a.sum(axis=0) - whole // len(b) * b.sum(axis=0))
+    p = sign_flip_p(song_differences(a, b))
     seeds_a, seeds_b = (one.sum(axis=1) / queries.sum() for one in (a, b))
     signs = np.unique(np.sign([*(seeds_a - seeds_b.mean()), *(seeds_a.mean() - seeds_b)]))
     direction = int(signs[0]) if len(signs) == 1 else 0
     if len(a) == len(b) == 1:
         return p, direction
     return max(p, _seeds_and_songs_p(a, b, queries)), direction
+
+
+def song_differences(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """(songs,) whole numbers: mean hits of one system minus those of the other, each (seeds, songs), times a common multiple."""
+    whole = np.lcm(len(a), len(b))
+    return whole // len(a) * a.sum(axis=0) - whole // len(b) * b.sum(axis=0)
+
+
+def fewest_differing(tests: int = 1) -> int:
+    """How many songs must differ, at least, for ``tests`` times the p of `paired_test` to be below LEVEL: of n songs that differ
+    p is 2^(1 - n), or more."""
+    return int(np.log2(tests / LEVEL)) + 2
 
 
 def difference_interval(

@@ -72,6 +72,7 @@ def winner(cells: pd.DataFrame, default: CellKey | None = None) -> str:
         "baseline_seeds": theirs["seeds"],
         "p": test.p,
         "seeds_agree": test.seeds_agree,
+        "songs_differing": test.differing,
         **{column: 100 * getattr(test, name) for column, name in AGAINST.items()},
     }
     names = _names(short, best, theirs)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from nafp.evaluation.metrics import METRICS
-from nafp.evaluation.statistics import LEVEL
+from nafp.evaluation.statistics import LEVEL, fewest_differing
 from nafp.report.tables.cells import plain
 from nafp.report.tables.layout import one_decimal, signed
 from nafp.report.tables.study import NOT_RUN, OURS
@@ -83,8 +83,8 @@ def _worse(tested: pd.DataFrame) -> str:
 def difference(row: Mapping, baseline: str, count: int) -> str:
     """How much more than the baseline a configuration finds, and whether that is more than chance.
 
-    ``row``: query_s, songs, seeds, baseline_seeds, p, seeds_agree, and minus_baseline (points) with its interval for ``count``
-    comparisons.
+    ``row``: query_s, songs, songs_differing, seeds, baseline_seeds, p, seeds_agree, and minus_baseline (points) with its interval
+    for ``count`` comparisons.
     """
     points, more = one_decimal(abs(row["minus_baseline"])), "more" if row["minus_baseline"] >= 0 else "fewer"
     than = f"as many as {baseline}" if points == "0.0" else f"{points} points {more} than {baseline}"
@@ -96,7 +96,19 @@ def _chance(row: Mapping, count: int, after: str) -> str:
     """Whether a difference is significant, by p and by all seeds, ``after`` a mark; nothing where there is none to speak of."""
     if row["p"] * count < LEVEL:
         return f"{after}significant" if row["seeds_agree"] else f"{after}not significant, seeds disagree"
-    return "" if one_decimal(abs(row["minus_baseline"])) == "0.0" else f"{after}not significant"
+    if one_decimal(abs(row["minus_baseline"])) == "0.0":
+        return ""
+    if row["songs_differing"] < fewest_differing(count):
+        return f"{after}{too_few(row['songs_differing'], count)}"
+    if row["minus_baseline_low"] > 0 or row["minus_baseline_high"] < 0:  # Student's interval; the exact test decides
+        return f"{after}not significant by the exact test, p = {min(row['p'] * count, 1):.2g}"
+    return f"{after}not significant"
+
+
+def too_few(differing: int, tests: int) -> str:
+    """What is said where so few songs differ that no p could be small enough for so many tests."""
+    differ = f"{differing} differ{'s' if differing == 1 else ''}"
+    return f"too few songs to tell, as {differ} and at least {fewest_differing(tests)} are needed"
 
 
 def _interval(row: Mapping) -> str:
