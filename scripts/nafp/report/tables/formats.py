@@ -6,7 +6,7 @@ from itertools import zip_longest
 
 import pandas as pd
 
-from nafp.evaluation.metrics import METRICS
+from nafp.evaluation.metrics import METRICS, said
 from nafp.evaluation.statistics import LEVEL, fewest_differing
 from nafp.report.tables.layout import OF_METHODS, Entry, Layout, layout
 from nafp.report.tables.study import NOT_RUN, OURS
@@ -34,7 +34,9 @@ def caption(table: pd.DataFrame) -> str:
             f"segments{_generated(done)}, epoch {names['epoch']}. {_rate(done)} in % with its 95 % interval over "
             f"{_sampled(done)}; bold: our best per match."
         )
-    parts += [metric.caption for name, metric in METRICS.items() if metric.caption and done["match"].eq(name).any()]
+    for name, metric in METRICS.items():
+        if metric.caption and (shown := done["match"].eq(name)).any():
+            parts.append(said(metric.caption, done.loc[shown, "queries"].min()))
     if done["p"].notna().any():
         parts.append(
             "▲ better, ▼ worse than the baseline: exact permutation test, song by song, p < 0.05 after Holm's correction over "
