@@ -135,8 +135,22 @@ def side_of(ours: Sequence[Sequence[tuple[int, int]]], theirs: Sequence[Sequence
 def judged(ours: Sequence[Sequence[tuple[int, int]]], theirs: Sequence[Sequence[tuple[int, int]]], count: int) -> str:
     """Whether two systems differ, in words, of ``count`` comparisons."""
     if count * p_of(ours, theirs) >= 0.05:
+        differ = songs_apart(ours, theirs)
+        needed = next(n for n in range(99) if count * 2.0 ** (1 - n) < 0.05)
+        if differ < needed:
+            differ = f"{differ} differs" if differ == 1 else f"{differ} differ"
+            return f"too few songs to tell, as {differ} and at least {needed} are needed"
+        mean, variance, freedom = apart(ours, theirs)
+        if abs(mean) > student.ppf(1 - 0.025 / count, freedom) * math.sqrt(variance):
+            return f"not significant by the exact test, p = {min(count * p_of(ours, theirs), 1):.2g}"
         return "not significant"
     return "significant" if side_of(ours, theirs) else "not significant, seeds disagree"
+
+
+def songs_apart(ours: Sequence[Sequence[tuple[int, int]]], theirs: Sequence[Sequence[tuple[int, int]]]) -> int:
+    """In how many songs the mean hits of two systems differ."""
+    a, b = ([sum(seed[i][0] for seed in side) for i in range(len(side[0]))] for side in (ours, theirs))
+    return sum(x * len(theirs) != y * len(ours) for x, y in zip(a, b, strict=True))
 
 
 def apart(
@@ -149,7 +163,10 @@ def apart(
     mean = sum(each) / total
     off = sum((one - mean * n) ** 2 for one, (_, n) in zip(each, ours[0], strict=True))
     parts = [(off * songs / (songs - 1) / total**2, songs - 1)]
-    parts += [(variance_of([sum(s) / total for s in x]) / len(x), len(x) - 1) for x in (a, b) if len(x) > 1]
+    for x, other in ((a, b), (b, a)):
+        if len(x) > 1:  # and where the other has one seed, it varies as these do
+            shares = 1 / len(x) + (len(other) == 1)
+            parts.append((variance_of([sum(s) / total for s in x]) * shares, len(x) - 1))
     variance = sum(part for part, _ in parts)
     return mean, variance, variance**2 / sum(part**2 / free for part, free in parts) if variance else 1
 

@@ -171,6 +171,19 @@ def test_tables_of_both_formats(tmp_path):
             "reference_id,query_id,reference_begin,reference_end,query_begin,query_end,tempo\na,b,0,5,0,5,fast\n",
             "row 2: tempo 'fast' is no number",
         ),
+        (
+            "query,from_s,to_s,song,offset_s\nq1.wav,0,9,,\nq1.wav,,9.5,r1.wav,0\n",
+            r"a.csv: row 3: from_s '', to_s '9.5', offset_s '0' are no times in seconds; let identify write",
+        ),
+        (
+            "query,from_s,to_s,song,offset_s\nq1.wav,0,inf,r1.wav,0\n",
+            "row 2: from_s '0', to_s 'inf', offset_s '0' are no",
+        ),
+        ("query,from_s,to_s,song,offset_s\nq1.wav,5,5,r1.wav,0\n", "row 2: from_s '5', to_s '5', offset_s '0' are no"),
+        (
+            "query,from_s,to_s,song,offset_s\nq1.wav,0,5,r1.wav,-5\n",
+            "row 2: from_s '0', to_s '5', offset_s '-5' are no",
+        ),
     ],
 )
 def test_a_table_that_is_none(tmp_path, text, says):

@@ -10,10 +10,11 @@ from html.parser import HTMLParser
 from itertools import product
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from boards import FIELDS, LENGTHS, ROWS_A_SONG, facts, write_cell
 from compared import INDEXES, write_results
-from recount import Tables, apart, by_song, corrected, interval, one_decimal, p_of
+from recount import Tables, apart, by_song, corrected, interval, one_decimal, p_of, songs_apart
 from scipy.stats import t as student
 
 from nafp.errors import UserError
@@ -80,7 +81,7 @@ def test_every_number_of_the_page_is_counted_again(two):
     rows = rows_of(page)
     assert list(rows[0]) == ["method", "index", "length", "a", "b", "difference", "p", "p corrected", "outcome"]
     expected = list(product(("full", "none"), sorted(INDEXES), LENGTHS))
-    p = []
+    p, differing = [], []
     for row, (aug, index, length) in zip(rows, expected, strict=True):
         assert row["length"]["text"] == f"{(length + 1) / 2:g} s"
         assert (row["method"]["text"], row["index"]["text"]) == (
@@ -100,13 +101,17 @@ def test_every_number_of_the_page_is_counted_again(two):
         said = f"{signed(around[0])} to {signed(around[1])}" if variance else "no song differs"
         assert row["difference"]["below"] == said
         p.append(p_of(ours, theirs))
+        differing.append(songs_apart(ours, theirs))
         said = re.search("p = (.*), (.*) corrected", row["difference"]["title"]).groups()
         assert math.isclose(float(said[0]), p[-1], rel_tol=0.051)
         assert row["p"]["text"] == ("< 0.0001" if p[-1] < 1e-4 else f"{p[-1]:.2g}")
-    marks = 0
-    for row, holm in zip(rows, corrected(p), strict=True):
+    few = "too few songs"
+    marks, unsure = 0, sum(holm >= 0.05 for holm in corrected(p))
+    for row, holm, differ in zip(rows, corrected(p), differing, strict=True):
         assert row["p corrected"]["text"] == ("< 0.0001" if holm < 1e-4 else f"{holm:.2g}")
-        assert row["outcome"]["text"] == ("worse" if holm < 0.05 else "not significant")
+        assert row["outcome"]["text"] == (
+            "worse" if holm < 0.05 else few if differ and unsure * 2.0 ** (1 - differ) >= 0.05 else "not significant"
+        )
         assert row["difference"]["mark"] == ("▼" if holm < 0.05 else "")
         marks += holm < 0.05
     assert 2 <= marks < len(rows) / 2  # what was planted, and only that
@@ -132,8 +137,28 @@ def test_a_difference_that_is_the_same_in_all_songs_has_no_interval(tmp_path):
     found = lined_up(a, b)
     assert found.tested["difference"].eq(100).all() and found.tested["outcome"].eq("better").all()
     assert "b finds 100.0 points more than a (" in verdict(found)
-    assert verdict(found).endswith("the same in all songs).") and not re.search(r"\bnan\b", render_comparison(found))
-    assert {row["difference"]["below"] for row in rows_of(render_comparison(found))} == {"the same in all songs"}
+    assert verdict(found).endswith("the same in every song).") and not re.search(r"\bnan\b", render_comparison(found))
+    assert {row["difference"]["below"] for row in rows_of(render_comparison(found))} == {"the same in every song"}
+
+
+def test_one_song_has_no_interval_whatever_it_says(tmp_path):
+    for name, better in (("a", -1.0), ("b", 1.0)):
+        for path in write_results(tmp_path / name, augs=["full"], better={"full": better}).rglob("*.hits.parquet"):
+            table = pd.read_parquet(path)
+            table[table["song"].eq(table["song"].iloc[0])].to_parquet(path, index=False)
+            cell = path.with_name(path.name.replace(".hits.parquet", ".json"))
+            cell.write_text(json.dumps(json.loads(cell.read_text()) | {"songs": 1}))
+    found = lined_up(tmp_path / "a", tmp_path / "b")
+    assert "no interval from one song)." in verdict(found) and "so few songs differ that no test can tell" in verdict(
+        found
+    )
+    outcomes = {row["outcome"]["text"] for row in rows_of(render_comparison(found))}
+    assert "too few songs" in outcomes <= {"too few songs", "not significant"}
+    assert "; too few songs to tell, as 1 differs and at least " in render_comparison(found)
+    assert {row["difference"]["below"] for row in rows_of(render_comparison(found))} <= {
+        "no interval from one song",
+        "no song differs",
+    }
 
 
 def test_the_line_up_and_the_printed_table_are_one(two):

@@ -84,9 +84,9 @@ def test_every_query_lies_in_the_packed_split_where_the_page_says():
 
 
 def test_a_place_before_the_song_is_no_hit(songs, queries, tmp_path):
-    """Such as that of a system that hands in the negative offset: the song is right, and so is the place of queries at 0 s."""
+    """Half a second before it, where most of the query is inside: the song is right, and so is the place of queries at 0 s."""
     table = right(queries)
-    cell, _ = cell_of(table.assign(offset_s=-table["offset_s"]), songs, queries, tmp_path)
+    cell, _ = cell_of(table.assign(offset_s=-table["offset_s"].clip(upper=0.5)), songs, queries, tmp_path)
     assert cell.hits["top1_song"] == [10, 10] and cell.hits["top1_exact"] == [2, 2]
 
 
@@ -146,6 +146,15 @@ def test_a_file_that_answers_nothing_that_is_asked_is_refused(songs, queries, tm
         (7, "score", "nan", "row 9: score is 'nan', not a number"),
         (7, "score", "inf", "row 9: score is 'inf', not a number"),
         (7, "offset_s", "", "row 9: offset_s is '', not a number"),
+        (
+            7,
+            "offset_s",
+            5.0,
+            "row 9: offset_s is 5.0, which is outside of 'db/1.wav'; write seconds from the beginning of",
+        ),
+        (7, "offset_s", 1500, "row 9: offset_s is 1500, which is outside of"),
+        (7, "offset_s", 1e300, r"row 9: offset_s is 1e\+300, which is outside of"),
+        (7, "offset_s", -2.0, "row 9: offset_s is -2.0, which is outside of"),
         (7, "length_s", "one", "row 9: length_s is 'one', not a number"),
         (7, "rank", 0, "row 9: rank is 0; the best answer has rank 1"),
         (7, "rank", 1.5, "row 9: rank is 1.5"),
@@ -160,6 +169,23 @@ def test_what_is_wrong_is_said_with_its_row(songs, queries, tmp_path, row, colum
     table.loc[row, column] = value
     with pytest.raises(UserError, match=says):
         cell_of(table, songs, queries, tmp_path)
+
+
+@pytest.mark.parametrize(("column", "value"), [("start_s", 1.0000001), ("length_s", 1.0004)])
+def test_times_are_compared_by_milliseconds_in_every_check(songs, queries, tmp_path, column, value):
+    """An answer whose times differ in the last digits is of the same query: there twice, or with a score that rises."""
+    table = right(queries)
+    table.loc[22, column] = value  # the second answer to the query at 1 s
+    assert cell_of(table, songs, queries, tmp_path)[0].hits["top1_exact"] == [10, 10]
+    with pytest.raises(UserError, match="row 24: rank 1 of 'query/0.wav' at 1 s is there twice"):
+        cell_of(table.assign(rank=table["rank"].where(table.index != 22, 1)), songs, queries, tmp_path)
+    with pytest.raises(UserError, match="row 24: the score of rank 2, 0.95, is higher than that of the rank before"):
+        cell_of(table.assign(score=table["score"].where(table.index != 22, 0.95)), songs, queries, tmp_path)
+
+
+def test_a_file_without_answers_is_refused_with_a_sentence(songs, queries, tmp_path):
+    with pytest.raises(UserError, match="no row answers the query set 'files'; the file has none"):
+        cell_of(right(queries).iloc[:0], songs, queries, tmp_path)
 
 
 @pytest.mark.parametrize(

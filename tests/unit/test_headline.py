@@ -19,7 +19,7 @@ from nafp.report.tables.cells import load_cells, read_cells
 SIZES = (60, 120, 240)
 SAID = re.compile(
     r"The best configuration \((N=\d+)\) finds ([0-9.]+) points more than the (default|second best) \((N=\d+)\) at 1 s: "
-    r"(significant|not significant(?:, seeds disagree)?) \(95 % (−?[0-9.]+) to (−?[0-9.]+), 40 songs, (one seed|2 seeds)"
+    r"(significant|not significant[^(]*|too few songs[^(]*) \(95 % (−?[0-9.]+) to (−?[0-9.]+), 40 songs, (one seed|2 seeds)"
     r"(; corrected for 2 comparisons)?\)\."
 )
 
@@ -88,6 +88,12 @@ def test_nothing_to_compare_is_not_compared(grid, tmp_path):
     assert winner(load_cells(grid[60])) == ""
     fewer = write_cell(tmp_path, {"bsz": 999}, queries=100)
     assert winner(load_cells([*grid[60], fewer])) == ""  # other queries
+
+
+def test_none_is_the_best_where_all_find_the_same(tmp_path):
+    cells = load_cells([write_cell(tmp_path, {"bsz": bsz}, skill=-99) for bsz in SIZES])
+    assert winner(cells) == "All 3 configurations find the same: 0.0 % of queries of 1 s."
+    assert headline(cells)[0]["text"].endswith("; all 3 configurations find the same.")
 
 
 def test_what_was_done_is_counted(tmp_path):

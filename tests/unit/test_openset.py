@@ -4,13 +4,17 @@ import faiss
 import numpy as np
 import pandas as pd
 import pytest
-from boards import made_up_hits, write_grid
+from boards import made_up_hits, tabulated, write_cell, write_grid
 
 from nafp.evaluation import openset
 from nafp.evaluation.hits import first_and_last_rows, per_query_table
 from nafp.evaluation.statistics import clustered_interval
 from nafp.report.figures import curves, plots
+from nafp.report.page.page import Page, Section, Top
 from nafp.report.tables.cells import load_cells, pool_seeds, with_intervals
+from nafp.report.tables.formats import caption
+from nafp.report.tables.layout import layout
+from nafp.report.tables.study import Study
 from nafp.search.faiss_index import FaissIndex
 from nafp.search.sequences import search_sequences
 from nafp.search.vectors import Database
@@ -155,6 +159,21 @@ def test_cells_show_it_with_its_interval(tmp_path):
     assert len(rows) == 6
     assert ((rows["low_pct"] <= rows["hit_rate_pct"]) & (rows["hit_rate_pct"] <= rows["high_pct"])).all()
     np.testing.assert_array_equal(rows[["low_pct", "high_pct"]], 100 * openset.intervals(rows["answers"].iloc[0]))
+
+
+@pytest.mark.parametrize(
+    ("queries", "share"), [(60, "1.6 % (for 1 % it takes 99 queries, not 60)"), (99, "1 %"), (150, "1 %")]
+)
+def test_few_queries_cannot_set_one_percent(tmp_path, queries, share):
+    """The highest score of n is passed with probability 1 / (n + 1): caption, tooltips and the legend of the page say that."""
+    cells, table = tabulated([write_cell(tmp_path, {}, queries=queries)], Study("few", matches=("exact", "open set")))
+    assert f"accepted; at most {share} of the queries are answered once their song is out" in caption(table)
+    titles = [entry.title for row in layout(table).blocks[0].groups[0].rows for entry in row]
+    assert sum(f"false accepts: at most {share}" in title for title in titles) == 6
+    page = Page("T", Top(), [Section("few", "?", table)]).html().replace("\u00a0", " ")
+    assert f"where at most {share} of the queries are answered once" in page
+    drawn = curves.right_over_false_accepts(cells, ["bsz"]).panels[0].rows
+    assert drawn["x"].min() == pytest.approx(100 / (queries + 1))
 
 
 def test_the_picture_is_drawn_the_same_every_time(tmp_path):

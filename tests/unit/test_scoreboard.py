@@ -671,6 +671,20 @@ def test_the_csv_is_the_table(tmp_path):
     assert layout(read) == layout(table)
 
 
+@pytest.mark.parametrize("name", ["null", "nan", "inf", "NA"])
+def test_a_run_may_have_a_name_that_means_nothing_elsewhere(tmp_path, name):
+    """As weights of others may be called; an index, too."""
+    paths = [
+        write_measured_cell(tmp_path, {"pretrained": name}, index, run=f"pretrained={name}") for index in (name, "l2")
+    ]
+    _, table = tabulated(paths, Study("theirs", ["index"], baseline=(f"pretrained={name}", "l2", "files")))
+    table = table.assign(method=name)
+    table.to_csv(tmp_path / "t.csv", index=False)
+    read = load_table(tmp_path / "t.csv")
+    assert read["method"].eq(name).all() and set(read["index"]) == {name, "l2"}
+    assert layout(read) == layout(table)
+
+
 def test_latex_escapes_its_own_characters():
     assert tex("a_b & 5 % of {$#}~^\\ <|>") == (
         r"a\_b \& 5 \% of \{\$\#\}\textasciitilde{}\textasciicircum{}\textbackslash{} \textless{}\textbar{}\textgreater{}"

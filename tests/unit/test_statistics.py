@@ -15,9 +15,11 @@ from nafp.evaluation.power import power, songs_needed
 from nafp.evaluation.statistics import (
     clustered_interval,
     difference_interval,
+    fewest_differing,
     holm,
     paired_test,
     sign_flip_p,
+    song_differences,
     wilson_interval,
 )
 
@@ -235,20 +237,39 @@ def test_p_of_seeds_and_songs_by_the_textbook():
     assert expected > sign_flip_p(2 * a.sum(axis=0) - 3 * b.sum(axis=0))
 
 
-def test_seeds_that_vary_are_rarely_taken_for_a_difference():
+@pytest.mark.parametrize(("of_a", "of_b"), [(2, 2), (3, 3), (1, 3), (3, 1)])
+def test_seeds_that_vary_are_rarely_taken_for_a_difference(of_a, of_b):
     """Two configurations whose seeds scatter alike, by 2.3 points. Flipping songs alone is wrong in a fifth of studies."""
     rng, studies = np.random.default_rng(5), 400
-    for seeds in (2, 3):
-        wrong = by_song = 0
-        for _ in range(studies):
-            shared = 0.7 * rng.normal(size=(40, 1)) + 0.8 * rng.normal(size=(40, 20))
-            of_seed = 0.07 * rng.normal(size=(2, seeds, 1, 1)) + 0.2 * rng.normal(size=(2, seeds, 40, 1))
-            a, b = (shared + of_seed + 0.6 * rng.normal(size=(2, seeds, 40, 20)) > 0).sum(axis=3)
-            p, direction = paired_test(a, b, np.full(40, 20))
-            wrong += p < 0.05 and direction != 0
-            by_song += sign_flip_p((a - b).sum(axis=0)) < 0.05
-        assert wrong / studies <= 0.08
-        assert by_song / studies > 0.15
+    wrong = by_song = held = 0
+    for _ in range(studies):
+        shared = 0.7 * rng.normal(size=(40, 1)) + 0.8 * rng.normal(size=(40, 20))
+
+        def system(seeds, shared=shared):
+            of_seed = 0.07 * rng.normal(size=(seeds, 1, 1)) + 0.2 * rng.normal(size=(seeds, 40, 1))
+            return (shared + of_seed + 0.6 * rng.normal(size=(seeds, 40, 20)) > 0).sum(axis=2)
+
+        a, b = system(of_a), system(of_b)
+        p, direction = paired_test(a, b, np.full(40, 20))
+        wrong += p < 0.05 and direction != 0
+        _, low, high = difference_interval(a, b, np.full(40, 20))
+        held += low <= 0 <= high
+        by_song += sign_flip_p(of_b * a.sum(axis=0) - of_a * b.sum(axis=0)) < 0.05
+    assert wrong / studies <= 0.08
+    assert held / studies >= 0.9
+    assert by_song / studies > 0.15
+
+
+@pytest.mark.parametrize("tests", [1, 2, 3, 24, 400])
+def test_with_fewer_songs_that_differ_no_test_is_significant(tests):
+    """Whether one side has several seeds or not: with so many songs it can be, with one less it cannot."""
+    fewest = fewest_differing(tests)
+    for songs, sure in ((fewest, True), (fewest - 1, False)):
+        assert (tests * sign_flip_p(np.full(songs, 3)) < 0.05) == sure
+        assert (
+            sure or tests * paired_test(np.full((3, songs), 3), np.zeros((2, songs), int), np.full(songs, 4))[0] >= 0.05
+        )
+    assert song_differences(np.array([[1, 2, 3], [3, 2, 1]]), np.array([[2, 2, 3]])).tolist() == [0, 0, -2]
 
 
 def test_one_song_tells_no_interval_of_a_difference():

@@ -14,6 +14,7 @@ from scipy.stats import t as student
 from nafp.evaluation.cell import table_beside
 from nafp.grid import run_name
 from nafp.report.page.page import Page, Section, Top
+from nafp.report.tables.formats import caption
 from nafp.report.tables.study import Study
 from nafp.report.tables.verdict import difference, verdict
 
@@ -49,7 +50,9 @@ def points(text: str) -> float:
 
 
 NUMBER = "(\N{MINUS SIGN}?[0-9.]+)"
-JUDGED = "(significant|not significant(?:, seeds disagree)?)"
+UNSURE = r"not significant(?:, seeds disagree| by the exact test, p = [0-9.]+)?"
+UNSURE += r"|too few songs to tell, as \d+ differs? and at least \d+ are needed"
+JUDGED = f"(significant|{UNSURE})"
 APART = rf"\((?:95 % {NUMBER} to {NUMBER}|no song differs)"
 
 
@@ -79,13 +82,13 @@ def test_every_number_is_counted_again(grid, baseline):
     size, by, more, than, word, low, high, _, late, late_word, late_low, late_high = match.groups()
     assert (int(size), int(than)) == (SIZES[chosen], SIZES[baseline])
     assert (-1 if more == "fewer" else 1) * float(by) == pytest.approx(rates[chosen] - rates[baseline], abs=0.0501)
-    for songs, sizes in ((short, (word, low, high)), (long, (late_word, late_low, late_high))):
+    for songs, shown, sizes in ((short, by, (word, low, high)), (long, late, (late_word, late_low, late_high))):
         mean, variance, freedom = apart(songs[chosen], songs[baseline])
         half = student.ppf(1 - 0.05 / 4, freedom) * math.sqrt(variance)  # for two comparisons
         ends = max(mean - half, -1), min(mean + half, 1)
         stated = [points(text) for text in sizes[1:] if text]
         assert stated == pytest.approx([100 * end for end in ends] if variance else [], abs=0.0501)
-        assert (sizes[0] or "not significant") == judged(songs[chosen], songs[baseline], 2)
+        assert sizes[0] == (judged(songs[chosen], songs[baseline], 2) if points(shown) else None)
     assert points(late) == pytest.approx(100 * apart(long[chosen], long[baseline])[0], abs=0.0501)
 
 
@@ -97,9 +100,25 @@ def test_seeds_that_disagree_are_said(grid):
     assert tested["seeds_agree"].tolist() == [side != 0 for side in sides]
     assert table.loc[table["p"].isna(), "seeds_agree"].isna().all()
     sure, torn = (verdict(table.assign(p=table["p"] * 0, seeds_agree=agree)) for agree in (True, False))
-    assert sure == re.sub("not significant(, seeds disagree)?", "significant", sure)
+    assert not re.search(UNSURE, sure)
     assert torn.count("not significant, seeds disagree") == len(re.findall(r"(?<!not )significant", sure)) > 0
     assert " others " not in said or "none of the 2 others is worse beyond chance" in torn
+
+
+@pytest.mark.parametrize(("seeds", "said"), [((3, 1), "one seed against 3"), ((1, 3), "3 seeds against one")])
+def test_the_seeds_of_both_sides_are_said(tmp_path, seeds, said):
+    """And the seeds of one side stand for those of the other, in p and interval."""
+    sides = [
+        write_grid(tmp_path, [{"bsz": bsz, "seed": seed} for seed in range(count)], ["l2"], queries=300)
+        for bsz, count in zip(SIZES[:2], seeds, strict=True)
+    ]
+    found, table = said_of(sides, 0)
+    assert f", 40 songs, {said})." in found
+    row = table[table["p"].notna() & table["match"].eq("exact") & table["query_s"].eq(1)].iloc[0]
+    mean, variance, freedom = apart(songs_of(sides[1], 1), songs_of(sides[0], 1))
+    half = student.ppf(0.975, freedom) * math.sqrt(variance)
+    stated = row[["minus_baseline_low", "minus_baseline_high"]].tolist()
+    assert stated == pytest.approx([100 * max(mean - half, -1), 100 * min(mean + half, 1)])
 
 
 def test_studies_with_little_to_say(grid):
@@ -174,7 +193,10 @@ def test_equal_systems_are_said_to_be_equal(tmp_path):
     stated = json.loads(paths[0].read_text())
     study = Study("same", ["bsz"], "?", ("exact",), baseline=(stated["run"], "l2", "files"))
     said = verdict(tabulated(paths, study)[1])
+    assert re.match(r"All 2 find the same: [0-9.]+ % of queries of 1 s \(95 % ", said) and "most" not in said
     assert "N = 120 finds as many as N = 60 at 1 s (no song differs, 40 songs, one seed)." in said
+    untested = verdict(tabulated(paths, Study("same", ["bsz"], "?", ("exact",)))[1])
+    assert re.match(r"All 2 find the same: .*\)\. Nothing was tested: the baseline has not run\.$", untested)
 
 
 @pytest.mark.parametrize(
@@ -183,12 +205,24 @@ def test_equal_systems_are_said_to_be_equal(tmp_path):
         (
             (5.0, math.nan, math.nan),
             *(3, 1, 0.25),
-            "5.0 points more than l2 at 1 s: not significant (the same in every song, 3 songs, one seed)",
+            "5.0 points more than l2 at 1 s: too few songs to tell, as 3 differ and at least 6 are needed (the same in "
+            "every song, 3 songs, one seed)",
+        ),
+        (
+            (5.0, 0.1, 9.9),
+            *(40, 1, 0.0612),
+            "5.0 points more than l2 at 1 s: not significant by the exact test, p = 0.061 (95 % 0.1 to 9.9, 40 songs, one seed)",
+        ),
+        (
+            (5.0, -0.1, 10.1),
+            *(40, 1, 0.0612),
+            "5.0 points more than l2 at 1 s: not significant (95 % −0.1 to 10.1, 40 songs, one seed)",
         ),
         (
             (51.2, math.nan, math.nan),
             *(1, 2, 1.0),
-            "51.2 points more than l2 at 1 s: not significant (no interval from one song, 1 song, 2 seeds)",
+            "51.2 points more than l2 at 1 s: too few songs to tell, as 1 differs and at least 6 are needed (no interval "
+            "from one song, 1 song, 2 seeds)",
         ),
         ((0.0, math.nan, math.nan), 1, 1, 1.0, "as many as l2 at 1 s (no song differs, 1 song, one seed)"),
         ((0.04, -2.0, 2.1), 2, 1, 0.9, "as many as l2 at 1 s (95 % −2.0 to 2.1, 2 songs, one seed)"),
@@ -201,9 +235,39 @@ def test_equal_systems_are_said_to_be_equal(tmp_path):
 )
 def test_a_difference_without_an_interval_says_why(found, songs, seeds, p, said):
     names = ("minus_baseline", "minus_baseline_low", "minus_baseline_high")
-    row = {"query_s": 1.0, "songs": songs, "seeds": seeds, "p": p, **dict(zip(names, found, strict=True))}
+    row = {
+        "query_s": 1.0,
+        "songs": songs,
+        "songs_differing": songs,
+        "seeds": seeds,
+        "p": p,
+        **dict(zip(names, found, strict=True)),
+    }
     assert difference(row | {"seeds_agree": True}, "l2", 1) == said
     assert ": significant" not in difference(row | {"seeds_agree": False}, "l2", 1)
+
+
+@pytest.mark.parametrize(
+    ("songs", "sizes", "needed"), [(5, (60, 120), 6), (6, (60, 120), 0), (6, SIZES, 7), (7, SIZES, 0)]
+)
+def test_few_songs_are_said_to_be_too_few(tmp_path, songs, sizes, needed):
+    """However large the difference: what finds all in so many songs is better by chance in 2 of 2^songs cases."""
+    paths = [write_cell(tmp_path, {"bsz": bsz}, skill=99 if bsz > 60 else -99) for bsz in sizes]
+    for path in paths:
+        table = pd.read_parquet(table_beside(path))
+        kept = table[table["song"].isin(sorted(table["song"].unique())[:songs])]
+        kept.to_parquet(table_beside(path), index=False)
+        stated = json.loads(path.read_text())
+        queries = len(kept) // len(LENGTHS)
+        hits = {name: (kept.groupby("length")[name].sum()).tolist() for name in stated["hits"]}
+        path.write_text(json.dumps(stated | {"songs": songs, "queries": queries, "hits": hits}))
+    study = Study("few", ["bsz"], "?", ("exact",), baseline=(json.loads(paths[0].read_text())["run"], "l2", "files"))
+    table = tabulated(paths, study)[1]
+    few = f": too few songs to tell, as {songs} differ and at least {needed} are needed (the same in every song"
+    assert (few if needed else ": significant (the same in every song") in verdict(table)
+    assert table["songs_differing"].dropna().eq(songs).all()
+    tests = table["p"].notna().sum()
+    assert f"{tests} of {tests} differences could have no mark, whatever their size: fewer than " in caption(table)
 
 
 def test_the_page_says_it_under_the_question(grid):

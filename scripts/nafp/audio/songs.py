@@ -5,7 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
-from nafp.audio.segments import count_segments
+from nafp.audio.segments import SAMPLE_RATE, count_segments
 from nafp.audio.splits import Split
 
 
@@ -30,6 +30,11 @@ class Songs:
     def names(self) -> list[str]:
         """Their files, relative to the data set, as per-query tables name them."""
         return [*self.dummy.clips["path"], *self.db.clips["path"]]
+
+    @property
+    def seconds(self) -> np.ndarray:
+        """(songs,) how long each is."""
+        return np.concatenate([self.dummy.clips["samples"], self.db.clips["samples"]]) / SAMPLE_RATE
 
     @cached_property
     def of_row(self) -> np.ndarray:

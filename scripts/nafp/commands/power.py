@@ -13,10 +13,10 @@ import pandas as pd
 from nafp.errors import UserError
 from nafp.evaluation.metrics import METRICS, with_paired_tests
 from nafp.evaluation.power import MOST, songs_needed
-from nafp.evaluation.statistics import LEVEL
+from nafp.evaluation.statistics import LEVEL, fewest_differing
 from nafp.report.tables.comparison import answers_of, no_hits, read_cell, why_not_paired
 
-UNKNOWN, FEWEST_DIFFERING = "–", 6  # songs: with fewer no test by song can tell a difference
+UNKNOWN, FEWEST_DIFFERING = "–", fewest_differing()  # songs: with fewer no test by song can tell a difference
 
 
 def arguments() -> argparse.Namespace:

@@ -21,6 +21,7 @@ Span = tuple[float, float]  # seconds, without the end
 PAIR = ["query_id", "reference_id"]
 ENDS = ["reference_begin", "reference_end", "query_begin", "query_end"]
 IDENTIFIED = {"query", "from_s", "to_s", "song", "offset_s"}  # columns of the table that `nafp identify` writes
+TIMES = ("from_s", "to_s", "offset_s")  # those that say from when to when, in seconds
 COPIES = "copies"  # column of songs that are the same recording as the one that is named
 COUNTS = ["tp", "fp", "fn", "up"]  # true and false positives, false negatives, positives of which neither is known
 
@@ -46,7 +47,7 @@ def read_boxes(path: Path | str) -> pd.DataFrame:
         raise UserError(f"{path}: cannot be read as a CSV ({' '.join(str(error).split())})") from error
     table.index += 2
     if set(table.columns) >= IDENTIFIED:
-        return of_identified(table)
+        return of_identified(table, path)
     if absent := [name for name in PAIR if name not in table]:
         raise UserError(
             f"{path}: has no column {' and no '.join(absent)}; a table of annotations or matches has {', '.join(PAIR + ENDS)}, "
@@ -68,11 +69,19 @@ def read_boxes(path: Path | str) -> pd.DataFrame:
     return found
 
 
-def of_identified(table: pd.DataFrame) -> pd.DataFrame:
-    """The rows of `nafp identify` in which a song was recognised, as matches: names without folder and suffix, whole seconds."""
+def of_identified(table: pd.DataFrame, path: Path | str) -> pd.DataFrame:
+    """The rows of `nafp identify` in which a song was recognised, as matches: names without folder and suffix, whole seconds.
+
+    UserError, with the row, for times that are none or that leave nothing of the song.
+    """
     found = table[table["song"].ne("")]
-    from_s, to_s, offset_s = (found[name].astype(float) for name in ("from_s", "to_s", "offset_s"))
+    times = found[[*TIMES]].apply(pd.to_numeric, errors="coerce").astype(float)
+    from_s, to_s, offset_s = (times[name] for name in TIMES)
     ends = {"reference_begin": offset_s.clip(lower=0), "reference_end": offset_s + to_s - from_s}
+    good = from_s.ge(0) & to_s.gt(from_s) & ends["reference_end"].gt(0) & times.abs().max(axis=1).lt(math.inf)
+    for number, row in found[~good].head(1).iterrows():
+        said = ", ".join(f"{name} {row[name]!r}" for name in TIMES)
+        raise UserError(f"{path}: row {number}: {said} are no times in seconds; let identify write the table again")
     ends |= {"query_begin": from_s, "query_end": to_s}
     names = {"query_id": found["query"].map(identifier), "reference_id": found["song"].map(identifier)}
     whole = {name: value.map(math.floor if name.endswith("begin") else math.ceil) for name, value in ends.items()}

@@ -16,7 +16,8 @@ class Metric:
 
     ``column``: its name in cells and per-query tables. ``hits``: answers to q queries -> (q,) booleans. ``meaning``: what a hit
     is, for the page. ``tested``: whether the paired tests apply (not to a metric whose threshold varies too: they cannot see
-    that). ``of_place``: whether it asks where in the song a query is. ``caption``: what is said under tables that show it.
+    that). ``of_place``: whether it asks where in the song a query is. ``caption``: what is said under tables that show it. Of
+    meaning and caption `said` makes sentences.
     """
 
     column: str
@@ -53,14 +54,26 @@ METRICS = {
     "open set": Metric(
         "open_set",
         lambda judged: judged.first(judged.in_song) & judged.accepted,
-        "the right song with a score that is accepted, where at most 1 % of the queries are answered once their song is out of "
-        "the database",
+        "the right song with a score that is accepted, where at most {false_accepts} of the queries are answered once their "
+        "song is out of the database",
         tested=False,
         of_place=False,
-        caption="Open set: the right song is named, with a score that is accepted; at most 1 % of the queries are answered once "
-        "their song is out of the database.",
+        caption="Open set: the right song is named, with a score that is accepted; at most {false_accepts} of the queries are "
+        "answered once their song is out of the database.",
     ),
 }
+
+
+def said(text: str, queries: float) -> str:
+    """A meaning or caption, for cells of at least so many queries of a length (NaN: not known)."""
+    return text.format(false_accepts=false_accepts(queries))
+
+
+def false_accepts(queries: float) -> str:
+    """The share of the open set, in words: of n queries the highest score is passed by another one with probability 1 / (n + 1),
+    so with fewer than 99 it is more than 1 %."""
+    least = 100 / (queries + 1)
+    return f"{least:.1f} % (for 1 % it takes 99 queries, not {queries:.0f})" if least > 1 else "1 %"
 
 
 def columns() -> list[str]:

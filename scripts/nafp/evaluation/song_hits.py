@@ -12,7 +12,7 @@ from pyarrow.dataset import dataset
 
 from nafp.audio.segments import sequence_seconds
 from nafp.evaluation.metrics import METRICS, columns, with_paired_tests
-from nafp.evaluation.statistics import difference_interval, paired_test, songs_of
+from nafp.evaluation.statistics import difference_interval, paired_test, song_differences, songs_of
 from nafp.files import damaged_file_errors
 
 
@@ -72,13 +72,15 @@ def read_hits(path: Path) -> SongHits:
 
 @dataclass(frozen=True)
 class Pair:
-    """One system against another: ``p`` and ``direction`` of `paired_test`; ``difference`` with its interval, -1..1."""
+    """One system against another: ``p`` and ``direction`` of `paired_test`; ``difference`` with its interval, -1..1;
+    ``differing``: in how many songs they find another number, on the mean of their seeds."""
 
     p: float
     direction: int
     difference: float
     low: float
     high: float
+    differing: int
 
     @property
     def seeds_agree(self) -> bool:
@@ -107,4 +109,5 @@ def paired_tests(
 
 
 def _pair(a: np.ndarray, b: np.ndarray, queries: np.ndarray, level: float) -> Pair:
-    return Pair(*paired_test(a, b, queries), *difference_interval(a, b, queries, level))
+    differing = np.count_nonzero(song_differences(a, b))
+    return Pair(*paired_test(a, b, queries), *difference_interval(a, b, queries, level), differing)

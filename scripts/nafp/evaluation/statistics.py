@@ -89,12 +89,11 @@ def paired_test(a: np.ndarray, b: np.ndarray, queries: np.ndarray) -> tuple[floa
 
     p is that of `sign_flip_p` for the difference of the means over seeds. Where one has several seeds it is at least that of a
     t test whose variance is the songs' plus the seeds' (Satterthwaite's degrees of freedom), so that seeds that differ among
-    themselves count. The direction is 1 (``a`` is better) or -1 where every seed lies on that side of the other system's mean,
-    otherwise 0.
+    themselves count; a side with one seed is taken to vary as the other's do. The direction is 1 (``a`` is better) or -1 where
+    every seed lies on that side of the other system's mean, otherwise 0.
     """
     a, b = np.atleast_2d(a), np.atleast_2d(b)
-    whole = np.lcm(len(a), len(b))
-    p = sign_flip_p(whole // len(a) * a.sum(axis=0) - whole // len(b) * b.sum(axis=0))
+    p = sign_flip_p(song_differences(a, b))
     seeds_a, seeds_b = (one.sum(axis=1) / queries.sum() for one in (a, b))
     signs = np.unique(np.sign([*(seeds_a - seeds_b.mean()), *(seeds_a.mean() - seeds_b)]))
     direction = int(signs[0]) if len(signs) == 1 else 0
@@ -103,12 +102,24 @@ def paired_test(a: np.ndarray, b: np.ndarray, queries: np.ndarray) -> tuple[floa
     return max(p, _seeds_and_songs_p(a, b, queries)), direction
 
 
+def song_differences(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """(songs,) whole numbers: mean hits of one system minus those of the other, each (seeds, songs), times a common multiple."""
+    whole = np.lcm(len(a), len(b))
+    return whole // len(a) * a.sum(axis=0) - whole // len(b) * b.sum(axis=0)
+
+
+def fewest_differing(tests: int = 1) -> int:
+    """How many songs must differ, at least, for ``tests`` times the p of `paired_test` to be below LEVEL: of n songs that differ
+    p is 2^(1 - n), or more."""
+    return int(np.log2(tests / LEVEL)) + 2
+
+
 def difference_interval(
     a: np.ndarray, b: np.ndarray, queries: np.ndarray, level: float = 0.95
 ) -> tuple[float, float, float]:
     """How far two systems are apart on the same queries: hits (seeds, songs) of each -> (difference a - b, low, high), -1..1.
 
-    Student's interval, whose variance is the songs' plus the seeds'; with one seed each, for these two trained models. NaN of one
+    Student's interval of the variance of `paired_test`; with one seed each, for these two trained models. NaN of one
     song, which does not show how songs vary, and where no song and no seed differs, which leaves nothing to judge by.
     """
     mean, variance, freedom = _difference(np.atleast_2d(a), np.atleast_2d(b), queries)
@@ -131,10 +142,21 @@ def _difference(a: np.ndarray, b: np.ndarray, queries: np.ndarray) -> tuple[floa
     of_songs = a.mean(axis=0) - b.mean(axis=0)
     mean = of_songs.sum() / total
     parts = [(np.square(of_songs - mean * queries).sum() / total**2 * songs / max(songs - 1, 1), songs - 1)]
-    parts += [((one.sum(axis=1) / total).var(ddof=1) / len(one), len(one) - 1) for one in (a, b) if len(one) > 1]
+    parts += _seed_variances(*(one.sum(axis=1) / total for one in (a, b)))
     variance = float(sum(part for part, _ in parts))
     freedom = variance**2 / sum(part**2 / free for part, free in parts if part) if variance else np.inf
     return float(mean), variance, float(freedom)
+
+
+def _seed_variances(a: np.ndarray, b: np.ndarray) -> list[tuple[float, int]]:
+    """The variances over seeds of the means of two lists of rates (seeds,), and their freedom; none with one seed each.
+
+    The seeds of one side alone estimate the variance of both: that of a side with one seed is not known, and not 0.
+    """
+    several = [one for one in (a, b) if len(one) > 1]
+    if len(several) == 1:
+        return [(several[0].var(ddof=1) * (1 / len(a) + 1 / len(b)), len(several[0]) - 1)]
+    return [(one.var(ddof=1) / len(one), len(one) - 1) for one in several]
 
 
 def sign_flip_p(differences: np.ndarray) -> float:

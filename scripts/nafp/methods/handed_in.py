@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 NUMBERS = ("start_s", "length_s", "rank", "offset_s", "score")
 COLUMNS = ("query", "start_s", "length_s", "rank", "song", "offset_s", "score")
 SET = "query_set"  # an optional column; without it the answers are to the data set's own queries
+FASTEST = (
+    2  # seconds of the song in a second of a query, up to which a query that begins before the song may reach into it
+)
+IN_MS = {"at": "start_s", "long": "length_s"}  # columns of whole milliseconds, by which queries are told apart
 ADVICE = "the target list_queries writes the queries and the songs"
 
 
@@ -55,7 +59,7 @@ class HandedIn(Answering):
 
     def build(self, songs: Songs, threads: int) -> Ranking:
         self.check()
-        return Ranking(self.file, read_answers(self.file, songs.names))
+        return Ranking(self.file, read_answers(self.file, songs.names, songs.seconds))
 
 
 class Ranking:
@@ -76,13 +80,11 @@ class Ranking:
 
         seconds = sequence_seconds(length)
         of_set = self.of_set(queries)
-        rows = of_set[np.isclose(of_set["length_s"], seconds, atol=1e-3)]
+        rows = of_set[of_set["long"].eq(milliseconds(seconds))]
         asked = pd.DataFrame(
             {"query": queries.names, "at": milliseconds(queries.start_s), "number": np.arange(len(queries))}
         )
-        merged = (
-            rows.assign(at=milliseconds(rows["start_s"])).reset_index().merge(asked, how="left", on=["query", "at"])
-        )
+        merged = rows.reset_index().merge(asked, how="left", on=["query", "at"])
         for row in merged[merged["number"].isna()].head(1).itertuples():
             raise UserError(
                 f"{self.file}: row {row.index}: no query of {seconds:g} s starts at {row.start_s:g} s of {row.query!r} in the "
@@ -106,7 +108,7 @@ class Ranking:
                 f"{FILES!r} where it is empty); {ADVICE}"
             )
         there = rows["length_s"].unique()
-        if len(asked) and not np.isclose(there[:, None], asked, atol=1e-3).any():
+        if len(asked) and not rows["long"].isin(milliseconds(asked)).any():
             raise UserError(
                 f"{self.file}: no row of the query set {queries.query_set!r} has a length that is asked: length_s is "
                 f"{_listed(there)} in the file, and the queries have {_listed(asked)} s; {ADVICE}"
@@ -127,18 +129,19 @@ def questions(queries: Queries, lengths: Sequence[int]) -> pd.DataFrame:
     return pd.concat([asked.assign(length_s=sequence_seconds(length)) for length in lengths], ignore_index=True)
 
 
-def milliseconds(seconds: np.ndarray | pd.Series) -> np.ndarray:
-    """Seconds rounded to whole milliseconds, by which starts are compared."""
+def milliseconds(seconds: float | np.ndarray | pd.Series) -> np.ndarray:
+    """Seconds rounded to whole milliseconds, by which starts and lengths are compared; floats, since a file may hold any."""
     import numpy as np
 
-    return np.rint(np.asarray(seconds, float) * 1e3).astype(np.int64)
+    with np.errstate(over="ignore"):
+        return np.rint(np.asarray(seconds, float) * 1e3)
 
 
-def read_answers(file: str, songs: list[str]) -> pd.DataFrame:
+def read_answers(file: str, songs: list[str], seconds: np.ndarray) -> pd.DataFrame:
     """The table of answers, by the row in the file (the first below the header is row 2), songs as numbers.
 
-    UserError, with the row, for what is no number, songs that are not searched, an answer that is there twice, and a score
-    that rises from a rank to the next.
+    ``seconds``: (songs,) how long each is. UserError, with the row, for what is no number, songs that are not searched, a place
+    at which no part of the query is in the song, an answer that is there twice, and a score that rises from a rank to the next.
     """
     import numpy as np
     import pandas as pd
@@ -158,7 +161,7 @@ def read_answers(file: str, songs: list[str]) -> pd.DataFrame:
     table.index += 2
     table = table[table.ne("").any(axis=1)]
     table = table.assign(**{SET: table[SET].replace("", FILES) if SET in table else FILES})
-    numbers = table[[*NUMBERS]].apply(pd.to_numeric, errors="coerce")
+    numbers = table[[*NUMBERS]].apply(pd.to_numeric, errors="coerce").astype(float)  # objects where there is no row
     for name in NUMBERS:
         refuse(~np.isfinite(numbers[name]), f"{name} is {{{name}!r}}, not a number")
     refuse(
@@ -167,8 +170,13 @@ def read_answers(file: str, songs: list[str]) -> pd.DataFrame:
     )
     known = pd.Series(np.arange(len(songs)), index=songs)
     refuse(~table["song"].isin(known.index), "{song!r} is none of the songs that are searched; " + ADVICE)
-    table = table.assign(**numbers, song=known.reindex(table["song"]).to_numpy())
-    query = [SET, "query", "start_s", "length_s"]
+    numbers["song"] = known.reindex(table["song"]).to_numpy()
+    refuse(
+        numbers["offset_s"].ge(seconds[numbers["song"]]) | numbers["offset_s"].le(-FASTEST * numbers["length_s"]),
+        "offset_s is {offset_s}, which is outside of {song!r}; write seconds from the beginning of the song",
+    )
+    table = table.assign(**numbers, **{name: milliseconds(numbers[of]) for name, of in IN_MS.items()})
+    query = [SET, "query", *IN_MS]
     refuse(table.duplicated([*query, "rank"]), "rank {rank:g} of {query!r} at {start_s:g} s is there twice")
     table = table.sort_values([*query, "rank"], kind="stable")
     with np.errstate(over="ignore"):

@@ -128,15 +128,20 @@ def right_over_false_accepts(cells: pd.DataFrame, varied: Sequence[str], palette
 
 
 def _accepted(row: Mapping) -> pd.DataFrame:
-    """The points of one curve at which it rises, and its ends, with their intervals: between them it is level."""
+    """The points of one curve at which it rises, and its ends, with their intervals: between them it is level.
+
+    It begins at the least share that so many queries can set (`openset.threshold`).
+    """
     seeds = openset.of_length(row["answers"], row["seconds"])
-    rates = openset.mean_hit_rates(seeds, FALSE_ACCEPT_SHARES)
+    least = 1 / (len(seeds[0].right) + 1)
+    shares = np.array([max(least, FALSE_ACCEPT_SHARES[0]), *FALSE_ACCEPT_SHARES[1:][FALSE_ACCEPT_SHARES[1:] > least]])
+    rates = openset.mean_hit_rates(seeds, shares)
     kept = np.flatnonzero(np.diff(rates, prepend=np.nan) != 0)
     kept = np.unique([*kept, len(rates) - 1])
-    low, high = 100 * openset.interval(seeds, FALSE_ACCEPT_SHARES[kept])
+    low, high = 100 * openset.interval(seeds, shares[kept])
     line = f"queries of {row['seconds']:g} s"
     texts = {"name": row["name"], "series": f"{row['name']}, {line}", "line": line, "asked": asked_by(row)}
-    places = {"x": 100 * FALSE_ACCEPT_SHARES[kept], "y": 100 * rates[kept], "low": low, "high": high}
+    places = {"x": 100 * shares[kept], "y": 100 * rates[kept], "low": low, "high": high}
     return rows_of(**texts, **places, dot=False, spread=False)
 
 

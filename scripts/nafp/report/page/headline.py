@@ -9,6 +9,7 @@ from nafp.evaluation.song_hits import paired_tests, read_hits
 from nafp.evaluation.statistics import LEVEL
 from nafp.grid import AXES, FILES, CellKey
 from nafp.report.tables.cells import MEASURED, OF_POOL, label, pool_seeds, shown_fields, with_intervals
+from nafp.report.tables.layout import one_decimal
 from nafp.report.tables.study import AGAINST
 from nafp.report.tables.verdict import difference
 
@@ -28,8 +29,10 @@ def headline(cells: pd.DataFrame) -> list[dict[str, str]]:
     same = exact[_alike(exact, best, but={"seconds"})]
     longest = same.loc[same["seconds"].idxmax()]
     rank = f"the best of {len(short)} configurations" if len(short) > 1 else "the only configuration"
-    who = label(best, dict.fromkeys(fields))
-    figures = [_figure(best, f"; {rank}: {who}.", len(short))]
+    who = f"{rank}: {label(best, dict.fromkeys(fields))}"
+    if len(short) > 1 and short["hit_rate_pct"].nunique() == 1:
+        who = f"all {len(short)} configurations find the same"
+    figures = [_figure(best, f"; {who}.", len(short))]
     if longest["seconds"] > best["seconds"]:
         figures.append(_figure(longest, ", same configuration.", len(short)))
     size = {
@@ -49,6 +52,9 @@ def winner(cells: pd.DataFrame, default: CellKey | None = None) -> str:
     if len(short) < 2:
         return ""
     best, second = short.iloc[0], short.iloc[1]
+    if short["hit_rate_pct"].nunique() == 1:
+        rate = f"{one_decimal(best['hit_rate_pct'])} % of queries of {best['seconds']:g} s"
+        return f"All {len(short)} configurations find the same: {rate}."
     usual = [
         default in map(CellKey, runs, [index] * len(runs))
         for runs, index in zip(short["runs"], short["index"], strict=True)
@@ -63,8 +69,10 @@ def winner(cells: pd.DataFrame, default: CellKey | None = None) -> str:
         "query_s": seconds,
         "songs": best["songs"],
         "seeds": best["seeds"],
+        "baseline_seeds": theirs["seeds"],
         "p": test.p,
         "seeds_agree": test.seeds_agree,
+        "songs_differing": test.differing,
         **{column: 100 * getattr(test, name) for column, name in AGAINST.items()},
     }
     names = _names(short, best, theirs)

@@ -11,7 +11,8 @@ from nafp.report.tables.ladders import FEWEST, HALF, Matrix, strength_text
 
 def read_matrix(rates: Path, limits: Path, ladders: Sequence[Mapping[str, Any]]) -> Matrix:
     """A matrix from the files that `nafp.report.tables.job.write_limits` wrote."""
-    return Matrix(pd.read_csv(rates), pd.read_csv(limits), ladders)
+    tables = [pd.read_csv(path, keep_default_na=False, na_values=[""]) for path in (rates, limits)]
+    return Matrix(*tables, ladders)
 
 
 def heat_of(matrix: Matrix) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from nafp.evaluation.metrics import METRICS
+from nafp.evaluation.metrics import METRICS, said
 from nafp.report.page.beyond import beyond_of
 from nafp.report.page.charts import Charts, Shown
 from nafp.report.page.heat import heat_of
@@ -107,10 +107,11 @@ class Page:
         studies = [_study(*one, charts, numbers, self.legend) for one in zip(self.sections, anchors, strict=True)]
         for study in [study for study in studies if study["figures"]][:1]:
             study["hint"] = bool(charts.specifications)
-        shown = {match for section in self.sections for match in section.table["match"]}
+        tables = [section.table[["match", "queries"]] for section in self.sections]
+        fewest = pd.concat(tables).groupby("match")["queries"].min() if tables else {}
         prepared = {
             "studies": studies,
-            "meanings": {name: METRICS[name].meaning for name in METRICS if name in shown},
+            "meanings": {name: said(METRICS[name].meaning, fewest[name]) for name in METRICS if name in fewest},
             "closer": charts.add(self.closer),
             "charts": charts,
             "beyond": beyond_of(self.beyond),

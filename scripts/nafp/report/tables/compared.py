@@ -7,10 +7,11 @@ from typing import Any
 
 import pandas as pd
 
-from nafp.evaluation.statistics import LEVEL
+from nafp.evaluation.statistics import LEVEL, fewest_differing
 from nafp.report.tables.cells import plain
 from nafp.report.tables.comparison import Board, LineUp, tested
 from nafp.report.tables.layout import MARKS, MISSING, Block, Entry, Group, Layout, one_decimal, signed
+from nafp.report.tables.verdict import too_few, why_no_interval
 
 TESTED, UNTESTED, ONLY, CELLS = "tested", "not tested", "in one only", "cells"
 SOURCES = {  # blocks of the tables -> what is said of them
@@ -19,7 +20,7 @@ SOURCES = {  # blocks of the tables -> what is said of them
     ONLY: "the other has no such cell",
     CELLS: "each against the scoreboard before it that has the cell",
 }
-NOT_SIGNIFICANT = "not significant"
+NOT_SIGNIFICANT, TOO_FEW = "not significant", "too few songs"
 LABELS = {  # columns that are shown if they tell rows apart -> heading and kind
     "method": ("method", "method"),
     "index": ("index", "index"),
@@ -29,7 +30,6 @@ LABELS = {  # columns that are shown if they tell rows apart -> heading and kind
     "query_s": ("length", "length"),
 }
 OF_NUMBER = ("match", "query_s")  # those that tell the numbers of one cell apart
-NO_INTERVAL = "the same in all songs"  # a difference without an interval
 LEAST_SPAN = 10  # points that a trend is high, at least, so that noise does not look like news
 with_sign = partial(signed, plus="+")  # text of a difference in points
 WIDTH, HEIGHT = 60, 18  # of a trend, in units of its view box
@@ -57,8 +57,15 @@ def verdict(found: LineUp, level: float = LEVEL) -> str:
         f"{differ.sum():,} of {count:,} numbers, in {cells:,} of {table['cell'].nunique():,} cells, {verb} beyond chance "
         f"(p < {level:g} after Holm's correction for {count:,} tests)."
     )
+    if few := sum(_too_few(row) for row in table.to_dict("records")):
+        opening += f" In {few:,} so few songs differ that no test can tell."
     largest = table.loc[table["difference"].abs().idxmax()]
     return f"{opening} {_largest(largest, found, count)}"
+
+
+def _too_few(row: Mapping[str, Any]) -> bool:
+    """Whether no p of so few differing songs could be small enough."""
+    return not row["outcome"] and 0 < row["songs_differing"] < fewest_differing(row["not_sure"])
 
 
 def _largest(row: Mapping[str, Any], found: LineUp, count: int) -> str:
@@ -69,11 +76,13 @@ def _largest(row: Mapping[str, Any], found: LineUp, count: int) -> str:
     _, tests = tested(before, after, [row["match"]], 1 - LEVEL / count)
     test = tests[row["match"], row["query_s"]]
     interval = f"95 % {with_sign(100 * test.low)} to {with_sign(100 * test.high)}, for all {count:,} numbers together"
+    if pd.isna(test.low):
+        interval = why_no_interval(row["difference"], row["songs"])
     more = "more" if row["difference"] > 0 else "fewer"
     where = ", ".join(filter(None, (row["method"], row["index"], _of_set(row))))
     return (
         f"The largest difference: {row['board']} finds {one_decimal(abs(row['difference']))} points {more} than {row['before']} "
-        f"({where}, {row['match']}, {row['query_s']:g} s; {NO_INTERVAL if pd.isna(test.low) else interval})."
+        f"({where}, {row['match']}, {row['query_s']:g} s; {interval})."
     )
 
 
@@ -159,7 +168,7 @@ def _test(row: Mapping[str, Any]) -> list[Entry]:
     """Difference, p, corrected p and outcome."""
     if pd.isna(row["p"]):
         return [Entry(MISSING, kind) for kind in ("rate", "number", "number", "outcome")]
-    mark, outcome = MARKS.get(row["outcome"], ""), row["outcome"] or NOT_SIGNIFICANT
+    mark, outcome = MARKS.get(row["outcome"], ""), row["outcome"] or (TOO_FEW if _too_few(row) else NOT_SIGNIFICANT)
     return [
         Entry(with_sign(row["difference"]), "rate", row["difference"], (_interval(row),), mark, title=_sentence(row)),
         *(Entry(_p(row[name]), "number", row[name]) for name in ("p", "p_holm")),
@@ -169,7 +178,7 @@ def _test(row: Mapping[str, Any]) -> list[Entry]:
 
 def _interval(row: Mapping[str, Any]) -> str:
     if pd.isna(row["difference_low"]):
-        return NO_INTERVAL if row["difference"] else "no song differs"
+        return why_no_interval(row["difference"], row["songs"])
     return f"{with_sign(row['difference_low'])} to {with_sign(row['difference_high'])}"
 
 
@@ -180,9 +189,10 @@ def _p(value: float) -> str:
 def _sentence(row: Mapping[str, Any]) -> str:
     """Tooltip of a difference."""
     interval = f"95 % interval {_interval(row)}" if pd.notna(row["difference_low"]) else _interval(row)
+    few = f"; {too_few(row['songs_differing'], row['not_sure'])}" if _too_few(row) else ""
     return (
         f"{row['board']} minus {row['before']}: {row['difference']:+.2f} points, {interval}; p = {row['p']:.2g}, "
-        f"{row['p_holm']:.2g} corrected"
+        f"{row['p_holm']:.2g} corrected{few}"
     )
 
 

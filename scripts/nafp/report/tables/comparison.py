@@ -150,7 +150,8 @@ def line_up(boards: Sequence[Board], match: str = "exact", level: float = LEVEL)
     are those of `load_cells` and: board, cell (path below scores/), file, method (short name of the run), low_pct and high_pct
     (95 % over songs; NaN without a per-query table), before (the board it is tested against; none: the first one), before_pct,
     why (why it is not tested), difference (points) with difference_low and difference_high, p, p_holm (corrected for all tests of
-    the table), outcome ("better" or "worse" than before where p_holm is below ``level``).
+    the table), songs_differing, outcome ("better" or "worse" than before where p_holm is below ``level``), not_sure (how many
+    tests have no outcome, by which Holm's correction multiplies the smallest p of these).
     """
     if match not in (*with_paired_tests(), "all"):
         raise UserError(f"--match {match}: known are {', '.join(with_paired_tests())} and all")
@@ -163,6 +164,7 @@ def line_up(boards: Sequence[Board], match: str = "exact", level: float = LEVEL)
     table["p_holm"] = holm(table["p"])
     signs = np.sign(table["difference"].fillna(0)).astype(int)
     table["outcome"] = np.where(table["p_holm"] < level, np.array(["", "better", "worse"])[signs], "")
+    table["not_sure"] = (table["p"].notna() & table["outcome"].eq("")).sum()
     return LineUp(boards, table, list(_remarks(boards, table)))
 
 
@@ -186,22 +188,22 @@ def _rates(board: Board, matches: Sequence[str]) -> pd.DataFrame:
 
 def _against_before(table: pd.DataFrame, matches: Sequence[str]) -> dict[str, list]:
     """The columns of each row that say what it is against the board before."""
-    columns = ["before", "before_pct", "why", *OF_TEST.values(), "p"]
+    columns = ["before", "before_pct", "why", *OF_TEST.values(), "p", "songs_differing"]
     rows, last, found = [], {}, {}
     for row in table.to_dict("records"):
         place = row["cell"], row["match"], row["query_s"]
         before = last.get(place)
         last[place] = row
         if before is None:
-            rows.append([None, np.nan, "", np.nan, np.nan, np.nan, np.nan])
+            rows.append([None, np.nan, "", np.nan, np.nan, np.nan, np.nan, 0])
             continue
         two = before["file"], row["file"]
         if two not in found:
             found[two] = tested(*two, matches)
         why, pairs = found[two]
-        pair = pairs.get(place[1:], Pair(np.nan, 0, np.nan, np.nan, np.nan))
+        pair = pairs.get(place[1:], Pair(np.nan, 0, np.nan, np.nan, np.nan, 0))
         points = [100 * getattr(pair, name) for name in OF_TEST]
-        rows.append([before["board"], before["hit_rate_pct"], why, *points, pair.p])
+        rows.append([before["board"], before["hit_rate_pct"], why, *points, pair.p, pair.differing])
     return dict(zip(columns, map(list, zip(*rows, strict=True)), strict=True))
 
 

@@ -6,7 +6,8 @@ from itertools import zip_longest
 
 import pandas as pd
 
-from nafp.evaluation.metrics import METRICS
+from nafp.evaluation.metrics import METRICS, said
+from nafp.evaluation.statistics import LEVEL, fewest_differing
 from nafp.report.tables.layout import OF_METHODS, Entry, Layout, layout
 from nafp.report.tables.study import NOT_RUN, OURS
 
@@ -33,11 +34,20 @@ def caption(table: pd.DataFrame) -> str:
             f"segments{_generated(done)}, epoch {names['epoch']}. {_rate(done)} in % with its 95 % interval over "
             f"{_sampled(done)}; bold: our best per match."
         )
-    parts += [metric.caption for name, metric in METRICS.items() if metric.caption and done["match"].eq(name).any()]
+    for name, metric in METRICS.items():
+        if metric.caption and (shown := done["match"].eq(name)).any():
+            parts.append(said(metric.caption, done.loc[shown, "queries"].min()))
     if done["p"].notna().any():
         parts.append(
             "▲ better, ▼ worse than the baseline: exact permutation test, song by song, p < 0.05 after Holm's correction over "
             "the table" + (", and all seeds agree in the direction." if done["seeds"].gt(1).any() else ".")
+        )
+    left = int(done["p_holm"].ge(LEVEL).sum())
+    few = int(done["songs_differing"].between(1, fewest_differing(left) - 1).sum()) if left else 0
+    if few:
+        parts.append(
+            f"{few} of {done['p'].notna().sum()} differences could have no mark, whatever their size: fewer than "
+            f"{fewest_differing(left)} songs differ."
         )
     absent = ours.loc[ours["state"].eq(NOT_RUN), "row"].nunique()
     if absent:

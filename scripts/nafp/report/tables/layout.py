@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from nafp.evaluation.metrics import false_accepts
 from nafp.report.tables.cells import plain
 from nafp.report.tables.published import PAPER, RERUN
 from nafp.report.tables.study import COSTS, MEASURED_HERE, NOT_RUN, OURS
@@ -195,6 +196,8 @@ def _sentence(row: dict) -> str:
         f"{row['hit_rate_pct']:.2f} % of {queries}",
         f"95 % interval {row['low_pct']:.2f} to {row['high_pct']:.2f} %",
     ]
+    if row["match"] == "open set":
+        parts.append(f"false accepts: at most {false_accepts(row['queries'])}")
     if pd.notna(row["seed_sd_pct"]):
         parts.append(f"mean of {row['seeds']} seeds, standard deviation {row['seed_sd_pct']:.2f}")
     if pd.notna(row["mrr"]):

@@ -48,13 +48,15 @@ COLUMNS = [
         "mrr",
     ),
     *("paper_pct", "minus_paper", "rerun_pct", "minus_rerun", "baseline", "minus_baseline", "minus_baseline_low"),
-    *("minus_baseline_high", "p", "p_holm", "seeds_agree", "versus", "best", *COSTS),
+    *("minus_baseline_high", "songs_differing", "p", "p_holm", "seeds_agree", "versus", "best", *COSTS),
     *("runs", "cells", "dataset", "protocol", "epoch", "database_segments", "generated_segments"),
 ]
-_NULLABLE = dict.fromkeys(["row", "N", "d", "seeds", "planned", "songs", "hits"], "Int64") | {"seeds_agree": "boolean"}
+_NULLABLE = dict.fromkeys(["row", "N", "d", "seeds", "planned", "songs", "hits", "songs_differing"], "Int64") | {
+    "seeds_agree": "boolean"
+}
 _OWN_COLUMN = {"bsz", "dim", "index", *AXES}  # fields with a column of their own, or that are the method
 AGAINST = {"minus_baseline": "difference", "minus_baseline_low": "low", "minus_baseline_high": "high"}
-UNTESTED = Pair(np.nan, 0, np.nan, np.nan, np.nan)
+UNTESTED = Pair(np.nan, 0, np.nan, np.nan, np.nan, 0)
 DEFAULT_MATCHES = ("exact", "near", "open set")
 _PUBLISHED_LENGTHS = (1, 2, 3, 5, 6, 10)
 
@@ -84,8 +86,9 @@ def study_table(cells: pd.DataFrame, published: pd.DataFrame, study: Study) -> p
     are percent, `minus_paper` and `minus_rerun` differences in points to numbers that are comparable
     (`published.why_not_comparable`), `p_holm` is corrected over the study, `seeds_agree` tells whether all seeds lie on one side
     of the baseline, `versus` is "better" or "worse" than it where they do and `p_holm` is below LEVEL. `minus_baseline` is in
-    points, its interval simultaneous for all configurations that were asked the same queries as the baseline. Rows with the same
-    `row` belong side by side. UserError for cells that have no hits of the study's kinds.
+    points, its interval simultaneous for all configurations that were asked the same queries as the baseline; `songs_differing`
+    is in how many songs the two differ. Rows with the same `row` belong side by side. UserError for cells that have no hits of
+    the study's kinds.
     """
     _check_matches(cells, study)
     ours = _ours(cells, published, study)
@@ -116,10 +119,8 @@ def _check_matches(cells: pd.DataFrame, study: Study) -> None:
 
 def load_table(path: str | Path) -> pd.DataFrame:
     """Read a table that was written as CSV."""
-    return pd.read_csv(
-        path,
-        dtype=_NULLABLE | {"comparable": object, "versus": object, "epoch": object, "runs": object, "cells": object},
-    )
+    texts = dict.fromkeys(["method", "index", "comparable", "versus", "epoch", "runs", "cells"], object)
+    return pd.read_csv(path, dtype=_NULLABLE | texts, keep_default_na=False, na_values=[""])  # a run may be named null
 
 
 # ---------------------------------------------------------------- ours
@@ -236,6 +237,7 @@ def _tested(ours: pd.DataFrame, study: Study, cells: pd.DataFrame) -> pd.DataFra
     for column, name in AGAINST.items():
         ours[column] = [100 * getattr(test, name) for test in tests]
     ours["p_holm"] = holm(ours["p"])
+    ours["songs_differing"] = [None if test is UNTESTED else test.differing for test in tests]
     ours["seeds_agree"] = [None if test is UNTESTED else test.seeds_agree for test in tests]
     ours["versus"] = np.where(ours["p_holm"] < LEVEL, np.array(["", "better", "worse"])[direction], "")
     return ours

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from nafp.evaluation.metrics import METRICS
-from nafp.evaluation.statistics import LEVEL
+from nafp.evaluation.statistics import LEVEL, fewest_differing
 from nafp.report.tables.cells import plain
 from nafp.report.tables.layout import one_decimal, signed
 from nafp.report.tables.study import NOT_RUN, OURS
@@ -38,16 +38,20 @@ def _of_match(ours: pd.DataFrame, match: str) -> str:
     best = judged.loc[judged["hit_rate_pct"].idxmax()]
     if len(short) == 1:
         return f"{names[best['row']]} finds {_rate(best)}."
+    equal = judged["hit_rate_pct"].nunique() == 1
+    all_same = f"All {len(judged)} find the same: {_rate(best)}"
     if baseline.empty or tested.empty:
-        return f"{names[best['row']]} finds most: {_rate(best)}. Nothing was tested: {_why_untested(ours, match)}."
+        most = all_same if equal else f"{names[best['row']]} finds most: {_rate(best)}"
+        return f"{most}. Nothing was tested: {_why_untested(ours, match)}."
     theirs, count, opening = names[baseline["row"].iloc[0]], len(tested), ""
     others = [names[row] for row in short["row"] if row not in judged["row"].tolist()]
-    if best["baseline"]:
+    if equal or best["baseline"]:
         best = tested.loc[tested["minus_baseline"].idxmax()]
         most = "finds most" + " of those that were asked the same queries" * bool(others)
         worse = f"; {_worse(tested)}" if count > 1 else ""
-        opening = f"{theirs} {most}: {_rate(baseline.iloc[0])}{worse}. "
-    said = f"{opening}{names[best['row']]} finds {difference(best, theirs, count)}."
+        opening = f"{all_same}. " if equal else f"{theirs} {most}: {_rate(baseline.iloc[0])}{worse}. "
+    against = {**best, "baseline_seeds": baseline["seeds"].iloc[0]}
+    said = f"{opening}{names[best['row']]} finds {difference(against, theirs, count)}."
     for late in long[long["row"].eq(best["row"]) & long["p"].notna()].to_dict("records"):
         if late["query_s"] > best["query_s"]:
             more = f"{signed(late['minus_baseline'])} points{_chance(late, count, ', ')} ({_interval(late)})"
@@ -79,7 +83,8 @@ def _worse(tested: pd.DataFrame) -> str:
 def difference(row: Mapping, baseline: str, count: int) -> str:
     """How much more than the baseline a configuration finds, and whether that is more than chance.
 
-    ``row``: query_s, songs, seeds, p, seeds_agree, and minus_baseline (points) with its interval for ``count`` comparisons.
+    ``row``: query_s, songs, songs_differing, seeds, baseline_seeds, p, seeds_agree, and minus_baseline (points) with its interval
+    for ``count`` comparisons.
     """
     points, more = one_decimal(abs(row["minus_baseline"])), "more" if row["minus_baseline"] >= 0 else "fewer"
     than = f"as many as {baseline}" if points == "0.0" else f"{points} points {more} than {baseline}"
@@ -91,21 +96,41 @@ def _chance(row: Mapping, count: int, after: str) -> str:
     """Whether a difference is significant, by p and by all seeds, ``after`` a mark; nothing where there is none to speak of."""
     if row["p"] * count < LEVEL:
         return f"{after}significant" if row["seeds_agree"] else f"{after}not significant, seeds disagree"
-    return "" if one_decimal(abs(row["minus_baseline"])) == "0.0" else f"{after}not significant"
+    if one_decimal(abs(row["minus_baseline"])) == "0.0":
+        return ""
+    if row["songs_differing"] < fewest_differing(count):
+        return f"{after}{too_few(row['songs_differing'], count)}"
+    if row["minus_baseline_low"] > 0 or row["minus_baseline_high"] < 0:  # Student's interval; the exact test decides
+        return f"{after}not significant by the exact test, p = {min(row['p'] * count, 1):.2g}"
+    return f"{after}not significant"
+
+
+def too_few(differing: int, tests: int) -> str:
+    """What is said where so few songs differ that no p could be small enough for so many tests."""
+    differ = f"{differing} differ{'s' if differing == 1 else ''}"
+    return f"too few songs to tell, as {differ} and at least {fewest_differing(tests)} are needed"
 
 
 def _interval(row: Mapping) -> str:
     """The interval of a difference, or why there is none."""
     if pd.notna(row["minus_baseline_low"]):
         return f"95 % {signed(row['minus_baseline_low'])} to {signed(row['minus_baseline_high'])}"
-    if not row["minus_baseline"]:
+    return why_no_interval(row["minus_baseline"], row["songs"])
+
+
+def why_no_interval(points: float, songs: int) -> str:
+    """Why a difference has no interval, in words."""
+    if not points:
         return "no song differs"
-    return "the same in every song" if row["songs"] > 1 else "no interval from one song"
+    return "the same in every song" if songs > 1 else "no interval from one song"
 
 
 def _sample(row: Mapping) -> str:
-    seeds = f", {row['seeds']} seeds" if row["seeds"] > 1 else ", one seed"
-    return f"{row['songs']:,} song{'s' if row['songs'] != 1 else ''}{seeds}"
+    """How many songs and seeds, those of the baseline where it has another number."""
+    others = row.get("baseline_seeds", row["seeds"])
+    against = f" against {'one' if others == 1 else others}" if others != row["seeds"] else ""
+    seeds = f"{row['seeds']} seeds" if row["seeds"] > 1 else "one seed"
+    return f"{row['songs']:,} song{'s' if row['songs'] != 1 else ''}, {seeds}{against}"
 
 
 def _rate(row: Mapping) -> str:
