@@ -100,7 +100,7 @@ def test_open_set_curves_are_those_counted_again(grid):
     assert len(curve) < len(rates) / 2
     hits = pd.read_parquet(table_beside(paths[3])).query("length == 1")
     passed = hits["top1_song"] & (hits["score1"] > passed_by_few(hits["other_score"]))
-    (usual,) = np.flatnonzero(np.isclose(shares, openset.FALSE_ACCEPT_SHARES))
+    (usual,) = np.flatnonzero(np.isclose(shares, openset.FALSE_ACCEPTS))
     assert rates[usual] == pytest.approx(100 * passed.mean())
     again = recounted([table_beside(paths[3])], "open set", 1, ROWS_A_SONG)
     row = curve[at[usual]]
