@@ -251,6 +251,34 @@ def test_tensorboard_shows_what_happens(tmp_path):
     assert [event.step for event in events.Images("similarity of anchors and replicas")] == [3, 6]
 
 
+def test_a_continued_log_has_each_step_once(tmp_path, monkeypatch):
+    """Stopped after the state of step 4 and one more step, of which nothing may remain; and extended when it was done."""
+    monkeypatch.setattr("nafp.training.trainer.CHECK_EVERY", 1)
+    plan, often = Trainer.plan, {"every": None, "last": 1, "minutes": 0}
+
+    def go_on(epochs: int) -> list[int]:
+        t = Trainer(settings(epochs=epochs, checkpoints=often), SPLITS, CPU, Checkpoints(tmp_path / "states"))
+        train(t, "run", tmp_path / "board")
+        events = EventAccumulator(str(tmp_path / "board")).Reload()
+        assert [event.step for event in events.Images("similarity of anchors and replicas")] == [3, 6, 9][:epochs]
+        return [event.step for event in events.Scalars("train/loss")]
+
+    def stopped(t: Trainer, chosen: np.ndarray) -> object:
+        if t.steps_done == 4:
+            assert [event.step for event in EventAccumulator(str(tmp_path / "board")).Reload().Scalars("train/loss")][
+                -1
+            ] == 4
+            raise KeyboardInterrupt
+        return plan(t, chosen)
+
+    monkeypatch.setattr(Trainer, "plan", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        go_on(2)
+    monkeypatch.setattr(Trainer, "plan", plan)
+    assert go_on(2) == [1, 2, 3, 4, 5, 6]
+    assert go_on(3) == [*range(1, 10)]
+
+
 def test_same_seed_same_weights(tmp_path):
     weights = [trained(tmp_path / str(i), epochs=1, seed=seed).weights() for i, seed in enumerate((3, 3, 4))]
     assert same(weights[0], weights[1])
