@@ -447,7 +447,7 @@ def queries_at(offsets: torch.Tensor) -> torch.Tensor:
 
 
 def test_a_validation_query_can_be_spliced():
-    """Before the seam it is the chain's query without the splice, and the same chain's other one after it."""
+    """Before the seam it is the chain's query without the splice, after it another one that is as near to its place."""
     steps = {"time_offset": {}}, {"splice": {"p": 1.0, "at_s": [0.25, 0.25]}}
     t, rows = validated(*steps).validation, torch.arange(10)
 
@@ -455,7 +455,8 @@ def test_a_validation_query_can_be_spliced():
         return t.db.cut(at, 8000)
 
     joined = t.chain.query(cut, t.start, t.low, t.high, rows, generator_for(0))
-    offsets = t.chain.draw_offsets(t.low, t.high, 1, generator_for(0), rows)
+    offsets = t.chain.draw_offsets(t.low, t.high, 1, generator_for(0), rows, from_place=True)
+    assert offsets.abs().max() <= 1600
     torch.testing.assert_close(joined[:, :2000], cut(t.start + offsets[:, 0])[:, :2000])
     torch.testing.assert_close(joined[:, 2000:], cut(t.start + offsets[:, 1])[:, 2000:])
     assert (offsets[:, 0] != offsets[:, 1]).any()
