@@ -38,6 +38,16 @@ def test_time_offset_stays_inside_the_clip_and_near(low, high, seed, positives):
     assert (offsets[:, :1] - offsets).abs().max() <= 1600
 
 
+@given(st.integers(-4000, 0), st.integers(0, 4000), st.integers(0, 2**32), st.booleans())
+def test_crops_of_a_query_stay_near_its_place(low, high, seed, frozen):
+    """The first is where an anchor would be."""
+    bounds, ids = (torch.full((64,), low), torch.full((64,), high)), torch.arange(64)
+    offsets = TimeOffset(0.2, frozen).draw(*bounds, 1, rng(seed), ids, from_place=True)
+    assert offsets.min() >= low and offsets.max() <= high and offsets.abs().max() <= 1600
+    assert torch.equal(offsets[:, 0], TimeOffset(0.2, frozen).draw(*bounds, 1, rng(seed), ids)[:, 0])
+    assert high - low < 20 or (offsets[:, 0] != offsets[:, 1]).any()
+
+
 def test_time_offset_reaches_both_ends():
     offsets = TimeOffset(0.001).draw(torch.full((4000,), -4000), torch.full((4000,), 4000), 1, rng())
     assert set(offsets[:, 0].tolist()) == set(range(-8, 9))

@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import encoder_layers
 import pytest
@@ -37,6 +39,27 @@ def test_a_layer_is_what_it_is_in_eager_pytorch(name, variant):
     for ours, theirs, value in zip(gradients(found, conv, norm, x), gradients(right, conv, norm, x), of, strict=True):
         assert ours.stride() == value.stride()  # no copy where it becomes a parameter's gradient
         assert relative(ours, theirs) < 3e-6
+
+
+def test_kernels_are_launched_on_the_device_of_their_input(monkeypatch):
+    """Of several GPUs, say cuda:1 of ``nafp.load``, which need not be the current one."""
+    entered, launched = [], []
+
+    @contextmanager
+    def device_of(tensor: Tensor) -> Iterator[None]:
+        entered.append(tensor)
+        yield
+        entered.pop()
+
+    def normalise(*given):
+        launched.append(list(entered))
+        return norm_kernels.normalise(*given)
+
+    monkeypatch.setattr(torch.cuda, "device_of", device_of)
+    monkeypatch.setattr("nafp.model.kernels.layer.normalise", normalise)
+    conv, norm, x = layer_of("odd length along time", "release")
+    layer(x, conv, norm, torch.float32)
+    assert [[tensor is x for tensor in tensors] for tensors in launched] == [[True]] and not entered
 
 
 @pytest.mark.parametrize("name", LAYERS)

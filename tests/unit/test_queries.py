@@ -99,10 +99,11 @@ def test_a_query_set_that_fits_keeps_its_level(tmp_path, capsys):
     assert "clipped" not in capsys.readouterr().out
 
 
-def test_queries_can_be_spliced(tmp_path):
-    """Each second goes on as another excerpt of the same place, 0.3 s in."""
-    steps = {"time_offset": {"max_s": 0.1}}, {"splice": {"p": 1.0, "at_s": [0.3, 0.3]}}
-    found, song = queries(tmp_path, *steps).audio, SONGS.audio
+@pytest.mark.parametrize("frozen", [False, True])
+def test_queries_can_be_spliced(tmp_path, frozen):
+    """Each second goes on as another excerpt of the same place, 0.3 s in; both are within 0.1 s of it."""
+    steps = {"time_offset": {"max_s": 0.1, "frozen": frozen}}, {"splice": {"p": 1.0, "at_s": [0.3, 0.3]}}
+    found, song, displaced = queries(tmp_path, *steps).audio, SONGS.audio, []
     for second in range(5):
         places = []
         for part in (slice(0, 2400), slice(2400, 8000)):
@@ -110,8 +111,9 @@ def test_queries_can_be_spliced(tmp_path):
             at = [p for p in range(max(8000 * second - 1600, 0), min(8000 * second + 1600, 32_000) + 1)]
             places += [p for p in at if np.abs(song[p:][part] - piece).max() <= 1]
         assert len(places) == 2
-        assert abs(places[0] - places[1]) <= 800
-        assert abs(places[0] - 8000 * second) <= 800
+        displaced.append([place - 8000 * second for place in places])
+    assert np.abs(displaced).max() <= 800
+    assert any(first != second for first, second in displaced)
 
 
 def sounds(*paths: str) -> Split:

@@ -251,6 +251,34 @@ def test_tensorboard_shows_what_happens(tmp_path):
     assert [event.step for event in events.Images("similarity of anchors and replicas")] == [3, 6]
 
 
+def test_a_continued_log_has_each_step_once(tmp_path, monkeypatch):
+    """Stopped after the state of step 4 and one more step, of which nothing may remain; and extended when it was done."""
+    monkeypatch.setattr("nafp.training.trainer.CHECK_EVERY", 1)
+    plan, often = Trainer.plan, {"every": None, "last": 1, "minutes": 0}
+
+    def go_on(epochs: int) -> list[int]:
+        t = Trainer(settings(epochs=epochs, checkpoints=often), SPLITS, CPU, Checkpoints(tmp_path / "states"))
+        train(t, "run", tmp_path / "board")
+        events = EventAccumulator(str(tmp_path / "board")).Reload()
+        assert [event.step for event in events.Images("similarity of anchors and replicas")] == [3, 6, 9][:epochs]
+        return [event.step for event in events.Scalars("train/loss")]
+
+    def stopped(t: Trainer, chosen: np.ndarray) -> object:
+        if t.steps_done == 4:
+            assert [event.step for event in EventAccumulator(str(tmp_path / "board")).Reload().Scalars("train/loss")][
+                -1
+            ] == 4
+            raise KeyboardInterrupt
+        return plan(t, chosen)
+
+    monkeypatch.setattr(Trainer, "plan", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        go_on(2)
+    monkeypatch.setattr(Trainer, "plan", plan)
+    assert go_on(2) == [1, 2, 3, 4, 5, 6]
+    assert go_on(3) == [*range(1, 10)]
+
+
 def test_same_seed_same_weights(tmp_path):
     weights = [trained(tmp_path / str(i), epochs=1, seed=seed).weights() for i, seed in enumerate((3, 3, 4))]
     assert same(weights[0], weights[1])
@@ -419,7 +447,7 @@ def queries_at(offsets: torch.Tensor) -> torch.Tensor:
 
 
 def test_a_validation_query_can_be_spliced():
-    """Before the seam it is the chain's query without the splice, and the same chain's other one after it."""
+    """Before the seam it is the chain's query without the splice, after it another one that is as near to its place."""
     steps = {"time_offset": {}}, {"splice": {"p": 1.0, "at_s": [0.25, 0.25]}}
     t, rows = validated(*steps).validation, torch.arange(10)
 
@@ -427,7 +455,8 @@ def test_a_validation_query_can_be_spliced():
         return t.db.cut(at, 8000)
 
     joined = t.chain.query(cut, t.start, t.low, t.high, rows, generator_for(0))
-    offsets = t.chain.draw_offsets(t.low, t.high, 1, generator_for(0), rows)
+    offsets = t.chain.draw_offsets(t.low, t.high, 1, generator_for(0), rows, from_place=True)
+    assert offsets.abs().max() <= 1600
     torch.testing.assert_close(joined[:, :2000], cut(t.start + offsets[:, 0])[:, :2000])
     torch.testing.assert_close(joined[:, 2000:], cut(t.start + offsets[:, 1])[:, 2000:])
     assert (offsets[:, 0] != offsets[:, 1]).any()

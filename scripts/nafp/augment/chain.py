@@ -41,11 +41,16 @@ class Chain:
         for step, _ in self.wave:
             step.samples, step.for_queries = samples, for_queries
 
-    def draw_offsets(self, low: Tensor, high: Tensor, positives: int, rng: Generator, ids: Tensor) -> Tensor:
-        """Bounds (B,), segment numbers (B,) -> (B, 1 + positives) offsets in samples; 0 without a time offset."""
+    def draw_offsets(
+        self, low: Tensor, high: Tensor, positives: int, rng: Generator, ids: Tensor, from_place: bool = False
+    ) -> Tensor:
+        """Bounds (B,), segment numbers (B,) -> (B, 1 + positives) offsets in samples; 0 without a time offset.
+
+        ``from_place``: see ``crop.TimeOffset``.
+        """
         offsets = torch.zeros((len(low), 1 + positives), dtype=torch.long)
         for step in self.crop:
-            offsets = step.draw(low, high, positives, rng, ids)
+            offsets = step.draw(low, high, positives, rng, ids, from_place)
         return offsets
 
     def draw_wave(self, count: int, length: int, rng: Generator, own: Tensor | None = None) -> list[dict[str, Tensor]]:
@@ -83,7 +88,7 @@ class Chain:
         ``cut``: places (n,), and which of the B they are of -> (n, T) samples, which have been through the steps on time;
         ``low``, ``high``: bounds (B,) of each place's offset; ``ids``: its number.
         """
-        offsets = self.draw_offsets(low, high, 1 if self.splice else 0, rng, ids)
+        offsets = self.draw_offsets(low, high, 1 if self.splice else 0, rng, ids, from_place=True)
         x = cut(starts + offsets[:, 0], slice(None))
         x = self.degrade(x, self.draw_wave(len(x), x.shape[1], rng))
         if self.splice:

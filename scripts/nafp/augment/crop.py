@@ -22,8 +22,19 @@ class TimeOffset:
     max_s: float = 0.2  # paper 3.3
     frozen: bool = False
 
-    def draw(self, low: Tensor, high: Tensor, positives: int, rng: Generator, ids: Tensor | None = None) -> Tensor:
-        """Bounds (B,) of the offset in samples -> (B, 1 + positives) offsets of the anchor and of its replicas."""
+    def draw(
+        self,
+        low: Tensor,
+        high: Tensor,
+        positives: int,
+        rng: Generator,
+        ids: Tensor | None = None,
+        from_place: bool = False,
+    ) -> Tensor:
+        """Bounds (B,) of the offset in samples -> (B, 1 + positives) offsets of the anchor and of its replicas.
+
+        ``from_place``: cut all of them up to ``max_s`` from the place, as crops of one query are.
+        """
         most = round(self.max_s * SAMPLE_RATE)
         if self.frozen:
             u = np.stack([np.random.default_rng(int(i)).random(1 + positives) for i in ids])
@@ -31,6 +42,8 @@ class TimeOffset:
         else:
             u = torch.rand((len(low), 1 + positives), generator=rng, dtype=torch.float64)
         low, high = low[:, None], high[:, None]
+        if from_place:
+            return integers(low.clamp(min=-most), high.clamp(max=most), u)
         anchor = integers(low.clamp(min=-most), high.clamp(max=most), u[:, :1])
         replicas = integers(torch.maximum(low, anchor - most), torch.minimum(high, anchor + most), u[:, 1:])
         return torch.cat([anchor, replicas], dim=1)

@@ -21,7 +21,7 @@ class EventLog:
 
     def __init__(self, name: str, folder: Path, steps: int, done: int, anchors: int, settings: Mapping[str, Any]):
         self.settings, self.described = dict(flattened(settings)), False
-        self.board = SummaryWriter(str(folder), purge_step=done)
+        self.board = SummaryWriter(str(folder), purge_step=done + 1)  # the first step that is done again
         self.bar = tqdm(
             total=steps,
             initial=done,
@@ -66,6 +66,10 @@ class EventLog:
                 f"{self.bar.desc}: collapsed in epoch {record['epoch']} ({what}); best takes it only if all epochs have. "
                 "Try a lower train.learning_rate, a longer train.schedule.warmup, or other fills of the chain's masks"
             )
+
+    def flush(self) -> None:
+        """Write the events so far, before a state from which the log is continued."""
+        self.board.flush()
 
     def close(self) -> None:
         """Close the bar and the event file."""

@@ -30,6 +30,7 @@ def train(trainer: Trainer, name: str, board: Path) -> Trainer:
             log.steps(count, trainer.steps_done, trainer.epoch + 1, trainer.losses[-1], trainer.lr(), trainer.speed())
             due = time.monotonic() - saved > 60 * trainer.settings.checkpoints["minutes"]
             if due and trainer.step < steps:
+                log.flush()
                 trainer.checkpoints.save_state(trainer.state(), trainer.epoch, trainer.step)
                 saved = time.monotonic()
         record = trainer.finish_epoch()

@@ -18,7 +18,8 @@ def layer(x: Tensor, conv: nn.Module, norm: nn.Module, dtype: torch.dtype) -> Te
     else:
         axis = Axis(freq, 1, time, conv.out_length, conv.stride[1], conv.before)
     weights = conv.weight, conv.bias, norm.norm.weight, norm.norm.bias
-    return Layer.apply(x, *weights, axis, norm.release, norm.norm.eps, dtype)
+    with torch.cuda.device_of(x):  # Triton launches on the current device; autograd sets it for gradients
+        return Layer.apply(x, *weights, axis, norm.release, norm.norm.eps, dtype)
 
 
 class Layer(torch.autograd.Function):
