@@ -73,7 +73,9 @@ def find(songs: Mapping[str, np.ndarray], query: np.ndarray, count: int = 5) -> 
     if not np.size(query):
         raise UserError("query: no fingerprints; a recording has at least one")
     if np.ndim(query) != 2:
-        raise UserError(f"query: an array {np.shape(query)}; fingerprints are (m, d), as a model's ``fingerprint`` gives them")
+        raise UserError(
+            f"query: an array {np.shape(query)}; fingerprints are (m, d), as a model's ``fingerprint`` gives them"
+        )
     rows = []
     for name, vectors in songs.items():
         if not len(vectors):

@@ -89,7 +89,9 @@ def test_what_is_not_there_or_no_sound_is_said(run):
     with pytest.raises(UserError, match=r"query: an array \(16,\); fingerprints are \(m, d\)"):
         nafp.find({"a": np.eye(16)}, np.eye(16)[0])
     for song in (np.eye(8), np.eye(16)[0]):
-        with pytest.raises(UserError, match=r"songs: a is an array \(.*\), the query \(3, 16\); both must be fingerprints"):
+        with pytest.raises(
+            UserError, match=r"songs: a is an array \(.*\), the query \(3, 16\); both must be fingerprints"
+        ):
             nafp.find({"a": song}, np.eye(16)[:3])
     with pytest.raises(AttributeError, match="has no attribute 'serach'"):
         nafp.serach  # noqa: B018

@@ -254,6 +254,8 @@ def test_a_cut_index_of_milvus_lite(tmp_path):
     build_index("milvus", LITE, database, tmp_path / "milvus")
     (file,) = (tmp_path / "milvus").rglob("*.idx")
     file.write_bytes(file.read_bytes()[:1000])
-    with pytest.raises(UserError, match="milvus at .*milvus.db: .*, or delete its folder and build it again") as damaged:
+    with pytest.raises(
+        UserError, match="milvus at .*milvus.db: .*, or delete its folder and build it again"
+    ) as damaged:
         read_index("milvus", LITE, tmp_path / "milvus", database)
     assert "server" not in str(damaged.value)
