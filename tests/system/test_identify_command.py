@@ -25,9 +25,11 @@ from nafp.errors import UserError
 from nafp.identify.answers import WIDTH, gathered, to_json, to_text, write_csv
 from nafp.identify.calibration import bound, calibrate, highest_passed, learned
 from nafp.identify.library import Library
+from nafp.identify.recognise import identify as identified
 from nafp.identify.recordings import Recording
-from nafp.identify.windows import Limits
+from nafp.identify.windows import Catalogue, Limits
 from nafp.model.model import build_model
+from nafp.search.vectors import Database
 from nafp.text import printable, shortened, spreadsheet_cell
 
 SCRIPT = Path(__file__).parents[2] / "scripts/identify.py"
@@ -329,9 +331,9 @@ def unit(x: np.ndarray) -> np.ndarray:
     return (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32)
 
 
-def walk(g: np.random.Generator, n: int) -> np.ndarray:
-    """(n, 16) fingerprints of a song: neighbours resemble each other, and so do songs, more or less."""
-    return unit(g.standard_normal(16) * 0.5 + g.standard_normal((n, 16)))
+def walk(g: np.random.Generator, n: int, dim: int = 16) -> np.ndarray:
+    """(n, dim) fingerprints of a song: neighbours resemble each other, and so do songs, more or less."""
+    return unit(g.standard_normal(dim) * 0.5 + g.standard_normal((n, dim)))
 
 
 def recorded(songs: list[np.ndarray], silent: int = 0) -> list[Recording]:
@@ -372,6 +374,35 @@ def test_limits_keep_the_rate_that_they_are_for(tmp_path):
     assert learned(path, 800 * 30, 0.01, Limits())[0].min_score > learned(path, 80 * 30, 0.01, Limits())[0].min_score
 
 
+def test_limits_keep_their_rate_at_any_length(tmp_path):
+    """Unknown recordings that are shorter, as long, and longer than those of the calibration."""
+    g = np.random.default_rng(0)
+    songs, others, unknown = ([walk(g, 30, 64) for _ in range(count)] for count in (30, 30, 90))
+    limits = Limits(min_margin=-np.inf)
+    facts = calibrate({"clean": recorded(songs)}, recorded(songs), recorded(others), limits)
+    assert (facts["segments"], [*facts["shorter"]]) == (30, ["1", "3", "5", "9"])
+    means = [facts["shorter"][n]["clean"]["mean"] for n in ("1", "3", "5", "9")]
+    assert sorted(means, reverse=True) == means
+    (tmp_path / "limits.json").write_text(json.dumps(facts))
+    library = np.concatenate([*songs, *others])
+    first = np.arange(0, len(library), 30)
+    catalogue = Catalogue(Database(library, library[:0]), [str(row) for row in first], first, np.repeat(range(60), 30))
+    limits, said = learned(tmp_path / "limits.json", len(library), 0.05, limits)
+    assert f"score {limits.min_score:g} at 15.5 s (1 s: {limits.of(1).min_score:g}, 2 s: " in said
+    longer = [np.concatenate(unknown[at : at + 5]) for at in range(0, 90, 3)]
+    for length in (1, 2, 4, 7, 10, 11, 30, 150):
+        queries = longer if length == 150 else [one[:length] for one in unknown]
+        found = [identified(Recording("", one, 8000 + 4000 * len(one), 9000), catalogue, limits) for one in queries]
+        assert np.mean([one["song"].notna().any() for one in found]) <= 0.12, length
+
+
+def test_limits_by_length():
+    limits = Limits(by_segments=((1, 0.9), (3, 0.7), (9, 0.5), (18, 0.6)))
+    scores = [limits.of(n).min_score for n in (0, 1, 2, 3, 5, 9, 10, 18, 1000)]
+    assert scores == [0.9, 0.9, 0.9, 0.7, 0.7, 0.5, 0.6, 0.6, 0.6]
+    assert Limits(0.4).of(7) == Limits(0.4)
+
+
 def silence(n: int) -> np.ndarray:
     """(n, 16) fingerprints of silence: all alike."""
     return np.tile(unit(np.ones((1, 16))), (n, 1))
@@ -405,8 +436,12 @@ def test_bounds_and_what_is_said(tmp_path):
     facts = {"unknown": {"clean": {"mean": 0.9, "sd": 0.1, "songs": 3}}, "windows": 5, "fingerprints": 10}
     (tmp_path / "few.json").write_text(json.dumps(facts))
     limits, said = learned(tmp_path / "few.json", 100, 0.01, Limits())
-    assert limits.min_score == 0.95
-    assert "too few to rely on, with 5 windows; in a library of this size the model cannot keep that rate" in said
+    assert limits.min_score == 0.95 and limits.of(1) == limits.of(1000) == limits
+    assert "of recordings that are shorter or longer than these songs, more may be recognised" in said
+    assert (
+        "too few to rely on, with 5 windows; " in said
+        and "; in a library of this size the model cannot keep that rate" in said
+    )
     (tmp_path / "few.json").write_text("{")
     with pytest.raises(UserError, match="few.json: cannot be read"):
         learned(tmp_path / "few.json", 100, 0.01, Limits())

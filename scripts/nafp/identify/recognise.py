@@ -120,7 +120,7 @@ def identify(
         return answer(nothing | {"note": f"shorter than 1 s ({duration:.2f} s)"})
     if recording.peak < SILENCE:
         return answer(nothing | {"note": ALL_SILENT})
-    length = min(LONGEST, len(query))
+    length, limits = min(LONGEST, len(query)), limits.of(np.count_nonzero(~recording.silent))
     found = windows(query, index or Exact(catalogue.database), catalogue, limits, recording.silent)
     parts = [interval(part, query, catalogue, length) for part in intervals(found, length, limits)]
     names, first_row, rows = catalogue.names, catalogue.first_row, []

@@ -1,8 +1,9 @@
 """Windows of a recording, and the song that each is most like: the first half of `nafp.identify.recognise`."""
 
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from itertools import combinations
 
@@ -32,12 +33,22 @@ class Limits:
 
     ``min_score``: mean inner product of a window, silence excepted; ``min_margin``: its difference to the best other song;
     ``windows``: number that must agree, if the recording has as many. The default of ``min_score`` fits no particular model;
-    ``nafp.identify.calibration`` learns that of a model.
+    ``nafp.identify.calibration`` learns that of a model. ``by_segments``: (segments, ``min_score``) of recordings of other
+    lengths, the shortest first; () if there is one for all.
     """
 
     min_score: float = 0.5
     min_margin: float = Options.min_margin
     windows: int = Options.windows
+    by_segments: tuple[tuple[int, float], ...] = ()
+
+    def of(self, segments: int) -> "Limits":
+        """The limits of a recording of so many segments: of the known lengths next to it, that with the higher score."""
+        if not self.by_segments:
+            return self
+        lengths, scores = zip(*self.by_segments, strict=True)
+        below, above = bisect_right(lengths, segments) - 1, bisect_left(lengths, segments)
+        return replace(self, min_score=max(scores[max(below, 0)], scores[min(above, len(scores) - 1)]))
 
 
 @dataclass(frozen=True)
@@ -83,18 +94,19 @@ def windows(
     catalogue: Catalogue,
     limits: Limits,
     silent: np.ndarray | None = None,
+    longest: int = LONGEST,
 ) -> pd.DataFrame:
     """Search every window of a recording's fingerprints (n, d), one row each.
 
     ``silent``: (n,) bool, the segments without sound, which resemble the silence in any song: they do not count, and windows
-    with more of them than others have no place.
+    with more of them than others have no place. ``longest``: segments of a window, at most.
 
     Columns: start (segment), song (in the middle of the best place, -1 for none), place (its row), score, other (song of
     the runner-up, -1 where all places that were kept are of one song and its copies), runner_up (its score, at most that of
     the last place; 0 if no other song has a place), copies (numbers of the songs that score alike and are copies of this one).
     Where a song that repeats itself takes the places, they are searched again without it.
     """
-    length = min(LONGEST, len(query))
+    length = min(longest, len(query))
     silent = np.zeros(len(query), bool) if silent is None else silent
     tables = []
     for first in range(0, len(query) - length + 1, WINDOWS):
