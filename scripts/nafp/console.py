@@ -41,15 +41,14 @@ def tee_to_log(log: str | Path) -> Iterator[None]:
             yield
             return
         except Exception as error:
-            print_error(error)
+            print(error_text(error), file=sys.stderr)
         sys.exit(1)
 
 
-def print_error(error: Exception) -> None:
-    """Print what ended the work: a sentence of what the user or the system can mend, the traceback of a defect."""
+def error_text(error: Exception) -> str:
+    """What to print of an error that ended the work: a sentence for a UserError or OSError, the traceback of a defect."""
     if isinstance(error, UserError):
-        print(f"error: {error}", file=sys.stderr)
-    elif isinstance(error, OSError):
-        print(f"error: {sentence_of(error)}", file=sys.stderr)
-    else:
-        traceback.print_exception(error)
+        return f"error: {error}"
+    if isinstance(error, OSError):
+        return f"error: {sentence_of(error)}"
+    return "".join(traceback.format_exception(error)).rstrip("\n")

@@ -21,7 +21,7 @@ import yaml
 from nafp import compute
 from nafp.audio.segments import SEGMENT
 from nafp.audio.splits import Split
-from nafp.console import print_error
+from nafp.console import error_text
 from nafp.errors import UserError
 from nafp.files import atomic_write, lock
 from nafp.jobfacts import device_name, job_facts
@@ -162,9 +162,8 @@ def main(path: str) -> None:
     try:
         train_and_publish(job)
     except Exception as error:
-        print_error(error)
         sys.stdout.flush()
-        sys.stderr.flush()
+        print(f"\n{error_text(error)}", file=sys.stderr, flush=True)  # below another's progress bar
         os._exit(1)
     dist.destroy_process_group()
 
