@@ -68,7 +68,7 @@ def imported(path: Path) -> tuple[set[str], list[Path]]:
 
 
 def third_party(path: Path, seen: set[Path]) -> set[str]:
-    """Distributions that a file imports, itself or through the files of the library that are not ``seen``, which they then are."""
+    """Distributions that a file imports, itself or through files of the library that are not ``seen`` yet."""
     if path in seen:
         return set()
     seen.add(path)
