@@ -17,11 +17,7 @@ __all__ = ["edited", "finished"]
 settings.register_profile("any machine", deadline=None)  # a slow machine is no error
 settings.load_profile("any machine")
 
-FOLDERS = (
-    "workflow",
-    "system",
-    "unit",
-)  # the longest first, so that of several processes none has a long one left at the end
+FOLDERS = ("workflow", "system", "unit")  # the longest first, so that of several processes none has one left at the end
 
 
 def folder_of(item: pytest.Item) -> str:
@@ -30,6 +26,10 @@ def folder_of(item: pytest.Item) -> str:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests, and sort their files: while one process makes the finished experiment, the next ones need not wait for it."""
     for item in items:
         item.add_marker(folder_of(item))
-    items.sort(key=lambda item: FOLDERS.index(folder_of(item)))
+    waiting = {item.path for item in items if "finished" in getattr(item, "fixturenames", ())}
+    items.sort(
+        key=lambda item: (FOLDERS.index(folder_of(item)), item.path.name != "test_workflow.py", item.path in waiting)
+    )

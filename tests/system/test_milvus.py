@@ -222,14 +222,15 @@ def test_cells_that_search_one_collection_take_turns(tmp_path):
         "import sys, time, numpy as np\nfrom pathlib import Path\nfrom nafp.search.index import read_index\n"
         "from nafp.search.vectors import Database\nat = Path(sys.argv[1])\nfound = np.load(at / 'vectors.npz')\n"
         f"index = read_index('milvus', {LITE!r}, at / 'milvus', Database(found['dummy'], found['db']))\n"
-        "print('open', flush=True)\ntime.sleep(3)\n"
+        "print('open', flush=True)\ntime.sleep(3)\n(at / 'slept').touch()\n"
     )
     environment = os.environ | {"PYTHONPATH": str(ROOT / "scripts")}
     command = [sys.executable, "-c", script, str(tmp_path)]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as other:
         assert "open" in other.stdout.readline()
+        assert other.poll() is None and not (tmp_path / "slept").exists()
         index = read_index("milvus", LITE, tmp_path / "milvus", database)
-        assert other.poll() is not None or other.wait(10) == 0
+        assert (tmp_path / "slept").exists() and other.wait(60) == 0
     assert (index.nearest(database.db, 1)[:, 0] == np.arange(60, 65)).all()
     index.client.close()
 

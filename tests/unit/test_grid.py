@@ -45,6 +45,16 @@ def test_the_default_config_is_right():
     check_config(CONFIG, ROOT)
 
 
+def test_the_baseline_is_the_first_of_the_cells_that_are_possible():
+    """Where the one that the study names is not; and where all are, the one that it names."""
+    named = {"method": "chromaprint"}
+    study = {"runs": [{"aug": "full"}, named, {"aug": "none"}, {"seed": 1}], "baseline": named}
+    full, chromaprint, none, other = grid.study_cells(study, CONFIG)
+    assert grid.baseline(study, CONFIG) == chromaprint
+    assert grid.baseline(study, CONFIG, [other, none, full]) == full
+    assert grid.baseline(study, CONFIG, [other, none]) == none
+
+
 def test_numbers_of_the_command_line_and_with_exponents():
     """Given on the command line: text inside braces. In a file: as YAML reads it, but for exponents."""
     given = {"dataset": {"dummy": "10", "strict": "false", "root": "2024-01-01"}, "search": {"lengths": ["1", "3"]}}

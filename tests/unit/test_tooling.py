@@ -1,10 +1,17 @@
 """What is written twice agrees."""
 
+import ast
+import os
 import re
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import yaml
+
+from nafp import resources
+from nafp.audio.segments import HOP
 
 ROOT = Path(__file__).parents[2]
 
@@ -32,12 +39,68 @@ def test_a_job_that_is_tried_again_gets_more_memory_and_time():
                 assert re.search(rf"^ +{resource}=[a-z_]+\b", rule, re.MULTILINE), (name, resource)
 
 
+def functions_of_rules(*names: str, **known) -> dict[str, Callable]:
+    """Functions of the rules by name; ``known``: what they call of the rules and of the library."""
+    text = "\n".join(path.read_text() for path in (ROOT / "rules").glob("*.smk"))
+    for name in names:
+        exec(re.search(rf"^def {name}\(.*?(?=^\S)", text, re.DOTALL | re.MULTILINE)[0], known)
+    return {name: known[name] for name in names}
+
+
+RESOURCES = (
+    "bytes_of scale_with_input largest_piece_mb fingerprint_mb fingerprint_minutes training_memory training_minutes"
+)
+
+
+def test_memory_and_time_grow_with_the_input_and_the_attempt(tmp_path):
+    """But no time of a job that goes on where it was."""
+    packed = tmp_path / "packed.npy"
+    packed.touch()
+    train = {"gpus": 1, "epochs": 100, "data": {"fraction": 1, "one_per_clip": False}}
+    rule = functions_of_rules(
+        *RESOURCES.split(),
+        **{name: getattr(resources, name) for name in ("ANCHORS_PER_S", "MEMORY", "SEGMENTS_PER_S", "training_mb")},
+        **{"os": os, "HOP": HOP, "config": {"fingerprint": {"shards": {"dummy": 2}}}, "packed": lambda split: packed},
+        recipe=lambda wildcards: {"train": train},
+        training_items=lambda *_: packed.stat().st_size // 8000,
+    )
+    scaled, resumed = (rule["scale_with_input"](60, 0.05, of=["songs"], resumes=resumes) for resumes in (False, True))
+    files = SimpleNamespace(train=packed)
+
+    def asked(size: int, attempt: int) -> list[int]:
+        os.truncate(packed, size)
+        return [
+            *(resource(None, {"songs": [packed, packed]}, attempt) for resource in (scaled, resumed)),
+            *(rule[name](None, attempt) for name in ("fingerprint_mb", "fingerprint_minutes")),
+            rule["training_memory"](None, files, attempt),
+            rule["training_minutes"](None, files),
+        ]
+
+    few, many = asked(0, 1), asked(10**10, 1)
+    assert few == [60, 60, 6000, 30, 8000, 60]
+    assert many == [60 + 1000, 60 + 1000, 6000 + 100, 30 + 5, 8000 + 2000, 60 + 2083]  # 5 GB in each of two shards
+    assert [again / first for again, first in zip(asked(10**10, 2), many, strict=True)] == [2, 1, 2, 2, 2, 1]
+
+
+def imported(text: str) -> set[str]:
+    """The modules that a file imports, with what it takes from them: ``urllib.request`` for ``from urllib import request``."""
+    names = set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return names
+
+
 def test_only_jobs_that_run_where_snakemake_does_need_the_internet():
     """As the page of clusters promises. What asks a Milvus server, inside the network, is not counted."""
     assert all("localrule: True" in rules()[name] for name in ("download", "import_pretrained", "fetch_test_ids"))
     library = {path.name: path.read_text() for path in (ROOT / "scripts/nafp").rglob("*.py")}
-    online = {name for name, text in library.items() if re.search(r"import (requests|urllib.request|http)", text)}
-    assert online == {"kaggle_api.py", "gdrive.py", "download.py", "zenodo.py"}  # modules of these three rules
+    connecting = re.compile(r"(requests|urllib3|urllib\.request|http|httpx|aiohttp|socket|ftplib|ssl)(\.|$)")
+    online = {name for name, text in library.items() if any(map(connecting.match, imported(text)))}
+    assert set(re.findall(r"\bsocket\.(\w+)", library["files.py"])) == {"gethostname"}
+    assert online - {"files.py"} == {"kaggle_api.py", "gdrive.py", "download.py", "zenodo.py"}  # of these three rules
 
 
 def test_make_clean_leaves_downloads_and_snapshots():

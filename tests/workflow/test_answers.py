@@ -8,6 +8,7 @@ import pandas as pd
 from workflow import FULL, planned, snakemake, tiny
 
 KEPT = 10
+TABLE = "results/demo/scoreboard/rivals.csv"
 
 
 def as_rows(hits: pd.DataFrame, queries: pd.DataFrame, songs: pd.DataFrame) -> pd.DataFrame:
@@ -38,20 +39,20 @@ def test_answers_of_a_run_handed_in_score_as_it_does(finished, tmp_path):
     assert (folder / "results/demo/data/corpus" / queries["query"][0]).is_file() and len(songs) == 12
     rows = as_rows(hits, queries, songs)
     rows.to_csv(folder / "theirs.csv", index=False)
-    done = snakemake(folder, "rivals", config=config)
+    done = snakemake(folder, TABLE, config=config)
     assert done.returncode == 0, done.stdout[-3000:]
     ours, theirs = (json.loads(path.read_text()) for path in (cell, cell.parents[2] / "method=theirs/answers.json"))
     assert {**theirs["hits"], "open_set": 0} == {**ours["hits"], "open_set": 0}
     assert theirs["unanswered"] == [0, 0, 0] and "ms_per_query" not in theirs and "build_s" not in theirs
-    table = pd.read_csv(folder / "results/demo/scoreboard/rivals.csv").query("method == 'theirs'")
+    table = pd.read_csv(folder / TABLE).query("method == 'theirs'")
     assert len(table) == 9 and table[["ms per query", "build s"]].isna().all(axis=None)
 
     rows[rows["query"] != queries["query"].iloc[-1]].to_csv(folder / "theirs.csv", index=False)
-    done = snakemake(folder, "rivals", config=config)
+    done = snakemake(folder, "rivals", config=config)  # plots too: of a method without times, and without some answers
     log = (folder / "results/demo/logs/answer/theirs/answers.log").read_text()
     assert done.returncode == 0 and "queries of 3 s have no answer; they count as misses" in log
     rows.assign(song="unknown.wav").to_csv(folder / "theirs.csv", index=False)
-    done = snakemake(folder, "rivals", config=config)
+    done = snakemake(folder, TABLE, config=config)
     assert done.returncode != 0 and "row 2: 'unknown.wav' is none of the songs that are searched" in done.stdout
 
 
@@ -67,7 +68,7 @@ def test_fingerprints_of_another_hop(finished, tmp_path):
     entry = {"folder": "theirs", "hop_s": 1, "normalize": True}
     study = {"rivals": {"runs": [{"aug": "full"}, {"external": "theirs"}]}}
     config = tiny(folder, external={"theirs": entry}, studies=study)
-    done = snakemake(folder, "rivals", config=config)
+    done = snakemake(folder, TABLE, config=config)
     assert done.returncode == 0, done.stdout[-3000:]
     cells = [
         folder / f"results/demo/scores/{run}/l2.json" for run in (f"{FULL}/epoch=best", "external=theirs/epoch=last")

@@ -3,7 +3,9 @@
 import json
 import re
 import shutil
+from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -210,6 +212,13 @@ def test_a_data_set_that_is_not_fully_described(dataset, says):
     assert "; " not in str(error.value).replace("known; known", "")
 
 
+def measured_snr_db(packed: Path, split: str) -> float:
+    """How much louder the four test songs are than what their degraded copies hold besides them, at whatever level."""
+    songs, copies = (np.load(packed / f"{name}.npy").reshape(4, -1).astype(float) for name in ("test_db", split))
+    songs *= ((songs * copies).sum(axis=1) / (songs**2).sum(axis=1))[:, None]
+    return float(np.median(10 * np.log10((songs**2).sum(axis=1) / ((copies - songs) ** 2).sum(axis=1))))
+
+
 def test_query_sets_are_searched_beside_the_data_sets_own(finished, tmp_path):
     folder = tmp_path / "project"
     shutil.copytree(finished, folder, copy_function=shutil.copy2)
@@ -224,6 +233,8 @@ def test_query_sets_are_searched_beside_the_data_sets_own(finished, tmp_path):
     assert "snr_db" not in own
     assert (easy["query_set"], easy["snr_db"], hard["snr_db"]) == ("snr_20", 20, 0)
     assert easy["queries"] == hard["queries"] == own["queries"]
+    easy_db, hard_db = (measured_snr_db(folder / "results/demo/data/packed", f"query_{name}") for name in sets)
+    assert easy_db - hard_db == pytest.approx(20, abs=2)  # the same sounds
     assert sum(easy["hits"]["top1_near"]) >= sum(hard["hits"]["top1_near"])
     board = folder / "results/demo/scoreboard"
     rows = pd.read_csv(board / "noise.csv").query("source == 'this run' and match != 'open set'")

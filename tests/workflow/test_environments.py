@@ -3,6 +3,7 @@
 import ast
 import re
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -48,24 +49,31 @@ PROGRAMS = {"chromaprint": ["chromaprint"]}  # environment -> what it has of con
 WITH_A_GPU = {"search": {"torch"}, "milvus": {"torch"}}  # imported if it is there, on a machine with a GPU
 
 
-def third_party(path: Path, seen: set[Path]) -> set[str]:
-    """Distributions that a file imports, itself or through the library."""
-    if path in seen:
-        return set()
-    seen.add(path)
-    names = set()
+@cache
+def imported(path: Path) -> tuple[set[str], list[Path]]:
+    """What a file itself imports: distributions, and files of the library."""
+    names, local = set(), []
     for node in ast.walk(ast.parse(path.read_text())):
         modules = [a.name for a in node.names] if isinstance(node, ast.Import) else []
         if isinstance(node, ast.ImportFrom):
             modules = [node.module, *(f"{node.module}.{a.name}" for a in node.names)]
         for module in modules:
             place = ROOT / "scripts" / module.replace(".", "/")
-            local = [file for file in (place.with_suffix(".py"), place / "__init__.py") if file.is_file()]
-            if local:
-                names |= third_party(local[0], seen)
+            files = [file for file in (place.with_suffix(".py"), place / "__init__.py") if file.is_file()]
+            if files:
+                local.append(files[0])
             elif module.split(".")[0] not in {"nafp", *sys.stdlib_module_names}:
                 names.add(module.split(".")[0])
-    return {DISTRIBUTIONS.get(name, name) for name in names}
+    return {DISTRIBUTIONS.get(name, name) for name in names}, local
+
+
+def third_party(path: Path, seen: set[Path]) -> set[str]:
+    """Distributions that a file imports, itself or through files of the library that are not ``seen`` yet."""
+    if path in seen:
+        return set()
+    seen.add(path)
+    names, local = imported(path)
+    return names.union(*(third_party(file, seen) for file in local))
 
 
 @pytest.mark.parametrize("path", ENVIRONMENTS, ids=lambda path: path.stem)
@@ -149,8 +157,9 @@ def test_a_rule_whose_job_takes_a_gpu_asks_for_one():
 
 
 def test_the_library_knows_nothing_of_snakemake():
+    seen = set()
     for path in (ROOT / "scripts/nafp").rglob("*.py"):
-        assert "snakemake" not in third_party(path, set())
+        assert "snakemake" not in third_party(path, seen), path
 
 
 def test_every_locked_package_has_hashes():

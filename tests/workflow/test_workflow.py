@@ -346,12 +346,16 @@ def test_generated_distractors_in_place_of_the_dummy_songs(finished, tmp_path):
     shutil.copytree(finished, folder, copy_function=shutil.copy2)
     at = folder / f"results/demo/fingerprints/{FULL}/epoch=best"
     generated = {"songs": 13, "seconds": 20, "shards": 3}
-    config = tiny(folder, dataset={"name": "demo", "source": "demo", "generated": generated})
+    studies = yaml.safe_load((folder / "tiny.yaml").read_text())["studies"] | {
+        "index_types": {"index": ["l2", "ivfpq-rr-ondisk"]}
+    }
+    config = tiny(folder, dataset={"name": "demo", "source": "demo", "generated": generated}, studies=studies)
     board = folder / "results/demo/scoreboard"
-    jobs = planned(folder, "index_types", config=config)
+    table = "results/demo/scoreboard/index_types.csv"
+    jobs = planned(folder, table, config=config)
     assert {"generate_distractors": 3, "list_distractors": 1, "gather_fingerprints": 1}.items() <= jobs.items()
     assert not {"train", "fingerprint"} & set(jobs)
-    done = snakemake(folder, "index_types", config=config)
+    done = snakemake(folder, table, config=config)
     assert done.returncode == 0, done.stdout[-3000:]
     vectors = np.asarray(open_vectors(at / "generated.json"))
     assert vectors.shape == (13 * 39, 16) == (len(np.unique(vectors, axis=0)), 16)
@@ -359,8 +363,7 @@ def test_generated_distractors_in_place_of_the_dummy_songs(finished, tmp_path):
     assert alike > (vectors[::39] @ vectors[::39].T)[np.triu_indices(13, 1)].mean()  # neighbours, and songs
     cell = json.loads((folder / f"results/demo/scores/{FULL}/epoch=best/ivfpq-rr-ondisk.json").read_text())
     assert cell["database"] == {"generated": 13 * 39, "db": 60}
-    table = pd.read_csv(board / "index_types.csv")
-    assert set(table["database_segments"]) == {13 * 39 + 60}
+    assert set(pd.read_csv(folder / table)["database_segments"]) == {13 * 39 + 60}
     assert "567 segments, 507 of them drawn from a model of the dummy songs" in (board / "index_types.md").read_text()
     (at / "generated/1-of-3.npy").unlink()
     again = snakemake(folder, str((at / "generated/1-of-3.npy").relative_to(folder)), config=config)
