@@ -16,6 +16,7 @@ from nafp import compute, grid
 from nafp.augment.steps import STEPS
 from nafp.config import overlay
 from nafp.config.check import check_config, problems_of_index, problems_of_queries, problems_of_run, taken_names
+from nafp.config.schema import Validator
 from nafp.config.schema import schema as config_schema
 from nafp.errors import UserError
 from nafp.imports import modules
@@ -245,6 +246,45 @@ def test_a_wrong_config_is_said_in_one_sentence(path, value, says):
         check_config(config, ROOT)
     assert str(error.value).startswith(says) or re.match(says, str(error.value))
     assert "\n" not in str(error.value)
+
+
+def integers(part, place=()):
+    """Place -> each part of a schema that is an integer and no other number."""
+    if isinstance(part, dict):
+        kind = part.get("type", [])
+        kinds = [kind] if isinstance(kind, str) else kind
+        if "integer" in kinds and "number" not in kinds:
+            yield place, part
+    inside = part.items() if isinstance(part, dict) else enumerate(part) if isinstance(part, list) else ()
+    for key, deeper in inside:
+        yield from integers(deeper, (*place, key))
+
+
+def test_what_is_counted_is_no_float():
+    leaves = list(integers(config_schema(ROOT)))
+    assert len(leaves) > 30
+    for place, leaf in leaves:
+        count = leaf.get("minimum", 1) + leaf.get("multipleOf", 1)
+        assert not Validator(leaf).is_valid(float(count)) and not Validator(leaf).is_valid(True), place
+        assert Validator(leaf).is_valid(count), place
+
+
+@pytest.mark.parametrize(
+    "path, value, says",
+    [
+        ("search.train_max", 1.0e6, "1000000.0 is not of type integer; write 1000000"),
+        ("search.test_ids", 100.0, "100.0 is not of type integer or string; write 100"),
+        ("search.lengths", [1.0, 3], "1.0 is not of type integer; write 1"),
+        ("run.bsz", 120.0, "120.0 is not of type integer; write 120"),
+        ("fingerprint.shards.dummy", 3.0, "3.0 is not of type integer; write 3"),
+        ("run.dim", 64.5, "64.5 is not of type integer"),
+    ],
+)
+def test_a_float_where_something_is_counted(path, value, says):
+    with pytest.raises(UserError) as error:
+        check_config(changed(path, value), ROOT)
+    assert str(error.value) in (f"{path}: {says}", f"{path}.0: {says}")
+    check_config(changed("scale.beyond.segments", [1e5, 10**6]), ROOT)  # numbers, not counts
 
 
 def test_a_former_key_is_refused_with_its_present_name():
