@@ -93,6 +93,24 @@ def test_what_asks_for_places_of_queries_that_are_not_known(tmp_path):
     assert not {"plot_misses", "plot_similarity", "plot_scale", "plot_beyond", "tabulate_beyond"} & set(jobs)
 
 
+def test_the_manifest_that_the_config_names(tmp_path):
+    """One that is not there is refused; another one has the data set verified again, and refuses it where it differs."""
+    folder = copy_project(tmp_path / "project")
+    data_set(folder / "music", seconds=8)
+    assert snakemake(folder, "verification", config=tiny(folder, dataset=MINE)).returncode == 0
+    shutil.copy2(folder / "results/mine/data/manifest.csv", folder / "good.csv")
+    config = tiny(folder, dataset=MINE | {"manifest": "god.csv"})
+    done = snakemake(folder, "verification", "-n", config=config)
+    assert done.returncode != 0 and "dataset.manifest: god.csv: no such file; name the" in done.stdout, done.stdout
+    config = tiny(folder, dataset=MINE | {"manifest": "good.csv"})
+    assert snakemake(folder, "verification", config=config).returncode == 0
+    assert planned(folder, "verification", config=config) == {}
+    good = (folder / "good.csv").read_text()
+    (folder / "good.csv").write_text(good.replace("test/001.wav", "test/lost.wav"))
+    done = snakemake(folder, "verification", config=config)
+    assert done.returncode != 0 and "music cannot be used, 1 problem" in done.stdout, done.stdout[-3000:]
+
+
 def test_data_may_always_be_made_again(packed):
     """The way out that the sentence names: it asks neither for a run nor for a cell."""
     config = tiny(packed, dataset=MINE, search={"lengths": [1, 16]})
