@@ -50,7 +50,7 @@ config = overlay.named_run(config, workflow.config_settings.configfiles)
 config = overlay.with_changes(parse_yaml((HERE / "config.yaml").read_text(encoding="utf-8")), config)
 config = overlay.typed(config, workflow.config_settings.config) | {key: config[key] for key in FOLDERS if key in config}
 try:
-    check_given(config, sys.argv if workflow.is_main_process else ())
+    check_given(config, sys.argv if IS_MAIN and workflow.is_main_process else ())
     check_config(config, HERE)
 except UserError as error:
     raise WorkflowError(f"config: {error}") from None
