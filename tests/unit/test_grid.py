@@ -344,6 +344,16 @@ def test_wrong_options_of_an_index(name, options, says):
         check_config(changed(f"indexes.{name}", options), ROOT)
 
 
+def test_an_index_that_identify_cannot_keep():
+    for name in CONFIG["indexes"]:
+        config = changed("identify.index", name)
+        if name == "milvus":
+            with pytest.raises(UserError, match=r"^identify\.index: milvus is a Milvus collection, which takes no additions"):
+                check_config(config, ROOT)
+        else:
+            check_config(config, ROOT)
+
+
 def test_no_rule_lends_its_name_to_a_study():
     rules = {
         line.split()[1].rstrip(":")

@@ -26,7 +26,7 @@ from nafp.errors import UserError
 from nafp.evaluation.metrics import METRICS, of_any_place
 from nafp.evaluation.starts import check_icassp, possible_starts, read_ids
 from nafp.grid import FILES
-from nafp.identify.options import options_in
+from nafp.identify.options import check_index, options_in
 from nafp.methods import kind_of, kind_of_fields, method_of
 from nafp.model.encoders import encoder_of
 from nafp.model.shapes import Image, check_band, check_heads, image_shape
@@ -123,6 +123,8 @@ def unknown_names(config: Mapping) -> list[str]:
         problems += [f"identify.run: {problem}" for problem in found]
     if "rates" in config["indexes"].get(index := places["identify"]["index"], {}):
         problems.append(f"identify.index: {index} has rates, but identify follows no speed; name an index without them")
+    if index in config["indexes"]:
+        problems += said(check_index, index, config["indexes"][index])
     for name in config["recipes"]:
         queries = overlay.of_recipe(config, name)["train"]["validation"]["queries"]
         if queries not in ("files", *config["chains"]):
