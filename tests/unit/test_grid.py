@@ -16,6 +16,7 @@ from nafp import compute, grid
 from nafp.augment.steps import STEPS
 from nafp.config import overlay
 from nafp.config.check import check_config, problems_of_index, problems_of_queries, problems_of_run, taken_names
+from nafp.config.keys import check_keys_once
 from nafp.config.schema import Validator
 from nafp.config.schema import schema as config_schema
 from nafp.errors import UserError
@@ -67,6 +68,12 @@ def test_numbers_of_the_command_line_and_with_exponents():
         "search": {"lengths": [1, 3], "test_ids": "7"},
         "train": {"learning_rate": 0.001, "init_from": "1e"},
     }
+
+
+@pytest.mark.parametrize("text", ["Loss: a: b", "@home", "2024-13-45", "[", "*"])
+def test_text_of_the_command_line_that_is_no_yaml(text):
+    given = {"studies": {"mine": {"title": text}}}
+    assert overlay.typed(given, given) == given
 
 
 @pytest.mark.parametrize("lines", [[], ["run: pretrained=composed"], ["run:", "train: {epochs: 1}"]])
@@ -248,6 +255,44 @@ def test_a_wrong_config_is_said_in_one_sentence(path, value, says):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    "text, says",
+    [
+        ("studies: {on: {aug: full}}", "studies: YAML reads a key as True, which is no text (no, off, on and yes are "),
+        ("studies: {mine: {1: full}}", "studies.mine: YAML reads a key as 1, which is no text; put it in quotes"),
+        ("studies: {mine: {runs: [{2024-01-01: 1}]}}", "studies.mine.runs.0: YAML reads a key as 2024-01-01, which"),
+        ("chains: {no: []}", "chains: YAML reads a key as False, which is no text"),
+        ("1: {}", "config: YAML reads a key as 1, which is no text"),
+        ("losses: {null: {}}", "losses: YAML reads a key as None, which is no text"),
+        (
+            "ladders: {a: {chain: [{gain: {db: $}}], strengths: {on: 1}}}",
+            "ladders.a.strengths: YAML reads a key as True",
+        ),
+    ],
+)
+def test_a_key_that_is_no_text(text, says):
+    with pytest.raises(UserError, match=f"^{re.escape(says)}"):
+        check_config(overlay.with_changes(CONFIG, yaml.safe_load(text)), ROOT)
+
+
+def test_a_key_that_is_twice_in_a_file(tmp_path):
+    files = [tmp_path / "good.yaml", tmp_path / "bad.yaml", tmp_path / "no.yaml", tmp_path / "empty.yaml"]
+    files[0].write_text("a: &a {x: 1, y: 2}\nb: {<<: *a, x: 3}\nc: {<<: *a, z: 1}\nd: [{x: 1}, {x: 1}, *a]\n")
+    files[2].write_text("\t{]")
+    files[3].write_text("")
+    check_keys_once([files[0], *files[2:]])
+    for text in (
+        "studies:\n  a: {}\nrun: {}\nstudies: {}\n",
+        "runs:\n- studies: 1\n  b: 1\n\n  'studies': 1\n",
+        "a: {b: 1, b: 1}",
+    ):
+        files[1].write_text(text)
+        says = r"bad\.yaml, line (4: the key 'studies' is there a second time; that of line 1|5: .* line 2|1: .* line 1) would"
+        with pytest.raises(UserError, match=says):
+            check_keys_once(files)
+    check_keys_once(sorted((ROOT / "config").glob("*.yaml")) + [ROOT / "config.yaml"])
+
+
 def integers(part, place=()):
     """Place -> each part of a schema that is an integer and no other number."""
     if isinstance(part, dict):
@@ -348,7 +393,9 @@ def test_an_index_that_identify_cannot_keep():
     for name in CONFIG["indexes"]:
         config = changed("identify.index", name)
         if name == "milvus":
-            with pytest.raises(UserError, match=r"^identify\.index: milvus is a Milvus collection, which takes no additions"):
+            with pytest.raises(
+                UserError, match=r"^identify\.index: milvus is a Milvus collection, which takes no additions"
+            ):
                 check_config(config, ROOT)
         else:
             check_config(config, ROOT)

@@ -17,6 +17,7 @@ from nafp.audio.segments import SAMPLE_RATE, segments_of
 from nafp.augment.steps import rates_of
 from nafp.config import overlay
 from nafp.config.chains import empty_bands, misplaced_steps, own_of, reversed_ranges
+from nafp.config.keys import keys_that_are_no_text
 from nafp.config.ladders import problems_of_ladders, with_ladders
 from nafp.config.schema import schema_problems
 from nafp.config.targets import SECTIONS, WORDS, problems_of_run_name
@@ -59,7 +60,7 @@ def check_config(config: Mapping, root: Path) -> None:
 
     ``root``: the folder of the workflow, with its schema and rules.
     """
-    refuse(schema_problems(config, root) or problems_of_ladders(config))
+    refuse(keys_that_are_no_text(config) or schema_problems(config, root) or problems_of_ladders(config))
     if config["ladders"]:
         config = with_ladders(config)
         refuse(schema_problems(config, root))  # the chains with the strengths in them
