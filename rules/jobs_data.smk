@@ -23,7 +23,9 @@ def manifest_named(wildcards):
     """The manifest that the config names, as input of verify; a sentence if it is missing."""
     file = DATA.get("manifest")
     if file and not Path(file).is_file():
-        raise WorkflowError(f"dataset.manifest: {file}: no such file; name the manifest.csv of a good copy, or leave it out")
+        raise WorkflowError(
+            f"dataset.manifest: {file}: no such file; name the manifest.csv of a good copy, or leave it out"
+        )
     return file or []
 
 
