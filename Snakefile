@@ -13,7 +13,7 @@ from pathlib import Path
 
 from snakemake.utils import min_version
 
-min_version("9.0")
+min_version("9.21.1")
 
 
 configfile: f"{workflow.basedir}/config.yaml"

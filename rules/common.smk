@@ -18,6 +18,7 @@ sys.path.insert(0, str(SCRIPTS.resolve()))  # rule scripts find the library by t
 from nafp import grid  # noqa: E402
 from nafp.config import overlay  # noqa: E402
 from nafp.config.check import FOLDERS, check_config, check_given  # noqa: E402
+from nafp.config.keys import check_keys_once  # noqa: E402
 from nafp.config.ladders import described_ladders, with_ladders  # noqa: E402
 from nafp.config.targets import sentence_of_target  # noqa: E402
 from nafp.errors import UserError  # noqa: E402
@@ -45,12 +46,18 @@ if re.search(r"[^\w@%+=:,./-]", sys.executable):
         "so that no job could start; install into a folder without them"
     )
 
+if workflow.is_main_process:
+    try:
+        check_keys_once([HERE / "config.yaml", *(workflow.config_settings.configfiles if IS_MAIN else ())])
+    except UserError as error:
+        raise WorkflowError(str(error)) from None
+
 config = overlay.named_run(config, workflow.config_settings.configfiles)
 # A module of another workflow gives what differs from config.yaml.
 config = overlay.with_changes(parse_yaml((HERE / "config.yaml").read_text(encoding="utf-8")), config)
 config = overlay.typed(config, workflow.config_settings.config) | {key: config[key] for key in FOLDERS if key in config}
 try:
-    check_given(config, sys.argv if workflow.is_main_process else ())
+    check_given(config, sys.argv if IS_MAIN and workflow.is_main_process else ())
     check_config(config, HERE)
 except UserError as error:
     raise WorkflowError(f"config: {error}") from None

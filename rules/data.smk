@@ -184,6 +184,7 @@ rule verify:
     input:
         made=[f"{CORPUS}/{place}" for place in MADE],
         prepared=f"{RESULTS}/data/unpacked.json" if SOURCE.bring else [],
+        named=manifest_named,
     output:
         manifest=f"{RESULTS}/data/manifest.csv",
         verification=f"{RESULTS}/data/verification.json",

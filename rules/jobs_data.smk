@@ -19,6 +19,16 @@ def states_of_recordings(wildcards):
     return [folder_signature(DATA["folder"]), folder_signature(DATA.get("distractors")), tables]
 
 
+def manifest_named(wildcards):
+    """The manifest that the config names, as input of verify; a sentence if it is missing."""
+    file = DATA.get("manifest")
+    if file and not Path(file).is_file():
+        raise WorkflowError(
+            f"dataset.manifest: {file}: no such file; name the manifest.csv of a good copy, or leave it out"
+        )
+    return file or []
+
+
 def manifest_of_split(wildcards):
     """The manifest, as input of packing; a sentence if the data set has no such split."""
     check_split(wildcards.split)

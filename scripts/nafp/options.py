@@ -33,11 +33,16 @@ def is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
+def is_integer(value: object) -> bool:
+    """Whether a value is a whole number and written as one: 1000000 is, 1.0e+6 and true are not."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
 def number_of(text: str, schema: Mapping[str, Any]) -> float:
     """The number that a text of the command line is; ValueError says why the schema (integer or number) does not take it."""
     value = _read(text)
     whole = "integer" in schema["type"]
-    if isinstance(value, str) or not (isinstance(value, int) if whole else is_number(value)):
+    if isinstance(value, str) or not (is_integer(value) if whole else is_number(value)):
         raise ValueError(mistyped(value, schema["type"]))
     above = schema.get("minimum", -math.inf) <= value and schema.get("exclusiveMinimum", -math.inf) < value
     if not (above and value <= schema.get("maximum", math.inf) and value < schema.get("exclusiveMaximum", math.inf)):
@@ -57,7 +62,10 @@ def _read(text: str) -> int | float | str:
 def mistyped(value: object, types: str | Sequence[str]) -> str:
     """What is wrong with a value that has none of some JSON types."""
     known = [types] if isinstance(types, str) else types
-    return f"{value!r} is not of type {' or '.join(known)}" + ("; put it in quotes" if known == ["string"] else "")
+    hint = "; put it in quotes" if known == ["string"] else ""
+    if "integer" in known and isinstance(value, float) and value.is_integer():
+        hint = f"; write {int(value)}"
+    return f"{value!r} is not of type {' or '.join(known)}{hint}"
 
 
 def out_of_range(value: float, schema: Mapping[str, Any]) -> str:

@@ -16,6 +16,8 @@ from nafp import compute, grid
 from nafp.augment.steps import STEPS
 from nafp.config import overlay
 from nafp.config.check import check_config, problems_of_index, problems_of_queries, problems_of_run, taken_names
+from nafp.config.keys import check_keys_once
+from nafp.config.schema import Validator
 from nafp.config.schema import schema as config_schema
 from nafp.errors import UserError
 from nafp.imports import modules
@@ -66,6 +68,12 @@ def test_numbers_of_the_command_line_and_with_exponents():
         "search": {"lengths": [1, 3], "test_ids": "7"},
         "train": {"learning_rate": 0.001, "init_from": "1e"},
     }
+
+
+@pytest.mark.parametrize("text", ["Loss: a: b", "@home", "2024-13-45", "[", "*"])
+def test_text_of_the_command_line_that_is_no_yaml(text):
+    given = {"studies": {"mine": {"title": text}}}
+    assert overlay.typed(given, given) == given
 
 
 @pytest.mark.parametrize("lines", [[], ["run: pretrained=composed"], ["run:", "train: {epochs: 1}"]])
@@ -247,6 +255,83 @@ def test_a_wrong_config_is_said_in_one_sentence(path, value, says):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    "text, says",
+    [
+        ("studies: {on: {aug: full}}", "studies: YAML reads a key as True, which is no text (no, off, on and yes are "),
+        ("studies: {mine: {1: full}}", "studies.mine: YAML reads a key as 1, which is no text; put it in quotes"),
+        ("studies: {mine: {runs: [{2024-01-01: 1}]}}", "studies.mine.runs.0: YAML reads a key as 2024-01-01, which"),
+        ("chains: {no: []}", "chains: YAML reads a key as False, which is no text"),
+        ("1: {}", "config: YAML reads a key as 1, which is no text"),
+        ("losses: {null: {}}", "losses: YAML reads a key as None, which is no text"),
+        (
+            "ladders: {a: {chain: [{gain: {db: $}}], strengths: {on: 1}}}",
+            "ladders.a.strengths: YAML reads a key as True",
+        ),
+    ],
+)
+def test_a_key_that_is_no_text(text, says):
+    with pytest.raises(UserError, match=f"^{re.escape(says)}"):
+        check_config(overlay.with_changes(CONFIG, yaml.safe_load(text)), ROOT)
+
+
+def test_a_key_that_is_twice_in_a_file(tmp_path):
+    files = [tmp_path / "good.yaml", tmp_path / "bad.yaml", tmp_path / "no.yaml", tmp_path / "empty.yaml"]
+    files[0].write_text("a: &a {x: 1, y: 2}\nb: {<<: *a, x: 3}\nc: {<<: *a, z: 1}\nd: [{x: 1}, {x: 1}, *a]\n")
+    files[2].write_text("\t{]")
+    files[3].write_text("")
+    check_keys_once([files[0], *files[2:]])
+    for text in (
+        "studies:\n  a: {}\nrun: {}\nstudies: {}\n",
+        "runs:\n- studies: 1\n  b: 1\n\n  'studies': 1\n",
+        "a: {b: 1, b: 1}",
+    ):
+        files[1].write_text(text)
+        says = r"bad\.yaml, line (4: the key 'studies' is there a second time; that of line 1|5: .* line 2|1: .* line 1) would"
+        with pytest.raises(UserError, match=says):
+            check_keys_once(files)
+    check_keys_once(sorted((ROOT / "config").glob("*.yaml")) + [ROOT / "config.yaml"])
+
+
+def integers(part, place=()):
+    """Place -> each part of a schema that is an integer and no other number."""
+    if isinstance(part, dict):
+        kind = part.get("type", [])
+        kinds = [kind] if isinstance(kind, str) else kind
+        if "integer" in kinds and "number" not in kinds:
+            yield place, part
+    inside = part.items() if isinstance(part, dict) else enumerate(part) if isinstance(part, list) else ()
+    for key, deeper in inside:
+        yield from integers(deeper, (*place, key))
+
+
+def test_what_is_counted_is_no_float():
+    leaves = list(integers(config_schema(ROOT)))
+    assert len(leaves) > 30
+    for place, leaf in leaves:
+        count = leaf.get("minimum", 1) + leaf.get("multipleOf", 1)
+        assert not Validator(leaf).is_valid(float(count)) and not Validator(leaf).is_valid(True), place
+        assert Validator(leaf).is_valid(count), place
+
+
+@pytest.mark.parametrize(
+    "path, value, says",
+    [
+        ("search.train_max", 1.0e6, "1000000.0 is not of type integer; write 1000000"),
+        ("search.test_ids", 100.0, "100.0 is not of type integer or string; write 100"),
+        ("search.lengths", [1.0, 3], "1.0 is not of type integer; write 1"),
+        ("run.bsz", 120.0, "120.0 is not of type integer; write 120"),
+        ("fingerprint.shards.dummy", 3.0, "3.0 is not of type integer; write 3"),
+        ("run.dim", 64.5, "64.5 is not of type integer"),
+    ],
+)
+def test_a_float_where_something_is_counted(path, value, says):
+    with pytest.raises(UserError) as error:
+        check_config(changed(path, value), ROOT)
+    assert str(error.value) in (f"{path}: {says}", f"{path}.0: {says}")
+    check_config(changed("scale.beyond.segments", [1e5, 10**6]), ROOT)  # numbers, not counts
+
+
 def test_a_former_key_is_refused_with_its_present_name():
     data = {name: value for name, value in CONFIG["train"]["data"].items() if name != "drop_last"}
     with pytest.raises(UserError) as error:  # and nothing of the present one that is missing
@@ -302,6 +387,18 @@ def test_wrong_options_of_an_index(name, options, says):
     check_config(changed("indexes.mine", {"type": "ivf", "nlist": 4, "nprobe": 4}), ROOT)
     with pytest.raises(UserError, match=f"^{re.escape(says)}"):
         check_config(changed(f"indexes.{name}", options), ROOT)
+
+
+def test_an_index_that_identify_cannot_keep():
+    for name in CONFIG["indexes"]:
+        config = changed("identify.index", name)
+        if name == "milvus":
+            with pytest.raises(
+                UserError, match=r"^identify\.index: milvus is a Milvus collection, which takes no additions"
+            ):
+                check_config(config, ROOT)
+        else:
+            check_config(config, ROOT)
 
 
 def test_no_rule_lends_its_name_to_a_study():

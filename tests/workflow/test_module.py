@@ -61,6 +61,15 @@ def test_the_workflow_as_a_module_of_another(tmp_path):
     assert np.load(outer / "results/mine/data/packed/dummy.npy").shape == (2 * 3 * 8000,)
 
 
+def test_the_other_workflow_has_a_config_of_its_own(tmp_path):
+    """Its --config is not this one's, also where keys are called as here."""
+    copy_project(tmp_path / "somewhere/nafp")
+    outer = tmp_path / "outer"
+    data_set(outer / "music")
+    (outer / "Snakefile").write_text(SOME)
+    run(outer, "-n", "results/mine/data/packed/dummy.npy", "--config", "library=2026", "queries=on", "mine=songs")
+
+
 def test_some_rules_of_the_module_only(tmp_path):
     copy_project(tmp_path / "somewhere/nafp")
     outer = tmp_path / "outer"

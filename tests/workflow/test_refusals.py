@@ -93,6 +93,52 @@ def test_what_asks_for_places_of_queries_that_are_not_known(tmp_path):
     assert not {"plot_misses", "plot_similarity", "plot_scale", "plot_beyond", "tabulate_beyond"} & set(jobs)
 
 
+def test_the_manifest_that_the_config_names(tmp_path):
+    """One that is not there is refused; another one has the data set verified again, and refuses it where it differs."""
+    folder = copy_project(tmp_path / "project")
+    data_set(folder / "music", seconds=8)
+    assert snakemake(folder, "verification", config=tiny(folder, dataset=MINE)).returncode == 0
+    shutil.copy2(folder / "results/mine/data/manifest.csv", folder / "good.csv")
+    config = tiny(folder, dataset=MINE | {"manifest": "god.csv"})
+    done = snakemake(folder, "verification", "-n", config=config)
+    assert done.returncode != 0 and "dataset.manifest: god.csv: no such file; name the" in done.stdout, done.stdout
+    config = tiny(folder, dataset=MINE | {"manifest": "good.csv"})
+    assert snakemake(folder, "verification", config=config).returncode == 0
+    assert planned(folder, "verification", config=config) == {}
+    good = (folder / "good.csv").read_text()
+    (folder / "good.csv").write_text(good.replace("test/001.wav", "test/lost.wav"))
+    done = snakemake(folder, "verification", config=config)
+    assert done.returncode != 0 and "music cannot be used, 1 problem" in done.stdout, done.stdout[-3000:]
+
+
+@pytest.mark.parametrize(
+    "text, says",
+    [
+        (
+            "studies: {table3: {aug: full}}\n\nstudies: {on: {}}\n",
+            "keys.yaml, line 3: the key 'studies' is there a second",
+        ),
+        ("studies: {on: {}}", "config: studies: YAML reads a key as True, which is no text"),
+        ("1: {}", "config: config: YAML reads a key as 1, which is no text"),
+        ("search: {train_max: 1.0e+6}", "search.train_max: 1000000.0 is not of type integer; write 1000000"),
+        ("identify: {index: milvus}", "identify.index: milvus is a Milvus collection"),
+    ],
+)
+def test_what_a_file_of_the_config_says_otherwise_than_was_meant(packed, text, says):
+    config = tiny(packed, dataset=MINE)
+    (packed / "keys.yaml").write_text(text)
+    done = snakemake(packed, "-n", config=f"{config} keys.yaml")
+    assert done.returncode != 0
+    assert says in " ".join(done.stdout.split()) and "Traceback" not in done.stdout, done.stdout[-3000:]
+
+
+@pytest.mark.parametrize("text", ["@home", "my: music: here"])
+def test_text_of_the_command_line_that_is_no_yaml(packed, text):
+    given = f'dataset={{root: "{text}"}}'
+    done = snakemake(packed, "-n", "--config", given, config=tiny(packed, dataset=MINE))
+    assert f"dataset.root: {text} has no folder music/" in done.stdout, done.stdout[-3000:]
+
+
 def test_data_may_always_be_made_again(packed):
     """The way out that the sentence names: it asks neither for a run nor for a cell."""
     config = tiny(packed, dataset=MINE, search={"lengths": [1, 16]})

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from nafp.config import overlay
 from nafp.config.check import check_config
+from nafp.config.keys import check_keys_once
 from nafp.config.ladders import with_ladders
 from nafp.datasets.sources import dataset_of
 from nafp.errors import UserError
@@ -51,6 +52,7 @@ def read_config(files: list[Path]) -> dict:
     """config.yaml with other files laid over it, checked, and its ladders as query sets."""
     if not (ROOT / "config.yaml").is_file():
         raise UserError(f"{ROOT}: is not a checkout of the pipeline; install it from one, with  pip install -e .")
+    check_keys_once([ROOT / "config.yaml", *files])
     config = parse_yaml((ROOT / "config.yaml").read_text(encoding="utf-8"))
     for file in files:
         if not file.is_file():

@@ -17,6 +17,7 @@ from nafp.audio.segments import SAMPLE_RATE, segments_of
 from nafp.augment.steps import rates_of
 from nafp.config import overlay
 from nafp.config.chains import empty_bands, misplaced_steps, own_of, reversed_ranges
+from nafp.config.keys import keys_that_are_no_text
 from nafp.config.ladders import problems_of_ladders, with_ladders
 from nafp.config.schema import schema_problems
 from nafp.config.targets import SECTIONS, WORDS, problems_of_run_name
@@ -26,7 +27,7 @@ from nafp.errors import UserError
 from nafp.evaluation.metrics import METRICS, of_any_place
 from nafp.evaluation.starts import check_icassp, possible_starts, read_ids
 from nafp.grid import FILES
-from nafp.identify.options import options_in
+from nafp.identify.options import check_index, options_in
 from nafp.methods import kind_of, kind_of_fields, method_of
 from nafp.model.encoders import encoder_of
 from nafp.model.shapes import Image, check_band, check_heads, image_shape
@@ -59,7 +60,7 @@ def check_config(config: Mapping, root: Path) -> None:
 
     ``root``: the folder of the workflow, with its schema and rules.
     """
-    refuse(schema_problems(config, root) or problems_of_ladders(config))
+    refuse(keys_that_are_no_text(config) or schema_problems(config, root) or problems_of_ladders(config))
     if config["ladders"]:
         config = with_ladders(config)
         refuse(schema_problems(config, root))  # the chains with the strengths in them
@@ -123,6 +124,8 @@ def unknown_names(config: Mapping) -> list[str]:
         problems += [f"identify.run: {problem}" for problem in found]
     if "rates" in config["indexes"].get(index := places["identify"]["index"], {}):
         problems.append(f"identify.index: {index} has rates, but identify follows no speed; name an index without them")
+    if index in config["indexes"]:
+        problems += said(check_index, index, config["indexes"][index])
     for name in config["recipes"]:
         queries = overlay.of_recipe(config, name)["train"]["validation"]["queries"]
         if queries not in ("files", *config["chains"]):

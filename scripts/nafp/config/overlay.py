@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+import yaml
+
 from nafp.yaml_text import parse_yaml
 
 EXPONENTIAL = re.compile(r"[-+]?\d+\.?\d*[eE][-+]?\d+")
@@ -49,7 +51,12 @@ def typed(value: object, given: object = None) -> object:
         return value
     if EXPONENTIAL.fullmatch(value):
         return float(value)
-    meant = parse_yaml(value) if value == given else value
+    if value != given:
+        return value
+    try:
+        meant = parse_yaml(value)
+    except (yaml.YAMLError, ValueError):  # text with a colon; what looks like a date and is none
+        return value
     return meant if meant is None or isinstance(meant, (bool, int, float)) else value
 
 

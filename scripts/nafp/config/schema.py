@@ -14,7 +14,7 @@ from nafp.evaluation.protocol import PROTOCOLS
 from nafp.identify.options import Options as IdentifyOptions
 from nafp.methods import METHODS
 from nafp.model.encoders import ENCODERS, options_of_all
-from nafp.options import is_number, mistyped, options_schema, out_of_range
+from nafp.options import is_integer, is_number, mistyped, options_schema, out_of_range
 from nafp.search.rates import RATES
 from nafp.search.types import INDEX_TYPES
 from nafp.training import former_names
@@ -35,10 +35,12 @@ DATASET = ("properties", "dataset", "anyOf", 1)  # a data set that is described,
 # Places whose entries are called by a name of the registry, or otherwise and state that name as ``type``.
 TYPED = {("properties", "indexes"), ("properties", "methods")}
 
-# YAML has NaN and infinities, which no bound refuses
+# YAML has NaN and infinities, which no bound refuses; and JSON Schema takes 1e6 for an integer, which range() and slices do not.
 Validator = extend(
     Draft202012Validator,
-    type_checker=Draft202012Validator.TYPE_CHECKER.redefine("number", lambda _, value: is_number(value)),
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine_many(
+        {"number": lambda _, value: is_number(value), "integer": lambda _, value: is_integer(value)}
+    ),
 )
 
 # Place in the schema -> the names that are allowed there, those of a registry.
@@ -160,9 +162,9 @@ def sentence(error: ValidationError) -> str:
 
 def sentence_of_alternatives(error: ValidationError, where: str) -> str:
     """The sentence of the alternative that has the value's type; if none has, which types there are."""
-    mistyped = {e.schema_path[0] for e in error.context if e.validator == "type" and not e.path}
-    fitting = [e for e in error.context if e.schema_path[0] not in mistyped]
+    others = [e for e in error.context if e.validator == "type" and not e.path]
+    fitting = [e for e in error.context if e.schema_path[0] not in {e.schema_path[0] for e in others}]
     if fitting:
         return sentence(fitting[0])
-    types = dict.fromkeys(str(e.validator_value) for e in error.context if e.validator == "type" and not e.path)
-    return f"{where}: {error.instance!r} is not of type {' or '.join(types)}"
+    types = dict.fromkeys(str(e.validator_value) for e in others)
+    return f"{where}: {mistyped(error.instance, [*types])}"

@@ -44,7 +44,8 @@ def verify(root: Path, wanted: Wanted, manifest: Path, report: Path, archives: P
     journal = Journal(place.journal if archives else folder / "files.tsv")
     digests = digest_files(root, journal, threads, unreadable=lost)
     whole, md5 = with_digests(checked, digests), directory_md5(digests)
-    other = content_problems(whole, [wanted.manifest, place.manifest if archives else None])
+    first = place.manifest if archives and place.manifest.exists() else None  # what there is after a first verification
+    other = content_problems(whole, [wanted.manifest, first])
     checksum = checksum_problems(md5, wanted.md5)
     if wanted.strict:
         refuse((advised(checksum) if wanted.as_published else []) + other, root, problems)

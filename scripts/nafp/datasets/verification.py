@@ -194,7 +194,5 @@ def checksum_problems(md5: str, published_md5: str | None) -> list[str]:
 
 
 def content_problems(manifest: pd.DataFrame, expected: Sequence[Path | str | None]) -> list[str]:
-    """Differences of a data set from manifests (None: there is none), one sentence each."""
-    return [
-        problem for path in expected if path and Path(path).exists() for problem in differences(manifest, Path(path))
-    ]
+    """Differences of a data set from manifests (None: there is none), one sentence each; UserError if one cannot be read."""
+    return [problem for path in expected if path for problem in differences(manifest, Path(path))]

@@ -13,6 +13,7 @@ from tqdm import tqdm
 from nafp.audio.open import open_audio
 from nafp.errors import Unavailable, UserError, problem_of
 from nafp.files import atomic_write, lock
+from nafp.identify.options import check_index
 from nafp.identify.places import find_audio
 from nafp.identify.recordings import ALL_SILENT, SILENCE, BlockLandmarks, BlockMeter, Embed, readers
 from nafp.identify.store import (
@@ -31,7 +32,6 @@ from nafp.identify.store import (
 )
 from nafp.identify.windows import Catalogue
 from nafp.search.index import read_index, update_index
-from nafp.search.types import index_type_of
 from nafp.search.types.base import SearchableIndex
 from nafp.search.vectors import CHECKED_ROWS, NORM_TOLERANCE, Database, release_pages
 from nafp.text import printable
@@ -174,10 +174,7 @@ class Library:
 
     def index(self, name: str, options: Mapping) -> SearchableIndex:
         """The named index of all fingerprints, brought up to date: only new ones are added to it; a damaged one is made again."""
-        if (backend := index_type_of(name, options).backend) != "Faiss":
-            raise UserError(
-                f"identify.index: {name} is a {backend} collection, which takes no additions here; use ivfpq-rr"
-            )
+        check_index(name, options)
         folder, database = self.folder / "index", Database(self.vectors, self.vectors[:0])
         try:
             update_index(name, options, database, folder)

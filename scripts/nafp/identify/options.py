@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from nafp.errors import UserError
 from nafp.options import POSITIVE, option
+from nafp.search.types import index_type_of
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,14 @@ class Options:
     windows: int = option(POSITIVE, "number of windows that must agree", 3)
     index: str = option({"type": "string"}, "index of a library with more fingerprints than exact_up_to", "ivfpq-rr")
     exact_up_to: int = option({"type": "integer", "minimum": 0}, "fingerprints that are searched exhaustively", 10**6)
+
+
+def check_index(name: str, options: Mapping[str, Any]) -> None:
+    """Refuse an index that cannot be kept beside a library that grows."""
+    if (backend := index_type_of(name, options).backend) != "Faiss":
+        raise UserError(
+            f"identify.index: {name} is a {backend} collection, which takes no additions here; use ivfpq-rr"
+        )
 
 
 def options_in(section: Mapping[str, Any]) -> Options:
