@@ -24,7 +24,7 @@ rule train:
         runtime=training_minutes,
     params:
         code=code("train"),
-        modules=modules("train", SCRIPTS),
+        modules=[os.path.relpath(module, SCRIPTS) for module in modules("train", SCRIPTS)],
         settings=training_settings,
     message:
         "training {wildcards.run}"

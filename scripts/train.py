@@ -1,5 +1,7 @@
 """Train one run."""
 
+from pathlib import Path
+
 from nafp.console import tee_to_log
 from nafp.training import job
 
@@ -10,7 +12,7 @@ with tee_to_log(snakemake.log[0]):
             "name": snakemake.wildcards.run,
             "settings": snakemake.params.settings,
             "splits": {name: path for name, path in named.items() if name != "init_from"},
-            "code": list(snakemake.params.modules),
+            "code": [str(Path(snakemake.scriptdir, module)) for module in snakemake.params.modules],
             "outputs": {name: str(path) for name, path in snakemake.output.items()},
             "threads": snakemake.threads,
         },

@@ -37,9 +37,6 @@ if sys.orig_argv[-1].endswith("train.py"):
             time.sleep(600)
         fsync(descriptor)
     os.fsync = slow
-if "--profile" in sys.orig_argv:  # Snakemake itself; the plugin would look for ended jobs 10 s later after each look in vain
-    from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
-    RemoteExecutor.next_seconds_between_status_checks = property(lambda self: 2, lambda self, seconds: None)
 """
 QUICK = (
     "--slurm-init-seconds-before-status-checks",

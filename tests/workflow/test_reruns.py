@@ -170,6 +170,14 @@ def test_results_in_a_fresh_clone_are_up_to_date(finished, tmp_path):
     assert stages(planned(clone)) == changed
 
 
+def test_results_are_up_to_date_wherever_the_workflow_is(finished, tmp_path):
+    for part in ("results", ".snakemake"):
+        shutil.copytree(finished / part, tmp_path / "here" / part)  # keeps the times
+    workflow = copy_project(tmp_path / "elsewhere" / "workflow")
+    output = snakemake(tmp_path / "here", "-s", f"{workflow}/Snakefile", "-n", config=f"{workflow}/tiny.yaml").stdout
+    assert "Nothing to be done" in output, output
+
+
 def test_files_of_ones_own_folder_are_looked_at_when_asked(tmp_path):
     folder = copy_project(tmp_path)
     root = data_set(folder / "music", seconds=8)
