@@ -171,11 +171,12 @@ def test_results_in_a_fresh_clone_are_up_to_date(finished, tmp_path):
 
 
 def test_results_are_up_to_date_wherever_the_workflow_is(finished, tmp_path):
+    """But for tables, one of whose inputs is a file of the workflow."""
     for part in ("results", ".snakemake"):
         shutil.copytree(finished / part, tmp_path / "here" / part)  # keeps the times
     workflow = copy_project(tmp_path / "elsewhere" / "workflow")
-    output = snakemake(tmp_path / "here", "-s", f"{workflow}/Snakefile", "-n", config=f"{workflow}/tiny.yaml").stdout
-    assert "Nothing to be done" in output, output
+    jobs = planned(tmp_path / "here", "-s", f"{workflow}/Snakefile", config=f"{workflow}/tiny.yaml")
+    assert stages(jobs) == BOARD
 
 
 def test_files_of_ones_own_folder_are_looked_at_when_asked(tmp_path):
