@@ -1,6 +1,7 @@
 """The loop: what a batch holds, determinism, resume in memory, guards; model, schedules, fingerprints, mini-search."""
 
 import dataclasses
+import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -257,6 +258,7 @@ def test_a_continued_log_has_each_step_once(tmp_path, monkeypatch):
     plan, often = Trainer.plan, {"every": None, "last": 1, "minutes": 0}
 
     def go_on(epochs: int) -> list[int]:
+        time.sleep(1)  # event files are read in the order of their names, which begin with the second
         t = Trainer(settings(epochs=epochs, checkpoints=often), SPLITS, CPU, Checkpoints(tmp_path / "states"))
         train(t, "run", tmp_path / "board")
         events = EventAccumulator(str(tmp_path / "board")).Reload()
