@@ -23,6 +23,7 @@ from nafp.config.ladders import described_ladders, with_ladders  # noqa: E402
 from nafp.config.targets import sentence_of_target  # noqa: E402
 from nafp.errors import UserError  # noqa: E402
 from nafp.imports import modules  # noqa: E402
+from nafp.jobfacts import gpu_here  # noqa: E402
 from nafp.search.external import EXCHANGED  # noqa: E402
 from nafp.audio.segments import HOP, SAMPLE_RATE  # noqa: E402
 from nafp.evaluation.starts import ICASSP_IDS_SHA256  # noqa: E402
@@ -32,7 +33,7 @@ from nafp.augment.steps import chain_pools  # noqa: E402
 from nafp.datasets.sources import SOURCES, dataset_of  # noqa: E402
 from nafp.identify.options import options_in  # noqa: E402
 from nafp.identify.places import check_places, label, named_folder  # noqa: E402
-from nafp.search.gpu import gpu_here, wants_gpu  # noqa: E402
+from nafp.search.gpu import wants_gpu  # noqa: E402
 from nafp.search.rates import without_rates  # noqa: E402
 from nafp.search.types import index_type_of, what_it_is  # noqa: E402
 from nafp.report.figures import captions, colour  # noqa: E402

@@ -43,8 +43,7 @@ def gpus_of_search(wildcards):
     """GPUs of a job that searches: one where it uses one; on a cluster, where only its nodes know, if the config says so."""
     index_type = index_type_of(wildcards.index, config["indexes"][wildcards.index])
     device = config["search"]["device"]
-    local = workflow.resource_settings.nodes is None
-    return int(wants_gpu(index_type, device) if local else device == "gpu")
+    return int(wants_gpu(index_type, device) if LOCAL else device == "gpu")
 
 
 def search_mb(rule):

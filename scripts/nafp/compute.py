@@ -2,7 +2,6 @@
 
 import ctypes
 import fcntl
-import glob
 import importlib.util
 import os
 import re
@@ -21,6 +20,7 @@ import torch
 from torch import Tensor
 
 from nafp.errors import UserError
+from nafp.jobfacts import gpu_here
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # parameters of mallopt, by malloc.h
@@ -28,7 +28,6 @@ CLAIMS: list[IO] = []  # open files whose locks are this process's GPUs
 GIVEN = "NAFP_GPUS"  # environment variable: the GPUs that a job of several processes has claimed for them
 ALIGNMENT = 16  # bytes, of a tensor among others in one buffer
 BFLOAT16_PAYS = 1.3  # times as fast as float32, far from what machines do that were measured: 0.05, 0.6; 2.5, 3.8
-GPU_FILES = "/dev/nvidia[0-9]*"  # files of NVIDIA GPUs on Linux, whatever the driver
 OLDEST_GPU = (8, 0)  # compute capability that Triton's kernels are used from
 
 
@@ -70,7 +69,7 @@ def set_up(threads: int, rank: int = 0, tf32: bool = False, gpu: bool = True, ke
 
 def driver_problem() -> str | None:
     """Why PyTorch finds no GPU where there are some, and what to do; None if there are none, or none for this process."""
-    if not glob.glob(GPU_FILES):
+    if not gpu_here():
         return None
     try:
         torch.cuda.init()
@@ -84,7 +83,7 @@ def driver_problem() -> str | None:
 def code_problem(device: torch.device) -> str | None:
     """Why the installed PyTorch cannot compute on a GPU, and what to do; None if it can."""
     known = torch.cuda.get_arch_list()
-    if not any(name.startswith("sm_") for name in known):  # of another maker
+    if not any(name.startswith("sm_") for name in known):  # GPU of another maker
         return None
     capability = torch.cuda.get_device_capability(device)
     if runs_code(capability, known):

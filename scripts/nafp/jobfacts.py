@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]  # folder of the workflow
 CODE = ("Snakefile", "rules", "scripts")  # files that results depend on; the config is recorded separately
 PACKAGES = ("snakemake", "torch", "faiss", "pymilvus", "numpy", "scipy", "pandas")  # import names
 UNKNOWN = "unknown"
+DEVICES = Path("/dev")  # folder of files of devices
 
 
 def job_facts(device: str, threads: int) -> dict:
@@ -32,6 +33,12 @@ def job_facts(device: str, threads: int) -> dict:
         "system": platform.platform(),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+@cache
+def gpu_here() -> bool:
+    """Whether this machine has an NVIDIA GPU, found without loading a library."""
+    return any(DEVICES.glob("nvidia[0-9]*"))
 
 
 def device_name(gpu: int | None) -> str:

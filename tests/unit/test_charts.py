@@ -92,7 +92,7 @@ def test_open_set_curves_are_those_counted_again(grid):
     paths, cells, _ = grid
     chart = charts.chart_of(curves.right_over_false_accepts(cells, ["aug", "bsz"]))
     curve = [row for row in rows_in(chart) if (row["c"], row["l"]) == ("aug none, N=60", "queries of 1 s")]
-    shares = curves.FALSE_ACCEPT_SHARES[301 * curves.FALSE_ACCEPT_SHARES > 1]  # those that 300 queries can set
+    shares = curves.FALSE_ACCEPT_SHARES[301 * curves.FALSE_ACCEPT_SHARES > 1]  # shares that 300 queries can set
     assert curve[0]["x"] == pytest.approx(100 / 301, rel=1e-5)
     rates = 100 * openset.mean_hit_rates(openset.of_length([table_beside(paths[3])], 1), shares)
     at = np.searchsorted([row["x"] for row in curve], 100 * shares * (1 + 1e-5), side="right") - 1

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from nafp import compute
+from nafp import compute, jobfacts
 from nafp.errors import UserError
 
 CLAIM = """
@@ -142,7 +142,8 @@ def test_a_gpu_whose_driver_does_not_work_is_left_alone(monkeypatch, capsys, tmp
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.cuda, "init", fail)
-    monkeypatch.setattr(compute, "GPU_FILES", str(tmp_path / "nvidia[0-9]*"))
+    monkeypatch.setattr(jobfacts, "DEVICES", tmp_path)
+    monkeypatch.setattr(compute, "gpu_here", jobfacts.gpu_here.__wrapped__)  # looks each time
     (tmp_path / "nvidiactl").touch()
     assert compute.set_up(1).type == "cpu" and not capsys.readouterr().out
     (tmp_path / "nvidia0").touch()

@@ -100,7 +100,7 @@ def test_only_jobs_that_run_where_snakemake_does_need_the_internet():
     connecting = re.compile(r"(requests|urllib3|urllib\.request|http|httpx|aiohttp|socket|ftplib|ssl)(\.|$)")
     online = {name for name, text in library.items() if any(map(connecting.match, imported(text)))}
     assert set(re.findall(r"\bsocket\.(\w+)", library["files.py"])) == {"gethostname"}
-    assert online - {"files.py"} == {"kaggle_api.py", "gdrive.py", "download.py", "zenodo.py"}  # of these three rules
+    assert online - {"files.py"} == {"kaggle_api.py", "gdrive.py", "download.py", "zenodo.py"}  # modules of them
 
 
 def test_make_clean_leaves_downloads_and_snapshots():

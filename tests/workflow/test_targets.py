@@ -120,7 +120,7 @@ def test_names_of_folders_in_quotes(project):
 
 
 PROBE = """import sys; sys.path.insert(0, "scripts")
-import nafp.search.gpu; nafp.search.gpu.gpu_here = lambda: {gpu}
+import nafp.jobfacts; nafp.jobfacts.gpu_here = lambda: {gpu}
 
 include: "Snakefile"
 print("at once", workflow.global_resources.get("gpu").value, "threads", MODEL_THREADS)

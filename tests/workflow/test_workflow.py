@@ -24,7 +24,7 @@ from nafp.augment.held_out import held_out_pools
 from nafp.augment.queries import degrade_clip, generator_of_song
 from nafp.datasets.layout import SPLITS
 from nafp.evaluation.metrics import METRICS
-from nafp.search.gpu import gpu_here
+from nafp.jobfacts import gpu_here
 from nafp.search.vectors import open_vectors
 
 # ---------------------------------------------------------------- end to end
@@ -92,7 +92,7 @@ def test_cells_and_runs_say_what_made_them(finished):
             assert facts["packages"]["faiss"] == faiss.__version__
             assert "torch" not in facts["packages"]  # these jobs do not load it
             assert facts["device"] == "CPU" or faiss.get_num_gpus()
-            assert facts["threads"] == 1  # of two cores: the database is small
+            assert facts["threads"] == 1  # a small database, whatever the cores
     for run in (FULL, NONE):
         (facts,) = json.loads((finished / f"results/demo/runs/{run}/provenance.json").read_text())["jobs"]
         assert facts["commit"] == "unknown"  # a copy without git

@@ -10,7 +10,7 @@ from nafp.errors import UserError
 from nafp.options import is_number
 from nafp.yaml_text import compose_yaml
 
-MERGE = "tag:yaml.org,2002:merge"  # of the key <<, which may be there for several mappings
+MERGE = "tag:yaml.org,2002:merge"  # tag of the key <<, which may be there for several mappings
 NUMBERED = "ladders.*.strengths"  # place whose keys may be numbers
 
 

@@ -21,7 +21,7 @@ Span = tuple[float, float]  # seconds, without the end
 PAIR = ["query_id", "reference_id"]
 ENDS = ["reference_begin", "reference_end", "query_begin", "query_end"]
 IDENTIFIED = {"query", "from_s", "to_s", "song", "offset_s"}  # columns of the table that `nafp identify` writes
-TIMES = ("from_s", "to_s", "offset_s")  # those that say from when to when, in seconds
+TIMES = ("from_s", "to_s", "offset_s")  # columns that say from when to when, in seconds
 COPIES = "copies"  # column of songs that are the same recording as the one that is named
 COUNTS = ["tp", "fp", "fn", "up"]  # true and false positives, false negatives, positives of which neither is known
 

@@ -88,6 +88,9 @@ class Pair:
         return self.direction != 0
 
 
+UNTESTED = Pair(np.nan, 0, np.nan, np.nan, np.nan, 0)
+
+
 def paired_tests(
     a: Sequence[SongHits], b: Sequence[SongHits], matches: Iterable[str] | None = None, level: float = 0.95
 ) -> dict[tuple[str, float], Pair]:

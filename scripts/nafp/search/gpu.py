@@ -6,10 +6,10 @@ cannot becomes an error with ``search.device: gpu``, and a line in the log with 
 
 from functools import cache
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nafp.errors import UserError
+from nafp.jobfacts import gpu_here
 from nafp.search.types.base import FaissType, IndexType
 
 if TYPE_CHECKING:
@@ -17,12 +17,6 @@ if TYPE_CHECKING:
     import torch
 
 DEVICES = ("auto", "cpu", "gpu")
-
-
-@cache
-def gpu_here() -> bool:
-    """Whether this machine has an NVIDIA GPU, found without loading a library."""
-    return any(Path("/dev").glob("nvidia[0-9]*"))
 
 
 def wants_gpu(index_type: IndexType, device: str) -> bool:

@@ -134,7 +134,7 @@ def _accepted(row: Mapping) -> pd.DataFrame:
     """
     seeds = openset.of_length(row["answers"], row["seconds"])
     least = 1 / (len(seeds[0].right) + 1)
-    shares = np.append(max(least, FALSE_ACCEPT_SHARES[0]), FALSE_ACCEPT_SHARES[1:][FALSE_ACCEPT_SHARES[1:] > least])
+    shares = np.unique(FALSE_ACCEPT_SHARES.clip(min=least))
     rates = openset.mean_hit_rates(seeds, shares)
     kept = np.flatnonzero(np.diff(rates, prepend=np.nan) != 0)
     kept = np.unique([*kept, len(rates) - 1])

@@ -10,7 +10,7 @@ import pandas as pd
 from nafp.errors import UserError
 from nafp.evaluation.cell import Cell, table_beside
 from nafp.evaluation.metrics import with_paired_tests
-from nafp.evaluation.song_hits import Pair, SongHits, paired_tests, read_hits
+from nafp.evaluation.song_hits import UNTESTED, Pair, SongHits, paired_tests, read_hits
 from nafp.evaluation.statistics import LEVEL, holm
 from nafp.report.tables.cells import load_cells, run_labels, with_intervals
 
@@ -201,7 +201,7 @@ def _against_before(table: pd.DataFrame, matches: Sequence[str]) -> dict[str, li
         if two not in found:
             found[two] = tested(*two, matches)
         why, pairs = found[two]
-        pair = pairs.get(place[1:], Pair(np.nan, 0, np.nan, np.nan, np.nan, 0))
+        pair = pairs.get(place[1:], UNTESTED)
         points = [100 * getattr(pair, name) for name in OF_TEST]
         rows.append([before["board"], before["hit_rate_pct"], why, *points, pair.p, pair.differing])
     return dict(zip(columns, map(list, zip(*rows, strict=True)), strict=True))

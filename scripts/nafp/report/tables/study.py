@@ -12,7 +12,7 @@ from nafp.audio.segments import HOP, SAMPLE_RATE
 from nafp.errors import UserError
 from nafp.evaluation.cell import below_results, cell_beside
 from nafp.evaluation.metrics import of_any_place
-from nafp.evaluation.song_hits import Pair, paired_tests, read_hits
+from nafp.evaluation.song_hits import UNTESTED, paired_tests, read_hits
 from nafp.evaluation.statistics import LEVEL, holm
 from nafp.grid import AXES, FILES, CellKey
 from nafp.report.tables.cells import (
@@ -56,7 +56,6 @@ _NULLABLE = dict.fromkeys(["row", "N", "d", "seeds", "planned", "songs", "hits",
 }
 _OWN_COLUMN = {"bsz", "dim", "index", *AXES}  # fields with a column of their own, or that are the method
 AGAINST = {"minus_baseline": "difference", "minus_baseline_low": "low", "minus_baseline_high": "high"}
-UNTESTED = Pair(np.nan, 0, np.nan, np.nan, np.nan, 0)
 DEFAULT_MATCHES = ("exact", "near", "open set")
 _PUBLISHED_LENGTHS = (1, 2, 3, 5, 6, 10)
 
